@@ -1,0 +1,222 @@
+/* One flow of a client: connect from a bound port, send token and number, read them back with the
+ * index of the member that served it. */
+#include "agent.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BIND_TRIES = 300 };
+
+struct flow *flows_new(int count)
+{
+    struct flow *flows = calloc((size_t)count, sizeof *flows);
+    if (flows == NULL)
+        broken("no memory for %d flows", count);
+    for (int i = 0; i < count; i++)
+        flows[i].fd = -1;
+    return flows;
+}
+
+/* A fate; the socket of a flow that was served, or whose time is up, may go on. */
+void flow_end(struct flow *flow, enum fate fate, int error)
+{
+    if (fate == FAILED || fate == ENDED || fate == FOREIGN)
+        flow->state = DONE;
+    flow->fate = fate;
+    flow->error = error;
+    flow->ended = clock_ms();
+}
+
+/* With RST (SO_LINGER 0), or the 4-tuple could not be used again for minutes. */
+void flow_close(struct flow *flow)
+{
+    if (flow->fd >= 0)
+        close(flow->fd);
+    flow->fd = -1;
+}
+
+/* A port in use is drawn again, unless it must be a certain one: then -1, to be tried later. */
+static int bind_flow(struct trial *trial, struct flow *flow)
+{
+    int certain = flow->port != 0, tries = 0, error;
+    do {
+        if (!certain)
+            flow->port = draw_port(trial);
+        struct address place = address_of_client(trial, flow->port);
+        int failed = bind(flow->fd, (struct sockaddr *)&place.storage, place.size);
+        error = errno;
+        if (failed == 0)
+            return 0;
+        trial->rebinds++;
+    } while (error == EADDRINUSE && !certain && ++tries < BIND_TRIES);
+    if (error != EADDRINUSE || !certain)
+        broken("a client cannot bind port %d: %s", flow->port, errno_name(error));
+    flow_close(flow);
+    return -1;
+}
+
+static int flow_socket(struct trial *trial, struct flow *flow)
+{
+    struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+    int udp = trial->question->udp;
+    flow->fd = socket(trial->question->family == IPV6 ? AF_INET6 : AF_INET,
+                      udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    if (flow->fd < 0)
+        broken("a client has no socket: %s", errno_name(errno));
+    if (set_nonblocking(flow->fd) != 0
+        || (!udp && setsockopt(flow->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0))
+        broken("a client's socket takes no option: %s", errno_name(errno));
+    return bind_flow(trial, flow);
+}
+
+/* After a reset some kernels say EPIPE to a writer and keep the reason for the reader. */
+static void flow_lost(struct flow *flow, int error)
+{
+    char byte;
+    if (error == EPIPE) {
+        ssize_t got = recv(flow->fd, &byte, 1, 0);
+        int reason = errno;
+        if (got == 0) {
+            flow_end(flow, ENDED, 0);
+            return;
+        }
+        if (got < 0 && reason != EAGAIN && reason != EWOULDBLOCK)
+            error = reason;
+    }
+    flow_end(flow, FAILED, error);
+}
+
+static void flow_send(struct trial *trial, struct flow *flow)
+{
+    unsigned char request[REQUEST];
+    memcpy(request, trial->token, TOKEN);
+    for (int i = 0; i < 4; i++)
+        request[TOKEN + i] = (unsigned char)(flow->number >> (24 - 8 * i));
+    ssize_t put = send(flow->fd, request, sizeof request, 0);
+    int error = errno;
+    if (put >= 0 && put < (ssize_t)sizeof request)
+        broken("a client can send only a part of %d bytes", REQUEST);
+    if (put < 0 && (error == ENOBUFS || error == EAGAIN))
+        broken("a client cannot send: %s", errno_name(error));
+    if (put < 0)
+        flow_lost(flow, error);
+}
+
+static void flow_opened(struct trial *trial, struct flow *flow, int handshake)
+{
+    flow->state = OPEN;
+    flow_send(trial, flow);
+    if (handshake && flow->fate == UNDECIDED)
+        flow_end(flow, LEFT_OPEN, 0);
+}
+
+/* 0, or -1 if its port is in use: the connection that had it was reset, but on some kernels its end
+ * passes through a queue, and other programs draw ports, too. */
+int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int handshake)
+{
+    if (flow_socket(trial, flow) != 0)
+        return -1;
+    struct address place = address_of_client(trial, trial->port);
+    flow->number = number;
+    flow->fate = UNDECIDED;
+    flow->received = flow->answers = 0;
+    flow->started = flow->ended = clock_ms();
+    int failed = connect(flow->fd, (struct sockaddr *)&place.storage, place.size);
+    int error = errno;
+    if (failed == 0)
+        flow_opened(trial, flow, handshake);
+    else if (error == EINPROGRESS)
+        flow->state = CONNECTING;
+    else if (error == EADDRINUSE || error == EADDRNOTAVAIL)
+        broken("a client's port %d is not free to connect: %s", flow->port, errno_name(error));
+    else
+        flow_end(flow, FAILED, error);
+    return 0;
+}
+
+/* The reply must carry the token, and this flow's number of this phase. */
+static uint32_t number_carried(const struct flow *flow)
+{
+    const unsigned char *number = flow->bytes + TOKEN;
+    return (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8
+        | number[3];
+}
+
+static void flow_answered(const struct trial *trial, struct flow *flow)
+{
+    int member = flow->bytes[REQUEST];
+    int ours = memcmp(flow->bytes, trial->token, TOKEN) == 0 && member < trial->member_count;
+    if (ours && number_carried(flow) != flow->number)
+        return; /* a late datagram of an earlier phase on the same ports */
+    if (!ours && flow->answers == 0)
+        flow_end(flow, FOREIGN, 0);
+    if (ours && flow->answers < MAX_MEMBERS)
+        flow->answered[flow->answers++] = (unsigned char)member;
+    if (ours && flow->answers == 1)
+        flow_end(flow, SERVED, 0);
+}
+
+static void flow_read(const struct trial *trial, struct flow *flow)
+{
+    size_t room = (size_t)(REPLY - flow->received);
+    ssize_t got = recv(flow->fd, flow->bytes + flow->received, room, 0);
+    int error = errno, udp = trial->question->udp;
+    if (got < 0 && (error == EAGAIN || error == EWOULDBLOCK || error == EINTR))
+        return;
+    if (flow->fate == SERVED && udp && got != REPLY)
+        return; /* what comes after the answer matters only if it is another */
+    if (got < 0 || (got == 0 && !udp)) {
+        flow_end(flow, got == 0 ? ENDED : FAILED, error);
+        return;
+    }
+    flow->received = udp ? 0 : flow->received + (int)got;
+    size_t begun = flow->received < TOKEN ? (size_t)flow->received : TOKEN;
+    if ((udp && got != REPLY) || memcmp(flow->bytes, trial->token, udp ? 0 : begun) != 0)
+        flow_end(flow, FOREIGN, 0);
+    else if (udp || flow->received == REPLY)
+        flow_answered(trial, flow);
+    if (flow->received == REPLY)
+        flow->received = 0;
+}
+
+void flow_wake(struct trial *trial, const struct phase *phase, struct flow *flow)
+{
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (flow->state == OPEN) {
+        flow_read(trial, flow);
+        return;
+    }
+    if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        error = errno;
+    if (error != 0)
+        flow_end(flow, FAILED, error);
+    else
+        flow_opened(trial, flow, phase->handshake);
+}
+
+/* Goes on with a socket as it is; a flow that has come to its end keeps its fate. */
+void flow_resume(struct flow *flow)
+{
+    flow->started = clock_ms();
+    if (flow->state == DONE)
+        flow->ended = flow->started;
+    else
+        flow->fate = UNDECIDED;
+}
+
+/* Sends again on a connection that was served.  What has come in the meantime, an end or an error,
+ * is read first: some kernels forget it when one writes. */
+void flow_echo(struct trial *trial, struct flow *flow, uint32_t number)
+{
+    flow_resume(flow);
+    if (flow->state == DONE)
+        return;
+    flow->number = number;
+    flow->received = flow->answers = 0;
+    flow_read(trial, flow);
+    if (flow->fate == UNDECIDED)
+        flow_send(trial, flow);
+}

@@ -1,0 +1,44 @@
+/* Who is served by a group as it stands, and beside a socket that is bound but does not listen. */
+#include "agent.h"
+
+#include <stddef.h>
+
+static void flows_all(struct trial *trial)
+{
+    int count = trial->question->flows;
+    struct flow *flows = flows_new(count);
+    flows_serve(trial, "all", flows, count);
+    flows_end(flows, count);
+}
+
+void distribution(struct trial *trial)
+{
+    int count = trial->question->listeners;
+    reserve_port(trial);
+    need_descriptors(trial, trial->question->flows);
+    members_fork(trial, count);
+    if (members_stand(trial, count) == 0)
+        flows_all(trial);
+}
+
+/* 0, or -1 if the kernel refuses. */
+static int bind_bystander(struct trial *trial, int index)
+{
+    struct outcome outcome = member_bind_first(trial, index);
+    emit_member(index, outcome.call == NULL ? trial->binds++ : -1, -1, outcome);
+    return outcome.call == NULL ? 0 : -1;
+}
+
+void bound_only(struct trial *trial)
+{
+    int count = trial->question->listeners, first = trial->question->position == FIRST;
+    reserve_port(trial);
+    need_descriptors(trial, trial->question->flows);
+    members_fork(trial, count + 1);
+    if (first && bind_bystander(trial, count) != 0)
+        return;
+    if (members_stand(trial, count) != 0)
+        return;
+    if (first || bind_bystander(trial, count) == 0)
+        flows_all(trial);
+}

@@ -1,0 +1,93 @@
+/* Plain facts of the guest, and its tunables. */
+#include "agent.h"
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void fact_limit(const char *name, rlim_t limit)
+{
+    if (limit == RLIM_INFINITY)
+        emit_fact_text(name, "infinity");
+    else
+        emit_fact(name, (long long)limit);
+}
+
+/* 1, or the errno that says why not. */
+static void fact_errno(const char *name, int error)
+{
+    if (error == 0)
+        emit_fact(name, 1);
+    else
+        emit_fact_text(name, errno_name(error));
+}
+
+static int ipv6_error(void)
+{
+    struct sockaddr_in6 loopback;
+    int fd = socket(AF_INET6, SOCK_STREAM, 0), error = errno;
+    if (fd < 0)
+        return error;
+    memset(&loopback, 0, sizeof loopback);
+    loopback.sin6_family = AF_INET6;
+    loopback.sin6_addr.s6_addr[15] = 1;
+    error = bind(fd, (struct sockaddr *)&loopback, sizeof loopback) == 0 ? 0 : errno;
+    close(fd);
+    return error;
+}
+
+static void fact_tunable(const char *name)
+{
+    char text[128], *rest;
+    if (platform_tunable(name, text, sizeof text) != 0) {
+        emit_fact_text(name, "absent");
+        return;
+    }
+    errno = 0;
+    long long number = strtoll(text, &rest, 10);
+    if (text[0] != '\0' && *rest == '\0' && errno == 0)
+        emit_fact(name, number);
+    else
+        emit_fact_text(name, text);
+}
+
+static void each_tunable(const char *names)
+{
+    while (*names != '\0') {
+        char name[128];
+        size_t length = strcspn(names, ",");
+        if (length > 0 && length < sizeof name) {
+            snprintf(name, sizeof name, "%.*s", (int)length, names);
+            fact_tunable(name);
+        }
+        names += length + (names[length] == ',');
+    }
+}
+
+void facts(struct trial *trial)
+{
+    struct utsname name;
+    struct rlimit files;
+    if (uname(&name) < 0 || getrlimit(RLIMIT_NOFILE, &files) != 0)
+        broken("uname or getrlimit: %s", errno_name(errno));
+    emit_fact_text("sysname", name.sysname);
+    emit_fact_text("release", name.release);
+    emit_fact_text("version", name.version);
+    emit_fact_text("machine", name.machine);
+    emit_fact("cpus", sysconf(_SC_NPROCESSORS_ONLN));
+    emit_fact("euid", (long long)geteuid());
+    emit_fact("page_size", sysconf(_SC_PAGESIZE));
+    fact_limit("nofile_soft", files.rlim_cur);
+    fact_limit("nofile_hard", files.rlim_max);
+    emit_fact("option:reuseaddr", 1);
+    emit_fact("option:reuseport", OPTION_REUSEPORT >= 0);
+    emit_fact("option:reuseport_lb", OPTION_REUSEPORT_LB >= 0);
+    fact_errno("tun", platform_tun());
+    fact_errno("ipv6", ipv6_error());
+    each_tunable(trial->question->tunables);
+}

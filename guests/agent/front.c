@@ -1,0 +1,228 @@
+/* Questions as processes: each in a process group of its own, which is killed when it has ended,
+ * so that nothing of it is left; its lines are kept together. */
+#include "front.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CAP = 4 << 20, TICK = 200 };
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_stop(int number)
+{
+    told_to_stop = number;
+}
+
+static int write_all(const char *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t put = write(STDOUT_FILENO, bytes, count);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return -1;
+        bytes += put;
+        count -= (size_t)put;
+    }
+    return 0;
+}
+
+static int say_exit(const char *id, int status)
+{
+    char line[160];
+    emit_exit(line, sizeof line, id, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
+              WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    return write_all(line, strlen(line));
+}
+
+/* Ends every process of a question whose own process has been reaped; orphans that came to us
+ * (platform_adopt_orphans) are reaped, too. */
+static void clear_group(pid_t group)
+{
+    kill(-group, SIGKILL);
+    while (waitpid(-group, NULL, 0) > 0 || errno == EINTR)
+        continue;
+}
+
+static void abandon(struct front *front)
+{
+    for (int i = 0; i < front->jobs; i++) {
+        struct slot *slot = &front->slots[i];
+        if (slot->pid > 0 && !slot->reaped) {
+            kill(-slot->pid, SIGKILL);
+            waitpid(slot->pid, NULL, 0);
+            clear_group(slot->pid);
+        }
+    }
+    if (told_to_stop != 0) {
+        signal(told_to_stop, SIG_DFL);
+        raise(told_to_stop);
+    }
+    exit(EXIT_BROKEN);
+}
+
+static void become_question(struct front *front, const char *scenario, struct question *question,
+                            int output)
+{
+    setpgid(0, 0);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    dup2(output, STDOUT_FILENO);
+    close(output);
+    close(front->lifeline[1]);
+    for (int i = 0; i < front->jobs; i++)
+        if (front->slots[i].output > 0)
+            close(front->slots[i].output);
+    metronome_start(front->lifeline[0]);
+    scenario_ask(scenario, question);
+}
+
+void front_start(struct front *front, const char *scenario, struct question *question)
+{
+    struct slot *slot = front->slots;
+    int ends[2];
+    while (slot->pid != 0)
+        slot++;
+    question->slot = (int)(slot - front->slots);
+    question->jobs = front->jobs;
+    if (pipe(ends) != 0 || (slot->pid = fork()) < 0) {
+        fprintf(stderr, "agent: no process for a question: %s\n", errno_name(errno));
+        slot->pid = 0;
+        abandon(front);
+    }
+    if (slot->pid == 0) {
+        close(ends[0]);
+        become_question(front, scenario, question, ends[1]);
+    }
+    setpgid(slot->pid, slot->pid); /* in both, whoever comes first */
+    close(ends[1]);
+    slot->output = ends[0];
+    snprintf(slot->id, sizeof slot->id, "%s", question->id);
+    front->running++;
+}
+
+/* A question that says more than the cap is cut; without its `end` it counts as torn. */
+static void hold(struct slot *slot, const char *bytes, size_t count)
+{
+    if (slot->length + count > slot->room && slot->room < CAP) {
+        size_t room = slot->room == 0 ? 65536 : slot->room * 2;
+        char *more = realloc(slot->said, room);
+        if (more != NULL) {
+            slot->said = more;
+            slot->room = room;
+        }
+    }
+    if (count > slot->room - slot->length)
+        count = slot->room - slot->length;
+    if (count > 0)
+        memcpy(slot->said + slot->length, bytes, count);
+    slot->length += count;
+}
+
+static void listen_to(struct front *front, struct slot *slot)
+{
+    char bytes[65536];
+    ssize_t got = read(slot->output, bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got <= 0) {
+        close(slot->output);
+        slot->output = -1;
+    } else if (!front->streaming) {
+        hold(slot, bytes, (size_t)got);
+    } else if (write_all(bytes, (size_t)got) != 0) {
+        abandon(front);
+    }
+}
+
+static void finish(struct front *front, struct slot *slot)
+{
+    int torn = slot->length > 0 && slot->said[slot->length - 1] != '\n';
+    if (!front->streaming
+        && (write_all(slot->said, slot->length) != 0 || (torn && write_all("\n", 1) != 0)
+            || say_exit(slot->id, slot->status) != 0))
+        abandon(front);
+    free(slot->said);
+    *slot = (struct slot){ .status = slot->status };
+    front->running--;
+}
+
+static void collect(struct front *front)
+{
+    for (int i = 0; i < front->jobs; i++) {
+        struct slot *slot = &front->slots[i];
+        if (slot->pid > 0 && !slot->reaped && waitpid(slot->pid, &slot->status, WNOHANG) > 0) {
+            slot->reaped = 1;
+            clear_group(slot->pid);
+        }
+        if (slot->pid > 0 && slot->reaped && slot->output < 0)
+            finish(front, slot);
+    }
+}
+
+/* Waits for words of the questions, for more questions, and for the reader to go (a pipe without
+ * a reader says POLLERR or POLLHUP: over ssh it is the only sign of a lost connection). */
+void front_wait(struct front *front, int hungry)
+{
+    struct pollfd polls[MAX_JOBS + 2];
+    struct stat output;
+    int ready = 0;
+    for (int i = 0; i < front->jobs; i++) {
+        const struct slot *slot = &front->slots[i];
+        polls[i] = (struct pollfd){ .fd = slot->pid > 0 ? slot->output : -1, .events = POLLIN };
+        ready |= slot->pid > 0 && slot->output < 0;
+    }
+    int pipe = fstat(STDOUT_FILENO, &output) == 0 && S_ISFIFO(output.st_mode);
+    polls[front->jobs] = (struct pollfd){ .fd = hungry ? STDIN_FILENO : -1, .events = POLLIN };
+    polls[front->jobs + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
+    if (poll(polls, (nfds_t)front->jobs + 2, ready ? 1 : TICK) > 0) {
+        for (int i = 0; i < front->jobs; i++)
+            if (polls[i].revents != 0)
+                listen_to(front, &front->slots[i]);
+        if (polls[front->jobs].revents != 0) {
+            ssize_t got = read(STDIN_FILENO, front->line + front->length, LINE - front->length);
+            front->ended = got == 0 || (got < 0 && errno != EINTR);
+            front->length += got > 0 ? (size_t)got : 0;
+        }
+        if ((polls[front->jobs + 1].revents & (POLLERR | POLLHUP)) != 0)
+            abandon(front);
+    }
+    if (told_to_stop != 0)
+        abandon(front);
+    collect(front);
+}
+
+/* What is no question is closed by its `exit` line alone. */
+void front_refuse(struct front *front, const char *id, int status)
+{
+    char line[160];
+    emit_exit(line, sizeof line, id, status, 0);
+    if (write_all(line, strlen(line)) != 0)
+        abandon(front);
+}
+
+void front_open(struct front *front, int jobs)
+{
+    struct sigaction action;
+    memset(front, 0, sizeof *front);
+    memset(&action, 0, sizeof action);
+    front->jobs = jobs;
+    front->slots = calloc((size_t)jobs, sizeof *front->slots);
+    if (front->slots == NULL || pipe(front->lifeline) != 0)
+        broken("no pipe: %s", errno_name(errno));
+    action.sa_handler = on_stop;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    platform_adopt_orphans();
+}

@@ -1,0 +1,35 @@
+/* The last listener leaves, with connections that nobody has accepted. */
+#include "agent.h"
+
+#include <stddef.h>
+
+enum { NEW = 16 };
+
+static void rebind(struct trial *trial, int index, const char *what, int option)
+{
+    struct outcome outcome = member_bind(trial, index, option, 0);
+    if (outcome.call == NULL)
+        outcome = member_do(trial, index, LISTEN);
+    emit_attempt(what, outcome);
+    member_do(trial, index, CLOSE_LISTENER);
+}
+
+void last_gone(struct trial *trial)
+{
+    int count = trial->question->flows;
+    reserve_port(trial);
+    need_descriptors(trial, count + NEW);
+    members_fork(trial, 2);
+    if (member_stand(trial, 0) != 0)
+        return;
+    member_do(trial, 0, PAUSE);
+    struct flow *flows = flows_new(count), *more = flows_new(NEW);
+    flows_queue(trial, flows, count);
+    member_fail(trial, 0, trial->question->failure);
+    flows_settle(trial, flows, count);
+    flows_serve(trial, "new", more, NEW);
+    rebind(trial, 1, "rebind-same", trial->question->option);
+    rebind(trial, 1, "rebind-none", NONE);
+    flows_end(flows, count);
+    flows_end(more, NEW);
+}

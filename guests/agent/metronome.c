@@ -1,0 +1,90 @@
+/* A tiny process that wants to wake every 10 ms, and remembers how late it ever was: a time-out
+ * means something only in a guest that was not starved.
+ *
+ * It is also the guard of the question's process group: when the question, or the batch that asked
+ * it, is gone however it went, the whole group is killed, stopped members too. */
+#include "agent.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+enum { BEAT = 10 };
+
+static struct {
+    pid_t pid;
+    int channel;
+} metronome;
+
+static void beat(int channel, int lifeline)
+{
+    int gap = 0;
+    int64_t before = clock_ms();
+    for (;;) {
+        struct pollfd polls[2] = { { .fd = channel, .events = POLLIN },
+                                   { .fd = lifeline, .events = POLLIN } };
+        int ready = poll(polls, 2, BEAT);
+        int64_t now = clock_ms();
+        if (now - before - BEAT > gap)
+            gap = (int)(now - before - BEAT);
+        before = now;
+        if (ready > 0 && polls[0].revents != 0) {
+            char asked;
+            if (recv(channel, &asked, 1, 0) != 1)
+                kill(0, SIGKILL);
+            send(channel, &gap, sizeof gap, 0);
+            _exit(0);
+        }
+        if (ready > 0 && polls[1].revents != 0)
+            kill(0, SIGKILL);
+    }
+}
+
+void metronome_start(int lifeline)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        broken("socketpair: %s", errno_name(errno));
+    metronome.pid = fork();
+    if (metronome.pid < 0)
+        broken("fork: %s", errno_name(errno));
+    if (metronome.pid == 0) {
+        signal(SIGALRM, SIG_DFL);
+        close(ends[0]);
+        beat(ends[1], lifeline);
+    }
+    close(ends[1]);
+    close(lifeline);
+    metronome.channel = ends[0];
+}
+
+/* In a child of the question: its copy of the channel would hide the question's end. */
+void metronome_forget(void)
+{
+    close(metronome.channel);
+}
+
+/* The longest overshoot so far, in ms; the metronome ends. */
+int metronome_stop(void)
+{
+    int gap = 0;
+    if (send(metronome.channel, "?", 1, 0) != 1
+        || recv(metronome.channel, &gap, sizeof gap, MSG_WAITALL) != (ssize_t)sizeof gap)
+        broken("the metronome is gone: %s", errno_name(errno));
+    metronome_kill();
+    return gap;
+}
+
+/* Async-signal-safe. */
+void metronome_kill(void)
+{
+    if (metronome.pid <= 0)
+        return;
+    kill(metronome.pid, SIGKILL);
+    while (waitpid(metronome.pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    metronome.pid = 0;
+}

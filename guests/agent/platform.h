@@ -1,0 +1,43 @@
+/* What differs between systems: the only header that asks which system this is.
+ *
+ * Included first everywhere, so that it can widen what the system's headers show under -std=c99
+ * (netbsd: featuretest.h, __STRICT_ANSI__; darwin: sys/cdefs.h).  _POSIX_C_SOURCE is left alone:
+ * once defined, xnu's netinet/in.h hides half of itself. */
+#ifndef PLATFORM_H
+#define PLATFORM_H
+
+#if defined(__NetBSD__) && !defined(_NETBSD_SOURCE)
+#define _NETBSD_SOURCE 1
+#endif
+#if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
+#define _DARWIN_C_SOURCE 1
+#endif
+
+#include <sys/types.h>
+#include <sys/socket.h>
+
+/* A socket option that these headers do not know is -1: it cannot be asked for. */
+#ifdef SO_REUSEPORT
+#define OPTION_REUSEPORT SO_REUSEPORT
+#else
+#define OPTION_REUSEPORT (-1)
+#endif
+#ifdef SO_REUSEPORT_LB
+#define OPTION_REUSEPORT_LB SO_REUSEPORT_LB
+#else
+#define OPTION_REUSEPORT_LB (-1)
+#endif
+
+/* The name of the loopback interface. */
+extern const char *const platform_loopback;
+
+/* Reads a tunable into text (integers in decimal); 0, or -1 if there is none of that name. */
+int platform_tunable(const char *name, char *text, size_t size);
+
+/* 0 if a tun device can be opened, else the errno; leaves no device behind. */
+int platform_tun(void);
+
+/* Asks to be the parent of grandchildren whose parent dies, where a process can ask that. */
+void platform_adopt_orphans(void);
+
+#endif

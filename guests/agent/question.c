@@ -1,0 +1,134 @@
+/* From KEY=VALUE words to a question, strictly: docs/wire.md, "Asking". */
+#include "agent.h"
+
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const options[] = {
+    "none", "reuseaddr", "reuseport", "reuseport_lb", "reuseport+reuseport_lb", NULL
+};
+static const char *const protocols[] = { "tcp", "udp", NULL };
+static const char *const families[] = { "ipv4", "ipv6", "mapped", NULL };
+static const char *const binds[] = { "specific", "wildcard", NULL };
+static const char *const failures[] = {
+    "close", "exit", "kill", "hang", "shutdown", "relisten-zero", NULL
+};
+static const char *const places[] = { "first", "middle", "last", NULL };
+static const char *const orders[] = { "newest", "oldest", "middle", NULL };
+static const char *const changes[] = { "leave", "join", "restart", NULL };
+static const char *const cases[] = {
+    "both", "only-first", "only-second", "after-bind", "other-uid", "root-over-user", "time-wait",
+    NULL
+};
+static const char *const loopbacks[] = { "as-is", "up", NULL };
+
+const char *failure_name(int failure)
+{
+    return failures[failure];
+}
+
+/* A key takes one of `words`, or a number in between; `at` is where in the question it goes. */
+struct key {
+    const char *name;
+    size_t at;
+    const char *const *words;
+    int low, high;
+};
+
+#define WORD(name, member, words) { name, offsetof(struct question, member), words, 0, 0 }
+#define NUMBER(name, low, high) { #name, offsetof(struct question, name), NULL, low, high }
+
+static const struct key keys[] = {
+    WORD("option", option, options), WORD("protocol", udp, protocols),
+    WORD("family", family, families), WORD("bind", wildcard, binds),
+    WORD("failure", failure, failures), WORD("member", member, places),
+    WORD("order", order, orders), WORD("change", change, changes),
+    WORD("position", position, places), WORD("case", sharing, cases),
+    WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
+    NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
+    NUMBER(backlog, 0, 65535)
+};
+
+static int parse_word(const struct key *key, const char *value, int *into)
+{
+    for (int i = 0; key->words[i] != NULL; i++)
+        if (strcmp(key->words[i], value) == 0) {
+            *into = i;
+            return 0;
+        }
+    return -1;
+}
+
+static int parse_number(const char *value, unsigned long low, unsigned long high,
+                        unsigned long *into)
+{
+    size_t length = strlen(value);
+    if (length == 0 || length > 10 || strspn(value, "0123456789") != length)
+        return -1;
+    *into = strtoul(value, NULL, 10);
+    return *into < low || *into > high ? -1 : 0;
+}
+
+static int parse_text(struct question *question, const char *name, const char *value)
+{
+    unsigned long seed;
+    if (strcmp(name, "seed") == 0) {
+        if (parse_number(value, 0, 0xffffffffUL, &seed) != 0)
+            return -1;
+        question->seed = (uint32_t)seed;
+        question->seeded = 1;
+        return 0;
+    }
+    if (strcmp(name, "tunables") != 0)
+        return -1;
+    for (const char *c = value; *c != '\0'; c++)
+        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                   "0123456789_-.,", *c) == NULL)
+            return -1;
+    question->tunables = value;
+    return strstr(value, "..") == NULL ? 0 : -1; /* a dot becomes a slash on some systems */
+}
+
+static int parse_pair(struct question *question, const char *name, const char *value)
+{
+    unsigned long number;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const struct key *key = &keys[i];
+        int *into = (int *)(void *)((char *)question + key->at);
+        if (strcmp(key->name, name) != 0)
+            continue;
+        if (key->words != NULL)
+            return parse_word(key, value, into);
+        if (parse_number(value, (unsigned long)key->low, (unsigned long)key->high, &number) != 0)
+            return -1;
+        *into = (int)number;
+        return 0;
+    }
+    return parse_text(question, name, value);
+}
+
+/* `backlog` is left at -1 for the scenario's own default.  A key asked twice is a mistake. */
+const char *question_parse(struct question *question, char **pairs, int count)
+{
+    static char sentence[160];
+    const char *id = question->id;
+    *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
+                                   .deadline = 8000, .alarm = 60, .member = MIDDLE,
+                                   .position = LAST, .backlog = -1, .tunables = "",
+                                   .pairs = pairs, .pair_count = count, .jobs = 1 };
+    for (int i = 0; i < count; i++) {
+        char name[32];
+        size_t length = strcspn(pairs[i], "=");
+        snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), pairs[i]);
+        int wrong = pairs[i][length] != '=' || length >= sizeof name;
+        for (int j = 0; j < i; j++)
+            wrong |= strncmp(pairs[i], pairs[j], length + 1) == 0;
+        if (wrong || parse_pair(question, name, pairs[i] + length + 1) != 0) {
+            snprintf(sentence, sizeof sentence, "not a key and value that is known: %.100s",
+                     pairs[i]);
+            return sentence;
+        }
+    }
+    return question->position == MIDDLE ? "position is first or last" : NULL;
+}

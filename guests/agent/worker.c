@@ -1,0 +1,251 @@
+/* A member of the group, inside its own process: one socket, and a channel to its parent.
+ *
+ * Nothing here says a line: a worker answers on its channel, and ends when the channel closes. */
+#include "agent.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { UNPRIVILEGED = 65534, RETRY_MS = 5 };
+
+const char *const call_names[] = {
+    NULL, "socket", "setsockopt", "bind", "listen", "close", "shutdown", "setuid"
+};
+enum call { NO_CALL, CALL_SOCKET, CALL_SETSOCKOPT, CALL_BIND, CALL_LISTEN, CALL_CLOSE,
+            CALL_SHUTDOWN, CALL_SETUID };
+
+struct connection {
+    int fd, received;
+    unsigned char request[REQUEST];
+};
+
+struct worker {
+    const struct trial *trial;
+    int index, control, listener, serving;
+    int silent; /* poll() reports a hang-up on the socket: ask it in turns instead */
+    struct connection *connections;
+    struct pollfd *polls;
+    int count, room;
+};
+
+static struct answer answer(enum call call, int result)
+{
+    int error = errno;
+    return result == 0 ? (struct answer){ NO_CALL, 0 } : (struct answer){ call, error };
+}
+
+static struct answer bind_socket(struct worker *worker, const struct command *command)
+{
+    struct outcome outcome;
+    int fd = socket_of_member(worker->trial, command->late ? NONE : command->option, &outcome);
+    if (fd < 0)
+        return (struct answer){ strcmp(outcome.call, "socket") == 0 ? CALL_SOCKET
+                                                                      : CALL_SETSOCKOPT,
+                                outcome.error };
+    const struct sockaddr *place = (const struct sockaddr *)&command->address.storage;
+    struct answer said = answer(CALL_BIND, bind(fd, place, command->address.size));
+    if (said.call == NO_CALL && command->late)
+        said = answer(CALL_SETSOCKOPT, option_set(fd, command->option));
+    if (said.call == NO_CALL)
+        said = answer(CALL_SETSOCKOPT, set_nonblocking(fd));
+    if (said.call != NO_CALL) {
+        close(fd);
+        return said;
+    }
+    worker->listener = fd;
+    worker->serving = worker->trial->question->udp;
+    return said;
+}
+
+static struct answer close_listener(struct worker *worker)
+{
+    int fd = worker->listener;
+    worker->listener = -1;
+    worker->serving = 0;
+    return fd < 0 ? answer(CALL_CLOSE, 0) : answer(CALL_CLOSE, close(fd));
+}
+
+static struct answer listen_with(struct worker *worker, int backlog)
+{
+    struct answer said = answer(CALL_LISTEN, listen(worker->listener, backlog));
+    worker->serving = said.call == NO_CALL || worker->serving;
+    return said;
+}
+
+static struct answer obey(struct worker *worker, const struct command *command)
+{
+    switch (command->operation) {
+    case BIND:
+        return bind_socket(worker, command);
+    case LISTEN:
+        return listen_with(worker, worker->trial->backlog);
+    case LISTEN_ZERO:
+        return answer(CALL_LISTEN, listen(worker->listener, 0));
+    case SHUT_DOWN:
+        return answer(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RDWR));
+    case CLOSE_LISTENER:
+        return close_listener(worker);
+    case CHANGE_UID:
+        return answer(CALL_SETUID, setuid(UNPRIVILEGED));
+    case END_CONNECTIONS:
+        while (worker->count > 0)
+            close(worker->connections[--worker->count].fd);
+        break;
+    case LEAVE_PROCESS:
+        _exit(0);
+    case SERVE:
+    case PAUSE:
+        worker->serving = command->operation == SERVE;
+        break;
+    }
+    return answer(NO_CALL, 0);
+}
+
+/* The parent's end has closed, whatever became of the parent: nobody is left to serve. */
+static void hear(struct worker *worker)
+{
+    struct command command;
+    ssize_t got = recv(worker->control, &command, sizeof command, MSG_WAITALL);
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got != (ssize_t)sizeof command)
+        _exit(0);
+    struct answer said = obey(worker, &command);
+    if (send(worker->control, &said, sizeof said, 0) != (ssize_t)sizeof said)
+        _exit(0);
+}
+
+static int reply_to(const struct worker *worker, const unsigned char *request,
+                    unsigned char *reply)
+{
+    if (memcmp(request, worker->trial->token, TOKEN) != 0)
+        return -1;
+    memcpy(reply, request, REQUEST);
+    reply[REQUEST] = (unsigned char)worker->index;
+    if (worker->trial->service > 0)
+        pause_ms(worker->trial->service);
+    return 0;
+}
+
+static void keep(struct worker *worker, int fd)
+{
+    if (worker->count == worker->room) {
+        worker->room = worker->room * 2 + 64;
+        worker->connections = realloc(worker->connections,
+                                      (size_t)worker->room * sizeof *worker->connections);
+        worker->polls = realloc(worker->polls, (size_t)(worker->room + 2) * sizeof *worker->polls);
+    }
+    if (worker->connections == NULL || worker->polls == NULL || set_nonblocking(fd) != 0)
+        _exit(EXIT_BROKEN);
+    worker->connections[worker->count++] = (struct connection){ .fd = fd };
+}
+
+/* Out of descriptors is a failure of ours, which the parent finds by the exit status; a socket
+ * that does not listen any more (EINVAL after shutdown()) is asked again, in case it does. */
+static void accept_some(struct worker *worker)
+{
+    int more = 1;
+    while (more) {
+        int fd = accept(worker->listener, NULL, NULL);
+        int error = errno;
+        if (fd < 0 && (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM))
+            _exit(EXIT_BROKEN);
+        if (fd >= 0)
+            keep(worker, fd);
+        else if (error != EAGAIN && error != EWOULDBLOCK && error != EINTR
+                 && error != ECONNABORTED)
+            worker->silent = 1;
+        more = fd >= 0 && worker->trial->service == 0;
+    }
+}
+
+static void receive_some(struct worker *worker)
+{
+    unsigned char bytes[REPLY + 1];
+    struct address from;
+    for (int more = 1; more; more = worker->trial->service == 0) {
+        from.size = sizeof from.storage;
+        ssize_t got = recvfrom(worker->listener, bytes, sizeof bytes, 0,
+                               (struct sockaddr *)&from.storage, &from.size);
+        if (got < 0)
+            return;
+        unsigned char reply[REPLY];
+        if (got == REQUEST && reply_to(worker, bytes, reply) == 0)
+            sendto(worker->listener, reply, sizeof reply, 0, (struct sockaddr *)&from.storage,
+                   from.size);
+    }
+}
+
+/* 0, or -1 when the connection has ended or is not of this run. */
+static int answer_connection(struct worker *worker, struct connection *connection)
+{
+    unsigned char reply[REPLY];
+    ssize_t got = recv(connection->fd, connection->request + connection->received,
+                       (size_t)(REQUEST - connection->received), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    if (got <= 0)
+        return -1;
+    connection->received += (int)got;
+    if (connection->received < REQUEST)
+        return 0;
+    connection->received = 0;
+    if (reply_to(worker, connection->request, reply) != 0)
+        return -1;
+    return send(connection->fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
+}
+
+static void serve_connections(struct worker *worker, const struct pollfd *polls)
+{
+    for (int i = worker->count - 1; i >= 0; i--) {
+        if (polls[i].revents == 0)
+            continue;
+        if (answer_connection(worker, &worker->connections[i]) != 0) {
+            close(worker->connections[i].fd);
+            worker->connections[i] = worker->connections[--worker->count];
+        }
+    }
+}
+
+static void serve_listener(struct worker *worker, int events)
+{
+    if ((events & (POLLHUP | POLLERR | POLLNVAL)) != 0)
+        worker->silent = 1;
+    if (events == 0 && !worker->silent)
+        return;
+    if (worker->trial->question->udp)
+        receive_some(worker);
+    else
+        accept_some(worker);
+}
+
+void worker_run(const struct trial *trial, int index, int control)
+{
+    struct worker worker = { .trial = trial, .index = index, .control = control, .listener = -1 };
+    worker.room = 64;
+    worker.connections = malloc((size_t)worker.room * sizeof *worker.connections);
+    worker.polls = malloc((size_t)(worker.room + 2) * sizeof *worker.polls);
+    while (worker.connections != NULL && worker.polls != NULL) {
+        int busy = trial->service > 0 && worker.count > 0; /* a slow member takes one by one */
+        int accepts = worker.serving && !busy, turns = worker.silent && accepts;
+        int served = worker.count;
+        worker.polls[0] = (struct pollfd){ .fd = control, .events = POLLIN };
+        worker.polls[1] = (struct pollfd){ .fd = accepts && !turns ? worker.listener : -1,
+                                           .events = POLLIN };
+        for (int i = 0; i < served; i++)
+            worker.polls[i + 2] = (struct pollfd){ .fd = worker.connections[i].fd,
+                                                   .events = POLLIN };
+        if (poll(worker.polls, (nfds_t)(served + 2), turns ? RETRY_MS : -1) < 0)
+            continue;
+        int control_events = worker.polls[0].revents, listener_events = worker.polls[1].revents;
+        serve_connections(&worker, worker.polls + 2);
+        if (control_events != 0)
+            hear(&worker);
+        if (accepts && worker.serving && worker.listener >= 0)
+            serve_listener(&worker, listener_events);
+    }
+    _exit(EXIT_BROKEN);
+}

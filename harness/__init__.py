@@ -1,0 +1,1 @@
+"""reuseport-matrix: what kernels do when several sockets share one port."""

@@ -1,0 +1,160 @@
+"""The agent as a program: compiled once per source and target, or taken as it was given."""
+
+import hashlib
+import importlib.util
+import io
+import os
+import platform
+import sys
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from filelock import FileLock, Timeout
+
+from harness.agent.binary import Program
+from harness.agent.installed import Agent, installed
+from harness.errors import AgentError, InfrastructureError, Phase
+from harness.model import AgentSource, Guest
+from harness.places import Places
+from harness.protocols import Transport
+from harness.resources import guests_folder
+from harness.transport import LocalTransport
+
+HOST = "host"
+"""In a guest file: whatever the target of the machine is that the harness runs on."""
+
+NATIVE = "native"
+"""The target of a machine that Zig is not asked for: this machine's own `cc`."""
+
+FLAGS = ("-std=c99", "-D_DEFAULT_SOURCE", "-Os", "-s")
+
+BUILD_SECONDS = 900.0
+"""The first build for a target makes its libc, too: 20 s on two cores, much more on a busy one."""
+
+TAIL = 2000
+"""Bytes of a compiler's complaint that are passed on."""
+
+SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
+
+
+def host_target() -> str:
+    """Return the Zig target of this machine, `native` where Zig is not there to ask."""
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    system = next((zig for name, zig in SYSTEMS.items() if sys.platform.startswith(name)), None)
+    if system is None or importlib.util.find_spec("ziglang") is None:
+        return NATIVE
+    return f"{machine}-{system}"
+
+
+class Builder:
+    """Makes agents, keeps them in the cache, puts them into guests. Shared by all threads."""
+
+    def __init__(self, places: Places, sources: Path | None = None) -> None:
+        self._places = places
+        self._sources = sources or guests_folder() / "agent"
+
+    @contextmanager
+    def installed(self, guest: Guest, transport: Transport) -> Iterator[Agent]:
+        """Yield the guest's agent, in the guest; take it away afterwards.
+
+        Raise `AgentError` if it cannot be built or is not for this guest.
+        """
+        source = guest.agent
+        if source.build == "guest-cc":
+            program = Program(self.archive(), "sources, compiled in the guest")
+        else:
+            program = self.program(source)
+        compiled = source.build == "guest-cc"
+        with installed(transport, program, guest.root, compiled=compiled) as agent:
+            yield agent
+
+    def program(self, source: AgentSource) -> Program:
+        """Return the binary that a guest file names: the user's own, or one built from source."""
+        if source.path is not None:
+            return self._given(Path(source.path))
+        target = source.target or HOST
+        return self.build(host_target() if target == HOST else target)
+
+    def build(self, target: str) -> Program:
+        """Compile for `target`, unless that was done before; N processes at once do it once."""
+        files = self._files()
+        command = _compiler(target)
+        digest = hashlib.sha256(repr((command, _zig_version(target))).encode())
+        for path in files:
+            digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
+        kept = self._places.folder("agents") / f"agent-{target}-{digest.hexdigest()[:32]}"
+        if not kept.exists():
+            self._compile(command, [path for path in files if path.suffix == ".c"], kept)
+        content = kept.read_bytes()
+        return Program(content, f"built for {target}")
+
+    def archive(self) -> bytes:
+        """Return the sources as a tar file, the same bytes for the same sources."""
+        memory = io.BytesIO()
+        with tarfile.open(fileobj=memory, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for path in self._files():
+                entry = tarfile.TarInfo(path.name)
+                entry.size = path.stat().st_size
+                entry.mode = 0o600
+                tar.addfile(entry, io.BytesIO(path.read_bytes()))
+        return memory.getvalue()
+
+    def _files(self) -> list[Path]:
+        files = [path for path in self._sources.glob("*.[ch]") if path.is_file()]
+        if not any(path.suffix == ".c" for path in files):
+            raise AgentError(Phase.BUILD, f"the agent's sources are not in {self._sources}")
+        return sorted(files)
+
+    def _compile(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
+        try:
+            with FileLock(f"{kept}.lock", timeout=BUILD_SECONDS):
+                if not kept.exists():
+                    self._compile_alone(command, sources, kept)
+        except Timeout as exc:
+            raise AgentError(Phase.BUILD, f"another run still builds {kept.name}") from exc
+
+    def _compile_alone(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
+        zig = self._places.folder("zig")
+        caches = (f"ZIG_GLOBAL_CACHE_DIR={zig}/global", f"ZIG_LOCAL_CACHE_DIR={zig}/local")
+        with NamedTemporaryFile(dir=kept.parent, prefix=".building-", delete=False) as unfinished:
+            made = Path(unfinished.name)
+        try:
+            argv = ["env", *caches, *command, "-o", str(made), *map(str, sources)]
+            done = LocalTransport().run(argv, timeout=BUILD_SECONDS)
+            if done.status != 0:
+                said = done.stderr[-TAIL:].decode(errors="replace").strip()
+                raise AgentError(Phase.BUILD, f"the agent cannot be compiled: {said}")
+            os.replace(made, kept)
+        except InfrastructureError as exc:
+            exc.phase = Phase.BUILD
+            raise
+        finally:
+            made.unlink(missing_ok=True)
+
+    def _given(self, path: Path) -> Program:
+        try:
+            content = path.read_bytes()
+        except OSError as exc:
+            raise AgentError(Phase.BUILD, f"the agent {path} cannot be read: {exc}") from exc
+        return Program(content, str(path))
+
+
+def _compiler(target: str) -> tuple[str, ...]:
+    if target == NATIVE:
+        return ("cc", *FLAGS)
+    if importlib.util.find_spec("ziglang") is None:
+        raise AgentError(
+            Phase.BUILD,
+            f"Zig is not installed: no agent for {target}",
+            hint="pip install ziglang",
+        )
+    static = ("-static",) if target.endswith("musl") else ()
+    return (sys.executable, "-m", "ziglang", "cc", "-target", target, *static, *FLAGS)
+
+
+def _zig_version(target: str) -> str:
+    return "" if target == NATIVE else metadata.version("ziglang")

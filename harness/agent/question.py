@@ -1,0 +1,26 @@
+"""One question to the agent, as a line that cannot be read in two ways (docs/wire.md)."""
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+WORD = re.compile(r"[A-Za-z0-9_.,:+-]+")
+
+
+class Question(Struct, frozen=True):
+    """A scenario at one point; `id` comes back with the answer."""
+
+    id: str
+    scenario: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def line(self) -> str:
+        """The line for `agent batch`; a word that would need quoting is a bug of the caller's."""
+        words = (self.id, self.scenario, *self.parameters, *self.parameters.values())
+        for word in words:
+            if not WORD.fullmatch(word):
+                raise ValueError(f"not a word of the agent's language: {word!r}")
+        pairs = (f"{name}={value}" for name, value in self.parameters.items())
+        return " ".join((self.id, self.scenario, *pairs)) + "\n"

@@ -1,0 +1,138 @@
+"""The command line: what is asked for, and which exit status tells how it went."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import click
+
+from harness.cli.exit import Exit, complain, complain_of
+from harness.errors import HarnessError
+
+NAME = "reuseport-matrix"
+
+COMMANDS = {
+    "run": ("harness.cli.measuring:run", "Measure guests and show them side by side."),
+    "guests": ("harness.cli.listing:guests", "List the guests, and what would start each here."),
+    "scenarios": ("harness.cli.listing:scenarios", "List what is asked of a kernel."),
+    "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
+    "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),
+    "judge": ("harness.cli.reporting:judge", "Judge a run's recordings again; no guest needed."),
+    "shell": ("harness.cli.visiting:shell", "Log in to a guest."),
+    "exec": ("harness.cli.visiting:execute", "Run a command in a guest."),
+    "gc": ("harness.cli.visiting:gc", "End every guest that no living run owns."),
+    "stop": ("harness.cli.visiting:stop", "End guests that were kept."),
+}
+"""Command to its function and its line in the help: a module is imported when it is needed."""
+
+EPILOG = """\b
+Examples:
+  reuseport-matrix run                        what this machine can start, quickly
+  reuseport-matrix run host linux-6.12 --full
+  reuseport-matrix report DIR --format markdown
+\b
+Completion: put one of these into your shell's start-up file
+  bash  eval "$(_REUSEPORT_MATRIX_COMPLETE=bash_source reuseport-matrix)"
+  zsh   eval "$(_REUSEPORT_MATRIX_COMPLETE=zsh_source reuseport-matrix)"
+  fish  _REUSEPORT_MATRIX_COMPLETE=fish_source reuseport-matrix | source
+\b
+Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
+baseline; 2 usage or a bad file; 3 something asked for could not be measured;
+130 interrupted, what was measured is kept.
+"""
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each module imported only when its command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, in the order in which one would use them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), function)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table's lines: click would import every command for its first sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with its nearest names."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from harness.cli.nearest import unknown
+
+            raise unknown("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        from harness.cli.version import version  # reads the package's metadata: 20 ms
+
+        click.echo(f"{NAME} {version()}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version)
+def group() -> None:
+    """Show what real kernels do when several sockets share one port.
+
+    Boots one guest per operating system, lets an agent in it observe who is served and what is
+    lost when a listener fails, judges that here, and shows all guests side by side. Data goes to
+    standard output, talk to standard error.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its status."""
+    sys.exit(_guarded(lambda: group.main(arguments, prog_name=NAME, standalone_mode=False)))
+
+
+def _guarded(command: Callable[[], object]) -> int:
+    """Run a command; say in a sentence what stopped it, and return the exit status."""
+    try:
+        status = command()
+        sys.stdout.flush()
+    except click.ClickException as exc:
+        context = exc.ctx if isinstance(exc, click.UsageError) else None
+        hint = f"{context.command_path} --help" if context is not None else None
+        complain(exc.format_message(), hint=hint)
+        return Exit.USAGE
+    except HarnessError as exc:
+        complain_of(exc)
+        return Exit.of(exc)
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except SystemExit as exc:
+        # click answers a broken pipe with exit(1) whatever its mode (BaseCommand.main), and 1
+        # means something else here. No command of ours exits; they return their status.
+        if exc.code != 1:
+            raise
+        return _unread()
+    except BrokenPipeError:
+        return _unread()
+    return status if isinstance(status, int) else Exit.OK
+
+
+def _unread() -> int:
+    """End well: who reads us has had enough (`| head`), which is no failure.
+
+    Nor is it worth one when the interpreter flushes at its end (library/signal, "Note on SIGPIPE").
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Exit.OK

@@ -1,0 +1,165 @@
+"""`guests`, `scenarios`, `doctor`: what there is on this machine, and what it lacks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from harness.cli.exit import Exit, complain
+from harness.cli.naming import guest_folders
+
+if TYPE_CHECKING:
+    from harness.doctor import Diagnosis
+    from harness.model import Guest
+    from harness.providers.workshop import Workshop
+
+GUESTS_EPILOG = """\b
+Examples:
+  reuseport-matrix guests
+  reuseport-matrix guests --guests DIR --json
+"""
+
+SCENARIOS_EPILOG = """\b
+Examples:
+  reuseport-matrix scenarios
+  reuseport-matrix scenarios --json
+"""
+
+DOCTOR_EPILOG = """\b
+Examples:
+  reuseport-matrix doctor
+  reuseport-matrix doctor --install    with this system's package manager; says what it runs
+"""
+
+
+class Listed(NamedTuple):
+    """A guest as `guests` shows it: by whom it would be started here, or why by nobody."""
+
+    name: str
+    system: str
+    provider: str | None
+    why: str | None
+
+
+def _json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    """Write columns as wide as their widest text; the last one is left as it is."""
+    from harness.report.text import cells, visible
+
+    texts = [[visible(text) for text in row] for row in rows]
+    widths = [max(map(cells, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        *padded, last = row
+        pairs = zip(padded, widths, strict=False)
+        head = "".join(f"{text}{' ' * (width - cells(text) + 2)}" for text, width in pairs)
+        click.echo(f"{head}{last}".rstrip())
+
+
+@click.command(epilog=GUESTS_EPILOG)
+@guest_folders()
+@click.option("--json", "as_json", is_flag=True, help="A list of name, system, provider, why.")
+def guests(folders: Sequence[Path], as_json: bool) -> None:
+    """List the guests, and which provider would start each here, or why none can."""
+    from harness.cli.naming import known_guests
+    from harness.live import speaking
+    from harness.places import Places
+    from harness.providers.workshop import Workshop
+
+    workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
+    with speaking():
+        entries = [_entry(guest, workshop) for guest in known_guests(folders).values()]
+    if as_json:
+        _json([one._asdict() for one in entries])
+        return
+    rows = [(one.name, one.system, one.provider or "-", one.why or "") for one in entries]
+    _table([("guest", "system", "provider", "why not"), *rows])
+
+
+def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
+    from harness.errors import NotRunError
+    from harness.providers import choose
+
+    try:
+        provider, _ = choose(guest, workshop)
+    except NotRunError as exc:
+        return Listed(guest.name, guest.system, None, str(exc))
+    return Listed(guest.name, guest.system, provider, None)
+
+
+@click.command(epilog=SCENARIOS_EPILOG)
+@click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, cells.")
+def scenarios(as_json: bool) -> None:
+    """List what is asked of a kernel, the words of its verdicts, and how many cells that makes."""
+    from harness.model import Depth
+    from harness.scenarios import CATALOGUE
+
+    if not as_json:
+        for scenario in CATALOGUE.values():
+            counts = ", ".join(f"{depth} {len(scenario.cells(depth))}" for depth in Depth)
+            click.echo(f"{scenario.id}\n  {scenario.sentence}")
+            click.echo(f"  {', '.join(scenario.words)}\n  cells: {counts}")
+        return
+    _json(
+        [
+            {
+                "id": scenario.id,
+                "sentence": scenario.sentence,
+                "words": scenario.words,
+                "cells": {depth.value: len(scenario.cells(depth)) for depth in Depth},
+            }
+            for scenario in CATALOGUE.values()
+        ]
+    )
+
+
+@click.command(epilog=DOCTOR_EPILOG)
+@click.option("--install", "do_install", is_flag=True, help="Install what is missing.")
+@click.option("--json", "as_json", is_flag=True, help="The findings as data.")
+def doctor(do_install: bool, as_json: bool) -> int:
+    """Test this machine's hypervisor and accelerators, and say what is missing.
+
+    With --install, what is missing is installed with the system's package manager; each command
+    is shown before it runs. Without the rights for it, the command is shown and the exit status is
+    0 all the same: what needs nothing can still be measured.
+    """
+    from harness.doctor import examine, install
+    from harness.live import speaking
+    from harness.places import Places
+
+    places = Places.of_user()
+    with speaking(verbose=True):
+        diagnosis = examine(places)
+        if do_install and diagnosis.command:
+            outcome = install(diagnosis)
+            if outcome.why is not None:
+                complain(f"not everything was installed: {outcome.why}")
+            diagnosis = examine(places)
+    if as_json:
+        _json(diagnosis)
+    else:
+        _diagnosis(diagnosis)
+    return Exit.OK
+
+
+def _diagnosis(diagnosis: "Diagnosis") -> None:
+    click.echo(f"{diagnosis.system}, Python {diagnosis.python}")
+    _table(
+        [
+            (tool.name, tool.version or tool.path or "missing", tool.purpose)
+            for tool in diagnosis.tools
+        ]
+    )
+    tried = [(trial.accelerator, trial.why or "works") for trial in diagnosis.accelerators]
+    if tried:
+        click.echo("accelerators, each tried by a short boot:")
+        _table(tried)
+    if diagnosis.command:
+        complain(
+            "something is missing", hint=f"doctor --install, or: {' '.join(diagnosis.command)}"
+        )

@@ -1,0 +1,162 @@
+"""`run`: measures guests, keeps what they said, shows them side by side."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.exit import Exit, complain
+from harness.cli.naming import complete_guests, complete_scenarios, guest_folders
+
+if TYPE_CHECKING:
+    from harness.cli.interruption import Interruption
+    from harness.cli.plan import Plan, Request
+    from harness.matrix import Matrix
+    from harness.places import Places
+
+EPILOG = """\b
+Examples:
+  reuseport-matrix run                          what this machine can start, quickly
+  reuseport-matrix run host --quick
+  reuseport-matrix run linux-6.1 --scenario distribution --scenario failure-queued
+  reuseport-matrix run all --full --jobs 2 --out results
+  reuseport-matrix run --resume --out results   asks only what is missing
+  reuseport-matrix run --guests DIR my-kernel   a guest file of your own
+  reuseport-matrix run --baseline results/matrix.json
+\b
+Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
+baseline (this comes before 3); 2 usage or a bad file; 3 something asked for could
+not be measured; 130 interrupted, what was measured is kept.
+"""
+
+Flags = dict[str, bool]
+
+
+@click.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="ID",
+    shell_complete=complete_scenarios,
+    help="Ask this scenario only; may be given more than once.",
+)
+@click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue (default).")
+@click.option("--full", "depth", flag_value="full", help="The nightly catalogue.")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@guest_folders()
+@click.option("--provider", metavar="P", help="Let this provider start the guests, no other.")
+@click.option("--keep", is_flag=True, help="Leave the guests up; `stop` ends them.")
+@click.option("--resume", is_flag=True, help="Ask what is missing in --out, or in the last run.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    metavar="S",
+    help="End after so many seconds; what was measured is kept.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Exit 1 if a verdict differs from this matrix.json.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
+@click.option("-v", "--verbose", is_flag=True, help="More talk, and the counts behind each word.")
+def run(
+    *,
+    names: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    depth: str | None,
+    jobs: int | None,
+    out: Path | None,
+    folders: tuple[Path, ...],
+    provider: str | None,
+    timeout: float | None,
+    baseline: Path | None,
+    **flags: bool,
+) -> int:
+    """Measure guests and show them side by side.
+
+    GUEST is a guest's name, a system's (linux: all its releases), `all`, or `available`: what
+    this machine can start without downloading the image of a disk, which is also the default.
+    """
+    from harness.cli.plan import Request
+    from harness.model import Depth
+
+    request = Request(
+        names=names,
+        scenarios=scenarios,
+        depth=Depth(depth) if depth is not None else None,
+        folders=folders,
+        out=out,
+        provider=provider,
+        keep=flags["keep"],
+        resume=flags["resume"],
+    )
+    return _run(request, jobs=jobs, timeout=timeout, baseline=baseline, flags=flags)
+
+
+def _run(
+    request: "Request",
+    *,
+    jobs: int | None,
+    timeout: float | None,
+    baseline: Path | None,
+    flags: Flags,
+) -> int:
+    from harness import leases
+    from harness.cli.interruption import listening
+    from harness.cli.outcome import differences, unmeasured
+    from harness.cli.output import load_matrix, show
+    from harness.cli.plan import plan
+    from harness.places import Places
+
+    until = time.monotonic() + timeout if timeout is not None else None
+    expected = load_matrix(baseline) if baseline is not None else None
+    places = Places.of_user()
+    with listening() as interruption:
+        leases.gc(places)
+        settled = plan(request, places)
+        matrix = _measured(settled, places, interruption, jobs, until, verbose=flags["verbose"])
+        show(matrix, settled.folder, as_json=flags["as_json"], verbose=flags["verbose"])
+    if interruption.signal is not None:
+        complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
+        return Exit.INTERRUPTED
+    changed = differences(expected, matrix) if expected is not None else ()
+    missing = unmeasured(settled, matrix)
+    for line in (*changed, *missing):
+        complain(line)
+    if changed:
+        return Exit.DIFFERS
+    return Exit.UNMEASURED if missing else Exit.OK
+
+
+def _measured(
+    settled: "Plan",
+    places: "Places",
+    interruption: "Interruption",
+    jobs: int | None,
+    until: float | None,
+    *,
+    verbose: bool,
+) -> "Matrix":
+    """Measure, and write the reports whatever happens: what was measured is not lost."""
+    from harness.cli.fleet import Fleet, jobs_for
+    from harness.cli.output import write_reports
+    from harness.deadline import Cancellation
+    from harness.live import following
+    from harness.store import Store
+
+    begin = Store.resume if settled.resumed else Store.create
+    names = [candidate.guest.name for candidate in settled.candidates]
+    store = begin(settled.folder, settled.begun)
+    try:
+        with store, following(names, verbose=verbose) as face:
+            fleet = Fleet(settled, store, places, face, Cancellation())
+            fleet.measure(jobs_for(jobs, len(names)), interruption, until)
+    finally:
+        matrix = write_reports(settled.folder)
+    return matrix

@@ -1,0 +1,55 @@
+"""What a run came to: which verdicts differ from a baseline, what could not be measured."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from harness.cli.plan import Plan
+from harness.matrix import Entry, Matrix
+from harness.model import State, word
+
+
+def differences(old: Matrix, new: Matrix) -> tuple[str, ...]:
+    """Return a line for each cell that was measured both times and has another verdict word."""
+    before = {(cell.guest, _key(cell)): cell.verdict for cell in old.cells if cell.verdict}
+    found = []
+    for cell in new.cells:
+        was = before.get((cell.guest, _key(cell)))
+        if was is not None and cell.verdict is not None and word(was) != word(cell.verdict):
+            found.append(f"{cell.guest}: {_key(cell)}: {was} before, {cell.verdict} now")
+    return tuple(found)
+
+
+def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:
+    """Return a line for whatever was asked for and could not be measured, and why."""
+    return (*_failed(matrix), *_missed(plan, matrix))
+
+
+def _failed(matrix: Matrix) -> Iterator[str]:
+    failures = Counter(
+        (cell.guest, cell.why) for cell in matrix.cells if cell.state is State.INFRASTRUCTURE
+    )
+    for (guest, why), count in failures.items():
+        yield f"{guest}: {count} cells: {why}"
+
+
+def _missed(plan: Plan, matrix: Matrix) -> Iterator[str]:
+    """A guest named alone has to be measured; of a system's, one at least; of `all`, whatever."""
+    reasons = {cell.guest: cell.why for cell in matrix.cells if cell.state is State.NOT_RUN}
+    partly = {cell.guest for cell in matrix.cells if cell.state is not State.NOT_RUN}
+    hints = {candidate.guest.name: candidate.hint for candidate in plan.candidates}
+    for guests in plan.named.values():
+        if not partly.intersection(guests):
+            for guest in guests:
+                yield f"{guest} was not measured: {reasons.get(guest)}{_hint(hints.get(guest))}"
+    for guest in sorted(partly & reasons.keys()):
+        yield f"{guest}: some cells were not asked: {reasons[guest]}"
+    if not plan.named and not partly:
+        yield "no guest could be measured on this machine"
+
+
+def _hint(hint: str | None) -> str:
+    return f" ({hint})" if hint else ""
+
+
+def _key(cell: Entry) -> str:
+    return cell.cell.key

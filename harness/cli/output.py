@@ -1,0 +1,60 @@
+"""Reads matrices, writes a run's reports, and puts a matrix where the user sees it."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from harness import matrix as matrices
+from harness.errors import FileError
+from harness.matrix import Matrix
+from harness.report import markdown, terminal
+from harness.store import judge_folder, replace
+
+MATRIX = "matrix.json"
+REPORT = "report.md"
+
+WIDTH = 100
+"""Columns off a terminal."""
+
+NARROWEST = 60
+
+
+def load_matrix(path: Path) -> Matrix:
+    """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
+    file = path / MATRIX if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+    except OSError as exc:
+        hint = "name a run's folder or its matrix.json"
+        raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=hint) from exc
+    return matrices.decode(content, file)
+
+
+def write_reports(folder: Path) -> Matrix:
+    """Judge a run's folder and write its matrix and reports; return the matrix."""
+    matrix = judge_folder(folder)
+    replace(folder / MATRIX, matrices.encode(matrix))
+    replace(folder / REPORT, markdown.render(matrix).encode())
+    return matrix
+
+
+def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:
+    """Write the matrix to standard output, and to standard error where the report is."""
+    text = matrices.encode(matrix).decode() if as_json else for_terminal(matrix, verbose=verbose)
+    click.echo(text, nl=False, color=True)
+    click.echo(f"report: {folder / REPORT}", err=True)
+
+
+def for_terminal(matrix: Matrix, *, verbose: bool) -> str:
+    """Render for whatever standard output is: as wide as the terminal, in colour if it may be."""
+    if not sys.stdout.isatty():
+        return terminal.render(matrix, width=WIDTH, verbose=verbose)
+    width = max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns)
+    return terminal.render(matrix, width=width, colour=in_colour(), verbose=verbose)
+
+
+def in_colour() -> bool:
+    """Whether the user's terminal wants colour (https://no-color.org)."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")

@@ -1,0 +1,127 @@
+"""`shell`, `exec`, `gc`, `stop`: a developer's way in, and the ends of guests."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.naming import complete_guests, guest_folders
+
+if TYPE_CHECKING:
+    from harness.cli.visit import Visited
+    from harness.leases import Lease
+
+SHELL_EPILOG = """\b
+Examples:
+  reuseport-matrix shell linux-6.12
+  reuseport-matrix shell linux-6.12 --keep    the guest stays; a later shell is there at once
+"""
+
+EXEC_EPILOG = """\b
+Examples:
+  reuseport-matrix exec linux-6.12 -- uname -a
+  reuseport-matrix exec linux-6.12 --keep -- sh -c 'cat > /tmp/x' < file
+\b
+Exit status: the command's; 2 and 3 also as with `run`.
+"""
+
+GC_EPILOG = """\b
+Examples:
+  reuseport-matrix gc
+"""
+
+STOP_EPILOG = """\b
+Examples:
+  reuseport-matrix stop              every guest that was kept
+  reuseport-matrix stop linux-6.12
+"""
+
+
+@click.command(epilog=SHELL_EPILOG)
+@click.argument("guest", shell_complete=complete_guests)
+@guest_folders()
+@click.option("--provider", metavar="P", help="Let this provider start the guest, no other.")
+@click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it.")
+def shell(guest: str, folders: Sequence[Path], provider: str | None, keep: bool) -> int:
+    """Log in to a guest; it is booted if it is not up, and ended afterwards unless kept."""
+    from harness.cli.interruption import deaf
+
+    with _visited(guest, folders, provider, keep) as visited, deaf():
+        return visited.interactive(None)
+
+
+@click.command(epilog=EXEC_EPILOG)
+@click.argument("guest", shell_complete=complete_guests)
+@click.argument("command", nargs=-1, required=True, metavar="-- CMD [ARGUMENT]...")
+@guest_folders()
+@click.option("--provider", metavar="P", help="Let this provider start the guest, no other.")
+@click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it.")
+def execute(
+    guest: str,
+    command: Sequence[str],
+    folders: Sequence[Path],
+    provider: str | None,
+    keep: bool,
+) -> int:
+    """Run a command in a guest, with this terminal's input and output."""
+    with _visited(guest, folders, provider, keep) as visited:
+        return visited.interactive(command)
+
+
+@contextmanager
+def _visited(
+    name: str, folders: Sequence[Path], provider: str | None, keep: bool
+) -> Iterator["Visited"]:
+    from harness import leases
+    from harness.cli.interruption import raising
+    from harness.cli.naming import known_guest
+    from harness.cli.visit import visited
+    from harness.live import speaking
+    from harness.places import Places
+
+    places = Places.of_user()
+    with raising(), speaking(verbose=True):
+        leases.gc(places)
+        with visited(known_guest(name, folders), places, only=provider, keep=keep) as guest:
+            yield guest
+
+
+@click.command(epilog=GC_EPILOG)
+def gc() -> None:
+    """End every guest that no living run owns, and nothing else, ever.
+
+    Guests that were kept stay: `stop` ends those. Each run does this when it starts.
+    """
+    from harness import leases
+    from harness.live import speaking
+    from harness.places import Places
+
+    with speaking():
+        _say_ended(leases.gc(Places.of_user()))
+
+
+@click.command(epilog=STOP_EPILOG)
+@click.argument("names", nargs=-1, metavar="[GUEST]...")
+def stop(names: Sequence[str]) -> None:
+    """End guests that were kept, and those that no living run owns: the named ones, or all."""
+    from harness import leases
+    from harness.cli.nearest import unknown
+    from harness.live import speaking
+    from harness.places import Places
+
+    places = Places.of_user()
+    known = [lease.guest for lease in leases.leases(places)]
+    for name in names:
+        if name not in known:
+            raise unknown("running guest", name, known)
+    with speaking():
+        _say_ended(leases.stop(places, names))
+
+
+def _say_ended(ended: "Sequence[Lease]") -> None:
+    from harness.report.text import visible
+
+    for lease in ended:
+        click.echo(f"ended {visible(lease.guest)}, up since {visible(lease.created)}")

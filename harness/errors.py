@@ -1,0 +1,84 @@
+"""What is raised; the class says which state of a cell, or which exit status, follows."""
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where in a guest's life something happened."""
+
+    IMAGE = "image"
+    BUILD = "build"
+    BOOT = "boot"
+    CONNECT = "connect"
+    PUSH = "push"
+    VOUCH = "vouch"
+    FACTS = "facts"
+    SCENARIO = "scenario"
+    DESTROY = "destroy"
+
+
+class HarnessError(Exception):
+    """Anything the harness reports in a sentence; `hint` says what to do next."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(HarnessError):
+    """The question was wrong: an unknown name, a bad option. Exit 2."""
+
+
+class FileError(UsageError):
+    """A file of the user's is wrong: the message starts with `file:line:`. Exit 2."""
+
+    def __init__(
+        self, path: object, line: int | None, message: str, *, hint: str | None = None
+    ) -> None:
+        where = f"{path}:{line}" if line is not None else str(path)
+        super().__init__(f"{where}: {message}", hint=hint)
+
+
+class NotRunError(HarnessError):
+    """This machine cannot start the guest at all (no image, no hypervisor): state `not-run`."""
+
+
+class InfrastructureError(HarnessError):
+    """The harness or the guest failed, not the kernel under test: state `infrastructure`.
+
+    `phase` is where; `partial` is what the guest had said by then (bytes of standard output).
+    """
+
+    def __init__(
+        self, phase: Phase, message: str, *, hint: str | None = None, partial: bytes = b""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.phase = phase
+        self.partial = partial
+
+
+class ImageError(InfrastructureError):
+    """An image or package could not be had, or its sha256 is not the expected one."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(Phase.IMAGE, message, hint=hint)
+
+
+class BootError(InfrastructureError):
+    """The guest did not come up; `console` is the tail of what it printed."""
+
+    def __init__(self, message: str, *, hint: str | None = None, console: str = "") -> None:
+        super().__init__(Phase.BOOT, message, hint=hint)
+        self.console = console
+
+
+class GuestLostError(InfrastructureError):
+    """The guest was there and is gone (SSH reset, QEMU ended, panic): boot afresh."""
+
+
+class CommandTimeoutError(InfrastructureError):
+    """A command in the guest did not end in time; the guest may still be well."""
+
+
+class AgentError(InfrastructureError):
+    """The agent could not be built, is not ours, or spoke rubbish."""

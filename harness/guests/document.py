@@ -1,0 +1,127 @@
+"""A YAML file as plain values that remember their lines, with what could be a trap refused."""
+
+from pathlib import Path
+
+import yaml
+from msgspec import Struct
+
+from harness.errors import FileError
+
+SIZE_LIMIT = 256 << 10
+"""Bytes of a guest file; ours have two thousand."""
+
+DEPTH_LIMIT = 16
+"""PyYAML composes by recursion."""
+
+TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")
+)
+
+Scalar = str | int | float | bool | None
+Plain = Scalar | list["Plain"] | dict[str, "Plain"]
+
+
+class Node(Struct, frozen=True):
+    """A value and its line; `value` holds nodes where it is a list or a mapping."""
+
+    line: int
+    value: "Scalar | list[Node] | dict[str, Node]"
+
+    @property
+    def mapping(self) -> "dict[str, Node]":
+        """The keys, none if this is no mapping."""
+        return self.value if isinstance(self.value, dict) else {}
+
+    def plain(self) -> Plain:
+        """Return the value without lines."""
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node.plain() for node in self.value]
+        return self.value
+
+    def over(self, defaults: "Node") -> "Node":
+        """Return this, deeply merged over `defaults`; lists and scalars replace."""
+        if not isinstance(self.value, dict) or not isinstance(defaults.value, dict):
+            return self
+        merged = dict(defaults.value)
+        for key, node in self.value.items():
+            merged[key] = node.over(merged[key]) if key in merged else node
+        return Node(self.line, merged)
+
+
+def read(path: Path) -> Node:
+    """Return the file's only document; raise `FileError`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
+        text = content.decode()
+    except OSError as exc:
+        raise FileError(path, None, f"cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise FileError(path, None, f"is not UTF-8 (byte {exc.start})") from exc
+    if len(content) > SIZE_LIMIT:
+        raise FileError(path, None, f"is larger than {SIZE_LIMIT >> 10} KiB")
+    try:
+        _refuse_traps(path, text)
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root is None:
+            raise FileError(path, 1, "is empty: expected a guest")
+        return _node(path, root)
+    except yaml.MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 1 if exc.problem_mark else None
+        raise FileError(path, line, f"is not YAML: {exc.problem}") from exc
+    except yaml.YAMLError as exc:
+        raise FileError(path, None, f"is not YAML: {str(exc).splitlines()[0]}") from exc
+
+
+def _refuse_traps(path: Path, text: str) -> None:
+    """Walk the events, which needs no recursion: aliases make bombs, depth ends the stack."""
+    depth = documents = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else None
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise FileError(path, line, "aliases (`*name`) are not allowed; write it out")
+        if depth > DEPTH_LIMIT:
+            raise FileError(path, line, f"more than {DEPTH_LIMIT} levels deep")
+        if documents > 1:
+            raise FileError(path, line, "a second document; one file is one document")
+
+
+def _node(path: Path, node: yaml.Node) -> Node:
+    line = node.start_mark.line + 1
+    if node.tag not in TAGS:
+        name = node.tag.rpartition(":")[2]
+        shown = f"`{node.value}`" if isinstance(node, yaml.ScalarNode) else "this"
+        raise FileError(path, line, f"{shown} is read as {name}; quote it to make it text")
+    if isinstance(node, yaml.MappingNode):
+        return Node(line, _mapping(path, node))
+    if isinstance(node, yaml.SequenceNode):
+        return Node(line, [_node(path, item) for item in node.value])
+    return Node(line, _scalar(path, node))
+
+
+def _mapping(path: Path, node: yaml.MappingNode) -> dict[str, Node]:
+    found: dict[str, Node] = {}
+    for key_node, value_node in node.value:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key_node.value, str):
+            raise FileError(path, line, "a key has to be a plain word")
+        key = key_node.value
+        if key in found:
+            raise FileError(path, line, f"`{key}` is given twice (first in line {found[key].line})")
+        # The key's line, not the value's: a nested mapping starts a line later.
+        found[key] = Node(line, _node(path, value_node).value)
+    return found
+
+
+def _scalar(path: Path, node: yaml.Node) -> Scalar:
+    try:
+        value = yaml.constructor.SafeConstructor().construct_object(node)
+    except (ValueError, KeyError) as exc:  # an explicit tag that the text does not fit
+        line = node.start_mark.line + 1
+        raise FileError(path, line, f"`{node.value}` is no {node.tag.rpartition(':')[2]}") from exc
+    return value if isinstance(value, Scalar) else str(value)

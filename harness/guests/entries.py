@@ -1,0 +1,263 @@
+"""From documents to guests: defaults merged, keys and types checked, paths made absolute."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from harness.errors import FileError
+from harness.guests.document import Node, read
+from harness.model import AgentSource, DebianKernel, Guest, Host, Qemu, Ssh
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A guest's name is a folder's name in the results."""
+
+RESERVED = frozenset({"all", "available"})
+
+PROVIDERS = ("host", "qemu", "ssh")
+
+DEBIAN_TARGET = "x86_64-linux-musl"
+
+MOVED = ("agent", "root")
+"""Keys of the guest that may also stand in `qemu`."""
+
+PATHS = (
+    ("qemu", "kernel"),
+    ("qemu", "initrd"),
+    ("qemu", "modules"),
+    ("qemu", "disk"),
+    ("qemu", "ssh", "key"),
+    ("ssh", "key"),
+    ("agent", "path"),
+)
+"""Relative to the guest file."""
+
+AT_LEAST: Mapping[tuple[str, ...], float] = {
+    ("qemu", "memory"): 16,
+    ("qemu", "cpus"): 1,
+    ("qemu", "boot_timeout"): 1,
+    ("qemu", "ssh", "port"): 1,
+    ("ssh", "port"): 1,
+}
+
+REASON = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>.*)`)?")
+
+
+class Entry(Struct, frozen=True, forbid_unknown_fields=True):
+    """A guest as it is written."""
+
+    system: str
+    agent: AgentSource | None = None
+    qemu: Qemu | None = None
+    host: Host | None = None
+    ssh: Ssh | None = None
+    root: Literal["sudo", "doas", "none"] = "none"
+    tunables: tuple[str, ...] = ()
+    notes: str = ""
+
+
+STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
+    (): Entry,
+    ("agent",): AgentSource,
+    ("qemu",): Qemu,
+    ("qemu", "ssh"): Ssh,
+    ("qemu", "debian"): DebianKernel,
+    ("host",): Host,
+    ("ssh",): Ssh,
+}
+
+
+def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
+    """Read every `*.yaml` of the folders; a later folder's guest replaces an earlier namesake.
+
+    Raise `FileError` for the first mistake. A file that a guest refers to may be missing: that
+    guest cannot be started then, and says so itself.
+    """
+    found: dict[str, Guest] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileError(folder, None, "is no folder of guest files")
+        for name, guest in _load_folder(folder).items():
+            if name in found:
+                logger.info("%s: %s replaces that of %s", guest.source, name, found[name].source)
+            found[name] = guest
+    return MappingProxyType(found)
+
+
+def _load_folder(folder: Path) -> dict[str, Guest]:
+    found: dict[str, Guest] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        for name, node in _entries(path):
+            if name in found:
+                other = found[name].source
+                raise FileError(path, node.line, f"guest `{name}` is already in {other}")
+            found[name] = _guest(path, name, node)
+    return found
+
+
+def _entries(path: Path) -> Iterator[tuple[str, Node]]:
+    """Yield the guests of a file: the file is one, or has `releases` over common defaults."""
+    root = read(path)
+    if not isinstance(root.value, dict):
+        raise FileError(path, root.line, "expected a mapping with `name` or `releases`")
+    rest = {key: node for key, node in root.mapping.items() if key not in ("name", "releases")}
+    defaults = Node(root.line, rest)
+    if "name" in root.mapping:
+        if "releases" in root.mapping:
+            line = root.mapping["releases"].line
+            raise FileError(path, line, "`name` and `releases` exclude each other")
+        named = root.mapping["name"]
+        yield _name(path, named.value, named.line), defaults
+        return
+    releases = root.mapping.get("releases")
+    if releases is None or not releases.mapping:
+        line = releases.line if releases else root.line
+        raise FileError(path, line, "no guest: expected `name`, or `releases` with names")
+    for name, node in releases.mapping.items():
+        given = Node(node.line, {}) if node.value is None else node
+        if not isinstance(given.value, dict):
+            raise FileError(path, node.line, f"`{name}`: expected a mapping")
+        yield _name(path, name, node.line), given.over(defaults)
+
+
+def _name(path: Path, name: object, line: int) -> str:
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
+        raise FileError(path, line, f"`{name}` cannot be a guest's name ({NAME.pattern})")
+    return name
+
+
+def _guest(path: Path, name: str, written: Node) -> Guest:
+    node = _moved(path, written)
+    _check_keys(path, node, ())
+    if "system" not in node.mapping:
+        raise FileError(path, node.line, f"guest `{name}` has no `system`")
+    entry = _converted(path, node)
+    _check_least(path, node)
+    if not any(getattr(entry, provider) for provider in PROVIDERS):
+        wanted = ", ".join(PROVIDERS)
+        raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
+    return Guest(
+        name=name,
+        system=entry.system,
+        agent=_agent(path, node, entry),
+        qemu=entry.qemu,
+        host=entry.host,
+        ssh=entry.ssh,
+        root=entry.root,
+        tunables=entry.tunables,
+        notes=entry.notes,
+        source=str(path),
+    )
+
+
+def _moved(path: Path, node: Node) -> Node:
+    """Bring `agent` and `root` from `qemu` to where the other providers see them, too."""
+    qemu = node.mapping.get("qemu")
+    if qemu is None:
+        return node
+    keys = dict(node.mapping)
+    for key in MOVED:
+        if key in qemu.mapping:
+            if key in keys:
+                line = qemu.mapping[key].line
+                raise FileError(path, line, f"`{key}` also stands in line {keys[key].line}")
+            keys[key] = qemu.mapping[key]
+    kept = {key: value for key, value in qemu.mapping.items() if key not in MOVED}
+    if qemu.mapping:
+        keys["qemu"] = Node(qemu.line, kept)
+    return Node(node.line, keys)
+
+
+def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
+    struct = STRUCTS.get(where)
+    if struct is None:
+        return
+    known = [field.encode_name for field in msgspec.structs.fields(struct)]
+    for key, value in node.mapping.items():
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+            place = ".".join(where) or "a guest"
+            raise FileError(path, value.line, f"`{key}` is no key of {place}", hint=hint)
+        _check_keys(path, value, (*where, key))
+
+
+def _converted(path: Path, node: Node) -> Entry:
+    plain = _absolute(path, node).plain()
+    try:
+        return msgspec.convert(plain, Entry)
+    except msgspec.ValidationError as exc:
+        match = REASON.fullmatch(str(exc))
+        where = re.findall(r"\w+", (match and match["where"]) or "")
+        what = (match["what"] if match else str(exc)).replace("`", "")
+        place, found = _nearest(node, where)
+        raise FileError(path, found.line, f"`{place}`: {what[:1].lower()}{what[1:]}") from exc
+
+
+def _nearest(node: Node, where: Sequence[str]) -> tuple[str, Node]:
+    """Follow a path of keys as far as it goes in the document."""
+    gone: list[str] = []
+    for key in where:
+        if key in node.mapping:
+            node = node.mapping[key]
+            gone.append(key)
+    return ".".join(gone) or "guest", node
+
+
+def _at(node: Node, where: Sequence[str]) -> Node | None:
+    for key in where:
+        if key not in node.mapping:
+            return None
+        node = node.mapping[key]
+    return node
+
+
+def _check_least(path: Path, node: Node) -> None:
+    for where, least in AT_LEAST.items():
+        found = _at(node, where)
+        if found and isinstance(found.value, int | float) and not found.value >= least:
+            raise FileError(path, found.line, f"`{'.'.join(where)}`: expected {least:g} or more")
+
+
+def _absolute(path: Path, node: Node) -> Node:
+    for where in PATHS:
+        found = _at(node, where)
+        if found and isinstance(found.value, str):
+            absolute = path.parent.absolute() / Path(found.value).expanduser()
+            node = _replaced(node, where, str(absolute))
+    return node
+
+
+def _replaced(node: Node, where: Sequence[str], value: str) -> Node:
+    if not where:
+        return Node(node.line, value)
+    inner = _replaced(node.mapping[where[0]], where[1:], value)
+    return Node(node.line, {**node.mapping, where[0]: inner})
+
+
+def _agent(path: Path, node: Node, entry: Entry) -> AgentSource:
+    agent = entry.agent
+    if agent is None:
+        if entry.qemu is not None and entry.qemu.debian is not None:
+            return AgentSource(target=DEBIAN_TARGET)
+        if entry.host is not None:
+            return AgentSource(target="host")
+        raise FileError(
+            path,
+            node.line,
+            "no `agent`: expected `target`, `build: guest-cc` or `path`",
+            hint="such as `agent: {target: x86_64-linux-musl}`",
+        )
+    given = [name for name in ("target", "build", "path") if getattr(agent, name) is not None]
+    if len(given) != 1:
+        line = node.mapping["agent"].line
+        raise FileError(path, line, f"`agent`: expected one of target, build, path; got {given}")
+    return agent

@@ -1,0 +1,111 @@
+"""One reply -> one judgement: tells what the kernel did from what could not be asked, or failed."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from harness.model import Judgement, State
+from harness.observation import DEFAULTS, Member, Observation, number
+from harness.scenarios.scenario import Scenario
+from harness.wire import UNSUPPORTED, Reply, check_echo, visible
+
+ANSWERED, USAGE, BROKEN = 0, 64, 99
+
+SIGALRM = 14
+"""The same number on every system; so are the others that have a name here."""
+
+SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", SIGALRM: "SIGALRM", 15: "SIGTERM"}
+
+STARVED = 4
+"""A time-out says something of the kernel only if the guest ran for most of the time: a gap of
+more than one part in so many of the deadline makes it inconclusive (BEHAVIOURS.md, trap 12)."""
+
+NOT_YET_SERVED = "queued"
+"""The phase in which `open` is what a flow is to be, not a time-out."""
+
+
+class Asked(Protocol):
+    """The question that a reply is to answer."""
+
+    @property
+    def id(self) -> str:
+        """What the batch line was called."""
+
+    @property
+    def scenario(self) -> str:
+        """The agent's name for it."""
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """All keys and values that were asked."""
+
+
+def judge(scenario: Scenario, reply: Reply, question: Asked) -> Judgement:
+    """Return the state, and with it the verdict, that a reply to a question amounts to."""
+    failure = _failure(reply, question)
+    if failure is not None or reply.observation is None:
+        return Judgement(State.INFRASTRUCTURE, why=failure)
+    return conclude(scenario, reply.observation)
+
+
+def conclude(scenario: Scenario, seen: Observation) -> Judgement:
+    """Judge what was seen by an agent that answered, or said why it cannot."""
+    if seen.unsupported is not None:
+        return scenario.decline(seen)
+    refused = seen.refusal()
+    if refused is not None:
+        return Judgement(State.NOT_APPLICABLE, why=_refused(refused, seen.listeners))
+    failed = next((change for change in seen.changes if change.error is not None), None)
+    if failed is not None:
+        what = f"{visible(failed.what)} of listener {failed.member + 1} failed: {failed.error}"
+        return Judgement(State.NOT_APPLICABLE, why=what)
+    strangers = sum(flows.fates.count("foreign") for flows in seen.flows)
+    if strangers:
+        why = f"somebody else's server answered {strangers} flows on this port"
+        return Judgement(State.INCONCLUSIVE, why=why, counts={"foreign": strangers})
+    return _unless_starved(seen, scenario.classify(seen))
+
+
+def _failure(reply: Reply, question: Asked) -> str | None:
+    """Return what was not the kernel's doing, None if the agent answered this question."""
+    if reply.signal == SIGALRM:
+        after = question.parameters.get("alarm", str(DEFAULTS["alarm"]))
+        return f"the agent's own alarm ended it after {after} s"
+    if reply.signal:
+        name = SIGNALS.get(reply.signal, "")
+        return f"the agent was ended by signal {reply.signal} {name}".rstrip()
+    said = {
+        USAGE: "the agent does not understand the question",
+        BROKEN: "the agent's own set-up failed",
+    }
+    if reply.status in said:
+        return said[reply.status]
+    if reply.status == UNSUPPORTED and reply.raw.startswith(b'{"event":"exit"'):
+        return f"the agent does not know {question.scenario}"
+    if reply.torn is not None:
+        return f"torn answer: {reply.torn}"
+    if reply.status not in (ANSWERED, UNSUPPORTED):
+        return f"the agent ended with status {reply.status}"
+    return check_echo(reply, question.id, question.scenario, question.parameters)
+
+
+def _refused(member: Member, listeners: int) -> str:
+    which = f"listener {member.index + 1} of {listeners}"
+    if member.index >= listeners:
+        which = "one more socket"
+    return f"{which} was refused: {visible(member.call or '')} {member.error}"
+
+
+def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
+    """Withdraw a verdict that rests on flows whose time ran out while the guest did not run."""
+    late = sum(
+        fate == "timeout" or (fate == "open" and flows.phase != NOT_YET_SERVED)
+        for flows in seen.flows
+        for fate in flows.fates
+    )
+    patient = seen.gap * STARVED <= number(seen.begin, "deadline")
+    if late == 0 or patient or judgement.state is State.NOT_APPLICABLE:
+        return judgement
+    why = f"guest was starved: it did not run for {seen.gap} ms, and {late} flows timed out"
+    return replace(judgement, state=State.INCONCLUSIVE, verdict=None, why=why)

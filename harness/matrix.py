@@ -1,0 +1,193 @@
+"""The result of a run as one value, and as `matrix.json`: guests, and a state for each cell.
+
+The keys of DESIGN.md ("Command line") stay; a reader ignores keys that it does not know, so that
+more can be added without a new schema version.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from harness.errors import FileError
+from harness.model import Cell, Depth, Judgement, State, Trial
+
+SCHEMA: Final = 1
+
+SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
+
+Value = str | int | float | bool | None
+
+Facts = Mapping[str, Value | Mapping[str, Value]]
+"""What is known of a guest: how it was made, uname, limits, tunables."""
+
+Figures = Mapping[str, float]
+
+Counts = Mapping[str, int]
+
+Seconds = Annotated[float, Meta(ge=0)]
+
+
+class Run(Struct, frozen=True):
+    """One run: `started` is UTC in ISO 8601."""
+
+    id: str
+    started: str
+    catalogue: Depth
+
+
+class Asking(Struct, frozen=True):
+    """One asking of a cell, as it was judged by itself."""
+
+    state: State
+    verdict: str | None
+    why: str | None
+    counts: Counts = field(default_factory=dict)
+    statistics: Figures = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold what every judgement holds; msgspec reports a ValueError as the file's fault."""
+        self.judgement  # noqa: B018 - constructing it is the check
+
+    @property
+    def judgement(self) -> Judgement:
+        """The same as the harness's own noun."""
+        return Judgement(self.state, self.verdict, self.why, self.counts, self.statistics)
+
+    @classmethod
+    def of(cls, one: Judgement) -> "Asking":
+        """Copy a judgement."""
+        return cls(one.state, one.verdict, one.why, dict(one.counts), dict(one.statistics))
+
+
+class Entry(Struct, frozen=True):
+    """A cell on one guest: its state, and behind it every asking."""
+
+    guest: str
+    scenario: str
+    axes: Mapping[str, str]
+    state: State
+    verdict: str | None
+    why: str | None
+    counts: Counts = field(default_factory=dict)
+    statistics: Figures = field(default_factory=dict)
+    repeats: tuple[Asking, ...] = ()
+    started: str | None = None
+    seconds: Seconds = 0.0
+
+    def __post_init__(self) -> None:
+        """Hold what every judgement holds; msgspec reports a ValueError as the file's fault."""
+        self.judgement  # noqa: B018 - constructing it is the check
+
+    @property
+    def judgement(self) -> Judgement:
+        """What the repeats amount to."""
+        return Judgement(self.state, self.verdict, self.why, self.counts, self.statistics)
+
+    @property
+    def cell(self) -> Cell:
+        """Which cell this is of."""
+        return Cell.at(self.scenario, **self.axes)
+
+    @classmethod
+    def of(cls, trial: Trial) -> "Entry":
+        """Copy a trial, with the judgement that its repeats amount to."""
+        outcome = trial.outcome
+        return cls(
+            guest=trial.guest,
+            scenario=trial.cell.scenario,
+            axes=dict(trial.cell.axes),
+            state=outcome.state,
+            verdict=outcome.verdict,
+            why=outcome.why,
+            counts=dict(outcome.counts),
+            statistics=dict(outcome.statistics),
+            repeats=tuple(map(Asking.of, trial.repeats)),
+            started=trial.started,
+            seconds=trial.seconds,
+        )
+
+
+class Matrix(Struct, frozen=True):
+    """All guests side by side. Every cell belongs to a guest of `guests`, and is there once."""
+
+    schema: Literal[1]
+    run: Run
+    guests: Mapping[str, Facts]
+    cells: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        """Hold that a cell has one state on a guest that is known."""
+        seen = set()
+        for entry in self.cells:
+            if entry.guest not in self.guests:
+                raise ValueError(f"a cell of guest {entry.guest!r}, which is not in `guests`")
+            key = (entry.guest, entry.scenario, tuple(sorted(entry.axes.items())))
+            if key in seen:
+                raise ValueError(f"twice on guest {entry.guest!r}: {entry.cell.key}")
+            seen.add(key)
+
+    @classmethod
+    def of(cls, run: Run, guests: Mapping[str, Facts], trials: Iterable[Trial]) -> "Matrix":
+        """Gather trials, in their order; raise ValueError if two are of one cell and guest."""
+        facts = {name: dict(known) for name, known in guests.items()}
+        return cls(SCHEMA, run, facts, tuple(map(Entry.of, trials)))
+
+
+class _Version(Struct, frozen=True):
+    schema: int
+    run: msgspec.Raw
+    cells: msgspec.Raw
+
+
+def encode(matrix: Matrix) -> bytes:
+    """Return `matrix.json`: the same matrix gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(matrix), indent=1) + b"\n"
+
+
+def decode(content: bytes, path: object = "matrix.json") -> Matrix:
+    """Read `matrix.json`; raise `FileError` in the user's terms if it is anything else."""
+    _check_version(content, path)
+    try:
+        return msgspec.json.decode(content, type=Matrix)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
+        raise FileError(path, None, f"a matrix with a fault: {exc}") from exc
+
+
+def _check_version(content: bytes, path: object) -> None:
+    """Tell what is no matrix at all from one that this program is too old for."""
+    again = "run `report` on the run's folder, or copy the file again"
+    if not content.strip():
+        raise FileError(path, 1, "the file is empty", hint=again)
+    try:
+        version = msgspec.json.decode(content, type=_Version).schema
+    except (msgspec.ValidationError, RecursionError) as exc:
+        hint = "a matrix.json that `run` wrote is expected"
+        raise FileError(path, 1, "JSON, but not a matrix of reuseport-matrix", hint=hint) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        if "truncated" in str(exc):
+            raise FileError(path, None, "the file is cut off", hint=again) from exc
+        raise FileError(path, _line_of(content, str(exc)), f"not JSON: {exc}") from exc
+    if version > SCHEMA:
+        message = f"schema {version} is newer than this program reads ({SCHEMA})"
+        raise FileError(path, None, message, hint="install a newer reuseport-matrix")
+    if version != SCHEMA:
+        raise FileError(path, None, f"there is no schema {version}")
+
+
+def _line_of(content: bytes, message: str) -> int:
+    """Return the line of the byte that msgspec names in its message, 1 if it names none."""
+    found = re.search(r"\(byte (\d+)\)", message)
+    return content.count(b"\n", 0, int(found.group(1))) + 1 if found else 1
+
+
+def schema() -> Mapping[str, object]:
+    """Return the JSON Schema of `matrix.json`, as published in docs/matrix.schema.json."""
+    return {"$schema": SCHEMA_URI, "title": "matrix.json", **msgspec.json.schema(Matrix)}
+
+
+def published() -> bytes:
+    """Return the content of docs/matrix.schema.json."""
+    return msgspec.json.format(msgspec.json.encode(schema(), order="sorted"), indent=2) + b"\n"

@@ -1,0 +1,196 @@
+"""The nouns: frozen values without I/O that every other module passes around."""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Literal
+
+from msgspec import Struct, field
+
+AXES = ("option", "protocol", "family", "bind", "failure")
+"""The axes every scenario may have, in the order in which they are shown; more follow by name."""
+
+
+class Depth(StrEnum):
+    """How much is asked: `quick` for a developer, `full` for the nightly matrix."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+class State(StrEnum):
+    """A cell ends in exactly one of these; only `measured` carries a verdict."""
+
+    MEASURED = "measured"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not-applicable"
+    NOT_RUN = "not-run"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class Cell(Struct, frozen=True):
+    """One scenario at one point of its axes: what a row of the matrix asks of every guest."""
+
+    scenario: str
+    points: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def at(cls, scenario: str, **axes: str) -> "Cell":
+        """Make a cell; the five axes of the design come first, others in the order given."""
+        names = [name for name in AXES if name in axes]
+        names += [name for name in axes if name not in AXES]
+        return cls(scenario, tuple((name, axes[name]) for name in names))
+
+    @property
+    def axes(self) -> Mapping[str, str]:
+        """The point as a mapping, axis to value."""
+        return MappingProxyType(dict(self.points))
+
+    @property
+    def key(self) -> str:
+        """The cell in one line, unique within a catalogue, the same in every run."""
+        return " ".join([self.scenario, *(f"{name}={value}" for name, value in self.points)])
+
+
+class Judgement(Struct, frozen=True):
+    """What one asking of one cell came to: a state, and with `measured` a verdict.
+
+    `counts` are numbers of flows, sockets or milliseconds (the name says which); `statistics`
+    are p-values and shares.
+    """
+
+    state: State
+    verdict: str | None = None
+    why: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold the two invariants: a verdict if and only if measured, a reason otherwise."""
+        if (self.verdict is not None) != (self.state is State.MEASURED):
+            raise ValueError(f"a verdict goes with state measured only: {self}")
+        if (self.why is None) != (self.state is State.MEASURED):
+            raise ValueError(f"every state but measured needs its reason: {self}")
+
+
+class Trial(Struct, frozen=True):
+    """One cell on one guest, with every asking of it in order.
+
+    `started` is UTC in ISO 8601; `seconds` is the wall time of all repeats together.
+    """
+
+    guest: str
+    cell: Cell
+    repeats: tuple[Judgement, ...]
+    started: str
+    seconds: float
+
+    @property
+    def outcome(self) -> Judgement:
+        """The one judgement that the repeats amount to."""
+        return settle(self.repeats)
+
+
+COUNTED = re.compile(r":\d+(?:/\d+|\.\d+)$")
+
+
+def word(verdict: str) -> str:
+    """Return a verdict without the count or share that differs from one asking to the next.
+
+    An errno is no count: `refused:EADDRINUSE` stays whole.
+    """
+    return COUNTED.sub("", verdict)
+
+
+def settle(repeats: Iterable[Judgement]) -> Judgement:
+    """Reduce repeats to one judgement: what was measured holds, unless repeats contradict.
+
+    A failure of the infrastructure that a later repeat made good does not count against the
+    kernel; two different verdicts are never averaged but reported as `k of n`.
+    """
+    seen = tuple(repeats)
+    measured = [repeat for repeat in seen if repeat.state is State.MEASURED]
+    words = [word(repeat.verdict or "") for repeat in measured]
+    if len(set(words)) > 1:
+        tally = ", ".join(
+            f"{one} {words.count(one)} of {len(words)}" for one in dict.fromkeys(words)
+        )
+        return Judgement(State.INCONCLUSIVE, why=f"repeats disagree: {tally}")
+    return measured[-1] if measured else seen[-1]
+
+
+class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to log in. `key` is a private key file; without one a key of ours is put in."""
+
+    user: str = "root"
+    key: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 22
+
+
+class DebianKernel(Struct, frozen=True, forbid_unknown_fields=True):
+    """A kernel package to be found through apt: the first of `suites` that offers `package`."""
+
+    suites: tuple[str, ...]
+    package: str
+
+
+class Qemu(Struct, frozen=True, forbid_unknown_fields=True):
+    """A guest made by QEMU, from a kernel (with our own initramfs, if none is given) or a disk.
+
+    Paths are absolute after loading. `memory` is MiB, `boot_timeout` seconds on a fast host.
+    """
+
+    kernel: str | None = None
+    kernel_sha256: str | None = None
+    initrd: str | None = None
+    modules: str | None = None
+    append: str = ""
+    debian: DebianKernel | None = None
+    disk: str | None = None
+    disk_sha256: str | None = None
+    disk_format: str | None = None
+    disk_interface: str = "virtio"
+    nic: str = "virtio-net-pci"
+    machine: str | None = None
+    cpu: str | None = None
+    memory: int = 256
+    cpus: int = 1
+    arguments: tuple[str, ...] = ()
+    ssh: Ssh = Ssh()
+    accelerator: str | None = None
+    boot_timeout: float = 60.0
+
+
+class Host(Struct, frozen=True, forbid_unknown_fields=True):
+    """This machine's own kernel."""
+
+    isolate: bool = True
+
+
+class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the guest's agent comes from: exactly one of the three.
+
+    `target` is a Zig target (`x86_64-linux-musl`), `build: guest-cc` compiles in the guest, `path`
+    is a ready binary.
+    """
+
+    target: str | None = None
+    build: Literal["guest-cc"] | None = None
+    path: str | None = None
+
+
+class Guest(Struct, frozen=True):
+    """A machine on paper: one release of one system, and who could make it live."""
+
+    name: str
+    system: str
+    agent: AgentSource
+    qemu: Qemu | None = None
+    host: Host | None = None
+    ssh: Ssh | None = None
+    root: Literal["sudo", "doas", "none"] = "none"
+    tunables: tuple[str, ...] = ()
+    notes: str = ""
+    source: str = ""

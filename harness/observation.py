@@ -1,0 +1,230 @@
+"""What the agent saw, as frozen events in the order in which it said them; `wire` makes these."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+LARGEST = 2**31 - 1
+"""No count, index or time of the agent's is larger: it keeps them in C's `int`."""
+
+Natural = Annotated[int, Meta(ge=0, le=LARGEST)]
+
+Errno = Annotated[str, Meta(pattern=r"\AE[A-Z0-9]{1,22}\Z")]
+
+Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[!-~]+\Z")]
+"""A name without spaces, in visible ASCII."""
+
+Fate = (
+    Natural
+    | Annotated[str, Meta(pattern=r"\A(?:E[A-Z0-9]{1,22}|timeout|open|eof|foreign)\Z")]
+    | Annotated[tuple[Natural, ...], Meta(min_length=2)]
+)
+"""How a flow ended: the index of the member that served it, several for copied datagrams, an
+errno name, or one of the words in `WORDS`."""
+
+WORDS = ("timeout", "open", "eof", "foreign")
+"""Fates that are neither a member nor an errno. `timeout`: no handshake (TCP) or no reply (UDP) by
+the deadline; `open`: handshake done, then neither reply nor end; `eof`: ended in order, unserved;
+`foreign`: somebody else's server answered."""
+
+
+class Begin(Struct, frozen=True, forbid_unknown_fields=True, tag="begin", tag_field="event"):
+    """First event: the agent repeats what it was asked."""
+
+    wire: int
+    id: Word
+    scenario: Word
+    token: Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
+    parameters: Mapping[str, str]
+
+
+class Member(Struct, frozen=True, forbid_unknown_fields=True, tag="member", tag_field="event"):
+    """A socket of the group. `bind` and `listen` are ranks over the whole trial, null if not done.
+
+    `call` and `error` name the system call that failed and its errno, both null if none did.
+    """
+
+    index: Natural
+    bind: Natural | None
+    listen: Natural | None
+    call: Word | None
+    error: Errno | None
+
+
+class Change(Struct, frozen=True, forbid_unknown_fields=True, tag="change", tag_field="event"):
+    """Something was done to a member `at` so many milliseconds after `begin`."""
+
+    what: Word
+    member: Natural
+    at: Natural
+    error: Errno | None
+
+
+class Flows(Struct, frozen=True, forbid_unknown_fields=True, tag="flows", tag_field="event"):
+    """The fates of a phase's flows; index i is the same flow in every phase that repeats it.
+
+    `ports` are the clients' source ports, `started` and `took` milliseconds (since `begin`, until
+    the fate).
+    """
+
+    phase: Word
+    fates: tuple[Fate, ...]
+    ports: tuple[Annotated[int, Meta(ge=1, le=65535)], ...]
+    started: tuple[Natural, ...]
+    took: tuple[Natural, ...]
+
+
+class Attempt(Struct, frozen=True, forbid_unknown_fields=True, tag="attempt", tag_field="event"):
+    """One try to bind (and listen): the call that failed and its errno, both null if none did."""
+
+    what: Word
+    call: Word | None
+    error: Errno | None
+
+
+class Fact(Struct, frozen=True, forbid_unknown_fields=True, tag="fact", tag_field="event"):
+    """A plain fact of the guest or of the trial (`backlog`, `retries`, `sysname`, a tunable)."""
+
+    name: Word
+    value: int | Annotated[str, Meta(max_length=4096)]
+
+
+class Unsupported(
+    Struct, frozen=True, forbid_unknown_fields=True, tag="unsupported", tag_field="event"
+):
+    """The question cannot be asked here; `why` is the agent's sentence."""
+
+    why: Annotated[str, Meta(min_length=1, max_length=1024)]
+
+
+class End(Struct, frozen=True, forbid_unknown_fields=True, tag="end", tag_field="event"):
+    """Last event of a whole observation: milliseconds in all, longest gap without the CPU."""
+
+    took: Natural
+    gap: Natural
+
+
+class Exit(Struct, frozen=True, forbid_unknown_fields=True, tag="exit", tag_field="event"):
+    """Said by the agent's batch parent of the process that asked: its exit status or signal."""
+
+    id: Word
+    status: Natural
+    signal: Natural
+
+
+Event = Begin | Member | Change | Flows | Attempt | Fact | Unsupported | End | Exit
+
+
+class Observation(Struct, frozen=True):
+    """Everything one agent process said of one question, whole (`begin` to `end`)."""
+
+    begin: Begin
+    members: tuple[Member, ...] = ()
+    changes: tuple[Change, ...] = ()
+    flows: tuple[Flows, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    facts: Mapping[str, int | str] = field(default_factory=dict)
+    unsupported: str | None = None
+    took: int = 0
+    gap: int = 0
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """What was asked, as the agent repeats it."""
+        return self.begin.parameters
+
+    @property
+    def listeners(self) -> int:
+        """How many members were asked for, a newcomer or bystander not among them."""
+        return number(self.begin, "listeners")
+
+    def phase(self, name: str) -> Flows:
+        """Return the flows of a phase; `wire.parse` has made sure that it is there."""
+        return next(flows for flows in self.flows if flows.phase == name)
+
+    def attempt(self, what: str) -> Attempt | None:
+        """Return the attempt of that name, None if the agent did not get there."""
+        return next((attempt for attempt in self.attempts if attempt.what == what), None)
+
+    def refusal(self) -> Member | None:
+        """Return the first member that could not be set up, if any."""
+        return next((member for member in self.members if member.error is not None), None)
+
+
+DEFAULTS = {"listeners": 4, "flows": 400, "deadline": 8000, "alarm": 60}
+"""The agent's own, where a question does not say (docs/wire.md, "Asking")."""
+
+FEW = 16
+"""Flows of the phases whose number is not for the question to say: `traffic` and `new`."""
+
+
+def number(begin: Begin, name: str) -> int:
+    """Return a numeric parameter of the question; raise ValueError if it is not a number."""
+    text = begin.parameters.get(name, str(DEFAULTS[name]))
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise ValueError(f"parameter {name} is not a number")
+    return int(text)
+
+
+class Script(Struct, frozen=True):
+    """What a whole observation of a question consists of; `members` is how many of them."""
+
+    phases: tuple[str, ...] = ()
+    members: int = 0
+    changes: int = 0
+    attempts: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+    def until(self, begin: Begin, refused: int) -> "Script":
+        """Return how far it goes when the kernel refuses a member: it ends there."""
+        if begin.scenario == "takeover" and refused > 0:
+            return Script(self.phases[:1], 2)
+        if begin.scenario == "failure-flows" and refused == number(begin, "listeners"):
+            return Script(self.phases[:-1], self.members, self.changes - 1)
+        bystander_stands = begin.scenario == "bound-only" and refused < self.members - 1
+        first = begin.parameters.get("position", "last") == "first"
+        if begin.scenario == "bound-only" and first:
+            return Script(members=refused + 2 if bystander_stands else 1)
+        return Script(members=refused + 1)
+
+
+def script(begin: Begin) -> Script | None:
+    """Return what docs/wire.md ("What each scenario does") promises; None for no scenario of it."""
+    listeners, asked = number(begin, "listeners"), begin.parameters
+    change = asked.get("change", "leave")
+    restart, newcomer = change == "restart", change != "leave"
+    alive = asked.get("protocol", "tcp") == "tcp"
+    leaves = tuple(f"left-{k}" for k in range(1, min(listeners, 64)))
+    streamed = ("before", "during", "after")
+    return {
+        "facts": Script(),
+        "sharing": Script(("traffic",), attempts=("first", "second")),
+        "distribution": Script(("all",), listeners),
+        "takeover": Script(
+            (*streamed, "alive", "retired", "alive-retired") if alive else (*streamed, "retired"),
+            members=2,
+            changes=2,
+        ),
+        "fallback": Script(("all", *leaves), listeners, len(leaves)),
+        "failure-established": Script(("before", "after"), listeners, 1),
+        "failure-queued": Script(("home", "queued", "fates"), listeners, 1),
+        "failure-arrivals": Script(("stream",), listeners, 1),
+        "failure-flows": Script(
+            ("before", "again", "left", "after") if restart else ("before", "again", "after"),
+            members=listeners + newcomer,
+            changes=1 + restart,
+        ),
+        "failure-hung": Script(("home", "hung"), listeners, 1, facts=("backlog",)),
+        "bound-only": Script(("all",), listeners + 1),
+        "last-gone": Script(
+            ("queued", "fates", "new"), 1, 1, attempts=("rebind-same", "rebind-none")
+        ),
+    }.get(begin.scenario)
+
+
+def flows_expected(begin: Begin, phase: str) -> int | None:
+    """Return how many flows a phase has; None where it depends on how things went."""
+    if phase in ("traffic", "new"):
+        return FEW
+    return None if phase == "during" else number(begin, "flows")

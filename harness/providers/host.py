@@ -1,0 +1,69 @@
+"""Provider `host`: this machine's own kernel, nothing booted and nothing to take away."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from harness.deadline import Deadline
+from harness.errors import BootError, InfrastructureError
+from harness.model import Guest
+from harness.providers.workshop import Workshop
+from harness.transport import LocalTransport
+
+ISOLATIONS: Mapping[str, Sequence[str]] = {
+    "network namespace": ("unshare", "--net"),
+    "network and user namespace": ("unshare", "--net", "--map-root-user"),
+}
+"""Best first (unshare(1)); every command gets fresh ones, with the loopback interface down. A plain
+user gets a network namespace only as root of a user namespace (user_namespaces(7))."""
+
+NOT_ISOLATED = "none"
+
+TRIAL_SECONDS = 10.0
+
+
+class ThisMachine:
+    """The kernel that the harness runs on."""
+
+    def __init__(self, workshop: Workshop) -> None:
+        self._workshop = workshop
+
+    def refusal(self, guest: Guest) -> str | None:
+        """Any machine is a host; the guest file has to allow it."""
+        return None if guest.host is not None else "its file does not say `host`"
+
+    @contextmanager
+    def boot(self, guest: Guest, deadline: Deadline) -> Iterator[LocalTransport]:
+        """Yield this machine; what still runs on it for us at the end is ended."""
+        if guest.host is None:
+            raise BootError(f"{guest.name} is not this machine")
+        isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
+        transport = LocalTransport(ISOLATIONS.get(isolation, ()), provenance(isolation))
+        try:
+            yield transport
+        finally:
+            transport.close()
+
+
+def isolated(deadline: Deadline) -> str:
+    """Return the best isolation that works here, found by trying: containers forbid much."""
+    for name, prefix in ISOLATIONS.items():
+        try:
+            timeout = deadline.within(TRIAL_SECONDS).left()
+            if LocalTransport(prefix).run(["true"], timeout=timeout).status == 0:
+                return name
+        except InfrastructureError:  # no unshare (macOS, BSD), or one that hangs
+            continue
+    return NOT_ISOLATED
+
+
+def provenance(isolation: str) -> Mapping[str, str]:
+    """Say how this guest came to be; the agent raises the loopback of a fresh namespace."""
+    return {
+        "provider": "host",
+        "accelerator": "none",
+        "cpus": str(os.cpu_count() or 1),
+        "isolation": isolation,
+        "loopback": "as-is" if isolation == NOT_ISOLATED else "up",
+        "slow_factor": "1",
+    }

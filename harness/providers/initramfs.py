@@ -1,0 +1,192 @@
+"""The root file system of a Linux guest without a disk: busybox, dropbear, drivers, two keys.
+
+A base archive is made once per kernel and userland; a second one of each boot's own holds the keys
+(the kernel unpacks archives that follow each other, buffer-format.rst).
+"""
+
+import gzip
+import hashlib
+import lzma
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import paramiko
+import zstandard
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.errors import ImageError
+from harness.places import Places
+from harness.providers.cpio import (
+    DIRECTORY,
+    FILE,
+    LINK,
+    PRIVATE,
+    PROGRAM,
+    SECRET,
+    Entry,
+    archive,
+)
+from harness.providers.process import ToolTimeoutError, execute
+
+MODULES = (
+    *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
+    *("failover", "net_failover", "virtio_net", "tun"),
+)
+"""In an order in which each finds what it needs; a kernel that has one built in lacks the file."""
+
+FOLDERS = (
+    *("bin", "dev", "etc", "etc/dropbear", "lib", "lib64", "lib/x86_64-linux-gnu", "modules"),
+    *("proc", "run", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/sbin", "var", "var/run"),
+)
+
+ACCOUNTS = {
+    "etc/passwd": "root:*:0:0:root:/root:/bin/sh\n"
+    "nobody:*:65534:65534:nobody:/nonexistent:/bin/false\n",
+    "etc/group": "root:x:0:\nnogroup:x:65534:\n",
+    "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+}
+
+LAYOUT = 1
+"""To be raised when entries are made otherwise: old archives in caches are then not taken."""
+
+MODULE_LIMIT = 16 << 20
+
+
+class Keys(Struct, frozen=True):
+    """Who may log in, and what the guest proves itself by: made for one boot."""
+
+    authorized: paramiko.PKey
+    host: Ed25519PrivateKey
+
+
+class Userland(Struct, frozen=True):
+    """Folders that programs and libraries were unpacked to, and the script that runs first."""
+
+    roots: tuple[Path, ...]
+    init: bytes
+
+
+def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
+    """Return the archive that all boots of a kernel share, from the cache after the first time.
+
+    `modules` are folders in which the kernel's modules are, at any depth.
+    """
+    inputs = (*(str(root) for root in userland.roots), *(str(path) for path in modules))
+    key = hashlib.sha256("\0".join(inputs).encode() + userland.init + SHAPE)
+    cached = places.folder("initramfs") / f"{key.hexdigest()[:32]}.cpio"
+    if not cached.exists():
+        content = archive([*_system(userland), *_drivers(modules)])
+        scratch = cached.with_suffix(f".{os.getpid()}")
+        scratch.write_bytes(content)
+        scratch.replace(cached)
+    return cached
+
+
+def own(keys: Keys) -> bytes:
+    """Return the archive of one boot: only `keys.authorized` gets in, `keys.host` answers."""
+    line = f"{keys.authorized.get_name()} {keys.authorized.get_base64()}\n"
+    return archive(
+        (
+            Entry("root", PRIVATE),
+            Entry("root/.ssh", PRIVATE),
+            Entry("root/.ssh/authorized_keys", SECRET, line.encode()),
+            Entry("etc/dropbear/host_key", SECRET, dropbear_key(keys.host)),
+        )
+    )
+
+
+def dropbear_key(key: Ed25519PrivateKey) -> bytes:
+    """Return a private key as dropbear keeps it (buf_put_ed25519_priv_key, ed25519.c)."""
+    pair = key.private_bytes_raw() + key.public_key().public_bytes_raw()
+    return b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", pair))
+
+
+def public_key(key: Ed25519PrivateKey) -> paramiko.PKey:
+    """Return what a client pins (RFC 8709, 4)."""
+    parts = (b"ssh-ed25519", key.public_key().public_bytes_raw())
+    return paramiko.Ed25519Key(data=b"".join(struct.pack(">I", len(part)) + part for part in parts))
+
+
+def _system(userland: Userland) -> Iterator[Entry]:
+    for folder in (".", *FOLDERS):
+        yield Entry(folder, DIRECTORY)
+    yield Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    yield Entry("init", PROGRAM, userland.init)
+    for path, text in ACCOUNTS.items():
+        yield Entry(path, FILE, text.encode())
+    files = {path.name: path for root in userland.roots for path in sorted(root.rglob("*"))}
+    for name in ("busybox", "dropbear"):
+        if name not in files:
+            raise ImageError(f"the packages for a guest's userland hold no {name}")
+    yield Entry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
+    for applet in _applets(files["busybox"]):
+        yield Entry(f"bin/{applet}", LINK, b"/bin/busybox")
+    dropbear = files["dropbear"].read_bytes()
+    yield Entry("usr/sbin/dropbear", PROGRAM, dropbear)
+    yield Entry("lib64/ld-linux-x86-64.so.2", PROGRAM, files["ld-linux-x86-64.so.2"].read_bytes())
+    for name, content in _libraries(dropbear, files):
+        yield Entry(f"lib/x86_64-linux-gnu/{name}", PROGRAM, content)
+
+
+def _libraries(program: bytes, files: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
+    """Yield the libraries that a program names, and those that they name.
+
+    A name anywhere among a file's strings counts: a library too many does no harm.
+    """
+    rest = {name: path for name, path in files.items() if ".so." in name}
+    todo = [program]
+    while todo:
+        content = todo.pop()
+        for name in [name for name in rest if b"\0" + name.encode() + b"\0" in content]:
+            found = rest.pop(name).read_bytes()
+            yield name, found
+            todo.append(found)
+
+
+def _applets(busybox: Path) -> tuple[str, ...]:
+    """Ask busybox itself, which is static, for the commands that it has."""
+    try:
+        done = execute([str(busybox), "--list"], Deadline(10))
+    except ToolTimeoutError as exc:
+        raise ImageError(f"{busybox} --list did not end") from exc
+    names = done.stdout.decode(errors="replace").split()
+    if "sh" not in names:
+        raise ImageError(f"{busybox} --list said {done.stderr[:200]!r}")
+    return tuple(name for name in names if name != "busybox")
+
+
+def _drivers(folders: Iterable[Path]) -> Iterator[Entry]:
+    found = {module_name(path): path for folder in folders for path in folder.rglob("*.ko*")}
+    order = [name for name in MODULES if name in found]
+    for name in order:
+        yield Entry(f"modules/{name}.ko", FILE, module_content(found[name]))
+    yield Entry("modules/order", FILE, "".join(f"{name}.ko\n" for name in order).encode())
+
+
+def module_name(path: Path) -> str:
+    """Return the name by which modules name each other: `-` and `_` are one."""
+    return path.name.partition(".")[0].replace("-", "_")
+
+
+def module_content(path: Path) -> bytes:
+    """Return a module uncompressed: the guest's insmod need not know how."""
+    content = path.read_bytes()
+    try:
+        if path.suffix == ".xz":
+            return lzma.LZMADecompressor().decompress(content, MODULE_LIMIT)
+        if path.suffix == ".zst":
+            with zstandard.ZstdDecompressor().stream_reader(content) as reader:
+                return reader.read(MODULE_LIMIT)
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as exc:
+        raise ImageError(f"the module {path.name} is damaged: {exc}") from exc
+
+
+SHAPE = repr((MODULES, FOLDERS, ACCOUNTS, LAYOUT)).encode()
+"""Part of the cache's key: what of this file an archive depends on."""

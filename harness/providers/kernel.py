@@ -1,0 +1,168 @@
+"""The uncompressed vmlinux out of a bzImage: QEMU boots it through PVH, with nothing to unpack.
+
+Emulated, a kernel's own decompressor takes up to half of the boot (zstd the longest).
+"""
+
+import hashlib
+import io
+import lzma
+import os
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import lz4.block
+import zstandard
+from msgspec import Struct
+
+from harness.errors import ImageError
+from harness.places import Places
+
+SETUP_HEADER = 0x1F1
+"""Offset of `setup_sects`, the header's first field (Documentation/arch/x86/boot.rst)."""
+
+UNPACKED_LIMIT = 512 << 20
+
+LZ4_LEGACY = b"\x02\x21\x4c\x18"
+LZ4_LEGACY_BLOCK = 8 << 20
+"""Legacy frames hold blocks of at most 8 MiB (lz4's doc/lz4_Frame_format.md)."""
+
+DAMAGES = (zlib.error, lzma.LZMAError, zstandard.ZstdError, lz4.block.LZ4BlockError)
+
+PT_NOTE = 4
+XEN_ELFNOTE_PHYS32_ENTRY = 18
+"""What QEMU looks for in an ELF kernel (read_pvh_start_addr, hw/i386/x86.c)."""
+
+
+class UnknownFormatError(ValueError):
+    """The image is in no format that is known here; the bzImage itself still boots."""
+
+
+class Kernel(Struct, frozen=True):
+    """A kernel file to boot, and the sha256 of the file that it came from."""
+
+    path: Path
+    sha256: str
+
+
+def prepare(image: Path, places: Places) -> Kernel:
+    """Return the fastest form of a kernel image, from the cache after the first time."""
+    try:
+        content = image.read_bytes()
+    except OSError as exc:
+        raise ImageError(f"the kernel cannot be read: {exc}") from exc
+    sha256 = hashlib.sha256(content).hexdigest()
+    cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
+    if cached.exists():
+        return Kernel(cached, sha256)
+    try:
+        unpacked = vmlinux(content)
+    except UnknownFormatError:
+        return Kernel(image, sha256)
+    scratch = cached.with_suffix(f".{os.getpid()}")
+    scratch.write_bytes(unpacked)
+    scratch.replace(cached)
+    return Kernel(cached, sha256)
+
+
+def vmlinux(image: bytes) -> bytes:
+    """Unpack a bzImage; `UnknownFormatError` if it is none, is damaged, or cannot be booted so."""
+    payload = payload_of(image)
+    for magic, unpack in UNPACKERS.items():
+        if payload.startswith(magic):
+            try:
+                unpacked = unpack(payload)
+            except (ValueError, EOFError, *DAMAGES) as exc:
+                raise UnknownFormatError(f"damaged: {exc}") from exc
+            # mkpiggy reads it there too: appended by the build, for gzip the format's own.
+            if struct.unpack("<I", payload[-4:])[0] != len(unpacked):
+                raise UnknownFormatError("damaged: not of the size that it says")
+            if not has_pvh_entry(unpacked):
+                raise UnknownFormatError("no PVH entry (CONFIG_PVH), which QEMU needs")
+            return unpacked
+    raise UnknownFormatError(f"compressed in an unknown way ({payload[:4].hex()})")
+
+
+def payload_of(image: bytes) -> bytes:
+    """Return the compressed kernel of a bzImage (`payload_offset`, since boot protocol 2.08)."""
+    if len(image) < 0x260 or image[0x202:0x206] != b"HdrS":
+        raise UnknownFormatError("no Linux boot header")
+    (protocol,) = struct.unpack_from("<H", image, 0x206)
+    if protocol < 0x208:
+        raise UnknownFormatError(f"boot protocol {protocol:#x} has no payload_offset")
+    # 0 means 4, for old boot loaders' sake; the boot sector itself is one more.
+    sectors = (image[SETUP_HEADER] or 4) + 1
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    payload = image[sectors * 512 + offset :][:length]
+    if len(payload) != length or not length:
+        raise UnknownFormatError("the image is cut off")
+    return payload
+
+
+def has_pvh_entry(elf: bytes) -> bool:
+    """Whether a 64-bit ELF file has the note that QEMU starts an uncompressed kernel by."""
+    if len(elf) < 64 or elf[:6] != b"\x7fELF\x02\x01":
+        return False
+    (start,) = struct.unpack_from("<Q", elf, 32)
+    size, count = struct.unpack_from("<HH", elf, 54)
+    for index in range(count):
+        header = elf[start + index * size :][:56]
+        if len(header) == 56 and struct.unpack_from("<I", header)[0] == PT_NOTE:
+            offset, _, _, length = struct.unpack_from("<QQQQ", header, 8)
+            if _has_note(elf[offset:][:length]):
+                return True
+    return False
+
+
+def _has_note(notes: bytes) -> bool:
+    at = 0
+    while at + 12 <= len(notes):
+        name_size, size, kind = struct.unpack_from("<III", notes, at)
+        name = notes[at + 12 :][:name_size]
+        if name == b"Xen\0" and kind == XEN_ELFNOTE_PHYS32_ENTRY:
+            return True
+        at += 12 + _padded(name_size) + _padded(size)
+    return False
+
+
+def _padded(size: int) -> int:
+    return size + -size % 4
+
+
+def _lz4(payload: bytes) -> bytes:
+    """Unpack LZ4's legacy frame, for which the lz4 package has only blocks."""
+    parts = []
+    at = len(LZ4_LEGACY)
+    while at + 4 < len(payload):
+        (size,) = struct.unpack_from("<I", payload, at)
+        # What is left is the unpacked size (scripts/Makefile.lib, size_append): no block.
+        block = payload[at + 4 :][:size]
+        if len(block) < size:
+            break
+        parts.append(lz4.block.decompress(block, uncompressed_size=LZ4_LEGACY_BLOCK))
+        at += 4 + size
+    return b"".join(parts)
+
+
+def _zstd(payload: bytes) -> bytes:
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(payload)) as reader:
+        return reader.read(UNPACKED_LIMIT)
+
+
+def _gzip(payload: bytes) -> bytes:
+    # Not the gzip module: it takes what the build appended for a second, broken member.
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(payload, UNPACKED_LIMIT)
+
+
+def _xz(payload: bytes) -> bytes:
+    return lzma.LZMADecompressor().decompress(payload, UNPACKED_LIMIT)
+
+
+UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
+    LZ4_LEGACY: _lz4,
+    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x1f\x8b": _gzip,
+    b"\xfd7zXZ": _xz,
+}
+"""By the first bytes of the payload."""

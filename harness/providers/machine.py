@@ -1,0 +1,117 @@
+"""A QEMU process: started so that it ends with us, watched for its own end, and ended."""
+
+import functools
+import logging
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.deadline import Deadline
+from harness.leases import Tenancy
+from harness.providers.console import Console, plain
+from harness.providers.process import ToolTimeoutError, execute
+from harness.providers.qmp import Monitor
+
+logger = logging.getLogger(__name__)
+
+LEAVE_SECONDS = 2.0
+
+SAID_LIMIT = 64 << 10
+
+
+class Machine:
+    """A QEMU process of ours, and what it says of its own end."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], monitor: Monitor, console: Console, said: Path
+    ) -> None:
+        self._process = process
+        self._said = said
+        self.monitor = monitor
+        self.console = console
+
+    def death(self) -> str | None:
+        """Why the guest is dead, None while it lives."""
+        status = self._process.poll()
+        panic = self.console.panic()
+        if panic is not None:
+            return f"the kernel panicked: {panic}"
+        if status is None:
+            return None
+        return f"QEMU ended with status {status}: {self.said() or 'it said nothing'}"
+
+    def said(self) -> str:
+        """What QEMU itself had to say."""
+        with self._said.open("rb") as file:
+            return plain(file.read(SAID_LIMIT)).strip()
+
+    def leave(self) -> None:
+        """Let it live on: it is no child to be waited for any more (no ResourceWarning)."""
+        self._process.returncode = 0
+
+    def end(self, guest: str) -> None:
+        """End it, orderly if it does so at once; reap it, and keep what it said."""
+        reason = self.death()
+        if reason is not None:
+            logger.warning("%s ended by itself: %s", guest, reason)
+        said = self.said()
+        self._process.terminate()
+        try:
+            self._process.wait(LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._process.wait()
+        if said:
+            path = self.console.path
+            with path.with_name(f"{path.stem}.qemu.log").open("a") as log:
+                log.write(f"{said}\n")
+
+
+@contextmanager
+def started(
+    command: Callable[[int], list[str]], tenancy: Tenancy, console: Console, *, keep: bool
+) -> Iterator[Machine]:
+    """Start what `command` says for the monitor's descriptor; end it with the block.
+
+    With `keep` it may outlive us, so nothing ties it to our thread, and a kept lease lets it run.
+    """
+    said = tenancy.folder / "stderr"
+    with Monitor() as monitor, said.open("wb") as complaints:
+        argv = command(monitor.theirs.fileno())
+        logger.debug("%s", argv)
+        process = subprocess.Popen(
+            [*(() if keep else last_will()), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=complaints,
+            stderr=complaints,
+            pass_fds=(monitor.theirs.fileno(),),
+            start_new_session=True,  # a terminal's Ctrl-C is for us alone: we end it in order
+        )
+        machine = Machine(process, monitor, console, said)
+        try:
+            tenancy.runs(process.pid)
+            monitor.release()
+            yield machine
+        finally:
+            if tenancy.lease.kept:
+                machine.leave()
+            else:
+                machine.end(tenancy.lease.guest)
+
+
+@functools.cache
+def last_will() -> tuple[str, ...]:
+    """Return a prefix that lets a child die with the thread that started it, where there is one.
+
+    prctl(2), PR_SET_PDEATHSIG: the *thread's* end counts, so the thread that boots a guest has to
+    live for as long as the guest. busybox has a setpriv without it.
+    """
+    prefix = ("setpriv", "--pdeathsig", "KILL")
+    if shutil.which(prefix[0]) is None:
+        return ()
+    try:
+        return prefix if execute([*prefix, "true"], Deadline(5)).status == 0 else ()
+    except ToolTimeoutError:
+        return ()

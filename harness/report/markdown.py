@@ -1,0 +1,69 @@
+"""The matrix as GitHub flavoured Markdown, for a README or an issue: guests as columns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from harness.matrix import Entry, Matrix
+from harness.model import State
+from harness.report.grid import MARKS, MEANINGS, Notes, Section, sections
+from harness.report.provenance import headline, provenance, system
+from harness.report.text import clip, markdown
+
+REASON = 400
+"""Characters of a reason; a console's tail is longer, and whole in matrix.json."""
+
+
+def render(matrix: Matrix) -> str:
+    """Return a table, its footnotes, and where each guest comes from."""
+    return "\n".join(_lines(matrix)) + "\n"
+
+
+def _lines(matrix: Matrix) -> Iterator[str]:
+    notes = Notes()
+    yield f"{markdown(headline(matrix))}"
+    yield ""
+    names = [f"{markdown(guest)}<br>{markdown(system(matrix, guest))}" for guest in matrix.guests]
+    yield _row(["scenario", "where", *names])
+    yield _row(["---"] * (len(names) + 2))
+    found = sections(matrix)
+    for section in found:
+        yield from _section(section, list(matrix.guests), notes)
+    yield ""
+    for section in found:
+        points = ", ".join(f"{axis} {value}" for axis, value in section.fixed)
+        always = f" (always: {markdown(points)})" if points else ""
+        yield f"- **{markdown(section.scenario)}**: {markdown(section.sentence)}{always}"
+    yield ""
+    yield from _legend(matrix, notes)
+    yield from (f"- {markdown(provenance(matrix, guest))}" for guest in matrix.guests)
+    yield ""
+    yield from (
+        f"[^{number}]: {state}: {markdown(clip(why, REASON))}" for number, state, why in notes
+    )
+
+
+def _section(section: Section, guests: Sequence[str], notes: Notes) -> Iterator[str]:
+    for number, row in enumerate(section.rows):
+        name = f"**{markdown(section.scenario)}**" if number == 0 else ""
+        words = [_word(row.cells, guest, notes) for guest in guests]
+        yield _row([name, markdown(section.label(row)), *words])
+
+
+def _word(cells: Mapping[str, Sequence[Entry]], guest: str, notes: Notes) -> str:
+    found = cells.get(guest)
+    if not found:
+        return ""
+    references = "".join(f"[^{number}]" for number in notes.numbers(found))
+    word = found[0].verdict if found[0].state is State.MEASURED else MARKS[found[0].state]
+    return markdown(word or "") + references
+
+
+def _legend(matrix: Matrix, notes: Notes) -> Iterator[str]:
+    states = {entry.state for entry in matrix.cells}
+    marks = [f"{markdown(MARKS[state])} {MEANINGS[state]}" for state in MEANINGS if state in states]
+    if marks:
+        yield f"A word is a verdict. {'; '.join(marks)}."
+        yield ""
+
+
+def _row(columns: Sequence[str]) -> str:
+    return f"| {' | '.join(columns)} |"

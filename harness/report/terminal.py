@@ -1,0 +1,240 @@
+"""The matrix as text for a terminal: guests as columns, a section for each scenario."""
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from harness.matrix import Entry, Matrix
+from harness.model import State
+from harness.report.grid import MARKS, MEANINGS, Notes, Row, Section, sections
+from harness.report.provenance import headline, provenance, system
+from harness.report.text import cells, clip, visible
+
+LABEL_LEAST = 30
+"""Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""
+
+GAP = 2
+NARROWEST = 7
+
+STYLES = {
+    State.INCONCLUSIVE: "33",
+    State.NOT_APPLICABLE: "2",
+    State.NOT_RUN: "2",
+    State.INFRASTRUCTURE: "31",
+}
+"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the marks say, they add nothing."""
+
+NOTES_SHOWN = 3
+
+REASON = 400
+"""Columns of a reason; a console's tail is longer, and whole in matrix.json."""
+
+
+class Paint(Struct, frozen=True):
+    """Puts text into colour, or leaves it as it is."""
+
+    on: bool
+
+    def __call__(self, text: str, style: str | None) -> str:
+        """Return the text in a style, padding and all."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.on and style and text.strip() else text
+
+
+class Page(Struct, frozen=True):
+    """How wide, in colour or not, with counts or not; and the footnotes as they gather."""
+
+    width: int
+    paint: Paint
+    verbose: bool
+    notes: Notes
+
+
+class Block(Struct, frozen=True):
+    """Some of the guests, as many as fit beside each other, and the widths of the columns."""
+
+    label: int
+    columns: tuple[tuple[str, int], ...]
+
+
+def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: bool = False) -> str:
+    """Return the matrix in lines of at most `width` columns, with a line end after each."""
+    page = Page(width, Paint(colour), verbose, Notes())
+    lines = list(_body(matrix, page))
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _body(matrix: Matrix, page: Page) -> Iterator[str]:
+    yield from _wrapped(headline(matrix), page.width)
+    found = sections(matrix)
+    texts = _texts(found, page.notes)
+    for block in _blocks(matrix, found, texts, page.width):
+        yield ""
+        yield from _header(matrix, block, page)
+        for section in found:
+            yield ""
+            yield from _heading(section, page)
+            for row in section.rows:
+                yield from _row(section, row, block, page)
+    yield ""
+    yield from _legend(matrix, page)
+    for guest in matrix.guests:
+        yield from _wrapped(provenance(matrix, guest), page.width)
+
+
+def _texts(found: Sequence[Section], notes: Notes) -> Mapping[str, list[str]]:
+    """Number the footnotes in reading order, and return every text of every guest's column."""
+    texts: dict[str, list[str]] = {}
+    for section in found:
+        for row in section.rows:
+            for guest, row_cells in row.cells.items():
+                texts.setdefault(guest, []).append(_text(row_cells, notes))
+    return texts
+
+
+def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
+    """Return the word of a cell, or the mark of its state and where to read why."""
+    first = row_cells[0]
+    numbers = notes.numbers(row_cells)
+    if first.state is State.MEASURED:
+        return visible(first.verdict or "")
+    shown = "".join(f"[{number}]" for number in numbers[:NOTES_SHOWN])
+    return f"{MARKS[first.state]} {shown}{'…' if len(numbers) > NOTES_SHOWN else ''}"
+
+
+def _pieces(text: str, width: int) -> list[str]:
+    """Break a word where it may be broken: after a colon, or anywhere if that is not enough."""
+    if cells(text) <= width:
+        return [text]
+    parts = text.replace(":", ":\n", 1).split("\n")
+    return [
+        piece
+        for part in parts
+        for piece in textwrap.wrap(part, width, break_on_hyphens=False) or [""]
+    ]
+
+
+def _blocks(
+    matrix: Matrix, found: Sequence[Section], texts: Mapping[str, list[str]], width: int
+) -> Iterator[Block]:
+    labels = [cells(visible(section.label(row))) for section in found for row in section.rows]
+    spare = width - sum(needed + GAP for needed in _columns(matrix, texts, 0).values())
+    label = min(max(labels, default=0) + 2, max(LABEL_LEAST, spare), width // 2 + 2)
+    room = width - label
+    wide = _columns(matrix, texts, room)
+    columns: list[tuple[str, int]] = []
+    for guest, needed in wide.items():
+        own = min(needed, room - GAP)
+        if columns and sum(one + GAP for _, one in columns) + own + GAP > room:
+            yield Block(label, tuple(columns))
+            columns = []
+        columns.append((guest, own))
+    if columns:
+        yield Block(label, tuple(columns))
+
+
+def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mapping[str, int]:
+    """Return the widths that the guests' columns need: the most generous that fit, if any do."""
+    words = {guest: [*texts.get(guest, []), visible(guest)] for guest in matrix.guests}
+    generous = {guest: [*found, *_system(matrix, guest)] for guest, found in words.items()}
+    pieces = {
+        guest: [piece for text in found for piece in text.replace(":", ":\n", 1).split("\n")]
+        for guest, found in words.items()
+    }
+    for tier in (generous, words):
+        wide = _widths(tier)
+        if sum(wide.values()) + GAP * len(wide) <= room:
+            return wide
+    return _widths(pieces)
+
+
+def _widths(texts: Mapping[str, Sequence[str]]) -> Mapping[str, int]:
+    return {guest: max([NARROWEST, *map(cells, found)]) for guest, found in texts.items()}
+
+
+def _system(matrix: Matrix, guest: str) -> tuple[str, str]:
+    name, _, release = system(matrix, guest).partition(" ")
+    return visible(name), visible(release)
+
+
+def _header(matrix: Matrix, block: Block, page: Page) -> Iterator[str]:
+    lines = [(visible(guest), *_system(matrix, guest)) for guest, _ in block.columns]
+    for number, style in enumerate(("1", "2", "2")):
+        texts = [
+            (clip(line[number], width), width)
+            for line, (_, width) in zip(lines, block.columns, strict=True)
+        ]
+        yield " " * block.label + _joined(texts, page, style)
+
+
+def _joined(texts: Sequence[tuple[str, int]], page: Page, style: str | None) -> str:
+    return "".join(" " * GAP + page.paint(_padded(text, width), style) for text, width in texts)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cells(text))
+
+
+def _heading(section: Section, page: Page) -> Iterator[str]:
+    points = " ".join(value for _, value in section.fixed)
+    first = visible(section.scenario)
+    rest = visible(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
+    text = f"{first}  {rest}" + (f" ({visible(points)})" if points else "")
+    for number, line in enumerate(_wrapped(text, page.width)):
+        yield line.replace(first, page.paint(first, "1"), 1) if number == 0 else line
+
+
+def _row(section: Section, row: Row, block: Block, page: Page) -> Iterator[str]:
+    label = _label(visible(section.label(row)), block.label - 2)
+    columns = []
+    for guest, width in block.columns:
+        found = row.cells.get(guest, ())
+        text = _text(found, page.notes) if found else ""
+        style = STYLES.get(found[0].state) if found else None
+        columns.append((_pieces(text, width), width, style))
+    height = max(len(label), *(len(pieces) for pieces, _, _ in columns))
+    for line in range(height):
+        head = label[line] if line < len(label) else ""
+        texts = "".join(
+            " " * GAP
+            + page.paint(_padded(pieces[line] if line < len(pieces) else "", width), style)
+            for pieces, width, style in columns
+        )
+        yield f"  {_padded(head, block.label - 2)}{texts}"
+    if page.verbose:
+        yield from _counts(row, block, page)
+
+
+def _label(text: str, width: int) -> list[str]:
+    """Wrap a label so that no line begins with a dot: a no-break space is no blank to textwrap."""
+    lines = textwrap.wrap(text.replace(" ·", "\u00a0·"), width, break_on_hyphens=False)
+    return [line.replace("\u00a0", " ") for line in lines] or [""]
+
+
+def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
+    for guest, _ in block.columns:
+        for cell in row.cells.get(guest, ()):
+            numbers = [f"{name} {value}" for name, value in cell.counts.items()]
+            numbers += [f"{name} {value:.3g}" for name, value in cell.statistics.items()]
+            if numbers:
+                where = " ".join(cell.axes.values())
+                text = visible(f"{guest} {where}: {', '.join(numbers)}")
+                yield from _wrapped(text, page.width, indent="      ")
+
+
+def _legend(matrix: Matrix, page: Page) -> Iterator[str]:
+    states = {cell.state for cell in matrix.cells}
+    marks = [f"{MARKS[state]} {MEANINGS[state]}" for state in MEANINGS if state in states]
+    if marks:
+        yield from _wrapped("A word is a verdict. " + " · ".join(marks), page.width)
+    for number, state, why in page.notes:
+        yield from _wrapped(
+            clip(visible(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "
+        )
+    if marks:
+        yield ""
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Wrap at blanks; lines after the first are indented."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]

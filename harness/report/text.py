@@ -1,0 +1,72 @@
+"""Text from a guest made safe to show: nothing that it says can move a cursor or open a tag."""
+
+import re
+import unicodedata
+
+_PLAIN = re.compile(r"[ -~]*")
+
+_EMOJI = r"(?:[+-]1|100|1234|[a-z0-9_-]*[a-z_][a-z0-9_-]*):"
+"""What after a colon makes GitHub see a short code; a time of day does not."""
+
+_MARKDOWN = re.compile(rf"[\\`*_{{}}\[\]()<>#|~&@$]|:(?=//|{_EMOJI})|(?<=www)\.", re.IGNORECASE)
+
+_MEANS_MORE = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    "$": "<span>$</span>",
+    "@": "@<!-- -->",
+    "#": "#<!-- -->",
+    ":": ":<!-- -->",
+    ".": "<!-- -->.",
+}
+"""Where a backslash does not help: HTML passes through Markdown, and GitHub looks for mentions,
+issues, emoji and addresses in the finished page. An empty comment parts them and shows nothing."""
+
+
+def visible(text: str) -> str:
+    r"""Return the text with everything that is not a visible character of its own escaped.
+
+    Control characters, NUL, line ends, bidi overrides and other format characters, lone
+    surrogates, and marks that would pile up on their neighbours become `\xNN` or `\uNNNN`; so does
+    a backslash's own meaning: it is doubled.
+    """
+    if _PLAIN.fullmatch(text) and "\\" not in text:
+        return text
+    return "".join(_visible_character(character) for character in text)
+
+
+def _visible_character(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable() and not unicodedata.category(character).startswith("M"):
+        return character
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def markdown(text: str) -> str:
+    """Return the text so that GitHub's Markdown shows just it, in a table cell too.
+
+    Any ASCII punctuation may have a backslash (CommonMark 0.31, 2.4); for the rest see
+    `_MEANS_MORE`.
+    """
+    return _MARKDOWN.sub(lambda match: _MEANS_MORE.get(match[0], f"\\{match[0]}"), visible(text))
+
+
+def cells(text: str) -> int:
+    """Return how many columns of a terminal the (visible) text takes."""
+    if text.isascii():
+        return len(text)
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def clip(text: str, width: int) -> str:
+    """Return the text, its end replaced by `…` if it takes more than `width` columns."""
+    if cells(text) <= width:
+        return text
+    while cells(text) > width - 1:
+        text = text[: min(len(text) - 1, max(width - 1, 0))]
+    return f"{text}…"

@@ -1,0 +1,48 @@
+"""The catalogue: every scenario, and the cells that a run asks."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from harness.model import Cell, Depth
+from harness.scenarios.bound_only import BOUND_ONLY
+from harness.scenarios.distribution import DISTRIBUTION
+from harness.scenarios.failure_arrivals import FAILURE_ARRIVALS
+from harness.scenarios.failure_established import FAILURE_ESTABLISHED
+from harness.scenarios.failure_flows import FAILURE_FLOWS
+from harness.scenarios.failure_hung import FAILURE_HUNG
+from harness.scenarios.failure_queued import FAILURE_QUEUED
+from harness.scenarios.fallback import FALLBACK
+from harness.scenarios.last_gone import LAST_GONE
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.sharing import SHARING
+from harness.scenarios.takeover import TAKEOVER
+
+CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
+    {
+        scenario.id: scenario
+        for scenario in (
+            SHARING,
+            DISTRIBUTION,
+            TAKEOVER,
+            FALLBACK,
+            FAILURE_ESTABLISHED,
+            FAILURE_QUEUED,
+            FAILURE_ARRIVALS,
+            FAILURE_FLOWS,
+            FAILURE_HUNG,
+            BOUND_ONLY,
+            LAST_GONE,
+        )
+    }
+)
+"""In the order in which they are asked and shown: that of BEHAVIOURS.md."""
+
+
+def cells(depth: Depth, scenarios: Iterable[str] | None = None) -> tuple[Cell, ...]:
+    """Return the cells of all scenarios, or of those named (KeyError if unknown), in order."""
+    named = set(CATALOGUE if scenarios is None else scenarios)
+    unknown = named - CATALOGUE.keys()
+    if unknown:
+        raise KeyError(*sorted(unknown))
+    chosen = (scenario for scenario in CATALOGUE.values() if scenario.id in named)
+    return tuple(cell for scenario in chosen for cell in scenario.cells(depth))

@@ -1,0 +1,58 @@
+"""`bound-only`: one more socket is bound but does not listen, a worker slow to start."""
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
+
+ID = "bound-only"
+
+POSITIONS = ("first", "last")
+
+QUICK = (
+    row("reuseport tcp ipv4 specific", position="last"),
+    row("reuseport tcp ipv4 wildcard", position="first"),
+    row("reuseport tcp ipv6 wildcard", position="last"),
+    row("reuseport_lb tcp ipv4 specific", position="last"),
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked: datagram sockets do not listen anyway."""
+    if depth is Depth.QUICK:
+        return table(ID, QUICK)
+    return table(ID, cross(SHARING, ("tcp",), position=POSITIONS))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Say what share of the connections never came to a listener, and how that shows."""
+    everything = tally(seen.phase("all"))
+    counts, few = everything.counts(), STRAY * everything.flows
+    kinds = [kind(fate) for fate in seen.phase("all").fates]
+    swallowed = kinds.count("stranded")
+    refused = kinds.count("refused") + kinds.count("reset")
+    figures = {
+        "swallowed_share": everything.share(swallowed),
+        "refused_share": everything.share(refused),
+    }
+    other = everything.flows - everything.served - swallowed - refused
+    if other > few or (swallowed > few and refused > few) or 0 < refused <= few:
+        why = f"{swallowed} swallowed, {refused} refused, {other} otherwise: no one fate"
+        return unclear(why, counts, figures)
+    if refused > few:
+        return measured(f"refused:{figures['refused_share']:.2f}", counts, figures)
+    if swallowed > few:
+        return measured(f"swallowed:{figures['swallowed_share']:.2f}", counts, figures)
+    return measured("harmless", counts, figures)
+
+
+BOUND_ONLY = Scenario(
+    id=ID,
+    sentence="One more socket is bound but does not listen: does it take connections?",
+    words=("harmless", "swallowed", "refused"),
+    cells=cells,
+    parameters=Numbers(160, 400),
+    classify=classify,
+    alarm=30.0,
+)

@@ -1,0 +1,52 @@
+"""`distribution`: several listeners, many connections; who accepts them."""
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import ALL, BOTH, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.spread import Shape, spread
+from harness.scenarios.tally import measured, newest_first, tally, unclear
+
+ID = "distribution"
+
+QUICK = (
+    "reuseport tcp ipv4 specific",
+    "reuseport tcp ipv4 wildcard",
+    "reuseport tcp ipv6 wildcard",
+    "reuseport tcp mapped wildcard",
+    "reuseport udp ipv4 specific",
+    "reuseport udp ipv6 wildcard",
+    "reuseport_lb tcp ipv4 specific",
+    "reuseport_lb udp ipv6 wildcard",
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    quick = table(ID, map(row, QUICK))
+    return quick if depth is Depth.QUICK else table(ID, cross(ALL, BOTH))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name the member that serves all, or say how the flows are shared."""
+    everything, order = tally(seen.phase("all")), newest_first(seen)
+    found = spread(everything, sorted(order))
+    counts, figures = everything.counts(), found.statistics
+    if found.shape is Shape.UNCLEAR or found.shape is Shape.REFUSED:
+        return unclear(found.why or "every connection was refused", counts, figures)
+    if found.shape is not Shape.ONE:
+        return measured(found.shape.value, counts, figures)
+    if found.taker == order[0]:
+        return measured("newest", counts, figures)
+    return measured("oldest" if found.taker == order[-1] else "one", counts, figures)
+
+
+DISTRIBUTION = Scenario(
+    id=ID,
+    sentence="Several listeners stand on one port: who serves new flows?",
+    words=("balanced", "newest", "oldest", "one", "skewed", "copied"),
+    cells=cells,
+    parameters=Numbers(400, 1000),
+    classify=classify,
+    alarm=30.0,
+)

@@ -1,0 +1,139 @@
+"""`failure-arrivals`: a stream of new connections while a worker fails."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Fate, Flows, Observation
+from harness.scenarios.grid import (
+    BOTH,
+    DATAGRAM_FAILURES,
+    FAILURES,
+    SHARING,
+    Numbers,
+    cross,
+    row,
+    table,
+)
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import STRAY, kind, measured, server, unclear
+
+ID = "failure-arrivals"
+
+QUICK = (
+    "reuseport tcp ipv4 specific kill",
+    "reuseport tcp ipv6 wildcard close",
+    "reuseport udp ipv4 wildcard kill",
+    "reuseport udp ipv6 specific close",
+    "reuseport_lb tcp ipv4 wildcard kill",
+)
+
+WORDS = ("refused", "reset", "lost", "delayed", "served")
+"""From the worst to the best."""
+
+PATIENT = ("lost", "delayed")
+"""Words for flows that only the clock ends; a few of them are nobody's fault (`STRAY`)."""
+
+DELAYED_MS = 200
+"""A flow that takes longer is delayed: on loopback, with workers that take 5 ms for each and 64
+under way, one that waits for its turn at one of three takes 110 ms."""
+
+USUAL = 0.95
+"""Share of the flows before the failure whose time counts as usual here: a kernel with a coarse
+clock makes 20 ms of a worker's 5."""
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    if depth is Depth.QUICK:
+        return table(ID, map(row, QUICK))
+    tcp = cross(SHARING, BOTH[:1], failure=FAILURES)
+    return table(ID, [*tcp, *cross(SHARING, BOTH[1:], failure=DATAGRAM_FAILURES)])
+
+
+class Arrival(Struct, frozen=True):
+    """A flow of the stream: when it began and ended, and how (one of the scenario's words)."""
+
+    began: int
+    ended: int
+    word: str
+
+
+def _word(fate: Fate, took: int, patience: int, udp: bool) -> str:
+    """Return the class of a flow that nobody served nor ended by how its protocol goes on: a
+    connection is delayed beyond measure, a datagram is not sent again and lost.
+    """
+    name = kind(fate)
+    if name in ("served", "copied"):
+        return "delayed" if took > patience else "served"
+    stranded = "lost" if udp else "delayed"
+    return {"refused": "refused", "stranded": stranded}.get(name, "reset")
+
+
+def _overdue(stream: Flows, at: int, gap: int) -> int:
+    """Return the ms that no flow should take here: twice what was usual before the failure.
+
+    How long the guest did not run at all comes on top: what starvation may explain is no datum.
+    """
+    flows = zip(stream.fates, stream.started, stream.took, strict=True)
+    before = [took for fate, began, took in flows if began + took < at and server(fate) is not None]
+    usual = sorted(before) or [0]
+    return gap + 2 * usual[int(USUAL * (len(usual) - 1))]
+
+
+def _counts(seen: Observation, late: Sequence[Arrival], at: int) -> Mapping[str, int]:
+    """Count the classes after the change, and the ms until the last one began that was hurt."""
+    fates = seen.phase("stream").fates
+    words = [arrival.word for arrival in late]
+    hurt = [arrival.began - at for arrival in late if arrival.word != "served"]
+    return {
+        "flows": len(fates),
+        "after_change": len(late),
+        **{word: words.count(word) for word in WORDS},
+        "unserved": sum(kind(fate) == "stranded" for fate in fates),
+        "recovery_ms": max([0, *hurt]),
+        "slowest_ms": max(seen.phase("stream").took, default=0),
+    }
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name the worst that befell a flow which had not ended when the worker failed.
+
+    One refusal or reset is enough, for no kernel does that by chance; delays and lost datagrams
+    have to be more than go astray. What went wrong before the failure spoils the trial.
+    """
+    at, stream = seen.changes[0].at, seen.phase("stream")
+    udp = seen.begin.parameters.get("protocol") == "udp"
+    overdue = _overdue(stream, at, seen.gap)
+    patience = max(DELAYED_MS + seen.gap, overdue)
+    arrivals = [
+        Arrival(began, began + took, _word(fate, took, patience, udp))
+        for fate, began, took in zip(stream.fates, stream.started, stream.took, strict=True)
+    ]
+    late = [arrival for arrival in arrivals if arrival.ended >= at]
+    counts = {**_counts(seen, late, at), "delayed_from_ms": patience}
+    early = sum(arrival.word != "served" for arrival in arrivals if arrival.ended < at)
+    # What was lost well before the failure ends late all the same, at its deadline.
+    old = sum(one.word in PATIENT and one.began + overdue < at for one in late)
+    if early + old > STRAY * len(arrivals):
+        why = f"{early + old} flows were slow or lost before the worker failed"
+        return unclear(why, counts)
+    for word in ("refused", "reset"):
+        if counts[word] > 0:
+            return measured(f"{word}:{counts[word]}/{len(late)}", counts)
+    for word in PATIENT:
+        if counts[word] > STRAY * len(late):
+            return measured(f"{word}:{counts[word]}/{len(late)}", counts)
+    return measured("served", counts)
+
+
+FAILURE_ARRIVALS = Scenario(
+    id=ID,
+    sentence="New flows keep coming while a worker fails: are any refused, reset or delayed?",
+    words=WORDS,
+    cells=cells,
+    parameters=Numbers(300, 600),
+    classify=classify,
+    alarm=30.0,
+)

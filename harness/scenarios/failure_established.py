@@ -1,0 +1,59 @@
+"""`failure-established`: accepted connections are spread over all; one worker fails."""
+
+from harness.model import Cell, Depth, Judgement, State
+from harness.observation import Observation
+from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import Tally, measured, server, tally, unclear
+
+ID = "failure-established"
+
+QUICK = (
+    "reuseport tcp ipv4 specific kill",
+    "reuseport tcp ipv6 wildcard close",
+    "reuseport_lb tcp ipv4 wildcard kill",
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    if depth is Depth.QUICK:
+        return table(ID, map(row, QUICK))
+    return table(ID, cross(SHARING, ("tcp",), failure=FAILURES))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Count the survivors' connections that do not answer again; the victim's stand apart."""
+    victim, before = seen.changes[0].member, tally(seen.phase("before"))
+    pairs = list(zip(seen.phase("before").fates, seen.phase("after").fates, strict=True))
+    survivors = [now == was for was, now in pairs if server(was) not in (None, victim)]
+    own = [now for was, now in pairs if server(was) == victim]
+    counts = {
+        "survivors_dropped": survivors.count(False),
+        "survivors_total": len(survivors),
+        "victim_dropped": sum(server(now) is None for now in own),
+        "victim_total": len(own),
+        "not_established": before.flows - before.served,
+        **{f"victim_{fate}": count for fate, count in sorted(Tally.of(own).unserved.items())},
+    }
+    if (loss := before.loss()) is not None:
+        return unclear(loss, counts)
+    if not survivors:
+        why = f"no survivor had a connection: listener {victim + 1} served all {before.served}"
+        return Judgement(State.NOT_APPLICABLE, why=why, counts=counts)
+    if any(server(now) not in (None, server(was)) for was, now in pairs if server(was) is not None):
+        return unclear("a connection was answered by another listener than its own", counts)
+    if False in survivors:
+        return measured(f"dropped:{survivors.count(False)}/{len(survivors)}", counts)
+    return measured("unaffected", counts)
+
+
+FAILURE_ESTABLISHED = Scenario(
+    id=ID,
+    sentence="A worker fails: do the survivors' accepted connections live on?",
+    words=("unaffected", "dropped"),
+    cells=cells,
+    parameters=Numbers(160, 400),
+    classify=classify,
+    alarm=30.0,
+)

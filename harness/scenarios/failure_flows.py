@@ -1,0 +1,129 @@
+"""`failure-flows`: the listener of each 4-tuple before and after a member leaves or joins."""
+
+from collections.abc import Sequence
+from itertools import product
+
+from msgspec import Struct
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Flows, Observation
+from harness.scenarios.grid import BOTH, SHARING, Numbers, Row, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import SAME, STRAY, measured, server, tally, unclear
+
+ID = "failure-flows"
+
+MEMBERS = ("first", "middle", "last")
+
+QUICK = (
+    row("reuseport tcp ipv4 specific close", change="leave", member="first"),
+    row("reuseport tcp ipv4 specific close", change="leave", member="middle"),
+    row("reuseport tcp ipv4 specific close", change="leave", member="last"),
+    row("reuseport tcp ipv6 wildcard close", change="join"),
+    row("reuseport udp ipv4 wildcard kill", change="leave", member="middle"),
+    row("reuseport udp ipv6 specific close", change="restart", member="first"),
+    row("reuseport_lb tcp ipv4 wildcard close", change="leave", member="middle"),
+)
+
+FAIR = 2
+"""A newcomer to k members is due 1 in k+1 flows; so many times that is more than its due."""
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked; who joins is a matter of no choice, and nobody fails."""
+    if depth is Depth.QUICK:
+        return table(ID, [_without_failure(one) for one in QUICK])
+    rows: list[Row] = []
+    for change, member in product(("leave", "restart"), MEMBERS):
+        rows += cross(SHARING, BOTH, failure=("close",), change=(change,), member=(member,))
+    rows += cross(SHARING, BOTH, failure=("kill",), change=("leave",), member=("middle",))
+    rows += cross(SHARING, BOTH, change=("join",))
+    return table(ID, rows)
+
+
+def _without_failure(one: Row) -> Row:
+    joins = one["change"] == "join"
+    return {name: value for name, value in one.items() if not (joins and name == "failure")}
+
+
+class Move(Struct, frozen=True):
+    """A flow's member before and after; `own`: it was not a member's that left."""
+
+    was: int
+    now: int
+    own: bool
+
+    @property
+    def moved(self) -> bool:
+        """Whether another member serves it."""
+        return self.was != self.now
+
+
+def _moves(before: Flows, after: Flows, left: int | None, newcomer: int) -> Sequence[Move]:
+    """Pair the flows; after a restart the newcomer is the one that left, come back."""
+    moves = []
+    for was, now in zip(map(server, before.fates), map(server, after.fates), strict=True):
+        if was is not None and now is not None:
+            back = now == newcomer and left is not None
+            moves.append(Move(was, left if back and left is not None else now, was != left))
+    return moves
+
+
+def _word(change: str, moves: Sequence[Move], listeners: int) -> str:
+    """Name the change: who stayed has kept its flows, or not."""
+    own = [move for move in moves if move.own]
+    others = [move for move in own if move.moved and move.now != listeners]
+    gained = [move for move in own if move.now == listeners]
+    if sum(move.moved for move in moves) <= STRAY * len(moves):
+        return "stable"
+    if change == "join":
+        due = FAIR * len(moves) / (listeners + 1)
+        return "minimal" if len(others) <= STRAY * len(own) and len(gained) <= due else "reshuffled"
+    return "minimal" if len(others) <= STRAY * len(own) else "reshuffled"
+
+
+def _share(moves: Sequence[Move]) -> float:
+    return sum(move.moved for move in moves) / len(moves) if moves else 0.0
+
+
+def classify(seen: Observation) -> Judgement:
+    """Compare each flow's member; a mapping that does not repeat itself unchanged is none."""
+    change, listeners = seen.parameters.get("change", "leave"), seen.listeners
+    left = None if change == "join" else seen.changes[0].member
+    before, again, after = (seen.phase(name) for name in ("before", "again", "after"))
+    for phase in (before, again, after):
+        if (loss := tally(phase).loss()) is not None or tally(phase).copied:
+            return unclear(loss or "datagrams reached several members", tally(phase).counts())
+    same = sum(one == two for one, two in zip(before.fates, again.fates, strict=True))
+    moves = _moves(before, after, left, listeners)
+    own = [move for move in moves if move.own]
+    counts = {
+        "flows": len(moves),
+        "again_same": same,
+        "survivors_total": len(own),
+        "survivors_moved": sum(move.moved for move in own),
+        "newcomer": tally(after).members.get(listeners, 0),
+    }
+    figures = {
+        "moved_of_survivors": _share(own),
+        "moved_of_all": _share(moves),
+        "again_same_share": same / len(before.fates),
+    }
+    if change == "restart":
+        figures["moved_of_survivors_left"] = _share(
+            [move for move in _moves(before, seen.phase("left"), left, listeners) if move.own]
+        )
+    if same < SAME * len(before.fates):
+        return unclear("the mapping is not a function of the 4-tuple", counts, figures)
+    return measured(_word(change, moves, listeners), counts, figures)
+
+
+FAILURE_FLOWS = Scenario(
+    id=ID,
+    sentence="A member leaves, joins or restarts: which flows change their listener?",
+    words=("stable", "minimal", "reshuffled"),
+    cells=cells,
+    parameters=Numbers(200, 400),
+    classify=classify,
+    alarm=40.0,
+)

@@ -1,0 +1,100 @@
+"""`failure-queued`: handshakes are done, nobody has accepted, and one worker fails."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Fate, Observation
+from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
+from harness.scenarios.homes import Homes
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import kind, measured, prevailing, server, unclear
+
+ID = "failure-queued"
+
+QUICK = (
+    "reuseport tcp ipv4 specific kill",
+    "reuseport tcp ipv4 wildcard close",
+    "reuseport tcp ipv6 wildcard kill",
+    "reuseport_lb tcp ipv4 specific kill",
+)
+
+WORDS = {"reset": "reset", "served": "inherited", "closed": "closed", "stranded": "stranded"}
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    if depth is Depth.QUICK:
+        return table(ID, map(row, QUICK))
+    return table(ID, cross(SHARING, ("tcp",), failure=FAILURES))
+
+
+def _counts(homes: Homes, queued: int, flows: int) -> Mapping[str, int]:
+    own = Counter(kind(now) for _, now in homes.survivors)
+    heirs = Counter(index for now in homes.victim if (index := server(now)) is not None)
+    return {
+        "queued": queued,
+        "not_queued": flows - queued,
+        "victim_total": len(homes.victim),
+        **{f"victim_{name}": n for name, n in sorted(_tallied(homes.victim).items())},
+        **{f"inherited_by_{index}": heirs[index] for index in sorted(heirs)},
+        "survivors_total": len(homes.survivors),
+        **{f"survivors_{name}": own[name] for name in sorted(own)},
+    }
+
+
+def _tallied(fates: tuple[Fate, ...]) -> Mapping[str, int]:
+    return Counter({"served": "inherited"}.get(kind(fate), kind(fate)) for fate in fates)
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name what became of nearly all connections in the queue of the listener that failed."""
+    queued = [fate == "open" for fate in seen.phase("queued").fates]
+    fates = [
+        fate if was else None for fate, was in zip(seen.phase("fates").fates, queued, strict=True)
+    ]
+    victim = seen.changes[0].member
+    homes = Homes.of(seen.phase("home").fates, fates, victim)
+    counts = _counts(homes, sum(queued), len(queued))
+    figures = {"home_kept_share": homes.kept, "by_counts_only": float(not homes.hold)}
+    if homes.loss is not None:
+        return unclear(homes.loss, counts, figures)
+    if not homes.hold:
+        return _by_counts(homes, counts, figures)
+    if not homes.victim:
+        return unclear(f"nothing was queued at listener {victim + 1}, which failed", counts)
+    if any(server(fate) == victim for fate in homes.victim):
+        return unclear(f"listener {victim + 1} served though it had failed", counts, figures)
+    word = WORDS.get(prevailing(map(kind, homes.victim)) or "")
+    if word is None:
+        return unclear("its queued connections share no one fate", counts, figures)
+    return measured(word, counts, figures)
+
+
+def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement:
+    """Judge where homes do not tell whose a connection was: a survivor's own is always served.
+
+    So the ones not served are the failed listener's, if they are about as many as it had; if all
+    are served, somebody has inherited them.
+    """
+    lost = [kind(fate) for fate in homes.all if server(fate) is None]
+    why = "the mapping is not a function of the 4-tuple, and the counts alone do not tell"
+    if not homes.expected or not homes.all:
+        return unclear(why, counts, figures)
+    if not lost:
+        return measured("inherited", counts, figures)
+    word = WORDS.get(prevailing(lost) or "")
+    if word is None or not homes.plausible(len(lost)):
+        return unclear(why, counts, figures)
+    return measured(word, counts, figures)
+
+
+FAILURE_QUEUED = Scenario(
+    id=ID,
+    sentence="A worker fails with connections in its queue: what becomes of them?",
+    words=("reset", "inherited", "closed", "stranded"),
+    cells=cells,
+    parameters=Numbers(160, 400),
+    classify=classify,
+    alarm=40.0,
+)

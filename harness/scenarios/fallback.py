@@ -1,0 +1,102 @@
+"""`fallback`: the listeners leave one by one; who serves after each leave."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.spread import Shape, Spread, spread
+from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
+
+ID = "fallback"
+
+ORDERS = ("newest", "oldest", "middle")
+
+QUICK = (
+    row("reuseport tcp ipv4 specific close", order="newest"),
+    row("reuseport tcp ipv6 wildcard kill", order="oldest"),
+    row("reuseport udp ipv4 wildcard kill", order="middle"),
+    row("reuseport udp ipv6 specific close", order="newest"),
+    row("reuseport_lb tcp ipv4 wildcard close", order="oldest"),
+)
+
+MIXED = "no one rule"
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked; `reuseaddr` makes groups of datagram sockets only."""
+    if depth is Depth.QUICK:
+        return table(ID, QUICK)
+    options = tuple(option for option in GROUPING if option != "reuseaddr")
+    rows = [
+        *cross(options, BOTH, failure=("close",), order=ORDERS),
+        *cross(("reuseaddr",), ("udp",), failure=("close",), order=("newest",)),
+        *cross(SHARING[:1], BOTH, failure=("kill",), order=ORDERS),
+    ]
+    return table(ID, rows)
+
+
+class Leave(Struct, frozen=True):
+    """What was seen after the k-th leave: who remains, newest first, and how they share."""
+
+    k: int
+    remaining: tuple[int, ...]
+    tally: Tally
+    spread: Spread
+
+    @property
+    def words(self) -> frozenset[str]:
+        """The rules that this leave agrees with; a last one left agrees with all but `refused`."""
+        shape, taker = self.spread.shape, self.spread.taker
+        if shape is Shape.REFUSED:
+            return frozenset({"refused"})
+        if len(self.remaining) == 1:
+            alone = self.tally.members.get(self.remaining[0], 0)
+            served = alone == self.tally.served and self.tally.loss() is None
+            return frozenset({"previous", "next", "rebalanced"} if served else ())
+        if shape is Shape.BALANCED:
+            return frozenset({"rebalanced"})
+        ends = {self.remaining[0]: "previous", self.remaining[-1]: "next"}
+        return frozenset({ends[taker]} if shape is Shape.ONE and taker in ends else ())
+
+    @property
+    def sentence(self) -> str:
+        """What this leave alone would be called."""
+        word = "/".join(sorted(self.words)) or self.spread.why or self.spread.shape.value
+        return f"after leave {self.k}: {word}"
+
+
+def _leaves(seen: Observation) -> Iterator[Leave]:
+    remaining: Sequence[int] = newest_first(seen)
+    for k, change in enumerate(seen.changes, start=1):
+        remaining = [index for index in remaining if index != change.member]
+        counted = tally(seen.phase(f"left-{k}"))
+        yield Leave(k, tuple(remaining), counted, spread(counted, sorted(remaining)))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name the one rule that all leaves follow; what they do each stands in the counts."""
+    leaves = tuple(_leaves(seen))
+    counts = tally(seen.phase("all")).counts("all_")
+    for leave in leaves:
+        counts |= leave.tally.counts(f"left_{leave.k}_")
+    ps = {f"p_uniform_{leave.k}": leave.spread.statistics.get("p_uniform") for leave in leaves}
+    figures = {name: p for name, p in ps.items() if p is not None}
+    common = frozenset.intersection(*(leave.words for leave in leaves)) if leaves else frozenset()
+    if len(common) == 1:
+        return measured(min(common), counts, figures)
+    return unclear("; ".join(leave.sentence for leave in leaves) or MIXED, counts, figures)
+
+
+FALLBACK = Scenario(
+    id=ID,
+    sentence="The listeners leave one by one: who serves after each leave?",
+    words=("previous", "next", "rebalanced", "refused"),
+    cells=cells,
+    parameters=Numbers(100, 200),
+    classify=classify,
+    alarm=45.0,
+)

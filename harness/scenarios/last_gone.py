@@ -1,0 +1,64 @@
+"""`last-gone`: the last listener leaves with a queue; its fate, new connects, and the port's."""
+
+from collections import Counter
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import kind, measured, prevailing, unclear
+
+ID = "last-gone"
+
+QUICK = (
+    "reuseport tcp ipv4 specific kill",
+    "reuseport tcp ipv6 wildcard close",
+    "none tcp ipv4 wildcard close",
+    "reuseport_lb tcp ipv4 wildcard kill",
+)
+
+WORDS = {"refused": "refused", "reset": "reset", "stranded": "hang"}
+
+REBINDS = ("rebind-same", "rebind-none")
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked: all failures at one place, all places for two of them."""
+    if depth is Depth.QUICK:
+        return table(ID, map(row, QUICK))
+    options = ("none", "reuseaddr", *SHARING)
+    everywhere = cross(options, ("tcp",), failure=("close", "kill"))
+    here = (row(f"{option} tcp ipv4 specific {fails}") for option in options for fails in FAILURES)
+    return table(ID, [*everywhere, *here])
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name what new connects meet; the queue's fate and whether the port is free are counted."""
+    waited = zip(seen.phase("queued").fates, seen.phase("fates").fates, strict=True)
+    queue = Counter(kind(now) for was, now in waited if was == "open")
+    new = Counter(map(kind, seen.phase("new").fates))
+    counts = {
+        "queued": queue.total(),
+        **{f"queue_{name}": queue[name] for name in sorted(queue)},
+        **{f"new_{name}": new[name] for name in sorted(new)},
+    }
+    for what in REBINDS:
+        attempt, name = seen.attempt(what), what.replace("-", "_")
+        error = attempt.error if attempt is not None else None
+        counts[f"{name}_ok"] = int(attempt is not None and error is None)
+        counts |= {f"{name}_{error}": 1} if error is not None else {}
+    word = WORDS.get(prevailing(new.elements()) or "")
+    if word is None:
+        return unclear("new connects share no one fate", counts)
+    return measured(word, counts)
+
+
+LAST_GONE = Scenario(
+    id=ID,
+    sentence="The last listener leaves with a queue: what do new connects meet?",
+    words=("refused", "reset", "hang"),
+    cells=cells,
+    parameters=Numbers(50, 100, listeners=1),
+    classify=classify,
+    alarm=40.0,
+)

@@ -1,0 +1,34 @@
+"""What a scenario is: a row of data and two pure functions."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from harness.model import Cell, Depth, Judgement, State
+from harness.observation import Observation
+
+
+def not_applicable(seen: Observation) -> Judgement:
+    """Take the agent's word for it that the question cannot be asked of this guest."""
+    return Judgement(State.NOT_APPLICABLE, why=seen.unsupported or "the agent did not say why")
+
+
+class Scenario(Struct, frozen=True):
+    """One question to a kernel: where it is asked, with which parameters, how it is judged.
+
+    `id` is also the agent's name for it. `words` are the verdict words that `classify` may give,
+    before any `:`. `alarm` is the longest that one asking may take on a fast host, in seconds;
+    `parallel` is how many cells may be asked at once (more than one only where a cell's time is
+    spent waiting). `classify` is given observations that answered: set-up errors and `unsupported`
+    are told apart before. `decline` judges those that are `unsupported`.
+    """
+
+    id: str
+    sentence: str
+    words: tuple[str, ...]
+    cells: Callable[[Depth], tuple[Cell, ...]]
+    parameters: Callable[[Cell, Depth], Mapping[str, str]]
+    classify: Callable[[Observation], Judgement]
+    alarm: float = 30.0
+    parallel: int = 1
+    decline: Callable[[Observation], Judgement] = not_applicable

@@ -1,0 +1,92 @@
+"""`sharing`: whether a second socket may be bound to the port, and listen there."""
+
+import re
+from collections.abc import Iterator
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Attempt, Observation
+from harness.scenarios.grid import ALL, BOTH, GROUPING, Numbers, Row, cross, row, table
+from harness.scenarios.scenario import Scenario, not_applicable
+from harness.scenarios.tally import measured, tally, unclear
+
+ID = "sharing"
+
+UNDEFINED = re.compile(r"no SO_[A-Z_]+ in this system's headers")
+"""The sentence that docs/wire.md fixes for an option without a macro."""
+
+USERS = ("other-uid", "root-over-user")
+
+TIME_WAIT = "time-wait"
+
+QUICK = (
+    row("reuseport tcp ipv4 specific", case="both"),
+    row("reuseport udp ipv6 wildcard", case="both"),
+    row("reuseport tcp ipv6 wildcard", case="only-first"),
+    row("reuseport tcp ipv4 specific", case="only-second"),
+    row("reuseport tcp ipv4 specific", case="after-bind"),
+    row("reuseport tcp ipv4 specific", case="other-uid"),
+    row("reuseport udp ipv4 wildcard", case="root-over-user"),
+    row("reuseport tcp ipv4 wildcard", case="time-wait"),
+    row("reuseaddr tcp ipv4 specific", case="both"),
+    row("reuseport_lb tcp ipv4 specific", case="both"),
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    return table(ID, QUICK if depth is Depth.QUICK else _full())
+
+
+def _full() -> Iterator[Row]:
+    """Yield all options for the plain case; users and TIME_WAIT not once more for dual stack."""
+    yield from cross(ALL, BOTH, case=("both",))
+    yield from cross(GROUPING[:3], BOTH, case=("only-first", "only-second", "after-bind"))
+    for one in cross(GROUPING[1:3], BOTH, case=USERS):
+        if one["family"] != "mapped":
+            yield one
+    for one in cross(ALL[:4], BOTH[:1], case=(TIME_WAIT,)):
+        if one["family"] != "mapped":
+            yield one
+
+
+def _failed(attempt: Attempt) -> str | None:
+    """Return the verdict of an attempt that failed, None if it did not."""
+    if attempt.error is None:
+        return None
+    return f"{'unsupported' if attempt.call == 'setsockopt' else 'refused'}:{attempt.error}"
+
+
+def classify(seen: Observation) -> Judgement:
+    """Say whether the second socket stands; that both do is believed only if traffic is served."""
+    first, second = seen.attempts[0], seen.attempts[-1]
+    verdict = _failed(first)
+    if verdict is not None and not verdict.startswith("unsupported"):
+        return unclear(f"the first socket was refused: {first.call} {first.error}", {})
+    verdict = verdict or _failed(second)
+    if verdict is not None:
+        return measured(verdict, {})
+    if seen.parameters.get("case") == TIME_WAIT:
+        return measured("shared", {})
+    traffic = tally(seen.phase("traffic"))
+    if traffic.served + traffic.copied == 0:
+        return unclear("both sockets stand, but neither serves", traffic.counts())
+    return measured("shared", traffic.counts())
+
+
+def decline(seen: Observation) -> Judgement:
+    """An option that the system does not define is an answer here, elsewhere there is no cell."""
+    if seen.unsupported is not None and UNDEFINED.fullmatch(seen.unsupported):
+        return measured("undefined", {})
+    return not_applicable(seen)
+
+
+SHARING = Scenario(
+    id=ID,
+    sentence="May a second socket be bound to the port?",
+    words=("shared", "refused", "undefined", "unsupported"),
+    cells=cells,
+    parameters=Numbers(16, 16, listeners=2),
+    classify=classify,
+    alarm=30.0,
+    decline=decline,
+)

@@ -1,0 +1,78 @@
+"""How the flows of a phase spread over the members that could have served them."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from harness import statistics
+from harness.scenarios.tally import REFUSED, SAME, STRAY, Tally
+from harness.statistics import Decision
+
+
+class Shape(StrEnum):
+    """What a spread looks like."""
+
+    BALANCED = "balanced"
+    ONE = "one"
+    SKEWED = "skewed"
+    COPIED = "copied"
+    REFUSED = "refused"
+    UNCLEAR = "unclear"
+
+
+class Spread(Struct, frozen=True):
+    """A shape; with `ONE` who took everything, with `UNCLEAR` why."""
+
+    shape: Shape
+    taker: int | None = None
+    why: str = ""
+    statistics: Mapping[str, float] = field(default_factory=dict)
+
+
+def spread(tally: Tally, members: Sequence[int]) -> Spread:
+    """Tell the shape, with the error rates that `statistics` states, from a phase's tally.
+
+    Flows that go astray up to `STRAY` are left out, taken to be lost without regard to the member.
+    """
+    if tally.copied >= SAME * tally.flows:
+        return Spread(Shape.COPIED)
+    if tally.copied > STRAY * tally.flows:
+        why = f"{tally.copied} of {tally.flows} datagrams reached several members, others one"
+        return Spread(Shape.UNCLEAR, why=why)
+    if tally.unserved.get(REFUSED, 0) >= SAME * tally.flows:
+        return Spread(Shape.REFUSED)
+    if (loss := tally.loss()) is not None:
+        return Spread(Shape.UNCLEAR, why=loss)
+    strangers = {index for index in tally.members if index not in members}
+    if strangers:
+        names = ", ".join(str(index + 1) for index in sorted(strangers))
+        return Spread(Shape.UNCLEAR, why=f"served by listener {names}, which was not to serve")
+    return _shape([tally.members.get(index, 0) for index in members], members)
+
+
+def _shape(counts: Sequence[int], members: Sequence[int]) -> Spread:
+    flows, decision, figures = sum(counts), statistics.decide(counts), _figures(counts)
+    if max(counts) == flows and statistics.one_taker_is_telling(flows, len(counts)):
+        return Spread(Shape.ONE, taker=members[counts.index(flows)], statistics=figures)
+    if decision is Decision.BALANCED:
+        return Spread(Shape.BALANCED, statistics=figures)
+    if decision is Decision.OTHER:
+        return Spread(Shape.SKEWED, statistics=figures)
+    why = f"p = {figures['p_uniform']:.2g} for an even spread: neither likely nor excluded"
+    if not statistics.enough(flows, len(counts)):
+        why = f"{flows} flows are too few to tell how {len(counts)} listeners share them"
+    return Spread(Shape.UNCLEAR, why=why, statistics=figures)
+
+
+def _figures(counts: Sequence[int]) -> Mapping[str, float]:
+    """Return the p-value, and how large a deviation of one share it would have shown."""
+    flows = sum(counts)
+    return {
+        "p_uniform": statistics.p_uniform(counts),
+        "one_taker_chance": statistics.one_taker_chance(flows, len(counts)),
+        "largest_share": max(counts) / flows if flows else 0.0,
+        "smallest_share": min(counts) / flows if flows else 0.0,
+        "detectable_deviation": statistics.detectable(flows, len(counts)),
+        "dispersion": statistics.dispersion(counts),
+    }

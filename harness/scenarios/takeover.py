@@ -1,0 +1,74 @@
+"""`takeover`: one listener serves a steady stream, and a newcomer joins it."""
+
+from collections.abc import Mapping
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import BOTH, GROUPING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import STRAY, Tally, measured, server, tally, unclear
+from harness.statistics import one_taker_is_telling, p_uniform
+
+ID = "takeover"
+
+OLD, NEWCOMER = 0, 1
+
+QUICK = (
+    "reuseport tcp ipv4 specific",
+    "reuseport tcp ipv6 wildcard",
+    "reuseport udp ipv4 wildcard",
+    "reuseport udp ipv6 specific",
+    "reuseport_lb tcp ipv4 wildcard",
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked; the old one always retires by close()."""
+    if depth is Depth.QUICK:
+        return table(ID, (row(one, failure="close") for one in QUICK))
+    return table(ID, cross(GROUPING, BOTH, failure=("close",)))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Say who serves what began after the newcomer stood; what was lost on the way is counted."""
+    after = tally(seen.phase("after"))
+    counts = {**after.counts("after_"), **_lost(seen)}
+    if (loss := after.loss()) is not None:
+        return unclear(loss, counts)
+    old, new = after.members.get(OLD, 0), after.members.get(NEWCOMER, 0)
+    figures = {"newcomer_share": after.share(new), "p_uniform": p_uniform((old, new))}
+    if min(old, new) > STRAY * after.flows:
+        return measured("shared", counts, figures)
+    if min(old, new) > 0 or not one_taker_is_telling(after.served, 2) or after.copied:
+        why = f"{old} flows to the old listener, {new} to the newcomer, {after.copied} to both"
+        return unclear(why, counts, figures)
+    return measured("newest-takes-all" if new else "oldest-keeps", counts, figures)
+
+
+def _lost(seen: Observation) -> Mapping[str, int]:
+    """Count new flows that nobody served, and kept connections that did not answer again."""
+    lost = {
+        f"lost_{name}": tally(seen.phase(name)).astray for name in ("during", "after", "retired")
+    }
+    lost["during"] = len(seen.phase("during").fates)
+    lost["retired_newcomer"] = tally(seen.phase("retired")).members.get(NEWCOMER, 0)
+    if seen.parameters.get("protocol", "tcp") == "udp":
+        return lost
+    before = seen.phase("before").fates
+    for name in ("alive", "alive-retired"):
+        pairs = zip(before, seen.phase(name).fates, strict=True)
+        kept = [(was, now) for was, now in pairs if server(was) is not None]
+        lost[f"{name}_lost".replace("-", "_")] = sum(was != now for was, now in kept)
+    lost["established"] = Tally.of(before).served
+    return lost
+
+
+TAKEOVER = Scenario(
+    id=ID,
+    sentence="A newcomer joins a listener under load: who serves from then on, and what is lost?",
+    words=("newest-takes-all", "shared", "oldest-keeps"),
+    cells=cells,
+    parameters=Numbers(120, 400, listeners=2),
+    classify=classify,
+    alarm=45.0,
+)

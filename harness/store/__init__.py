@@ -1,0 +1,22 @@
+"""The run folder: what guests said, kept before it is judged; and its judging, any time later."""
+
+from harness.store.folder import GuestRecord, Store, console_of, lines_of, replace, replies_of
+from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
+from harness.store.judging import judge_folder, judged
+
+__all__ = [
+    "Asked",
+    "Failure",
+    "GuestMet",
+    "GuestMissed",
+    "GuestRecord",
+    "Line",
+    "RunBegun",
+    "Store",
+    "console_of",
+    "judge_folder",
+    "judged",
+    "lines_of",
+    "replace",
+    "replies_of",
+]

@@ -1,0 +1,224 @@
+"""A run's folder: what the guests said is written before it is judged, and never twice."""
+
+import fcntl
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from harness.errors import FileError, UsageError
+from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
+
+JOURNAL = "journal.jsonl"
+
+GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+ROOM = 8 << 20
+"""Bytes that have to be free before a guest is booted: a full run's journal and replies."""
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a `FileError` that says so."""
+    try:
+        yield
+    except OSError as exc:
+        hint = "name another folder with --out"
+        raise FileError(path, None, exc.strerror or str(exc), hint=hint) from exc
+
+
+class AppendedFile:
+    """A file that only grows: each `append` is one write(2), so that lines stay whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        with _translated(path):
+            self._descriptor = os.open(path, flags, 0o600)
+
+    def append(self, content: bytes) -> int:
+        """Add bytes at the end and return the offset at which they begin."""
+        with self._lock, _translated(self._path):
+            offset = os.lseek(self._descriptor, 0, os.SEEK_END)
+            left = memoryview(content)
+            while left:  # write(2) may stop short, at a full disk for one
+                left = left[os.write(self._descriptor, left) :]
+        return offset
+
+    def own(self) -> None:
+        """Keep every other process from writing here, for as long as this file is open."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise FileError(self._path, None, "another run is writing here") from exc
+
+    def drop_cut_line(self) -> None:
+        """Cut a last line that lacks its newline, so that the next one starts a line."""
+        content = self._path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            os.ftruncate(self._descriptor, whole)
+
+    def close(self) -> None:
+        """Put it on the disk and let go of it."""
+        with _translated(self._path):
+            try:
+                os.fsync(self._descriptor)
+            finally:
+                os.close(self._descriptor)
+
+
+class GuestRecord:
+    """What is kept of one guest of a run: its journal lines, replies, facts, console."""
+
+    def __init__(self, name: str, folder: Path, journal: AppendedFile) -> None:
+        self.name = name
+        self.folder = folder
+        self._journal = journal
+        self._replies: AppendedFile | None = None
+
+    @property
+    def console(self) -> Path:
+        """Where the guest's console log goes."""
+        return console_of(self.folder.parent.parent, self.name)
+
+    def met(self, line: GuestMet) -> None:
+        """Keep how the guest was made and what it says of itself, after each boot."""
+        content = {"provenance": line.provenance, "facts": line.facts}
+        text = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
+        replace(self.folder / "facts.json", text + b"\n")
+        self._journal.append(encode(line))
+
+    def not_run(self, why: str, hint: str | None = None) -> None:
+        """Keep why this machine cannot start the guest."""
+        self._journal.append(encode(GuestMissed(self.name, why, hint)))
+
+    def answered(self, asked: Asked, raw: bytes) -> Asked:
+        """Keep what the agent said, as it said it; then that it was asked. Return the line."""
+        if self._replies is None:
+            self._replies = AppendedFile(self.folder / "agent.jsonl")
+        # What a torn reply lacks is its newline: without one the file would not read as lines.
+        offset = self._replies.append(raw if raw.endswith(b"\n") or not raw else raw + b"\n")
+        line = msgspec.structs.replace(asked, raw=(offset, len(raw)))
+        self._journal.append(encode(line))
+        return line
+
+    def close(self) -> None:
+        """Put the replies on the disk."""
+        if self._replies is not None:
+            self._replies.close()
+            self._replies = None
+
+
+class Store:
+    """A run's folder, open for writing by this process alone."""
+
+    def __init__(self, folder: Path, journal: AppendedFile) -> None:
+        self.folder = folder
+        self._journal = journal
+        self._records: dict[str, GuestRecord] = {}
+
+    @classmethod
+    def create(cls, folder: Path, begun: RunBegun) -> "Store":
+        """Make a run's folder; one that holds anything is not touched. Raise `FileError`."""
+        with _translated(folder):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            taken = any(folder.iterdir())
+        if (folder / JOURNAL).exists():
+            hint = "--resume asks what is missing in it; --out names another folder"
+            raise FileError(folder, None, "holds a run already", hint=hint)
+        if taken:
+            hint = "--out names a folder that is empty or does not exist"
+            raise FileError(folder, None, "is not empty, and not a run's folder", hint=hint)
+        return cls._open(folder, begun)
+
+    @classmethod
+    def resume(cls, folder: Path, begun: RunBegun) -> "Store":
+        """Open a run's folder to add to it. Raise `FileError` if it is none."""
+        read(folder / JOURNAL)
+        return cls._open(folder, begun)
+
+    @classmethod
+    def _open(cls, folder: Path, begun: RunBegun) -> "Store":
+        check_room(folder)
+        journal = AppendedFile(folder / JOURNAL)
+        journal.own()
+        journal.drop_cut_line()
+        store = cls(folder, journal)
+        for name in begun.guests:
+            store.guest(name)
+        journal.append(encode(begun))
+        return store
+
+    def guest(self, name: str) -> GuestRecord:
+        """Return the record of a guest; its name becomes a folder's, so it is checked."""
+        if not GUEST_NAME.fullmatch(name):
+            raise UsageError(f"a guest cannot be called {name!r}: letters, digits and . _ - only")
+        if name not in self._records:
+            folder = self.folder / "guests" / name
+            with _translated(folder):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._records[name] = GuestRecord(name, folder, self._journal)
+        return self._records[name]
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Put everything on the disk; the first thing that cannot be is reported."""
+        for record in self._records.values():
+            record.close()
+        self._journal.close()
+
+
+def console_of(folder: Path, guest: str) -> Path:
+    """Return where the console of a run's guest is logged; nothing is made or looked at."""
+    return folder / "guests" / guest / "console.log"
+
+
+def lines_of(folder: Path) -> tuple[Line, ...]:
+    """Read the journal of a run's folder."""
+    return read(folder / JOURNAL)
+
+
+def replies_of(folder: Path, guest: str) -> bytes:
+    """Return all that a guest's agent said; nothing if it never spoke."""
+    if not GUEST_NAME.fullmatch(guest):
+        raise FileError(folder / JOURNAL, None, f"a guest called {guest!r} is not one of ours")
+    try:
+        return (folder / "guests" / guest / "agent.jsonl").read_bytes()
+    except FileNotFoundError:
+        return b""
+    except OSError as exc:
+        raise FileError(folder, None, f"cannot read what {guest} said: {exc.strerror}") from exc
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file that is there whole, old or new, at any moment."""
+    with _translated(path):
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            os.replace(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
+
+
+def check_room(folder: Path) -> None:
+    """Raise `FileError` unless the folder can be written and has room for a run."""
+    with _translated(folder), tempfile.TemporaryFile(dir=folder) as probe:
+        status = os.fstatvfs(probe.fileno())
+        probe.write(b"x")
+        probe.flush()
+    free = status.f_bavail * status.f_frsize
+    if free < ROOM:
+        message = f"only {free >> 10} KiB are free, a run needs {ROOM >> 10}"
+        raise FileError(folder, None, message, hint="name another folder with --out")

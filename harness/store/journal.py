@@ -1,0 +1,117 @@
+"""The journal's lines, and how they are read: appended whole, in order, never changed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from harness.errors import FileError, Phase
+from harness.model import Cell, Depth
+
+logger = logging.getLogger(__name__)
+
+
+class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
+    """A run, or a resumed one, and all that it was asked; always the journal's first line."""
+
+    id: str
+    started: str
+    catalogue: Depth
+    version: str
+    guests: Mapping[str, str]
+    cells: tuple[Cell, ...]
+    journal: int = 1
+
+
+class GuestMet(Struct, frozen=True, tag="guest", tag_field="line"):
+    """A guest came up; again after each boot."""
+
+    guest: str
+    at: str
+    provenance: Mapping[str, str]
+    facts: Mapping[str, int | str]
+
+
+class GuestMissed(Struct, frozen=True, tag="not-run", tag_field="line"):
+    """This machine could not start a guest at all."""
+
+    guest: str
+    why: str
+    hint: str | None = None
+
+
+class Failure(Struct, frozen=True):
+    """What of the infrastructure failed, and where in the guest's life."""
+
+    phase: Phase
+    why: str
+
+
+class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
+    """One asking of one cell: which bytes of the guest's `agent.jsonl` answer it, or what failed.
+
+    `raw` is offset and length. `status` is the exit status of the agent's process that answered,
+    None if it is not known. `started` is UTC in ISO 8601. `factor` is the slow-host factor.
+    """
+
+    guest: str
+    cell: Cell
+    attempt: int
+    question: str
+    parameters: Mapping[str, str]
+    started: str
+    seconds: float
+    raw: tuple[int, int] = (0, 0)
+    status: int | None = None
+    failure: Failure | None = None
+    factor: float = 1.0
+
+    @property
+    def id(self) -> str:
+        """What the batch line was called."""
+        return self.question
+
+    @property
+    def scenario(self) -> str:
+        """The agent's name for what was asked."""
+        return self.cell.scenario
+
+
+Line = RunBegun | GuestMet | GuestMissed | Asked
+
+_decoder = msgspec.json.Decoder(Line)
+_encoder = msgspec.json.Encoder()
+
+
+def encode(line: Line) -> bytes:
+    """Return the line as it stands in the file, with its newline."""
+    return _encoder.encode(line) + b"\n"
+
+
+def read(path: Path) -> tuple[Line, ...]:
+    """Read a whole journal; a last line that was cut off is dropped with a warning.
+
+    Raise `FileError` for anything else that is not a journal's line.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as exc:
+        hint = "name the folder that a `run` wrote"
+        raise FileError(path, None, f"not a run's journal: {exc.strerror}", hint=hint) from exc
+    lines = tuple(_lines(path, content))
+    if not lines or not isinstance(lines[0], RunBegun):
+        raise FileError(path, 1, "a journal begins with a line of its run")
+    return lines
+
+
+def _lines(path: Path, content: bytes) -> Iterator[Line]:
+    *whole, rest = content.split(b"\n")
+    for number, text in enumerate(whole, start=1):
+        try:
+            yield _decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            raise FileError(path, number, f"not a line of a journal: {exc}") from exc
+    if rest:
+        logger.warning("%s:%d: the last line was cut off and is dropped", path, len(whole) + 1)

@@ -1,0 +1,99 @@
+"""From a run's folder to its matrix: everything judged anew from what was kept, no guest needed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.errors import FileError
+from harness.judge import judge
+from harness.matrix import Facts, Matrix, Run
+from harness.model import Cell, Judgement, State, Trial
+from harness.scenarios import CATALOGUE
+from harness.store.folder import JOURNAL, lines_of, replies_of
+from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun
+from harness.wire import parse
+
+NEVER_ASKED = "the run ended before it was asked"
+
+
+def judge_folder(folder: Path) -> Matrix:
+    """Judge a run's recordings; the same folder gives the same matrix. Raise `FileError`."""
+    lines = lines_of(folder)
+    begun = tuple(line for line in lines if isinstance(line, RunBegun))
+    trials = {(trial.guest, trial.cell): trial for trial in _trials(folder, lines)}
+    missed = {line.guest: line for line in lines if isinstance(line, GuestMissed)}
+    systems = {guest: system for run in begun for guest, system in run.guests.items()}
+    cells = tuple(dict.fromkeys(cell for run in begun for cell in run.cells))
+    every = [
+        trials.get((guest, cell)) or _not_run(guest, cell, missed.get(guest))
+        for guest in systems
+        for cell in cells
+    ]
+    first = begun[0]
+    run = Run(first.id, first.started, first.catalogue)
+    return Matrix.of(run, _guests(systems, lines), every)
+
+
+def judged(asked: Asked, raw: bytes) -> Judgement:
+    """Judge one asking by its journal line and the bytes that answered it."""
+    if asked.failure is not None:
+        failure = f"{asked.failure.phase}: {asked.failure.why}"
+        return Judgement(State.INFRASTRUCTURE, why=failure)
+    scenario = CATALOGUE.get(asked.cell.scenario)
+    if scenario is None:
+        why = f"{asked.cell.scenario} is no scenario of this version"
+        return Judgement(State.NOT_RUN, why=why)
+    replies = parse(raw)
+    if len(replies) != 1:
+        why = f"scenario: {len(replies)} answers where one was kept"
+        return Judgement(State.INFRASTRUCTURE, why=why)
+    return judge(scenario, replies[0], asked)
+
+
+def _trials(folder: Path, lines: Sequence[Line]) -> list[Trial]:
+    """Gather the askings of each cell, in order, guest by guest: one's replies at a time."""
+    by_guest: dict[str, dict[Cell, list[Asked]]] = {}
+    for line in lines:
+        if isinstance(line, Asked):
+            by_guest.setdefault(line.guest, {}).setdefault(line.cell, []).append(line)
+    trials = []
+    for guest, cells in by_guest.items():
+        said = replies_of(folder, guest)
+        for cell, askings in cells.items():
+            repeats = tuple(judged(one, _extent(folder, said, one)) for one in askings)
+            seconds = round(sum(one.seconds for one in askings), 3)
+            trials.append(Trial(guest, cell, repeats, askings[0].started, seconds))
+    return trials
+
+
+def _extent(folder: Path, said: bytes, asked: Asked) -> bytes:
+    offset, length = asked.raw
+    if offset < 0 or length < 0 or offset + length > len(said):
+        message = f"bytes {offset} to {offset + length} of what {asked.guest} said are missing"
+        raise FileError(folder / JOURNAL, None, message)
+    return said[offset : offset + length]
+
+
+def _not_run(guest: str, cell: Cell, missed: GuestMissed | None) -> Trial:
+    why = missed.why if missed is not None else NEVER_ASKED
+    return Trial(guest, cell, (Judgement(State.NOT_RUN, why=why),), "", 0.0)
+
+
+def _guests(systems: Mapping[str, str], lines: Sequence[Line]) -> dict[str, Facts]:
+    """Return what is known of each guest; of one that was booted several times, the last boot."""
+    met = {line.guest: line for line in lines if isinstance(line, GuestMet)}
+    return {guest: _facts(system, met.get(guest)) for guest, system in systems.items()}
+
+
+def _facts(system: str, met: GuestMet | None) -> Facts:
+    """Return the guest's own word for its system, if it came up, else what its file says."""
+    if met is None:
+        return {"system": system, "release": None, "provider": None, "accelerator": None}
+    made = dict(met.provenance)
+    return {
+        "system": met.facts.get("sysname", system),
+        "release": met.facts.get("release"),
+        "provider": made.pop("provider", None),
+        "accelerator": made.pop("accelerator", None),
+        "provenance": made,
+        "facts": dict(met.facts),
+    }

@@ -1,0 +1,156 @@
+"""Commands on this machine, each in a process group of its own, optionally behind a prefix."""
+
+import os
+import selectors
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
+
+from harness.deadline import Deadline
+from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
+from harness.protocols import Completed
+from harness.transport.shell import Streams, push, script
+
+CHUNK = 1 << 16
+
+REAP_SECONDS = 5.0
+"""A killed process that the kernel does not let go within this is left to init."""
+
+Process = subprocess.Popen[bytes]
+
+
+class LocalTransport:
+    """This machine as a guest. `prefix` is put before every command (`unshare --net`)."""
+
+    def __init__(
+        self, prefix: Sequence[str] = (), provenance: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._prefix = tuple(prefix)
+        self._provenance = provenance
+        self._lock = threading.Lock()
+        self._alive: set[Process] = set()
+        self._closed = False
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """How this guest came to be."""
+        return self._provenance
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Run `argv`; its whole process group is killed when the time is over.
+
+        A command has ended when it has exited and nobody holds its output any more.
+        """
+        deadline = Deadline(timeout)
+        streams = Streams()
+        with self._started(["sh", "-c", script(argv)]) as process:
+            ended = _pump(process, stdin, streams, deadline) and _wait(process, deadline.left())
+            if not ended and not self._closed:
+                message = f"{argv[0]} did not end within {timeout:g} s"
+                raise CommandTimeoutError(Phase.SCENARIO, message, partial=streams.stdout.kept)
+        if process.returncode < 0 or self._closed:
+            message = f"the shell of {argv[0]} was ended from outside"
+            raise GuestLostError(Phase.SCENARIO, message, partial=streams.stdout.kept)
+        return streams.completed(process.returncode)
+
+    def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
+        """Write a file, whole or not at all."""
+        push(self.run, content, path, "0700" if executable else "0600", timeout)
+
+    def interactive(self, argv: Sequence[str] | None) -> int:
+        """Run `argv`, or the user's shell, on this terminal; return its status."""
+        command = tuple(argv) if argv else (os.environ.get("SHELL", "sh"),)
+        inner = ("sh", "-c", script(command))
+        return subprocess.run((*self._prefix, *inner), check=False).returncode
+
+    def close(self) -> None:
+        """End what runs, from any thread; a `run` that waits raises `GuestLostError`."""
+        with self._lock:
+            self._closed = True
+            for process in self._alive:
+                _kill(process)
+
+    @contextmanager
+    def _started(self, argv: Sequence[str]) -> Iterator[Process]:
+        process = self._start([*self._prefix, *argv])
+        try:
+            yield process
+        finally:
+            with self._lock:
+                _kill(process)
+                _wait(process, REAP_SECONDS)
+                self._alive.discard(process)
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    with suppress(BrokenPipeError):  # close() flushes; nothing is buffered
+                        stream.close()
+
+    def _start(self, argv: Sequence[str]) -> Process:
+        pipe = subprocess.PIPE
+        with self._lock:
+            if self._closed:
+                raise GuestLostError(Phase.SCENARIO, "this transport was closed")
+            try:
+                process = subprocess.Popen(
+                    argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+                )
+            except OSError as exc:
+                raise InfrastructureError(Phase.SCENARIO, f"cannot run {argv[0]}: {exc}") from exc
+            self._alive.add(process)
+        return process
+
+
+def _kill(process: Process) -> None:
+    """Kill the group unless its leader was reaped: until then the group's number is not reused."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):  # root's children see to themselves
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _wait(process: Process, timeout: float) -> bool:
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _pump(process: Process, stdin: bytes, streams: Streams, deadline: Deadline) -> bool:
+    """Feed and drain at once until both outputs ended; false if the deadline came first."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    rest = memoryview(stdin)
+    captures = {process.stdout.fileno(): streams.stdout, process.stderr.fileno(): streams.stderr}
+    source = process.stdin.fileno()
+    os.set_blocking(source, False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_WRITE)
+        for output in captures:
+            selector.register(output, selectors.EVENT_READ)
+        while captures and not deadline.passed:
+            for key, _ in selector.select(deadline.left()):
+                if key.fd == source:
+                    rest = _feed(source, rest)
+                    if not rest:
+                        selector.unregister(source)
+                        process.stdin.close()
+                elif chunk := os.read(key.fd, CHUNK):
+                    captures[key.fd].add(chunk)
+                else:
+                    selector.unregister(key.fd)
+                    del captures[key.fd]
+    return not captures
+
+
+def _feed(source: int, rest: memoryview) -> memoryview:
+    """Write what fits; nothing is left to write when nobody reads any more."""
+    try:
+        return rest[os.write(source, rest[:CHUNK]) :] if rest else rest
+    except BrokenPipeError:
+        return rest[:0]
+    except BlockingIOError:
+        return rest

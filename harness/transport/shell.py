@@ -1,0 +1,97 @@
+"""What both transports share: the command line, the capped streams, the push through `cat`."""
+
+import secrets
+import shlex
+from collections.abc import Sequence
+from typing import Protocol
+
+from harness.errors import InfrastructureError, Phase, UsageError
+from harness.protocols import Completed
+
+CAP = 8 << 20
+"""Bytes kept of each stream; what follows is read and forgotten, so that the command can end."""
+
+PUSH = "; ".join(
+    (
+        "umask 077",
+        """trap 'rm -f "$2"' EXIT""",
+        'cat > "$2" || exit 1',
+        '[ $(wc -c < "$2") -eq "$3" ] || { echo "cut short" >&2; exit 1; }',
+        'chmod "$4" "$2" && mv -f "$2" "$1"',
+    )
+)
+"""Minimal guests have neither scp nor sftp. When a connection is lost `cat` sees an ordinary end of
+file, hence the count before the rename."""
+
+
+class Runner(Protocol):
+    """The `run` of a transport."""
+
+    def __call__(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Run `argv` as `Transport.run` says."""
+
+
+class Capture:
+    """One stream of a command: its first `CAP` bytes, and whether there were more."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self.truncated = False
+
+    def add(self, chunk: bytes) -> None:
+        """Keep what there is room for."""
+        room = CAP - len(self._kept)
+        self._kept += chunk[:room]
+        self.truncated = self.truncated or len(chunk) > room
+
+    @property
+    def kept(self) -> bytes:
+        """What was kept so far."""
+        return bytes(self._kept)
+
+
+class Streams:
+    """Both streams of one command."""
+
+    def __init__(self) -> None:
+        self.stdout = Capture()
+        self.stderr = Capture()
+
+    def completed(self, status: int) -> Completed:
+        """Make the result of the command once it ended."""
+        truncated = self.stdout.truncated or self.stderr.truncated
+        return Completed(status, self.stdout.kept, self.stderr.kept, truncated)
+
+
+def script(argv: Sequence[str]) -> str:
+    """Return the sh script that runs `argv`.
+
+    `exit $?` keeps the shell from replacing itself by the command: so a command that a signal
+    ends has status 128+n everywhere, where SSH would report no status at all (RFC 4254, 6.10).
+    """
+    if any("\0" in argument for argument in argv):
+        raise UsageError("an argument of a command cannot contain a NUL byte")
+    return f"{shlex.join(argv)}; exit $?"
+
+
+def login_command(argv: Sequence[str]) -> str:
+    r"""Return what an SSH server's login shell, which may be csh, hands on to sh unchanged.
+
+    csh replaces `!` even inside single quotes: it stands outside of them, as `\!`, which any shell
+    reads as itself. (A newline has no spelling that suits both; csh guests cannot be given one.)
+    """
+    return "sh -c " + shlex.quote(script(argv)).replace("!", r"'\!'")
+
+
+def push(run: Runner, content: bytes, path: str, mode: str, timeout: float) -> None:
+    """Put `content` at `path` with `mode`, whole or not at all; raise `InfrastructureError`."""
+    part = f"{path}.{secrets.token_hex(4)}.part"
+    argv = ["sh", "-c", PUSH, "push", path, part, str(len(content)), mode]
+    try:
+        done = run(argv, stdin=content, timeout=timeout)
+    except InfrastructureError as exc:
+        exc.phase = Phase.PUSH
+        raise
+    if done.status != 0:
+        said = done.stderr.decode(errors="replace").strip() or f"status {done.status}"
+        raise InfrastructureError(Phase.PUSH, f"cannot write {path} in the guest: {said}")

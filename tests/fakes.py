@@ -1,0 +1,143 @@
+"""The two seams, faked: guests whose agent answers with what a real one said (tests/data).
+
+An answer is the recording whose question had the same parameters, those left out that only say how
+it was run; a question that nobody recorded is `unsupported`, as with a real agent.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.deadline import Deadline
+from harness.errors import BootError, GuestLostError, Phase
+from harness.model import Guest
+from harness.protocols import Completed
+
+DATA = Path(__file__).parent / "data"
+
+DEFAULTS = {
+    "option": "reuseport",
+    "protocol": "tcp",
+    "family": "ipv4",
+    "bind": "specific",
+    "failure": "close",
+    "listeners": "4",
+    "flows": "400",
+    "member": "middle",
+    "order": "newest",
+    "change": "leave",
+    "position": "last",
+    "case": "both",
+}
+
+Lines = list[dict[str, object]]
+
+
+def recordings(scenario: str) -> Iterator[Lines]:
+    """Yield the recorded replies to a scenario's questions."""
+    for path in sorted((DATA / scenario).glob("*.jsonl")):
+        yield [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def point(parameters: object) -> dict[str, str]:
+    """Return the parameters that make a question another one, defaults filled in."""
+    assert isinstance(parameters, dict)
+    return {name: parameters.get(name, default) for name, default in DEFAULTS.items()}
+
+
+def reply(line: str) -> str:
+    """Answer a line of a batch."""
+    name, scenario, *pairs = line.split()
+    parameters = dict(pair.split("=", 1) for pair in pairs)
+    for recorded in recordings(scenario):
+        begin = recorded[0]
+        if scenario == "facts" or point(begin["parameters"]) == point(parameters):
+            said = [begin | {"id": name, "parameters": parameters}, *recorded[1:]]
+            break
+    else:
+        begin = {"event": "begin", "wire": 1, "id": name, "scenario": scenario}
+        begin |= {"token": "0" * 16, "parameters": parameters}
+        said = [begin, {"event": "unsupported", "why": "nobody recorded it"}]
+        said += [{"event": "end", "took": 1, "gap": 0}]
+        said += [{"event": "exit", "id": name, "status": 77, "signal": 0}]
+    said = [one | {"id": name} if one["event"] == "exit" else one for one in said]
+    return "".join(f"{json.dumps(one, separators=(',', ':'))}\n" for one in said)
+
+
+class FakeTransport:
+    """A guest that runs just the commands that the harness gives."""
+
+    def __init__(self, answer: Callable[[str], str] = reply) -> None:
+        self._answer = answer
+        self._closed = threading.Event()
+        self.provenance: Mapping[str, str] = {
+            "provider": "fake",
+            "accelerator": "none",
+            "cpus": "1",
+            "slow_factor": "1",
+            "loopback": "up",
+        }
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Make the agent's folder, be the agent, or remove it."""
+        if self._closed.is_set():
+            raise GuestLostError(Phase.SCENARIO, "the connection is closed")
+        if argv[0] == "sh":
+            return Completed(0, b"/tmp\nLinux x86_64\n", b"")
+        if argv[0] == "rm":
+            return Completed(0, b"", b"")
+        if argv[1] != "batch":
+            return Completed(77, b"", b"")
+        said = b""
+        for line in stdin.decode().splitlines():
+            said += self._answer(line).encode()
+            if self._closed.is_set():
+                raise GuestLostError(Phase.SCENARIO, "the connection was closed", partial=said)
+        return Completed(0, said, b"")
+
+    def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
+        """Take the agent and forget it."""
+
+    def interactive(self, argv: Sequence[str] | None) -> int:
+        """Be left with the status that the first argument says."""
+        return int(argv[0]) if argv else 0
+
+    def close(self) -> None:
+        """Break the connection."""
+        self._closed.set()
+
+
+class FakeProvider:
+    """Boots fake guests; `answers` are per guest, `dead` ones never come up."""
+
+    def __init__(
+        self,
+        answers: Mapping[str, Callable[[str], str]] | None = None,
+        dead: Sequence[str] = (),
+        missing: Sequence[str] = (),
+    ) -> None:
+        self._answers = answers or {}
+        self._dead = dead
+        self._missing = missing
+        self.up: list[str] = []
+        self.booted: list[str] = []
+
+    def refusal(self, guest: Guest) -> str | None:
+        """Refuse the guests that are `missing` here, and all whose agent would be compiled."""
+        if guest.agent.path is None:
+            return "a real guest"
+        return "no hypervisor for it" if guest.name in self._missing else None
+
+    @contextmanager
+    def boot(self, guest: Guest, deadline: Deadline) -> Iterator[FakeTransport]:
+        """Yield a guest, and note that it is up as long as it is."""
+        self.booted.append(guest.name)
+        if guest.name in self._dead:
+            raise BootError("no SSH- within 60 s", console="Kernel panic - not syncing")
+        self.up.append(guest.name)
+        try:
+            yield FakeTransport(self._answers.get(guest.name, reply))
+        finally:
+            self.up.remove(guest.name)

@@ -1,0 +1,268 @@
+"""What an agent would say of a simulated kernel: every scenario's script, in the wire's words.
+
+For tests only, as the kernels are.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from simulated_kernels import GONE, HEIR, Fragile, Group, Kernel, hashed
+
+from harness.observation import Fate
+
+
+class Trial:
+    """One asking of a simulated kernel: the lines that the agent would say."""
+
+    def __init__(self, kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> None:
+        self.kernel, self.scenario, self.parameters = kernel, scenario, dict(parameters)
+        self.listeners = int(self.parameters.get("listeners", "4"))
+        self.flows = int(self.parameters.get("flows", "400"))
+        self.deadline = int(self.parameters.get("deadline", "8000"))
+        self.random = random.Random(self.parameters.get("seed", "1"))
+        self.group: Group = []
+        self.lines: list[dict[str, object]] = []
+        self.turn = 0
+
+    def say(self, event: str, **keys: object) -> None:
+        self.lines.append({"event": event, **keys})
+
+    def stand(self, index: int, listens: bool = True) -> bool:
+        """Set a member up; False if the kernel refuses it."""
+        error = self.kernel.refused if self.group else None
+        rank = len(self.group)
+        call = "bind" if error else None
+        listen = rank if listens and self.parameters.get("protocol") != "udp" else None
+        said = {"bind": None if error else rank, "listen": None if error else listen}
+        self.say("member", index=index, **said, call=call, error=error)
+        if error is None and listens:
+            self.join(index)
+        return error is None
+
+    def join(self, index: int) -> None:
+        if self.kernel.place and GONE in self.group:
+            self.group[self.group.index(GONE)] = index
+        else:
+            self.group.append(index)
+
+    def standing(self) -> Group:
+        return [index for index in self.group if index != GONE]
+
+    def leave(self, index: int, what: str, at: int = 50) -> None:
+        self.say("change", what=what, member=index, at=at, error=None)
+        where = self.group.index(index)
+        if self.kernel.place:
+            self.group[where] = GONE
+        elif self.kernel.swap:
+            self.group[where] = self.group[-1]
+            self.group.pop()
+        else:
+            self.group.remove(index)
+
+    def ports(self, count: int | None = None) -> Sequence[int]:
+        return self.random.sample(range(10000, 61000), self.flows if count is None else count)
+
+    def serve(self, ports: Sequence[int]) -> list[Fate]:
+        group = self.standing()
+        fates = [self.kernel.choose(port, self.turn + i, group) for i, port in enumerate(ports)]
+        self.turn += len(ports)
+        return fates
+
+    def phase(self, name: str, ports: Sequence[int], fates: Sequence[Fate]) -> list[Fate]:
+        took = [self.deadline if fate in ("timeout", "open") else 3 for fate in fates]
+        started = list(range(len(ports)))
+        self.say("flows", phase=name, fates=fates, ports=ports, started=started, took=took)
+        return list(fates)
+
+    def victim(self, fates: Sequence[Fate]) -> int:
+        places = {"first": 0, "middle": self.listeners // 2, "last": self.listeners - 1}
+        asked = places[self.parameters.get("member", "middle")]
+        served = [fate for fate in fates if isinstance(fate, int)]
+        return asked if asked in served or not served else max(set(served), key=served.count)
+
+    def lines_of(self) -> Iterator[bytes]:
+        begin = {
+            "event": "begin",
+            "wire": 1,
+            "id": "q",
+            "scenario": self.scenario,
+            "token": "0123456789abcdef",
+            "parameters": self.parameters,
+        }
+        end = {"event": "end", "took": 9000, "gap": self.kernel.gap}
+        exit_ = {"event": "exit", "id": "q", "status": 0, "signal": 0}
+        for line in (begin, *self.lines, end, exit_):
+            yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def distribution(trial: Trial) -> None:
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports = trial.ports()
+        trial.phase("all", ports, trial.serve(ports))
+
+
+def bound_only(trial: Trial) -> None:
+    count = trial.listeners
+    if all(trial.stand(index) for index in range(count)) and trial.stand(count, listens=False):
+        ports, fate = trial.ports(), trial.kernel.bystander
+        fates = trial.serve(ports)
+        if fate is not None:
+            hit = [hashed(port, 9) % (count + 1) == 0 for port in ports]
+            fates = [fate if lost else own for lost, own in zip(hit, fates, strict=True)]
+        trial.phase("all", ports, fates)
+
+
+def fallback(trial: Trial) -> None:
+    distribution(trial)
+    if trial.lines[-1]["event"] != "flows":
+        return
+    where = {"newest": -1, "oldest": 0}
+    order = trial.parameters.get("order", "newest")
+    for k in range(1, trial.listeners):
+        group = sorted(trial.standing())
+        trial.leave(group[where.get(order, len(group) // 2)], "close")
+        ports = trial.ports()
+        gone = trial.kernel.refused_after(k) if isinstance(trial.kernel, Fragile) else None
+        fates: list[Fate] = [gone] * len(ports) if gone else trial.serve(ports)
+        trial.phase(f"left-{k}", ports, fates)
+
+
+def takeover(trial: Trial) -> None:
+    tcp = trial.parameters.get("protocol", "tcp") == "tcp"
+    if not trial.stand(0):
+        return
+    ports = trial.ports()
+    before = trial.phase("before", ports, trial.serve(ports))
+    if not trial.stand(1):
+        return
+    trial.say("change", what="join", member=1, at=60, error=None)
+    trial.phase("during", ports[:8], [0] * 8)
+    fresh = trial.ports()
+    trial.phase("after", fresh, trial.serve(fresh))
+    if tcp:
+        trial.phase("alive", ports, before)
+    trial.leave(0, "close")
+    more = trial.ports()
+    trial.phase("retired", more, trial.serve(more))
+    if tcp:
+        trial.phase("alive-retired", ports, before)
+
+
+def failure_established(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    before = trial.phase("before", ports, trial.serve(ports))
+    victim = trial.victim(before)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    after = [trial.kernel.echo if fate == victim else fate for fate in before]
+    for i in [i for i, fate in enumerate(before) if fate != victim][: trial.kernel.drops]:
+        after[i] = "ECONNRESET"
+    trial.phase("after", ports, after)
+
+
+def failure_queued(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    home = trial.phase("home", ports, trial.serve(ports))
+    victim = trial.victim(home)
+    trial.phase("queued", ports, ["open"] * len(ports))
+    owners = trial.serve(ports)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    fate = trial.kernel.queued
+    heir = trial.standing()[-1] if fate == HEIR else fate
+    trial.phase("fates", ports, [heir if owner == victim else owner for owner in owners])
+
+
+def failure_hung(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    victim = trial.victim(trial.phase("home", ports, trial.serve(ports)))
+    trial.say("change", what="hang", member=victim, at=60, error=None)
+    fates, waiting = trial.serve(ports), 0
+    others = [index for index in trial.standing() if index != victim]
+    for i, fate in enumerate(fates):
+        if fate == victim:
+            full = waiting >= trial.kernel.room
+            instead = others[i % len(others)] if trial.kernel.hung == HEIR else trial.kernel.hung
+            fates[i] = instead if full else "open"
+            waiting += not full
+        elif trial.kernel.losing is not None and i % 10 == 0:
+            fates[i] = trial.kernel.losing
+    trial.phase("hung", ports, fates)
+    trial.say("fact", name="backlog", value=int(trial.parameters.get("backlog", "16")))
+
+
+def failure_flows(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    change, ports = trial.parameters.get("change", "leave"), trial.ports()
+    victim = trial.victim(trial.phase("before", ports, trial.serve(ports)))
+    trial.phase("again", ports, trial.serve(ports))
+    if change != "join":
+        trial.leave(victim, trial.parameters.get("failure", "close"))
+    if change == "restart":
+        trial.phase("left", ports, trial.serve(ports))
+    if change != "leave":
+        trial.stand(trial.listeners)
+        trial.say("change", what="join", member=trial.listeners, at=70, error=None)
+    trial.phase("after", ports, trial.serve(ports))
+
+
+def failure_arrivals(trial: Trial) -> None:
+    """One flow a ms; the failure at half time, when `drops` flows are under way at the victim."""
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports, half = trial.ports(), trial.flows // 2
+    fates = trial.serve(ports)
+    trial.leave(trial.victim(fates), trial.parameters.get("failure", "kill"), at=half)
+    for i in range(half, half + trial.kernel.drops):
+        fates[i] = trial.kernel.arriving
+    trial.phase("stream", ports, fates)
+
+
+def last_gone(trial: Trial) -> None:
+    ports, new = trial.ports(), trial.ports(16)
+    if not trial.stand(0):
+        return
+    trial.phase("queued", ports, ["open"] * len(ports))
+    trial.leave(0, trial.parameters.get("failure", "kill"))
+    trial.phase("fates", ports, [trial.kernel.queued] * len(ports))
+    trial.phase("new", new, [trial.kernel.new] * 16)
+    trial.say("attempt", what="rebind-same", call=None, error=None)
+    trial.say("attempt", what="rebind-none", call="bind", error="EADDRINUSE")
+
+
+def sharing(trial: Trial) -> None:
+    trial.say("attempt", what="first", call=None, error=None)
+    error = trial.kernel.refused
+    trial.say("attempt", what="second", call="bind" if error else None, error=error)
+    if error is None and trial.parameters.get("case") != "time-wait":
+        trial.group = [0, 1]
+        ports = trial.ports(16)
+        trial.phase("traffic", ports, trial.serve(ports))
+
+
+SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
+    "sharing": sharing,
+    "distribution": distribution,
+    "takeover": takeover,
+    "fallback": fallback,
+    "failure-established": failure_established,
+    "failure-queued": failure_queued,
+    "failure-arrivals": failure_arrivals,
+    "failure-flows": failure_flows,
+    "failure-hung": failure_hung,
+    "bound-only": bound_only,
+    "last-gone": last_gone,
+}
+
+
+def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:
+    """Return what the agent would say of this kernel, as one block of a batch."""
+    trial = Trial(kernel, scenario, parameters)
+    SCRIPTS[scenario](trial)
+    return b"".join(trial.lines_of())

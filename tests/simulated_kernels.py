@@ -1,0 +1,109 @@
+"""Kernels that nobody ships, to try the classifiers on: they speak the agent's language.
+
+For tests only; a test makes sure that nothing in `harness` can reach this.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from harness.observation import Fate
+
+Group = list[int]
+"""The members that stand, oldest first."""
+
+GONE = -1
+"""The place of a member that left, where a kernel keeps it."""
+
+
+def hashed(port: int, salt: int = 0) -> int:
+    """Return 32 bits that look random and are a function of the port."""
+    key = port.to_bytes(2, "big") + (salt & 0xFFFF).to_bytes(2, "big")
+    return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big")
+
+
+def scaled(port: int, turn: int, group: Group) -> Fate:
+    return group[hashed(port) * len(group) >> 32]
+
+
+def modulo(port: int, turn: int, group: Group) -> Fate:
+    return group[hashed(port) % len(group)]
+
+
+def rendezvous(port: int, turn: int, group: Group) -> Fate:
+    return max(group, key=lambda member: hashed(port, member + 1))
+
+
+def newest(port: int, turn: int, group: Group) -> Fate:
+    return group[-1]
+
+
+def oldest(port: int, turn: int, group: Group) -> Fate:
+    return group[0]
+
+
+def second(port: int, turn: int, group: Group) -> Fate:
+    return group[min(1, len(group) - 1)]
+
+
+def copies(port: int, turn: int, group: Group) -> Fate:
+    return tuple(group) if len(group) > 1 else group[0]
+
+
+def idle_half(port: int, turn: int, group: Group) -> Fate:
+    return scaled(port, turn, group[: (len(group) + 1) // 2])
+
+
+def lossy(port: int, turn: int, group: Group) -> Fate:
+    return "timeout" if hashed(port, 7) % 20 == 0 else scaled(port, turn, group)
+
+
+def stray(port: int, turn: int, group: Group) -> Fate:
+    return "timeout" if hashed(port, 7) % 400 == 0 else scaled(port, turn, group)
+
+
+def turns(port: int, turn: int, group: Group) -> Fate:
+    return group[turn % len(group)]
+
+
+def foreign(port: int, turn: int, group: Group) -> Fate:
+    return "foreign"
+
+
+class Kernel(Struct, frozen=True):
+    """What a kernel does: `choose` who is served, what a failure makes of a queue, and so on.
+
+    `queued` is the fate of connections in a failed listener's queue (`heir`: the newest that
+    remains accepts them); `hung` that of flows which find a hung member's queue of `room` full;
+    `arriving` that of flows under way at the failed member. `swap`: the last takes the leaver's
+    place (Linux, reuseport_detach_sock); `place`: a newcomer takes it (DragonFly). `bystander` is
+    the fate of flows that go to a socket which does not listen; None: it gets none. `drops`
+    survivors' connections, or flows under way, suffer from a failure; with `losing` every tenth of
+    the survivors' flows does beside a hung member.
+    """
+
+    choose: Callable[[int, int, Group], Fate] = scaled
+    queued: Fate = "ECONNRESET"
+    hung: Fate = "timeout"
+    room: int = 17
+    arriving: Fate = "ECONNRESET"
+    echo: Fate = "eof"
+    new: Fate = "ECONNREFUSED"
+    refused: str | None = None
+    bystander: Fate | None = None
+    swap: bool = False
+    place: bool = False
+    gap: int = 1
+    drops: int = 0
+    losing: Fate | None = None
+
+
+HEIR = "heir"
+
+
+class Fragile(Kernel, frozen=True):
+    """A kernel where nobody serves any more once a member has left."""
+
+    def refused_after(self, k: int) -> Fate:
+        return "ECONNREFUSED"

@@ -1,0 +1,145 @@
+"""The edges of the classifiers: few flows that go astray, and flows that tell no story."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+import simulated_kernels as kernels
+from simulated_agent import answer
+from simulated_kernels import Kernel
+
+from harness.judge import conclude
+from harness.model import Judgement, State
+from harness.observation import Fate
+from harness.scenarios import CATALOGUE
+from harness.wire import parse
+
+Edit = Callable[[list[Fate]], Sequence[Fate]]
+
+
+def edited(kernel: Kernel, scenario: str, phase: str, edit: Edit, **parameters: str) -> Judgement:
+    """Judge a simulated kernel's answer with the fates of one phase changed."""
+    asked = {"flows": "400", "deadline": "7000", **parameters}
+    lines = []
+    for line in answer(kernel, scenario, asked).splitlines():
+        event = json.loads(line)
+        if event.get("phase") == phase:
+            event["fates"] = edit(event["fates"])
+        lines.append(json.dumps(event).encode() + b"\n")
+    (reply,) = parse(b"".join(lines))
+    assert reply.observation is not None, reply.torn
+    return conclude(CATALOGUE[scenario], reply.observation)
+
+
+def first(count: int, fate: Fate) -> Edit:
+    """Give the first flows another fate."""
+    return lambda fates: [fate] * count + fates[count:]
+
+
+def unclear(judgement: Judgement, why: str) -> bool:
+    return judgement.state is State.INCONCLUSIVE and why in (judgement.why or "")
+
+
+@pytest.mark.parametrize(
+    ("count", "verdict"), [(0, "newest-takes-all"), (4, None), (5, "shared"), (396, None)]
+)
+def test_a_flow_or_two_to_the_old_listener_is_no_sharing(count: int, verdict: str | None) -> None:
+    found = edited(Kernel(kernels.newest), "takeover", "after", first(count, 0), listeners="2")
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize("phase", ["alive", "alive-retired"])
+def test_a_takeover_counts_the_connections_that_did_not_live(phase: str) -> None:
+    found = edited(Kernel(), "takeover", phase, first(7, "ECONNRESET"), listeners="2")
+    assert found.counts[f"{phase}_lost".replace("-", "_")] == 7
+    assert found.counts["established"] == 400
+
+
+@pytest.mark.parametrize("phase", ["during", "retired"])
+def test_a_takeover_counts_new_connections_that_were_lost(phase: str) -> None:
+    found = edited(Kernel(), "takeover", phase, first(3, "ECONNREFUSED"), listeners="2")
+    assert (found.verdict, found.counts[f"lost_{phase}"]) == ("shared", 3)
+
+
+def test_a_last_listener_that_loses_connections_fits_no_rule() -> None:
+    found = edited(Kernel(), "fallback", "left-3", first(90, "ECONNRESET"))
+    assert unclear(found, "after leave 3: lossy")
+
+
+def test_a_listener_that_serves_after_it_left_fits_no_rule() -> None:
+    found = edited(Kernel(), "fallback", "left-1", first(9, 3))
+    assert unclear(found, "served by listener 4, which was not to serve")
+
+
+def test_rules_that_change_between_leaves_are_named_one_by_one() -> None:
+    found = edited(Kernel(), "fallback", "left-2", first(400, 0))
+    assert unclear(found, "after leave 1: rebalanced; after leave 2: next; after leave 3: next/")
+
+
+def test_a_few_copies_are_neither_copied_nor_one() -> None:
+    found = edited(Kernel(), "distribution", "all", first(60, (0, 1)), protocol="udp")
+    assert unclear(found, "60 of 400 datagrams reached several members")
+
+
+def test_a_reply_that_comes_twice_from_one_member_is_no_copy() -> None:
+    found = edited(Kernel(kernels.newest), "distribution", "all", first(60, (3, 3)), protocol="udp")
+    assert found.verdict == "newest"
+
+
+def test_the_last_refusals_of_a_bystander_are_too_few_for_a_share() -> None:
+    assert unclear(edited(Kernel(), "bound-only", "all", first(2, "ECONNREFUSED")), "no one fate")
+    mixed = edited(Kernel(bystander="timeout"), "bound-only", "all", first(40, "ECONNREFUSED"))
+    assert unclear(mixed, "no one fate")
+
+
+def test_a_connection_answered_by_another_is_not_unaffected() -> None:
+    def elsewhere(fates: list[Fate]) -> list[Fate]:
+        return [1 if fate == 0 else fate for fate in fates]
+
+    found = edited(Kernel(), "failure-established", "after", elsewhere)
+    assert unclear(found, "another listener than its own")
+
+
+def test_connections_that_were_never_made_spoil_the_count_of_those_that_live() -> None:
+    found = edited(Kernel(), "failure-established", "before", first(30, "timeout"))
+    assert unclear(found, "lossy: 30 of 400")
+
+
+def test_a_queue_of_two_fates_has_none() -> None:
+    def half(fates: list[Fate]) -> list[Fate]:
+        return ["eof" if fate == "ECONNRESET" and i % 2 else fate for i, fate in enumerate(fates)]
+
+    assert unclear(edited(Kernel(), "failure-queued", "fates", half), "no one fate")
+
+
+def test_counts_alone_have_to_be_about_the_victims_share() -> None:
+    turns = Kernel(kernels.turns)
+
+    def few(fates: list[Fate]) -> list[Fate]:
+        lost = [i for i, fate in enumerate(fates) if fate == "ECONNRESET"][10:]
+        return [0 if i in lost else fate for i, fate in enumerate(fates)]
+
+    found = edited(turns, "failure-queued", "fates", few, flows="398")
+    assert unclear(found, "the counts alone do not tell")
+
+
+def test_what_was_never_queued_is_no_part_of_the_queues_fate() -> None:
+    found = edited(Kernel(), "last-gone", "queued", first(100, "timeout"), listeners="1")
+    assert (found.counts["queued"], found.counts["queue_reset"]) == (300, 300)
+    found = edited(Kernel(), "failure-queued", "queued", first(100, "timeout"))
+    assert (found.counts["queued"], found.counts["not_queued"]) == (300, 100)
+
+
+@pytest.mark.parametrize(("count", "verdict"), [(2, "served"), (9, None)])
+def test_flows_lost_before_a_failure_are_not_its_doing(count: int, verdict: str | None) -> None:
+    found = edited(Kernel(), "failure-arrivals", "stream", first(count, "timeout"))
+    assert found.verdict == verdict
+
+
+@pytest.mark.parametrize(("moved", "verdict"), [(2, "minimal"), (40, "reshuffled")])
+def test_a_few_flows_that_move_do_not_reshuffle(moved: int, verdict: str) -> None:
+    def swapped(fates: list[Fate]) -> list[Fate]:
+        return [0 if fate == 1 and i < moved * 4 else fate for i, fate in enumerate(fates)]
+
+    found = edited(Kernel(kernels.rendezvous), "failure-flows", "after", swapped)
+    assert found.verdict == verdict

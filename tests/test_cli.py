@@ -1,0 +1,377 @@
+"""The command line: exit statuses, what goes where, and that nothing measured is ever lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from fakes import FakeProvider, reply
+from msgspec import Struct
+
+from harness import providers
+from harness.cli import COMMANDS, main
+from harness.model import word
+
+ROOT = Path(__file__).parent.parent
+
+ONE = ("--scenario", "distribution", "--out", "run")
+
+
+class Ended(Struct, frozen=True):
+    """A command that ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Command:
+    """The command line in a folder of its own, with guests `one`, `two` and `three`."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capfd = capfd
+        self._patch = patch
+        self.provider = FakeProvider()
+
+    def use(self, provider: FakeProvider) -> None:
+        """Let this provider boot every guest."""
+        self.provider = provider
+        self._patch.setattr(providers, "PROVIDERS", {"host": lambda _: provider})
+
+    def __call__(self, *arguments: str) -> Ended:
+        """Run the command with the guests of this folder."""
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = self._capfd.readouterr()
+        return Ended(int(ended.value.code or 0), out, err)
+
+    def run(self, *arguments: str) -> Ended:
+        """Run `run` with a folder of guests."""
+        return self("run", "--guests", "guests", *arguments)
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Command:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CACHE", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
+    Path("guests").mkdir()
+    Path("agent").write_text("an agent")
+    for name, system in (("one", "Plan9"), ("two", "Plan9"), ("three", "Minix")):
+        text = f"name: {name}\nsystem: {system}\nhost: {{}}\nagent: {{path: ../agent}}\n"
+        Path("guests", f"{name}.yaml").write_text(text)
+    made = Command(capfd, monkeypatch)
+    made.use(FakeProvider())
+    return made
+
+
+def test_a_run_prints_the_matrix_and_says_where_the_report_is(command: Command) -> None:
+    ended = command.run("one", "two", *ONE)
+    assert ended.status == 0
+    assert "tcp udp · ipv4 · specific" in ended.out
+    assert "balanced" in ended.out
+    assert "report: run/report.md" in ended.err
+    assert "one: boot" in ended.err
+    assert "\x1b" not in ended.out + ended.err
+    assert {path.name for path in Path("run").iterdir()} == {
+        "journal.jsonl",
+        "matrix.json",
+        "report.md",
+        "guests",
+    }
+    assert (command.provider.up, sorted(command.provider.booted)) == ([], ["one", "two"])
+
+
+def test_json_on_standard_output_is_matrix_json(command: Command) -> None:
+    ended = command.run("one", *ONE, "--json")
+    assert ended.out == Path("run/matrix.json").read_text()
+    matrix = json.loads(ended.out)
+    assert matrix["guests"]["one"]["provider"] == "fake"
+    assert {cell["state"] for cell in matrix["cells"]} == {"measured", "not-applicable"}
+
+
+def test_judging_again_gives_the_same_matrix_and_reports(command: Command) -> None:
+    command.run("one", *ONE)
+    before = {name: Path("run", name).read_bytes() for name in ("matrix.json", "report.md")}
+    for name in before:
+        Path("run", name).unlink()
+    assert command("judge", "run").status == 0
+    assert {name: Path("run", name).read_bytes() for name in before} == before
+
+
+def test_reports_come_from_the_file_alone(command: Command, tmp_path: Path) -> None:
+    command.run("one", *ONE)
+    shown = command("report", "run", "--format", "markdown")
+    assert shown.out == Path("run/report.md").read_text()
+    assert command("report", "run/matrix.json", "--format", "markdown").out == shown.out
+    assert command("report", "run", "-o", "page.txt").out == ""
+    assert Path("page.txt").read_text() == command("report", "run").out
+    assert "member_0" in command("report", "run", "--verbose").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "hint"),
+    [
+        (("run", "hsot"), "there is no guest hsot", "host"),
+        (("run", "host", "--scenario", "distributoin"), "'distributoin'", "distribution"),
+        (("rnu",), "no command is called 'rnu'", "run"),
+        (("run", "--jbos", "2"), "--jbos", "run --help"),
+        (("run", "host", "--jobs", "0"), "0", "run --help"),
+        (("run", "host", "--baseline", "none.json"), "none.json", "matrix.json"),
+        (("run", "host", "--guests", "nowhere"), "nowhere", ""),
+        (("run", "host", "--provider", "vmm"), "vmm", "host"),
+        (("run", "--resume"), "no run here to resume", "--out"),
+        (("run", "--resume", "--out", "nowhere"), "nowhere", "run"),
+        (("judge", "nowhere"), "nowhere/journal.jsonl", "run"),
+        (("report", "nowhere"), "nowhere", "matrix.json"),
+        (("exec", "plan9", "--guests", "guests", "--", "ls"), "plan9 is 2 guests", "one two"),
+        (("stop", "one"), "'one'", ""),
+    ],
+)
+def test_bad_usage_is_exit_2_with_a_sentence_and_a_hint(
+    command: Command, arguments: Sequence[str], error: str, hint: str
+) -> None:
+    ended = command(*arguments)
+    assert ended.status == 2
+    assert ended.out == ""
+    lines = ended.err.splitlines()
+    assert lines[0].startswith("error: ")
+    assert error in lines[0]
+    assert hint in "".join(lines[1:])
+    assert "Traceback" not in ended.err
+    assert not list(Path().glob("matrix-*"))
+
+
+def test_a_bad_guest_file_is_told_by_file_and_line(command: Command) -> None:
+    Path("guests/four.yaml").write_text("name: four\nsystem: Minix\nhots: {}\n")
+    ended = command.run("one")
+    assert ended.status == 2
+    assert "guests/four.yaml:3: " in ended.err
+
+
+def test_a_guest_asked_for_by_name_that_cannot_start_is_exit_3(command: Command) -> None:
+    command.use(FakeProvider(missing=["two"]))
+    ended = command.run("one", "two", *ONE)
+    assert ended.status == 3
+    assert "error: two was not measured: " in ended.err
+    assert "no hypervisor for it" in ended.out
+    states = {
+        (c["guest"], c["state"]) for c in json.loads(Path("run/matrix.json").read_text())["cells"]
+    }
+    assert ("two", "not-run") in states
+    assert ("one", "measured") in states
+
+
+@pytest.mark.parametrize("name", ["plan9", "all", "available"])
+def test_a_guest_that_was_not_named_alone_may_be_missing(command: Command, name: str) -> None:
+    command.use(FakeProvider(missing=["two"]))
+    assert command.run(name, *ONE).status == 0
+
+
+def test_a_guest_that_never_boots_is_infrastructure_and_exit_3(command: Command) -> None:
+    command.use(FakeProvider(dead=["two"]))
+    ended = command.run("all", *ONE)
+    assert ended.status == 3
+    cells = json.loads(Path("run/matrix.json").read_text())["cells"]
+    assert {c["state"] for c in cells if c["guest"] == "two"} == {"infrastructure"}
+    assert {c["verdict"] for c in cells if c["guest"] == "two"} == {None}
+    assert any(c["verdict"] == "balanced" for c in cells if c["guest"] == "one")
+    assert command.provider.up == []
+
+
+def test_nothing_measured_at_all_is_exit_3(command: Command) -> None:
+    command.use(FakeProvider(missing=["one", "two", "three"]))
+    assert command.run("all", *ONE).status == 3
+
+
+def test_a_run_into_a_used_folder_boots_nothing(command: Command) -> None:
+    command.run("one", *ONE)
+    before = Path("run/journal.jsonl").read_bytes()
+    command.use(FakeProvider())
+    assert command.run("one", *ONE).status == 2
+    Path("mine").mkdir()
+    Path("mine/letter").write_text("dear")
+    assert command.run("one", "--out", "mine").status == 2
+    assert command.provider.booted == []
+    assert Path("run/journal.jsonl").read_bytes() == before
+    assert [path.name for path in Path("mine").iterdir()] == ["letter"]
+
+
+def stammer(line: str) -> str:
+    """Break off in the middle of every answer but the facts'."""
+    said = reply(line)
+    return said if " facts " in line else said[: len(said) // 2]
+
+
+def test_resume_asks_only_what_is_missing(command: Command) -> None:
+    command.use(FakeProvider(answers={"two": stammer}))
+    assert command.run("one", "two", *ONE).status == 3
+    command.use(FakeProvider())
+    ended = command.run("--resume", "--out", "run")
+    assert ended.status == 0
+    assert command.provider.booted == ["two"]
+    cells = json.loads(Path("run/matrix.json").read_text())["cells"]
+    assert {c["state"] for c in cells} == {"measured", "not-applicable"}
+    assert max(len(c["repeats"]) for c in cells if c["guest"] == "two") > 1
+    assert command.run("--resume", "--out", "run", "--full").status == 2
+
+
+def test_a_differing_verdict_is_exit_1(command: Command) -> None:
+    command.run("one", *ONE)
+    assert command.run("one", *ONE[:2], "--baseline", "run").status == 0
+    old = json.loads(Path("run/matrix.json").read_text())
+    changed = next(cell for cell in old["cells"] if cell["state"] == "measured")
+    changed["verdict"] = "newest"
+    Path("old.json").write_text(json.dumps(old))
+    ended = command.run("one", *ONE[:2], "--baseline", "old.json")
+    assert ended.status == 1
+    assert "newest before, balanced now" in ended.err
+
+
+def test_a_share_is_no_part_of_the_word_but_an_errno_is() -> None:
+    assert word("reset:10/184") == word("reset:3/100")
+    assert word("refused:EADDRINUSE") != word("refused:EACCES")
+    assert word("refused:0.25") == word("refused:0.5")
+
+
+def slowly(line: str) -> str:
+    """Take a while for each answer."""
+    time.sleep(0.4)
+    return reply(line)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_ends_the_guests_and_keeps_what_was_measured(
+    command: Command, number: signal.Signals
+) -> None:
+    command.use(FakeProvider(answers={"two": slowly}))
+    threading.Timer(1.0, os.kill, (os.getpid(), number)).start()
+    ended = command.run(
+        "one",
+        "two",
+        "--scenario",
+        "distribution",
+        "--scenario",
+        "bound-only",
+        "--out",
+        "run",
+        "--jobs",
+        "2",
+    )
+    assert ended.status == 130
+    assert "interrupted" in ended.err
+    assert command.provider.up == []
+    cells = json.loads(Path("run/matrix.json").read_text())["cells"]
+    assert any(c["verdict"] == "balanced" for c in cells if c["guest"] == "one")
+    assert {c["state"] for c in cells} >= {"measured", "not-run"}
+    assert not any(c["state"] == "infrastructure" for c in cells)
+
+
+def test_a_run_that_takes_too_long_ends_with_what_it_has(command: Command) -> None:
+    command.use(FakeProvider(answers={"two": slowly}))
+    ended = command.run("one", "two", *ONE, "--jobs", "2", "--timeout", "1")
+    assert ended.status == 3
+    assert "--timeout" in ended.err
+    assert command.provider.up == []
+
+
+def test_a_bug_is_not_hidden_and_loses_nothing(command: Command) -> None:
+    def buggy(line: str) -> str:
+        raise RuntimeError("a bug")
+
+    command.use(FakeProvider(answers={"two": buggy}))
+    with pytest.raises(RuntimeError, match="a bug"):
+        main(["run", "--guests", "guests", "one", "two", *ONE, "--jobs", "1"])
+    cells = json.loads(Path("run/matrix.json").read_text())["cells"]
+    assert any(c["verdict"] == "balanced" for c in cells if c["guest"] == "one")
+    assert command.provider.up == []
+
+
+def test_guests_says_who_starts_each_and_why_nobody_can(command: Command) -> None:
+    command.use(FakeProvider(missing=["two"]))
+    listed = json.loads(command("guests", "--guests", "guests", "--json").out)
+    by_name = {one["name"]: one for one in listed}
+    assert by_name["one"] == {"name": "one", "system": "Plan9", "provider": "host", "why": None}
+    assert by_name["two"]["provider"] is None
+    assert "no hypervisor" in by_name["two"]["why"]
+    assert "no hypervisor" in command("guests", "--guests", "guests").out
+
+
+def test_scenarios_lists_the_catalogue(command: Command) -> None:
+    listed = json.loads(command("scenarios", "--json").out)
+    text = command("scenarios").out
+    assert all(one["id"] in text and one["sentence"] in text for one in listed)
+    assert all(one["cells"]["full"] >= one["cells"]["quick"] > 0 for one in listed)
+
+
+def test_exec_ends_with_the_commands_status_and_the_guest(command: Command) -> None:
+    assert command("exec", "one", "--guests", "guests", "--", "7").status == 7
+    assert command("shell", "one", "--guests", "guests").status == 0
+    assert (command.provider.booted, command.provider.up) == (["one", "one"], [])
+
+
+def test_a_guest_that_does_not_come_up_for_a_visit_shows_its_console(command: Command) -> None:
+    command.use(FakeProvider(dead=["one"]))
+    ended = command("exec", "one", "--guests", "guests", "--", "7")
+    assert (ended.status, ended.out) == (3, "")
+    assert "error: no SSH- within 60 s\nconsole: Kernel panic - not syncing\n" in ended.err
+
+
+def test_gc_and_stop_with_nothing_to_end_say_nothing(command: Command) -> None:
+    assert command("gc") == Ended(0, "", "")
+    assert command("stop") == Ended(0, "", "")
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_explains_itself_with_an_example(command: Command, name: str) -> None:
+    ended = command(name, "--help")
+    assert ended.status == 0
+    assert f"reuseport-matrix {name}" in ended.out.split("Examples:")[1]
+    assert max(map(len, ended.out.splitlines())) <= 100
+
+
+def python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    done = python("-X", "importtime", "-m", "harness", "run", "--help")
+    assert done.returncode == 0
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & {"rich", "paramiko", "yaml", "psutil", "jinja2", "harness.engine"}
+
+
+def test_a_reader_that_goes_away_is_no_failure() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "scenarios"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_completion_knows_guests_and_scenarios() -> None:
+    def complete(words: str) -> list[str]:
+        name = "_REUSEPORT_MATRIX_COMPLETE"
+        line = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+        return python("-m", "harness", **{name: "bash_complete"}, **line).stdout.split()
+
+    assert "plain,host" in complete("reuseport-matrix run ho")
+    assert complete("reuseport-matrix run --scenario takeo") == ["plain,takeover"]

@@ -1,0 +1,65 @@
+"""QEMU's command line, from what guest files say."""
+
+from pathlib import Path
+
+from harness.model import Qemu
+from harness.providers.command import Parts, command_line
+
+PARTS = Parts("tag", "tcg", Path("/c,1/console.log"), 7, kernel=Path("/k"), initrd=Path("/i"))
+DISK = Parts("tag", "tcg", Path("/console.log"), 7, disk=Path("/d,1/disk.qcow2"))
+
+
+def after(argv: list[str], option: str) -> str:
+    return argv[argv.index(option) + 1]
+
+
+def test_a_kernel_is_booted_directly_and_a_panic_ends_qemu() -> None:
+    argv = command_line(Qemu(append="x=1"), PARTS)
+    assert (after(argv, "-kernel"), after(argv, "-initrd")) == ("/k", "/i")
+    assert after(argv, "-append") == "console=ttyS0 panic=-1 x=1"
+    assert "-no-reboot" in argv
+    assert "-drive" not in argv
+
+
+def test_the_guest_reaches_nothing_and_its_port_is_picked_by_qemu() -> None:
+    assert after(command_line(Qemu(), PARTS), "-netdev") == (
+        "user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"
+    )
+
+
+def test_a_lease_can_be_found_on_the_command_line() -> None:
+    assert after(command_line(Qemu(), PARTS), "-name") == "tag"
+
+
+def test_every_key_of_the_guest_file_is_honoured() -> None:
+    qemu = Qemu(
+        machine="q35",
+        cpu="Nehalem",
+        memory=384,
+        cpus=2,
+        nic="e1000",
+        arguments=("-device", "virtio-rng-pci"),
+    )
+    argv = command_line(qemu, PARTS)
+    assert after(argv, "-machine") == "q35"
+    assert after(argv, "-cpu") == "Nehalem"
+    assert (after(argv, "-m"), after(argv, "-smp")) == ("384", "2")
+    assert "e1000,netdev=net,romfile=" in argv
+    assert argv[-2:] == ["-device", "virtio-rng-pci"]
+
+
+def test_a_card_without_firmware_is_not_told_to_have_none() -> None:
+    assert "usb-net,netdev=net" in command_line(Qemu(nic="usb-net"), PARTS)
+
+
+def test_a_disk_is_attached_by_interface_or_as_a_device() -> None:
+    argv = command_line(Qemu(disk_interface="ide"), DISK)
+    assert after(argv, "-drive") == "file=/d,,1/disk.qcow2,format=qcow2,if=ide"
+    argv = command_line(Qemu(disk_interface="nvme"), DISK)
+    assert after(argv, "-drive").endswith("if=none,id=disk")
+    assert "nvme,drive=disk,serial=disk" in argv
+    assert "-kernel" not in argv
+
+
+def test_a_comma_in_a_path_does_not_end_it() -> None:
+    assert "file,id=console,append=on,path=/c,,1/console.log" in command_line(Qemu(), PARTS)

@@ -1,0 +1,35 @@
+"""Console logs: read as they grow, hostile as they are."""
+
+from pathlib import Path
+
+from harness.providers import console
+from harness.providers.console import Console, plain
+
+
+def test_only_this_boot_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "g" / "console.log"
+    assert Console(path).text() == ""
+    path.write_text("Kernel panic - not syncing: of the last boot\n")
+    log = Console(path)
+    assert log.panic() is None
+    with path.open("a") as file:
+        file.write("Linux version 6\n")
+        file.flush()
+        assert log.text() == "Linux version 6\n"
+        file.write("[ 1.0] Kernel panic - not syncing: Attempted to kill init!\nmore\n")
+    assert log.panic() == "Kernel panic - not syncing: Attempted to kill init!"
+    assert log.tail().startswith("Linux version 6")
+
+
+def test_controls_are_written_out() -> None:
+    assert plain(b"a\x1b[2Jb\r\n\tc\x00\xff\x7f") == "a\\x1b[2Jb\n\tc\\x00\\xff\\x7f"
+
+
+def test_a_flood_is_remembered_in_part(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    log = Console(path)
+    path.write_bytes(b"x" * (3 * console.REMEMBERED) + b"end")
+    while not log.text().endswith("end"):
+        pass
+    assert len(log.text()) == console.REMEMBERED
+    assert len(log.tail()) == console.TAIL

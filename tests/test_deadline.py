@@ -1,0 +1,39 @@
+"""Deadlines nest, and one word ends them all."""
+
+import threading
+
+from harness.deadline import Cancellation, Deadline
+
+
+def test_an_inner_deadline_never_outlives_the_outer() -> None:
+    assert Deadline(5).within(60).left() <= 5
+
+
+def test_the_word_ends_every_deadline_and_calls_every_hook_once() -> None:
+    cancellation = Cancellation()
+    deadline = Deadline(60, cancellation).within(30)
+    called = []
+    with cancellation.hooked(lambda: called.append("hook")):
+        assert deadline.left() > 0
+        cancellation.say()
+        cancellation.say()
+    assert deadline.passed
+    assert deadline.cancelled
+    assert called == ["hook"]
+
+
+def test_a_hook_that_comes_too_late_is_called_at_once() -> None:
+    cancellation = Cancellation()
+    cancellation.say()
+    heard = threading.Event()
+    with cancellation.hooked(heard.set):
+        assert heard.is_set()
+
+
+def test_a_hook_is_forgotten_with_its_block() -> None:
+    cancellation = Cancellation()
+    heard = threading.Event()
+    with cancellation.hooked(heard.set):
+        pass
+    cancellation.say()
+    assert not heard.is_set()

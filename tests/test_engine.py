@@ -1,0 +1,205 @@
+"""One guest's life and deaths: what a crash costs, what is asked again, what is never a verdict."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from fakes import FakeTransport, reply
+from msgspec import Struct
+
+from harness.agent import Builder
+from harness.deadline import Cancellation, Deadline
+from harness.engine import Subject, measure
+from harness.errors import BootError, GuestLostError, NotRunError, Phase
+from harness.matrix import Matrix
+from harness.model import AgentSource, Cell, Depth, Guest, State, Trial
+from harness.places import Places
+from harness.protocols import Completed, Transport
+from harness.scenarios import cells
+from harness.store import RunBegun, Store, judge_folder
+
+SHARING = [
+    cell for cell in cells(Depth.QUICK, ["distribution"]) if cell.axes["option"] == "reuseport"
+]
+
+Answer = Callable[[str], str]
+
+
+class Mortal(FakeTransport):
+    """A guest that is lost at the `last` question of all it is asked, with half an answer."""
+
+    def __init__(self, last: int) -> None:
+        super().__init__()
+        self.left = last
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Answer until the hour has come."""
+        lines = stdin.decode().splitlines()
+        if argv[-1].startswith("jobs=") and "facts" not in stdin.decode():
+            if self.left <= len(lines):
+                said = "".join(map(reply, lines[: self.left]))
+                raise GuestLostError(Phase.SCENARIO, "gone", partial=said[:-30].encode())
+            self.left -= len(lines)
+        return super().run(argv, stdin=stdin, timeout=timeout)
+
+
+class Lives(Struct, frozen=True):
+    """A provider whose boots are these, in turn: a transport, or an error."""
+
+    boots: list[Transport | Exception]
+    booted: list[int]
+
+    def refusal(self, guest: Guest) -> str | None:
+        """Refuse nobody."""
+        return None
+
+    @contextmanager
+    def boot(self, guest: Guest, deadline: Deadline) -> Iterator[Transport]:
+        """Yield the next life; the last one has no end."""
+        life = self.boots.pop(0) if len(self.boots) > 1 else self.boots[0]
+        self.booted.append(1)
+        if isinstance(life, Exception):
+            raise life
+        yield life
+
+
+class Bench:
+    """Measures a fake guest and judges what the journal kept."""
+
+    def __init__(self, folder: Path, *boots: Transport | Exception) -> None:
+        program = folder / "agent"
+        program.write_bytes(b"#!/bin/sh\n")
+        self.folder = folder / "run"
+        self.guest = Guest("fake", "Fake", AgentSource(path=str(program)))
+        self.provider = Lives(list(boots), [])
+        self.cancellation = Cancellation()
+        self.builder = Builder(Places(folder / "cache", folder / "state"))
+        self.trials: list[Trial] = []
+
+    def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
+        """Hear nothing."""
+
+    def trial(self, trial: Trial, done: int, total: int) -> None:
+        """Keep what is told."""
+        self.trials.append(trial)
+
+    def measure(self, asked: Sequence[Cell] = SHARING) -> Matrix:
+        """Run, then judge from the folder alone."""
+        begun = RunBegun("id", "now", Depth.QUICK, "0", {"fake": "Fake"}, tuple(asked))
+        with Store.create(self.folder, begun) as store:
+            subject = Subject(
+                self.guest,
+                Depth.QUICK,
+                self.provider,
+                self.builder,
+                store.guest("fake"),
+                self,
+                self.cancellation,
+            )
+            measure(subject, asked)
+        return judge_folder(self.folder)
+
+
+def states(matrix: Matrix) -> list[State]:
+    return [cell.state for cell in matrix.cells]
+
+
+def test_every_cell_is_measured_and_told_of_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTransport())
+    matrix = bench.measure()
+    assert set(states(matrix)) <= {State.MEASURED, State.NOT_APPLICABLE}
+    assert State.MEASURED in states(matrix)
+    assert [trial.cell for trial in bench.trials] == SHARING
+    assert matrix.guests["fake"]["release"]
+
+
+def test_a_crash_costs_one_cell_and_one_reboot(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Mortal(2), FakeTransport())
+    matrix = bench.measure()
+    assert len(bench.provider.booted) == 2
+    assert State.INFRASTRUCTURE not in states(matrix)
+    assert [len(cell.repeats) for cell in matrix.cells] == [1, 2, *[1] * (len(SHARING) - 2)]
+    assert len(bench.trials) == len(SHARING)
+
+
+def test_a_cell_that_kills_every_guest_is_infrastructure_and_the_others_stand(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, Mortal(1), Mortal(len(SHARING)), FakeTransport())
+    matrix = bench.measure()
+    assert states(matrix).count(State.INFRASTRUCTURE) == 1
+    assert matrix.cells[0].state is State.INFRASTRUCTURE
+    assert matrix.cells[0].why == "scenario: gone"
+    assert matrix.cells[0].verdict is None
+
+
+def test_a_guest_that_never_boots_is_given_up_with_its_phase(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, BootError("no SSH- within 60 s"))
+    matrix = bench.measure()
+    assert len(bench.provider.booted) == 2
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
+    assert {cell.why for cell in matrix.cells} == {"boot: no SSH- within 60 s"}
+
+
+def test_a_guest_that_boots_at_the_second_try_is_measured(tmp_path: Path) -> None:
+    matrix = Bench(tmp_path, BootError("panic"), FakeTransport()).measure()
+    assert State.INFRASTRUCTURE not in states(matrix)
+
+
+def test_what_turns_out_to_be_missing_is_not_run(tmp_path: Path) -> None:
+    matrix = Bench(tmp_path, NotRunError("no suite offers the package")).measure()
+    assert set(states(matrix)) == {State.NOT_RUN}
+    assert matrix.cells[0].why == "no suite offers the package"
+
+
+class Impostor(FakeTransport):
+    """A guest in which something answers every question, also one that nobody can know."""
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Say yes."""
+        done = super().run(argv, stdin=stdin, timeout=timeout)
+        return Completed(0, done.stdout, b"")
+
+
+def test_an_agent_that_knows_the_canary_is_never_believed(tmp_path: Path) -> None:
+    matrix = Bench(tmp_path, Impostor()).measure()
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
+    assert "unknown scenario" in (matrix.cells[0].why or "")
+
+
+def test_rubbish_is_asked_once_more_and_then_never_a_verdict(tmp_path: Path) -> None:
+    def rubbish(line: str) -> str:
+        return reply(line) if "facts" in line else "\x1b[2Jballoons\n" * 20
+
+    bench = Bench(tmp_path, FakeTransport(rubbish))
+    matrix = bench.measure()
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
+    assert {len(cell.repeats) for cell in matrix.cells} == {2}
+
+
+def test_a_question_that_is_left_out_is_asked_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def forgetful(line: str) -> str:
+        asked.append(line)
+        return "" if line.startswith("q1 ") and len(asked) < 5 else reply(line)
+
+    matrix = Bench(tmp_path, FakeTransport(forgetful)).measure()
+    assert State.INFRASTRUCTURE not in states(matrix)
+    assert [len(cell.repeats) for cell in matrix.cells][:3] == [1, 2, 1]
+
+
+def test_a_cancelled_guest_keeps_what_it_answered_and_asks_no_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTransport())
+
+    def cancelling(line: str) -> str:
+        if "facts" not in line:
+            bench.cancellation.say()
+        return reply(line)
+
+    bench.provider.boots[0] = FakeTransport(cancelling)
+    both = [*SHARING, *cells(Depth.QUICK, ["takeover"])]
+    matrix = bench.measure(both)
+    kept = [cell for cell in matrix.cells if cell.state is not State.NOT_RUN]
+    assert {cell.scenario for cell in kept} == {"distribution"}
+    assert len(kept) == 1  # the connection closed under the others

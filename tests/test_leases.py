@@ -1,0 +1,211 @@
+"""Leases: what is ended, and above all what is not."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from harness import leases
+from harness.leases import Lease, Login, Process
+from harness.places import Places
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+OWNER = """
+import subprocess, sys, time
+from contextlib import ExitStack
+from pathlib import Path
+from harness import leases
+from harness.places import Places
+with leases.hold(Places(Path(sys.argv[1]), Path(sys.argv[1])), "g") as tenancy:
+    guest = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)", "-name", tenancy.lease.tag],
+        stdout=subprocess.DEVNULL,
+    )
+    if "recorded" in sys.argv:
+        tenancy.runs(guest.pid)
+    print(guest.pid, flush=True)
+    time.sleep(60)
+"""
+
+LOGIN = Login("127.0.0.1", 2222, "root", "/key", "ssh-ed25519 AAAA")
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path, tmp_path)
+
+
+@pytest.fixture
+def bystander() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(SLEEP) as process:
+        yield process
+        process.kill()
+
+
+def child(*more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*SLEEP, *more])
+
+
+def process_of(pid: int) -> Process:
+    started = leases.start_of(pid)
+    assert started is not None
+    return Process(pid, started)
+
+
+def dead_process() -> Process:
+    with subprocess.Popen(SLEEP) as process:
+        found = process_of(process.pid)
+        process.kill()
+    return found
+
+
+def write(places: Places, lease: Lease) -> None:
+    folder = places.state / "leases"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{lease.id}.json").write_bytes(msgspec.json.encode(lease))
+    Path(lease.folder).mkdir(parents=True)
+
+
+def orphan(places: Places, name: str = "a", **changes: object) -> Lease:
+    folder = str(places.state / "guests" / name)
+    lease = Lease(name, f"guest-{name}", dead_process(), folder, "2026-01-01T00:00:00+00:00")
+    lease = replace(lease, **changes)
+    write(places, lease)
+    return lease
+
+
+def test_a_lease_is_there_before_the_guest_and_closed_to_others(places: Places) -> None:
+    with leases.hold(places, "g") as tenancy:
+        (file,) = (places.state / "leases").iterdir()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert stat.S_IMODE(tenancy.folder.stat().st_mode) == 0o700
+        assert tenancy.lease.owner == process_of(os.getpid())
+        assert len(tenancy.lease.id) == 32
+    assert not list((places.state / "leases").iterdir())
+    assert not tenancy.folder.exists()
+
+
+def test_whatever_ends_the_block_ends_the_guest(places: Places) -> None:
+    for error in (RuntimeError, KeyboardInterrupt):
+        stack = ExitStack()
+        tenancy = stack.enter_context(leases.hold(places, "g"))
+        guest = child()
+        tenancy.runs(guest.pid)
+        stack.__exit__(error, error(), None)
+        assert guest.wait() == -signal.SIGTERM
+        assert not leases.leases(places)
+
+
+def test_a_guest_that_ignores_the_first_signal_is_killed(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "TERM_SECONDS", 0.3)
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
+    with leases.hold(places, "g") as tenancy:
+        argv = [sys.executable, "-c", f"{stubborn}; time.sleep(60)"]
+        guest = subprocess.Popen(argv, stdout=subprocess.PIPE)
+        assert guest.stdout is not None
+        guest.stdout.readline()
+        tenancy.runs(guest.pid)
+    assert guest.wait() == -signal.SIGKILL
+    guest.stdout.close()
+
+
+@pytest.mark.parametrize("knowledge", ["recorded", "by-its-command-line"])
+def test_gc_ends_what_a_killed_owner_left(places: Places, knowledge: str) -> None:
+    argv = [sys.executable, "-c", OWNER, str(places.state), knowledge]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        guest = process_of(int(owner.stdout.readline()))
+        assert leases.gc(places) == ()
+        assert leases.is_alive(guest)
+        owner.kill()
+    (ended,) = leases.gc(places)
+    assert ended.guest == "g"
+    assert not leases.is_alive(guest)
+    assert not leases.leases(places)
+    assert not Path(ended.folder).exists()
+
+
+def test_a_zombie_owner_is_a_dead_owner(places: Places) -> None:
+    owner = child()
+    found = process_of(owner.pid)
+    owner.kill()
+    while leases.is_alive(found):
+        time.sleep(0.01)
+    assert Path(f"/proc/{owner.pid}").exists() or sys.platform != "linux"
+    owner.wait()
+
+
+def test_a_process_that_got_the_pid_later_is_not_touched(
+    places: Places, bystander: subprocess.Popen[bytes]
+) -> None:
+    other = process_of(bystander.pid)
+    orphan(places, process=replace(other, started=other.started - 1))
+    assert leases.gc(places) == ()
+    assert bystander.poll() is None
+    assert not leases.leases(places)
+
+
+def test_a_process_that_only_mentions_a_lease_is_not_touched(places: Places) -> None:
+    lease = orphan(places)
+    mentions = child("grep", lease.tag, f"-name={lease.tag}")
+    assert leases.gc(places) == ()
+    assert mentions.poll() is None
+    mentions.kill()
+    mentions.wait()
+
+
+def test_a_kept_guest_outlives_gc_until_it_is_stopped(places: Places) -> None:
+    guests = {}
+    for name in ("one", "two"):
+        with leases.hold(places, name) as tenancy:
+            guests[name] = child()
+            tenancy.runs(guests[name].pid)
+            tenancy.keep(LOGIN)
+    assert leases.gc(places) == ()
+    assert {lease.guest: lease.login for lease in leases.kept(places)} == dict.fromkeys(
+        guests, LOGIN
+    )
+    assert [lease.guest for lease in leases.stop(places, ["two"])] == ["two"]
+    assert guests["two"].wait() == -signal.SIGTERM
+    assert guests["one"].poll() is None
+    assert [lease.guest for lease in leases.stop(places)] == ["one"]
+    assert guests["one"].wait() == -signal.SIGTERM
+    assert not leases.leases(places)
+
+
+def test_a_kept_guest_that_ended_by_itself_leaves_no_lease(places: Places) -> None:
+    lease = orphan(places, kept=True, process=dead_process(), login=LOGIN)
+    assert leases.kept(places) == ()
+    assert leases.gc(places) == ()
+    assert not leases.leases(places)
+    assert not Path(lease.folder).exists()
+
+
+def test_gc_removes_only_its_own_folder_whatever_a_lease_says(places: Places) -> None:
+    precious = places.state / "precious"
+    orphan(places, folder=str(precious))
+    leases.gc(places)
+    assert precious.is_dir()
+
+
+def test_a_file_that_is_no_lease_is_left_alone(
+    places: Places, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = places.state / "leases" / "x.json"
+    file.parent.mkdir()
+    file.write_text("{}")
+    assert leases.gc(places) == ()
+    assert file.exists()
+    assert "not a lease" in caplog.text

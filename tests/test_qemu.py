@@ -1,0 +1,167 @@
+"""The `qemu` provider where the guest dies: said at once, with the reason, and nothing is left."""
+
+import hashlib
+import platform
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from harness import leases
+from harness.deadline import Cancellation, Deadline
+from harness.errors import BootError, ImageError, NotRunError
+from harness.model import AgentSource, DebianKernel, Guest, Qemu, Ssh
+from harness.places import Places
+from harness.providers.command import PROGRAM
+from harness.providers.images import Images, make_key
+from harness.providers.qemu import Boot, QemuProvider
+from harness.providers.workshop import Workshop
+
+FAKE = Path(__file__).parent / "fake_qemu.py"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    places = Places(tmp_path / "cache", tmp_path / "state")
+    return Workshop(places, lambda name: tmp_path / name / "console.log")
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put the stand-in first on PATH, in a mode."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / PROGRAM).symlink_to(FAKE)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    return lambda mode: monkeypatch.setenv("FAKE_QEMU", mode)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Qemu:
+    """A guest of a kernel and an initrd of its own, which needs nothing from anywhere."""
+    make_key(tmp_path / "key")
+    for name in ("kernel", "initrd"):
+        (tmp_path / name).write_bytes(name.encode())
+    return Qemu(
+        kernel=str(tmp_path / "kernel"),
+        initrd=str(tmp_path / "initrd"),
+        accelerator="kvm",
+        ssh=Ssh(key=str(tmp_path / "key")),
+        boot_timeout=1.0,
+    )
+
+
+def guest(machine: Qemu | None) -> Guest:
+    return Guest("g", "s", AgentSource(target="host"), qemu=machine)
+
+
+def failure(workshop: Workshop, machine: Qemu, deadline: Deadline | None = None) -> BootError:
+    """Boot in vain; whatever happened, nothing may be left."""
+    boot = QemuProvider(workshop).boot(guest(machine), deadline or Deadline(30))
+    with pytest.raises(BootError) as caught, boot:
+        pytest.fail("this guest cannot come up")
+    assert not leases.leases(workshop.places)
+    assert not list((workshop.places.state / "guests").iterdir())
+    for process in psutil.Process().children(recursive=True):
+        assert PROGRAM not in " ".join(process.cmdline())
+    return caught.value
+
+
+def test_a_qemu_that_ends_at_once_says_why(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("exit")
+    error = failure(workshop, machine)
+    assert "QEMU ended with status 1: qemu: could not open what it needs\\x1b[2J" in str(error)
+    log = workshop.consoles("g").with_name("console.qemu.log")
+    assert "could not open" in log.read_text()
+
+
+def test_a_panic_is_noticed_at_once(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("panic")
+    began = time.monotonic()
+    error = failure(workshop, replace(machine, boot_timeout=60.0))
+    assert time.monotonic() - began < 10
+    assert "Kernel panic - not syncing: VFS: Unable to mount root fs" in str(error)
+    assert error.console.startswith("Linux version 0")
+
+
+def test_a_guest_that_never_speaks_ends_at_its_boot_timeout(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("silent")
+    began = time.monotonic()
+    error = failure(workshop, machine)
+    assert 1 <= time.monotonic() - began < 10
+    assert "within 1 s" in str(error)
+
+
+def test_a_qemu_without_a_monitor_ends_at_the_boot_timeout(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("mute")
+    assert "monitor does not answer" in str(failure(workshop, machine))
+
+
+def test_an_interrupted_boot_ends_at_once(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("silent")
+    cancellation = Cancellation()
+    timer = threading.Timer(0.7, cancellation.say)
+    timer.start()
+    began = time.monotonic()
+    failure(workshop, replace(machine, boot_timeout=60.0), Deadline(60, cancellation))
+    assert time.monotonic() - began < 5
+    timer.join()
+
+
+def test_emulation_is_given_more_time(machine: Qemu, workshop: Workshop) -> None:
+    with leases.hold(workshop.places, "g") as tenancy:
+        made = Images(make_key(tenancy.folder / "k"), "", {"kernel_sha256": "ab"})
+        slow = Boot(guest(machine), machine, made, "tcg", tenancy, keep=False)
+        fast = Boot(guest(machine), machine, made, "kvm", tenancy, keep=False)
+    assert slow.factor > fast.factor == 1
+    assert slow.provenance("7")["kernel_sha256"] == "ab"
+    assert slow.provenance("7")["slow_factor"] == "4"
+
+
+def test_a_kernel_of_another_sha256_is_refused(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("silent")
+    wrong = replace(machine, kernel_sha256="0" * 64)
+    boot = QemuProvider(workshop).boot(guest(wrong), Deadline(30))
+    with pytest.raises(ImageError, match="refused"), boot:
+        pytest.fail("a wrong kernel was booted")
+    right = replace(machine, kernel_sha256=hashlib.sha256(b"kernel").hexdigest().upper())
+    assert "within 1 s" in str(failure(workshop, right))
+
+
+def test_what_is_missing_is_said_before_anything_is_tried(
+    workshop: Workshop,
+    machine: Qemu,
+    fake: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = QemuProvider(workshop)
+    refusal = provider.refusal
+    assert "no `qemu` section" in (refusal(guest(None)) or "")
+    assert "there is no /none" in (refusal(guest(replace(machine, kernel="/none"))) or "")
+    assert "ssh" in (refusal(guest(replace(machine, ssh=Ssh()))) or "")
+    assert refusal(guest(machine)) is None
+    packaged = Qemu(debian=DebianKernel(("a-suite",), "a-package"))
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    assert "amd64 only" in (refusal(guest(packaged)) or "")
+    monkeypatch.setenv("PATH", "")
+    assert f"no {PROGRAM}" in (refusal(guest(machine)) or "")
+    with pytest.raises(NotRunError) as caught, provider.boot(guest(machine), Deadline(5)):
+        pytest.fail("there is no QEMU")
+    assert "doctor" in (caught.value.hint or "")
+    assert not leases.leases(workshop.places)

@@ -1,0 +1,278 @@
+"""The catalogue is complete and of bounded size, and each classifier names each kernel rightly."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import simulated_kernels as kernels
+from simulated_agent import answer
+from simulated_kernels import HEIR, Fragile, Kernel
+
+from harness.judge import judge
+from harness.model import Depth, Judgement, State
+from harness.scenarios import CATALOGUE, cells
+from harness.scenarios.grid import Numbers
+from harness.wire import parse
+
+HARNESS = Path(__file__).parent.parent / "harness"
+
+IDS = (
+    "sharing",
+    "distribution",
+    "takeover",
+    "fallback",
+    "failure-established",
+    "failure-queued",
+    "failure-arrivals",
+    "failure-flows",
+    "failure-hung",
+    "bound-only",
+    "last-gone",
+)
+
+
+class Question:
+    """What was asked, as `judge` needs it."""
+
+    def __init__(self, scenario: str, parameters: Mapping[str, str]) -> None:
+        self.id, self.scenario, self.parameters = "q", scenario, parameters
+
+
+def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
+    """Ask a simulated kernel, by way of the wire and the judge, as a real one is."""
+    asked = {"listeners": "4", "flows": "400", "deadline": "7000", **parameters}
+    (reply,) = parse(answer(kernel, scenario, asked))
+    assert reply.torn is None, reply.torn
+    return judge(CATALOGUE[scenario], reply, Question(scenario, asked))
+
+
+def test_the_catalogue_has_all_eleven_in_a_stable_order() -> None:
+    assert tuple(CATALOGUE) == IDS
+    assert all(scenario.id == name for name, scenario in CATALOGUE.items())
+
+
+def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
+    assert 45 <= len(cells(Depth.QUICK)) <= 60
+    assert 600 <= len(cells(Depth.FULL)) < 900
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_every_cell_has_a_key_of_its_own_and_words_for_the_agent(depth: Depth) -> None:
+    keys = [cell.key for cell in cells(depth)]
+    assert len(set(keys)) == len(keys)
+    for cell in cells(depth):
+        asked = CATALOGUE[cell.scenario].parameters(cell, depth)
+        assert asked.items() >= cell.axes.items()
+        assert asked.keys() - cell.axes.keys() == {"listeners", "flows", "deadline", "backlog"}
+        assert int(asked["deadline"]) > {"tcp": 6000, "udp": 1000}[asked["protocol"]]
+        assert {"option", "protocol", "family", "bind"} <= cell.axes.keys()
+
+
+def test_what_is_quick_is_a_part_of_what_is_full() -> None:
+    assert set(cells(Depth.QUICK)) <= set(cells(Depth.FULL))
+
+
+@pytest.mark.parametrize("scenario", IDS)
+def test_the_quick_form_meets_every_value_of_an_axis_that_applies(scenario: str) -> None:
+    quick = cells(Depth.QUICK, [scenario])
+    full = cells(Depth.FULL, [scenario])
+    wanted = {"reuseport", "reuseport_lb", "tcp", "udp", "ipv4", "ipv6", "specific", "wildcard"}
+    wanted |= {"close", "kill"}
+    there = {value for cell in full for value in cell.axes.values()} & wanted
+    assert {value for cell in quick for value in cell.axes.values()} >= there
+
+
+def test_scenarios_by_name_keep_the_order_of_the_catalogue() -> None:
+    chosen = cells(Depth.QUICK, ["last-gone", "sharing"])
+    assert list(dict.fromkeys(cell.scenario for cell in chosen)) == ["sharing", "last-gone"]
+    with pytest.raises(KeyError, match="nonsense"):
+        cells(Depth.QUICK, ["nonsense"])
+
+
+def test_a_scenario_asks_its_own_numbers() -> None:
+    asked = Numbers(7, 9, listeners=2, backlog=3)(cells(Depth.QUICK)[0], Depth.FULL)
+    assert (asked["flows"], asked["listeners"], asked["backlog"]) == ("9", "2", "3")
+
+
+SCALED, NEWEST, TURNS = Kernel(), Kernel(kernels.newest), Kernel(kernels.turns)
+SWAP = Kernel(swap=True)
+
+NAMED = [
+    (Kernel(kernels.scaled), "distribution", {}, "balanced"),
+    (Kernel(kernels.modulo), "distribution", {}, "balanced"),
+    (Kernel(kernels.newest), "distribution", {}, "newest"),
+    (Kernel(kernels.oldest), "distribution", {}, "oldest"),
+    (Kernel(kernels.second), "distribution", {}, "one"),
+    (Kernel(kernels.copies), "distribution", {"protocol": "udp"}, "copied"),
+    (Kernel(kernels.idle_half), "distribution", {}, "skewed"),
+    (Kernel(kernels.turns), "distribution", {}, "balanced"),
+    (Kernel(kernels.stray), "distribution", {"protocol": "udp"}, "balanced"),
+    (SCALED, "takeover", {"listeners": "2"}, "shared"),
+    (NEWEST, "takeover", {"listeners": "2"}, "newest-takes-all"),
+    (Kernel(kernels.oldest), "takeover", {"listeners": "2", "protocol": "udp"}, "oldest-keeps"),
+    *((SCALED, "fallback", {"order": order}, "rebalanced") for order in ("newest", "middle")),
+    *((NEWEST, "fallback", {"order": order}, "previous") for order in ("newest", "oldest")),
+    (NEWEST, "fallback", {"order": "middle"}, "previous"),
+    (Kernel(kernels.oldest), "fallback", {"order": "oldest"}, "next"),
+    (Kernel(kernels.turns), "fallback", {"order": "middle"}, "rebalanced"),
+    (Fragile(kernels.newest), "fallback", {}, "refused"),
+    (SCALED, "failure-established", {}, "unaffected"),
+    (Kernel(drops=3), "failure-established", {}, "dropped:3/289"),
+    (SCALED, "failure-queued", {}, "reset"),
+    (Kernel(queued=HEIR), "failure-queued", {}, "inherited"),
+    (Kernel(queued="eof"), "failure-queued", {}, "closed"),
+    (Kernel(queued="open"), "failure-queued", {}, "stranded"),
+    (NEWEST, "failure-queued", {}, "reset"),
+    (TURNS, "failure-queued", {"flows": "398"}, "reset"),
+    (Kernel(kernels.turns, queued=HEIR), "failure-queued", {"flows": "398"}, "inherited"),
+    (SCALED, "failure-arrivals", {}, "served"),
+    (Kernel(drops=5), "failure-arrivals", {}, "reset:5/203"),
+    (Kernel(drops=5, arriving="ECONNREFUSED"), "failure-arrivals", {}, "refused:5/203"),
+    (Kernel(drops=5, arriving="timeout"), "failure-arrivals", {}, "delayed:5/203"),
+    (
+        Kernel(drops=5, arriving="timeout"),
+        "failure-arrivals",
+        {"protocol": "udp"},
+        "lost:5/203",
+    ),
+    (Kernel(drops=2, arriving="timeout"), "failure-arrivals", {}, "served"),
+    (SWAP, "failure-flows", {"member": "first"}, "reshuffled"),
+    (Kernel(kernels.modulo), "failure-flows", {"member": "middle"}, "reshuffled"),
+    (Kernel(kernels.rendezvous), "failure-flows", {"member": "first"}, "minimal"),
+    (Kernel(kernels.rendezvous), "failure-flows", {"change": "join"}, "minimal"),
+    (Kernel(kernels.oldest), "failure-flows", {"change": "join"}, "stable"),
+    (NEWEST, "failure-flows", {"change": "join"}, "reshuffled"),
+    (Kernel(place=True), "failure-flows", {"change": "restart"}, "stable"),
+    (SWAP, "failure-flows", {"change": "restart", "member": "first"}, "reshuffled"),
+    (SCALED, "failure-hung", {}, "stalled"),
+    (Kernel(room=999), "failure-hung", {}, "stalled"),
+    (Kernel(hung="ECONNRESET"), "failure-hung", {}, "reset"),
+    (Kernel(hung=HEIR), "failure-hung", {}, "overflowed"),
+    (NEWEST, "failure-hung", {}, "all-stalled"),
+    (TURNS, "failure-hung", {"flows": "398"}, "stalled"),
+    (SCALED, "bound-only", {}, "harmless"),
+    (Kernel(bystander="timeout"), "bound-only", {}, "swallowed:0.20"),
+    (Kernel(bystander="ECONNREFUSED"), "bound-only", {}, "refused:0.20"),
+    (Kernel(kernels.stray), "bound-only", {}, "harmless"),
+    (SCALED, "last-gone", {"listeners": "1"}, "refused"),
+    (Kernel(new="timeout"), "last-gone", {"listeners": "1"}, "hang"),
+    (Kernel(new="ECONNRESET"), "last-gone", {"listeners": "1"}, "reset"),
+    (SCALED, "sharing", {"case": "both"}, "shared"),
+    (SCALED, "sharing", {"case": "time-wait"}, "shared"),
+    (Kernel(refused="EACCES"), "sharing", {"case": "other-uid"}, "refused:EACCES"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "scenario", "asked", "verdict"),
+    NAMED,
+    ids=[f"{scenario}-{verdict}-{i}" for i, (_, scenario, _, verdict) in enumerate(NAMED)],
+)
+def test_a_classifier_names_the_kernel(
+    kernel: Kernel, scenario: str, asked: Mapping[str, str], verdict: str
+) -> None:
+    found = judged(kernel, scenario, **asked)
+    assert (found.verdict, found.why) == (verdict, None)
+    assert verdict.split(":")[0] in CATALOGUE[scenario].words
+
+
+def test_every_word_is_given_to_some_kernel() -> None:
+    given = {(scenario, verdict.split(":")[0]) for _, scenario, _, verdict in NAMED}
+    words = {(name, word) for name, one in CATALOGUE.items() for word in one.words}
+    # Both need words of the agent that no simulated kernel says: see test_judge.
+    assert words - given == {("sharing", "undefined"), ("sharing", "unsupported")}
+
+
+UNCLEAR = [
+    (Kernel(kernels.lossy), "distribution", {"protocol": "udp"}, "lossy"),
+    (Kernel(kernels.scaled), "distribution", {"flows": "20"}, "too few"),
+    (Kernel(kernels.newest), "distribution", {"flows": "8"}, "too few"),
+    (Kernel(kernels.foreign), "distribution", {}, "somebody else's server"),
+    (Kernel(kernels.lossy), "fallback", {"protocol": "udp"}, "lossy"),
+    (Kernel(kernels.second), "fallback", {"order": "oldest"}, "after leave 1: one"),
+    (Kernel(kernels.copies), "takeover", {"listeners": "2", "protocol": "udp"}, "to both"),
+    (Kernel(kernels.turns), "failure-flows", {"flows": "398"}, "not a function of the 4-tuple"),
+    (Kernel(kernels.lossy), "failure-flows", {"protocol": "udp"}, "lossy"),
+    (Kernel(queued="foreign"), "failure-queued", {}, "somebody else's server"),
+    (Kernel(new="eof"), "last-gone", {"listeners": "1"}, "no one fate"),
+    (Kernel(kernels.lossy), "failure-hung", {"protocol": "udp"}, "not served before it failed"),
+    (Kernel(losing="timeout"), "failure-hung", {"protocol": "udp"}, "the survivors, too"),
+    (Kernel(kernels.lossy), "failure-queued", {}, "not served before it failed"),
+    (Kernel(kernels.lossy), "failure-arrivals", {"protocol": "udp"}, "before the worker failed"),
+    (Kernel(kernels.stray, gap=3000), "distribution", {}, "guest was starved"),
+    (Kernel(gap=3000, queued="open"), "failure-queued", {}, "guest was starved"),
+    (Kernel(gap=3000), "failure-hung", {}, "guest was starved"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "scenario", "asked", "why"),
+    UNCLEAR,
+    ids=[f"{scenario}-{i}" for i, (_, scenario, _, _) in enumerate(UNCLEAR)],
+)
+def test_what_cannot_be_told_is_inconclusive_and_says_why(
+    kernel: Kernel, scenario: str, asked: Mapping[str, str], why: str
+) -> None:
+    found = judged(kernel, scenario, **asked)
+    assert found.state is State.INCONCLUSIVE, found
+    assert why in (found.why or "")
+
+
+def test_a_gap_alone_does_not_spoil_a_trial_in_which_nothing_timed_out() -> None:
+    assert judged(Kernel(gap=3000), "distribution").verdict == "balanced"
+
+
+@pytest.mark.parametrize("scenario", [name for name in IDS if name not in ("sharing", "last-gone")])
+def test_a_refused_listener_makes_a_scenario_not_applicable(scenario: str) -> None:
+    found = judged(Kernel(refused="EADDRINUSE"), scenario)
+    assert found.state is State.NOT_APPLICABLE
+    assert found.why == "listener 2 of 4 was refused: bind EADDRINUSE"
+
+
+def test_survivors_without_a_connection_are_not_called_unaffected() -> None:
+    found = judged(NEWEST, "failure-established")
+    assert found.state is State.NOT_APPLICABLE
+    assert found.counts["victim_total"] == 400
+
+
+def test_a_queue_says_who_inherits_it_and_how_much_there_was() -> None:
+    counts = judged(Kernel(queued=HEIR), "failure-queued").counts
+    assert counts["inherited_by_3"] == counts["victim_inherited"] == counts["victim_total"] > 60
+    assert counts["survivors_served"] == counts["survivors_total"]
+
+
+def test_a_queue_judged_by_counts_alone_says_so() -> None:
+    assert judged(TURNS, "failure-queued", flows="398").statistics["by_counts_only"] == 1.0
+    assert judged(SCALED, "failure-queued").statistics["by_counts_only"] == 0.0
+
+
+def test_the_capacity_of_a_hung_queue_is_counted() -> None:
+    counts = judged(SCALED, "failure-hung").counts
+    assert (counts["queue_capacity"], counts["queue_filled"], counts["backlog"]) == (17, 1, 16)
+
+
+def test_the_share_of_moved_flows_is_that_of_the_kernel() -> None:
+    # Four places to three by scaling: nobody keeps more than the lower part of a place.
+    figures = judged(Kernel(), "failure-flows", flows="4000", member="last").statistics
+    assert figures["moved_of_survivors"] == pytest.approx(1 / 3, abs=0.03)
+    modulo = Kernel(kernels.modulo)
+    figures = judged(modulo, "failure-flows", flows="4000", member="last").statistics
+    assert figures["moved_of_all"] == pytest.approx(3 / 4, abs=0.03)
+
+
+def test_the_last_one_gone_keeps_the_errnos_of_both_rebinds() -> None:
+    counts = judged(SCALED, "last-gone", listeners="1").counts
+    assert (counts["rebind_same_ok"], counts["rebind_none_ok"]) == (1, 0)
+    assert (counts["rebind_none_EADDRINUSE"], counts["queue_reset"]) == (1, 400)
+
+
+def test_recovery_is_the_time_until_the_last_flow_began_that_was_hurt() -> None:
+    assert judged(Kernel(drops=5), "failure-arrivals").counts["recovery_ms"] == 4
+
+
+def test_nothing_in_the_harness_can_reach_a_simulated_kernel() -> None:
+    for path in HARNESS.rglob("*.py"):
+        text = path.read_text()
+        assert "simulated" not in text, path
+        assert "import tests" not in text, path
+        assert "from tests" not in text, path

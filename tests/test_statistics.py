@@ -1,0 +1,155 @@
+"""The stated error rates hold: by enumeration, by the union bound with scipy's tails, by trial."""
+
+import math
+import random
+from collections.abc import Iterator
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from harness import statistics
+from harness.statistics import ALPHA_BALANCED, ALPHA_OTHER, Decision, acceptance, decide
+
+SIZES = [(12, 2), (32, 4), (400, 4), (400, 2), (1000, 3), (1600, 16), (20000, 4), (20000, 300)]
+
+
+@pytest.mark.parametrize(("flows", "members"), SIZES)
+def test_tails_are_those_of_scipy(flows: int, members: int) -> None:
+    share = 1 / members
+    spread = 8 * math.sqrt(flows * share)
+    low, high = max(0, int(flows * share - spread)), min(flows, int(flows * share + spread))
+    for count in {0, 1, low, (low + high) // 2, flows // members, high, flows - 1, flows}:
+        lower, upper = binom.cdf(count, flows, share), binom.sf(count - 1, flows, share)
+        found = statistics.lower_tail(flows, count, share)
+        assert found == pytest.approx(lower, rel=1e-8, abs=1e-290)
+        found = statistics.upper_tail(flows, count, share)
+        assert found == pytest.approx(upper, rel=1e-8, abs=1e-290)
+
+
+@pytest.mark.parametrize(("flows", "members"), SIZES)
+@pytest.mark.parametrize("alpha", [ALPHA_BALANCED, ALPHA_OTHER])
+def test_the_union_bound_with_scipys_tails_proves_the_size(
+    flows: int, members: int, alpha: float
+) -> None:
+    """P(any member's count out of bounds) <= k P(one's is): no dependence matters."""
+    least, most = acceptance(flows, members, alpha)
+    share = 1 / members
+    out = members * (binom.cdf(least - 1, flows, share) + binom.sf(most, flows, share))
+    assert out <= alpha
+
+
+@pytest.mark.parametrize(("flows", "members"), SIZES)
+def test_the_bounds_are_those_of_the_decision(flows: int, members: int) -> None:
+    least, most = acceptance(flows, members, ALPHA_BALANCED)
+    rest = members - 1
+
+    def with_one(count: int) -> list[int]:
+        each, more = divmod(flows - count, rest)
+        return [count, *([each + 1] * more), *([each] * (rest - more))]
+
+    assert decide(with_one(most)) is Decision.BALANCED
+    assert decide(with_one(most + 1)) is not Decision.BALANCED
+    assert decide(with_one(least)) is Decision.BALANCED
+    if least > 0:
+        assert decide(with_one(least - 1)) is not Decision.BALANCED
+
+
+def every_count(flows: int, members: int) -> Iterator[tuple[int, ...]]:
+    """Yield every way to share the flows (stars and bars)."""
+    for bars in combinations(range(flows + members - 1), members - 1):
+        ends = (-1, *bars, flows + members - 1)
+        yield tuple(right - left - 1 for left, right in pairwise(ends))
+
+
+@pytest.mark.parametrize(("flows", "members"), [(12, 2), (40, 2), (22, 3), (32, 4), (40, 4)])
+def test_enumeration_of_all_outcomes_proves_both_rates(flows: int, members: int) -> None:
+    """The exact chance of each decision under a uniform hash, over all outcomes."""
+    assert statistics.enough(flows, members)
+    chances = dict.fromkeys(Decision, 0.0)
+    for counts in every_count(flows, members):
+        ways = math.lgamma(flows + 1) - sum(math.lgamma(count + 1) for count in counts)
+        chances[decide(counts)] += math.exp(ways - flows * math.log(members))
+    assert sum(chances.values()) == pytest.approx(1)
+    assert chances[Decision.BALANCED] >= 1 - ALPHA_BALANCED
+    assert chances[Decision.OTHER] <= ALPHA_OTHER
+
+
+@pytest.mark.parametrize(("flows", "members"), [(400, 4), (400, 2), (100, 3), (20000, 300)])
+def test_simulation_agrees_with_both_rates(flows: int, members: int) -> None:
+    """A uniform hash, many times, seeded.
+
+    2 million trials (40000 for the largest). If the true rate of `not balanced` were above 0.001,
+    more rejections than the 1e-6 upper quantile of Binomial(trials, 0.001) would be no surprise;
+    fewer than that are seen, and of `other` no more than the same quantile at 1e-6.
+    """
+    trials = 40_000 if members == 300 else 2_000_000
+    draws = np.random.default_rng(20261122)
+    rejected = other = done = 0
+    bounds = {alpha: acceptance(flows, members, alpha) for alpha in (ALPHA_BALANCED, ALPHA_OTHER)}
+    while done < trials:
+        some = min(50_000, trials - done)
+        counts = draws.multinomial(flows, [1 / members] * members, size=some)
+        smallest, largest = counts.min(axis=1), counts.max(axis=1)
+        for alpha, (least, most) in bounds.items():
+            out = int(((smallest < least) | (largest > most)).sum())
+            rejected += out if alpha == ALPHA_BALANCED else 0
+            other += out if alpha == ALPHA_OTHER else 0
+        done += some
+    assert rejected <= binom.isf(1e-6, trials, ALPHA_BALANCED)
+    assert other <= binom.isf(1e-6, trials, ALPHA_OTHER)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [[400, 0, 0, 0], [200, 200, 0, 0], [134, 133, 133, 0], [200, 67, 67, 66], [250, 50, 50, 50]],
+)
+def test_what_is_clearly_uneven_is_told_from_400_flows(counts: list[int]) -> None:
+    assert decide(counts) is Decision.OTHER
+
+
+@pytest.mark.parametrize("counts", [[135, 90, 90, 85], [68, 110, 111, 111]])
+def test_what_lies_between_the_two_sizes_is_unclear(counts: list[int]) -> None:
+    assert decide(counts) is Decision.UNCLEAR
+
+
+def test_too_few_flows_say_nothing_however_they_fall() -> None:
+    assert decide([3, 0, 0, 0]) is Decision.UNCLEAR
+    assert decide([1, 1, 1, 0]) is Decision.UNCLEAR
+    assert decide([31, 0, 0, 0]) is Decision.UNCLEAR
+    assert decide([8, 8, 8, 8]) is Decision.BALANCED
+    assert decide([400]) is Decision.UNCLEAR
+    assert decide([]) is Decision.UNCLEAR
+    assert decide([0, 0]) is Decision.UNCLEAR
+
+
+@pytest.mark.parametrize(("flows", "members"), [(21, 2), (11, 4), (16, 3), (4, 300)])
+def test_one_taker_may_be_said_from_a_number_of_flows_on(flows: int, members: int) -> None:
+    assert statistics.one_taker_chance(flows, members) == pytest.approx(members ** (1 - flows))
+    telling = members ** (1 - flows) <= ALPHA_OTHER
+    assert statistics.one_taker_is_telling(flows, members) is telling
+    assert not statistics.one_taker_is_telling(flows, 1)
+    assert not statistics.one_taker_is_telling(2, members)
+
+
+def test_the_detectable_deviation_is_where_balanced_ends() -> None:
+    deviation = statistics.detectable(400, 4)
+    assert deviation == pytest.approx(0.085)
+    share = 0.25 + 2 * deviation
+    seen = random.Random(5)
+    noticed = 0
+    for _ in range(200):
+        takes = sum(seen.random() < share for _ in range(400))
+        rest = 400 - takes
+        noticed += decide([takes, rest // 3, rest // 3, rest - 2 * (rest // 3)]) is not (
+            Decision.BALANCED
+        )
+    assert noticed >= 198
+
+
+def test_dispersion_tells_taking_turns_from_a_hash() -> None:
+    assert statistics.dispersion([100, 100, 100, 100]) == 0
+    assert 0.2 < statistics.dispersion([92, 105, 89, 114]) < 3
+    assert statistics.dispersion([400, 0, 0, 0]) == pytest.approx(400)
+    assert statistics.dispersion([7]) == 0

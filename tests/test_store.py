@@ -1,0 +1,180 @@
+"""The run folder keeps every whole line, is nobody else's, and can be judged again."""
+
+import logging
+import multiprocessing
+from pathlib import Path
+
+import pytest
+from fakes import reply
+
+from harness.errors import FileError, Phase, UsageError
+from harness.model import Cell, Depth, State
+from harness.store import (
+    Asked,
+    Failure,
+    GuestMet,
+    GuestMissed,
+    RunBegun,
+    Store,
+    folder,
+    judge_folder,
+    judged,
+    lines_of,
+    replies_of,
+)
+
+CELL = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="specific")
+OTHER = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="wildcard")
+
+BEGUN = RunBegun(
+    id="r1",
+    started="2026-11-22T00:00:00+00:00",
+    catalogue=Depth.QUICK,
+    version="0",
+    guests={"one": "Linux", "two": "NetBSD"},
+    cells=(CELL, OTHER),
+)
+
+PARAMETERS = {"protocol": "tcp", "family": "ipv4", "bind": "specific", "flows": "400"}
+
+RAW = reply("q0 distribution " + " ".join(f"{k}={v}" for k, v in PARAMETERS.items())).encode()
+
+
+def asked(cell: Cell = CELL, guest: str = "one", **more: object) -> Asked:
+    return Asked(guest, cell, 1, "q0", PARAMETERS, "2026-11-22T00:00:01+00:00", 0.5)
+
+
+def failed(why: str, cell: Cell = CELL) -> Asked:
+    failure = Failure(Phase.BOOT, why)
+    return Asked("one", cell, 1, "q0", {}, "2026-11-22T00:00:01+00:00", 0.5, failure=failure)
+
+
+def store(path: Path) -> Store:
+    return Store.create(path, BEGUN)
+
+
+def test_what_was_said_is_judged_from_the_folder_alone(tmp_path: Path) -> None:
+    with store(tmp_path / "run") as one:
+        one.guest("one").met(GuestMet("one", "t", {"provider": "fake"}, {"release": "6.1"}))
+        line = one.guest("one").answered(asked(), RAW)
+        one.guest("two").not_run("no image")
+    assert judged(line, RAW).verdict == "balanced"
+    matrix = judge_folder(tmp_path / "run")
+    found = {(cell.guest, cell.axes["bind"]): cell for cell in matrix.cells}
+    assert found["one", "specific"].verdict == "balanced"
+    assert found["one", "specific"].seconds == 0.5
+    assert found["one", "wildcard"].state is State.NOT_RUN
+    assert found["two", "specific"].why == "no image"
+    assert matrix.guests["one"]["release"] == "6.1"
+    assert matrix.guests["one"]["provider"] == "fake"
+    assert matrix.guests["two"]["system"] == "NetBSD"
+    assert judge_folder(tmp_path / "run") == matrix
+
+
+def test_a_failure_of_ours_is_never_a_verdict_and_a_later_answer_makes_it_good(
+    tmp_path: Path,
+) -> None:
+    with store(tmp_path / "run") as one:
+        one.guest("one").answered(failed("no SSH-"), b"")
+        one.guest("one").answered(failed("no SSH-", OTHER), b"")
+        one.guest("one").answered(asked(), RAW)
+    first, second, *_ = judge_folder(tmp_path / "run").cells
+    assert (first.state, first.verdict, len(first.repeats)) == (State.MEASURED, "balanced", 2)
+    assert (second.state, second.why) == (State.INFRASTRUCTURE, "boot: no SSH-")
+
+
+def test_a_torn_answer_is_kept_as_it_came_and_spoils_no_other(tmp_path: Path) -> None:
+    with store(tmp_path / "run") as one:
+        one.guest("one").answered(asked(), RAW[:-10])
+        one.guest("one").answered(asked(OTHER), RAW)
+    first, second, *_ = judge_folder(tmp_path / "run").cells
+    assert first.state is State.INFRASTRUCTURE
+    assert second.verdict == "balanced"
+    assert replies_of(tmp_path / "run", "one") == RAW[:-10] + b"\n" + RAW
+
+
+def test_a_journal_whose_last_line_was_cut_off_is_read_without_it_and_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store(tmp_path) as one:
+        one.guest("two").not_run("no image")
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-7])
+    with caplog.at_level(logging.WARNING):
+        assert lines_of(tmp_path) == (BEGUN,)
+    assert "cut off" in caplog.text
+    with Store.resume(tmp_path, BEGUN) as again:
+        again.guest("two").not_run("still no image")
+    assert lines_of(tmp_path) == (BEGUN, BEGUN, GuestMissed("two", "still no image"))
+
+
+def test_a_journal_with_a_spoilt_line_is_refused_with_its_number(tmp_path: Path) -> None:
+    with store(tmp_path):
+        pass
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b'{"line":"nonsense"}\n')
+    with pytest.raises(FileError, match=r"journal\.jsonl:2: not a line of a journal"):
+        lines_of(tmp_path)
+
+
+def test_an_extent_beyond_what_was_said_is_refused(tmp_path: Path) -> None:
+    with store(tmp_path) as one:
+        one.guest("one").answered(asked(), RAW)
+    (tmp_path / "guests" / "one" / "agent.jsonl").write_bytes(RAW[:100])
+    with pytest.raises(FileError, match="are missing"):
+        judge_folder(tmp_path)
+
+
+def test_a_run_is_never_written_over_and_nothing_of_others_is_touched(tmp_path: Path) -> None:
+    with store(tmp_path / "run"):
+        pass
+    with pytest.raises(FileError, match="holds a run already") as error:
+        store(tmp_path / "run")
+    assert "--resume" in str(error.value.hint)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter").write_text("dear")
+    with pytest.raises(FileError, match="not a run's folder"):
+        store(tmp_path / "mine")
+    with pytest.raises(FileError, match="not a run's journal"):
+        Store.resume(tmp_path / "mine", BEGUN)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
+    with pytest.raises(FileError, match=r"exists|Not a directory"):
+        store(tmp_path / "mine" / "letter")
+
+
+def _resume(path: Path) -> str:
+    try:
+        Store.resume(path, BEGUN)
+    except FileError as exc:
+        return str(exc)
+    return "opened"
+
+
+def test_two_runs_cannot_write_into_one_folder(tmp_path: Path) -> None:
+    with store(tmp_path), multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert "another run is writing here" in pool.apply(_resume, (tmp_path,))
+
+
+def test_a_full_disk_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "ROOM", 1 << 70)
+    with pytest.raises(FileError, match="are free"):
+        store(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "a\0", "-x", "a" * 65, "ä"])
+def test_a_guests_name_that_is_no_folders_name_is_refused(tmp_path: Path, name: str) -> None:
+    with store(tmp_path) as one, pytest.raises(UsageError):
+        one.guest(name)
+
+
+def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
+    with store(tmp_path / "run") as one:
+        one.guest("one").answered(asked(), RAW)
+        one.guest("one").met(GuestMet("one", "t", {}, {}))
+    files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"journal.jsonl", "agent.jsonl", "facts.json"}
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}
+    assert (tmp_path / "run").stat().st_mode & 0o077 == 0

@@ -1,0 +1,233 @@
+"""Both transports keep the contract; the SSH one also against servers that do not."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import paramiko
+import psutil
+import pytest
+from provider_contract import TransportContract
+from ssh_server import SshServer, serving
+
+from harness.deadline import Deadline
+from harness.errors import CommandTimeoutError, GuestLostError
+from harness.transport import LocalTransport, SshTransport
+from harness.transport.shell import login_command
+
+
+def connect(server: SshServer, seconds: float = 10) -> SshTransport:
+    return SshTransport.connect(
+        "127.0.0.1", server.port, "root", server.user_key, server.host_key, Deadline(seconds), {}
+    )
+
+
+@pytest.fixture
+def server() -> Iterator[SshServer]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(tmp_path)
+
+
+class TestLocalTransport(TransportContract):
+    """Commands of this machine."""
+
+    @pytest.fixture
+    def transport(self) -> LocalTransport:
+        return LocalTransport()
+
+
+class TestSshTransport(TransportContract):
+    """Commands through a real server on loopback."""
+
+    @pytest.fixture
+    def transport(self, server: SshServer) -> Iterator[SshTransport]:
+        made = connect(server)
+        yield made
+        made.close()
+
+
+def test_a_timeout_kills_the_whole_group_of_a_local_command(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    command = f"sleep 300 & echo $! > {pids}; sleep 300 & echo $! >> {pids}; wait"
+    with pytest.raises(CommandTimeoutError):
+        LocalTransport().run(["sh", "-c", command], timeout=0.5)
+    deadline = Deadline(5)
+    for pid in map(int, pids.read_text().split()):
+        while is_running(pid) and not deadline.passed:
+            time.sleep(0.01)
+        assert not is_running(pid)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie: in a container nobody may reap orphans."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_a_local_command_that_leaves_its_output_open_is_bounded() -> None:
+    began = time.monotonic()
+    with pytest.raises(CommandTimeoutError) as caught:
+        LocalTransport().run(["sh", "-c", "echo said; sleep 300 &"], timeout=0.5)
+    assert time.monotonic() - began < 3
+    assert caught.value.partial == b"said\n"
+
+
+def test_closing_a_local_transport_ends_what_runs() -> None:
+    transport = LocalTransport()
+    threading.Timer(0.3, transport.close).start()
+    began = time.monotonic()
+    with pytest.raises(GuestLostError):
+        transport.run(["sleep", "60"], timeout=50)
+    assert time.monotonic() - began < 5
+    with pytest.raises(GuestLostError, match="closed"):
+        transport.run(["true"], timeout=5)
+
+
+def test_a_local_prefix_stands_before_every_command(tmp_path: Path) -> None:
+    transport = LocalTransport(["env", "WHERE=inside"])
+    assert transport.run(["sh", "-c", "echo $WHERE"], timeout=5).stdout == b"inside\n"
+
+
+def test_a_shell_ended_from_outside_is_a_lost_guest() -> None:
+    with pytest.raises(GuestLostError) as caught:
+        LocalTransport().run(["sh", "-c", "echo said; kill -9 $PPID"], timeout=5)
+    assert caught.value.partial == b"said\n"
+
+
+def test_a_connection_lost_in_a_command_is_a_lost_guest(server: SshServer) -> None:
+    transport = connect(server)
+    threading.Timer(0.5, server.cut).start()
+    with pytest.raises(GuestLostError) as caught:
+        transport.run(["sh", "-c", "echo said; exec sleep 20"], timeout=15)
+    assert caught.value.partial == b"said\n"
+    with pytest.raises(GuestLostError):
+        transport.run(["true"], timeout=5)
+
+
+def test_closing_the_transport_ends_a_command_that_waits(server: SshServer) -> None:
+    transport = connect(server)
+    threading.Timer(0.3, transport.close).start()
+    began = time.monotonic()
+    with pytest.raises(GuestLostError):
+        transport.run(["sleep", "5"], timeout=15)
+    assert time.monotonic() - began < 3
+
+
+def test_a_push_cut_short_leaves_nothing(server: SshServer, tmp_path: Path) -> None:
+    """The server drops the connection in the middle: `cat` sees an ordinary end of file."""
+    target = tmp_path / "pushed"
+    transport = connect(server)
+    stop = threading.Event()
+
+    def cut_at_first_byte() -> None:
+        while not any(part.stat().st_size for part in tmp_path.iterdir()) and not stop.is_set():
+            time.sleep(0.001)
+        server.cut()
+
+    thread = threading.Thread(target=cut_at_first_byte)
+    thread.start()
+    with pytest.raises(GuestLostError):
+        transport.push(os.urandom(64 << 20), str(target), timeout=20)
+    stop.set()
+    thread.join()
+    deadline = Deadline(5)
+    while list(tmp_path.iterdir()) and not deadline.passed:
+        time.sleep(0.02)
+    assert list(tmp_path.iterdir()) == []
+
+
+def no_status(channel: paramiko.Channel, command: bytes) -> None:
+    time.sleep(0.1)  # paramiko's server replies to `exec` only after it has called this
+    channel.sendall(b"said")
+    channel.close()
+
+
+def mute(channel: paramiko.Channel, command: bytes) -> None:
+    """Neither read nor answer."""
+
+
+def status_without_end(channel: paramiko.Channel, command: bytes) -> None:
+    channel.sendall(b"said")
+    channel.send_exit_status(0)
+
+
+def test_a_command_without_exit_status_is_a_lost_guest() -> None:
+    with serving(no_status) as server:
+        with pytest.raises(GuestLostError) as caught:
+            connect(server).run(["true"], timeout=10)
+        assert caught.value.partial == b"said"
+
+
+@pytest.mark.parametrize("execute", [mute, status_without_end])
+def test_a_server_that_does_not_end_a_command_is_bounded(
+    execute: Callable[[paramiko.Channel, bytes], None],
+) -> None:
+    with serving(execute) as server:
+        began = time.monotonic()
+        with pytest.raises(CommandTimeoutError):
+            connect(server).run(["true"], stdin=b"x" * (8 << 20), timeout=1)
+        assert time.monotonic() - began < 5
+
+
+def test_a_server_that_never_answers_exec_is_bounded() -> None:
+    """paramiko's `exec_command` waits for the reply without any bound."""
+    with serving() as server:
+        transport = connect(server)
+        server.execute = stuck = Stuck()
+        began = time.monotonic()
+        with pytest.raises(CommandTimeoutError):
+            transport.run(["true"], timeout=1)
+        assert time.monotonic() - began < 6
+        stuck.release.set()
+
+
+class Stuck:
+    """Blocks the server's own thread, as a guest does whose sshd is starved."""
+
+    def __init__(self) -> None:
+        self.release = threading.Event()
+
+    def __call__(self, channel: paramiko.Channel, command: bytes) -> None:
+        self.release.wait(20)
+
+
+def test_quoting_survives_a_login_shell_that_expands_exclamation_marks() -> None:
+    assert "!" not in login_command(["echo", "a!b"]).replace(r"'\!'", "")
+
+
+FLOOD = """
+import re, sys
+from harness.deadline import Deadline
+from harness.transport import SshTransport, generate_key
+t = SshTransport.connect(
+    "127.0.0.1", int(sys.argv[1]), "root", generate_key(), None, Deadline(10), {}
+)
+done = t.run(["sh", "-c", "yes | head -c " + sys.argv[2]], timeout=300)
+assert done.truncated and done.status == 0
+print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
+"""
+# Not getrusage(): its ru_maxrss starts at what the process that forked this one had (exec, mm).
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_flood_does_not_grow_the_harness(server: SshServer) -> None:
+    server.open = True
+    done = subprocess.run(
+        [sys.executable, "-c", FLOOD, str(server.port), "60000000"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert int(done.stdout) / 1024 < 150
