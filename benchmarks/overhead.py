@@ -88,11 +88,13 @@ def log_in(port: int, key: paramiko.PKey) -> paramiko.SSHClient:
 
 def command(client: paramiko.SSHClient, line: str, stdin: bytes = b"") -> bytes:
     """Run a command to its end."""
-    channel = client.get_transport().open_session()  # type: ignore[union-attr] # it is connected
-    channel.exec_command(line)
-    channel.sendall(stdin)
-    channel.shutdown_write()
-    return channel.makefile("rb").read()
+    _in, out, _err = client.exec_command(line)
+    with _in, out, _err:
+        _in.write(stdin)
+        _in.channel.shutdown_write()
+        said = out.read()
+        out.channel.recv_exit_status()
+    return said
 
 
 def batches() -> Iterator[tuple[int, bytes]]:

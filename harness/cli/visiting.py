@@ -22,7 +22,7 @@ Examples:
 EXEC_EPILOG = """\b
 Examples:
   reuseport-matrix exec linux-6.12 -- uname -a
-  reuseport-matrix exec linux-6.12 --keep -- sh -c 'cat > /tmp/x' < file
+  reuseport-matrix exec linux-6.12 --keep -- sh -c 'cat > x' < file
 \b
 Exit status: the command's; 2 and 3 also as with `run`.
 """

@@ -103,18 +103,18 @@ class Debian:
 
     def kernel(self, wanted: DebianKernel, deadline: Deadline) -> tuple[Unpacked, ...]:
         """Return the packages of a kernel, from the first of its suites that offers it."""
-        key = f"{wanted.package} {' '.join(wanted.suites)}"
-        return self._resolve(key, wanted.suites, _Kernel(wanted.package), deadline)
+        return self._resolve(wanted.suites, _Kernel(wanted.package), deadline)
 
     def userland(self, deadline: Deadline) -> tuple[Unpacked, ...]:
         """Return busybox, dropbear and all that they depend on."""
-        return self._resolve("userland", USERLAND_SUITES, _Closure(USERLAND), deadline)
+        return self._resolve(USERLAND_SUITES, _Closure(USERLAND), deadline)
 
     def _resolve(
-        self, key: str, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
+        self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
     ) -> tuple[Unpacked, ...]:
         """Answer from memory for a day; then ask the archive, and fetch what is new."""
-        name = hashlib.sha256(key.encode()).hexdigest()[:16]
+        question = f"{fetch.what} of {' '.join(suites)}: {WANTED} {UNWANTED}"
+        name = hashlib.sha256(question.encode()).hexdigest()[:16]
         memory = self._places.folder("resolved") / f"{name}.json"
         if (known := _recall(memory)) and time.time() - known.at < apt.INDEX_SECONDS:
             return known.packages
