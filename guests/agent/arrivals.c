@@ -5,7 +5,7 @@
 
 /* ms that a member takes for each, one after the other as a blocking server does, and flows under
  * way at once: every queue is then filled, on an emulated CPU too, and a failure meets one. */
-enum { SERVICE = 5, CROWD = 64 };
+enum { SERVICE = 5, CROWD = 96 };
 
 /* Half of the flows have begun, and those that are answered say whom the stream reaches. */
 static void fail_in_the_midst(struct trial *trial, struct phase *phase)

@@ -36,8 +36,8 @@ PATIENT = ("lost", "delayed")
 """Words for flows that only the clock ends; a few of them are nobody's fault (`STRAY`)."""
 
 DELAYED_MS = 200
-"""A flow that takes longer is delayed: on loopback, with workers that take 5 ms for each and 64
-under way, one that waits for its turn at one of three takes 110 ms."""
+"""A flow that takes longer is delayed: on loopback, with workers that take 5 ms for each and 96
+under way, one that waits for its turn at one of three takes 160 ms."""
 
 USUAL = 0.95
 """Share of the flows before the failure whose time counts as usual here: a kernel with a coarse
