@@ -33,8 +33,15 @@ provider's own boot time-out, scaled by the slow-host factor, is far below it.""
 
 FACTS_SECONDS = 20.0
 
+BATCH = 12
+"""Questions in one command, at most: a guest that hangs costs the time of one batch."""
+
+ALARMED, USUAL = 3, 0.25
+"""A batch may take so many alarms, and for each question so much of one, before its transport
+gives up: waiting for every alarm of a guest that hangs would take hours."""
+
 MARGIN_SECONDS = 10.0
-"""What a batch may take on top of its questions' alarms before its transport gives up."""
+"""What a batch may take on top of that."""
 
 
 class Asking(Struct, frozen=True):
@@ -163,7 +170,8 @@ class Life:
         common = {**self._common, "alarm": str(alarm)}
         lines = [self._line(i, asking, common) for i, asking in enumerate(batch)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
-        timeout = math.ceil(len(batch) / scenario.parallel) * alarm + MARGIN_SECONDS * self._factor
+        rounds = math.ceil(len(batch) / scenario.parallel)
+        timeout = (min(rounds, ALARMED) + rounds * USUAL) * alarm + MARGIN_SECONDS * self._factor
         raw, failure = _answers(agent, questions, timeout, scenario.parallel)
         replies = {reply.id: reply for reply in parse(raw)}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
@@ -230,8 +238,10 @@ def _took(line: Asked, reply: Reply) -> Asked:
 
 def _batches(todo: Sequence[Asking]) -> Iterator[tuple[Scenario, Sequence[Asking]]]:
     """Yield neighbours of one scenario: as many as one command asks."""
-    for name, batch in itertools.groupby(todo, key=lambda asking: asking.cell.scenario):
-        yield CATALOGUE[name], tuple(batch)
+    for name, group in itertools.groupby(todo, key=lambda asking: asking.cell.scenario):
+        same = tuple(group)
+        for first in range(0, len(same), BATCH):
+            yield CATALOGUE[name], same[first : first + BATCH]
 
 
 def _now() -> str:

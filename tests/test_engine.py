@@ -203,3 +203,20 @@ def test_a_cancelled_guest_keeps_what_it_answered_and_asks_no_more(tmp_path: Pat
     kept = [cell for cell in matrix.cells if cell.state is not State.NOT_RUN]
     assert {cell.scenario for cell in kept} == {"distribution"}
     assert len(kept) == 1  # the connection closed under the others
+
+
+def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
+    tmp_path: Path,
+) -> None:
+    commands: list[tuple[int, float]] = []
+
+    class Watched(FakeTransport):
+        def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+            commands.append((len(stdin.splitlines()), timeout))
+            return super().run(argv, stdin=stdin, timeout=timeout)
+
+    many = cells(Depth.FULL, ["sharing"])
+    matrix = Bench(tmp_path, Watched()).measure(many)
+    assert len(matrix.cells) == len(many)
+    assert max(count for count, _ in commands) <= 12
+    assert max(timeout for _, timeout in commands) <= 300
