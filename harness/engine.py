@@ -11,13 +11,13 @@ from msgspec.structs import replace
 
 from harness.agent import Agent, Builder, Question
 from harness.deadline import Cancellation, Deadline
-from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
+from harness.errors import AgentError, BootError, InfrastructureError, NotRunError, Phase
 from harness.model import Cell, Depth, Guest, State, Trial
 from harness.protocols import Progress, Provider, Transport
 from harness.scenarios import CATALOGUE
 from harness.scenarios.scenario import Scenario
 from harness.store import Asked, Failure, GuestMet, GuestRecord, judged
-from harness.wire import Reply, parse
+from harness.wire import Reply, parse, visible
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,10 @@ gives up: waiting for every alarm of a guest that hangs would take hours."""
 
 MARGIN_SECONDS = 10.0
 """What a batch may take on top of that."""
+
+
+TAIL = 12
+"""Lines of a console that are shown of a guest that did not come up."""
 
 
 class Asking(Struct, frozen=True):
@@ -81,12 +85,20 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> None:
         except InfrastructureError as exc:
             failure = exc
             if not subject.cancellation.said:
-                logger.warning("%s: %s: %s", subject.guest.name, exc.phase, exc)
+                _warn(subject.guest, exc)
         todo = life.left
         in_vain = 0 if life.answers else in_vain + 1
         if failure is not None and in_vain >= LIVES_IN_VAIN and not subject.cancellation.said:
             life.give_up(failure)
             return
+
+
+def _warn(guest: Guest, failure: InfrastructureError) -> None:
+    """Say what failed; of a guest that did not come up, also the end of what its console said."""
+    logger.warning("%s: %s: %s", guest.name, failure.phase, failure)
+    if isinstance(failure, BootError):
+        for line in failure.console.splitlines()[-TAIL:]:
+            logger.warning("%s: console: %s", guest.name, visible(line))
 
 
 class Life:
@@ -137,7 +149,11 @@ class Life:
         guest = self.subject.guest
         tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
         question = Question("facts", "facts", {**self._common, **tunables})
-        raw = agent.ask([question], timeout=FACTS_SECONDS * self._factor)
+        try:
+            raw = agent.ask([question], timeout=FACTS_SECONDS * self._factor)
+        except InfrastructureError as exc:
+            exc.phase = Phase.FACTS
+            raise
         replies = parse(raw)
         observation = replies[0].observation if replies else None
         if observation is None:

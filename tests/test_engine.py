@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from fakes import FakeTransport, reply
 from msgspec import Struct
 
@@ -104,6 +105,17 @@ def states(matrix: Matrix) -> list[State]:
     return [cell.state for cell in matrix.cells]
 
 
+def test_a_guest_that_does_not_come_up_shows_the_end_of_its_console(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    console = "".join(f"line {number}\n" for number in range(100)) + "panic \x1b[2J\n"
+    Bench(tmp_path, BootError("no SSH", console=console)).measure()
+    shown = [text for text in caplog.messages if "console: " in text]
+    assert "fake: console: line 99" in shown
+    assert "fake: console: panic \\x1b[2J" in shown
+    assert "fake: console: line 50" not in shown
+
+
 def test_every_cell_is_measured_and_told_of_once(tmp_path: Path) -> None:
     bench = Bench(tmp_path, FakeTransport())
     matrix = bench.measure()
@@ -165,6 +177,24 @@ def test_an_agent_that_knows_the_canary_is_never_believed(tmp_path: Path) -> Non
     matrix = Bench(tmp_path, Impostor()).measure()
     assert set(states(matrix)) == {State.INFRASTRUCTURE}
     assert "unknown scenario" in (matrix.cells[0].why or "")
+
+
+@pytest.mark.parametrize("said", ["", "\x1b[2J\n", '{"event":"end"'])
+def test_a_guest_that_does_not_say_what_it_is_fails_with_that_phase(
+    tmp_path: Path, said: str
+) -> None:
+    matrix = Bench(tmp_path, FakeTransport(lambda _: said)).measure()
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
+    assert all((cell.why or "").startswith("facts: ") for cell in matrix.cells)
+
+
+def test_a_torn_answer_names_its_phase(tmp_path: Path) -> None:
+    def torn(line: str) -> str:
+        return reply(line) if "facts" in line else reply(line)[:-40] + "\n"
+
+    matrix = Bench(tmp_path, FakeTransport(torn)).measure()
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
+    assert all((cell.why or "").startswith("scenario: ") for cell in matrix.cells)
 
 
 def test_rubbish_is_asked_once_more_and_then_never_a_verdict(tmp_path: Path) -> None:

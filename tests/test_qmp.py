@@ -68,6 +68,24 @@ def test_a_monitor_that_closes_gives_the_reason_a_moment_later() -> None:
             monitor.greet(Deadline(5), lambda: next(reasons))
 
 
+def test_a_monitor_that_dies_with_our_question_unread_gives_the_reason() -> None:
+    with Monitor() as monitor:
+        greeting = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 1}}}}
+        monitor.theirs.sendall(json.dumps(greeting).encode() + b"\r\n")
+
+        calls = iter(range(9))
+
+        def reason() -> str | None:
+            """Die at the second look: it is after the first question."""
+            look = next(calls)
+            if look == 1:
+                monitor.theirs.close()
+            return "QEMU ended with status 1" if look > 1 else None
+
+        with pytest.raises(BootError, match="QEMU ended with status 1"):
+            monitor.greet(Deadline(5), reason)
+
+
 def test_a_monitor_that_says_nothing_is_not_waited_for_longer_than_told() -> None:
     with Monitor() as monitor, pytest.raises(BootError, match="does not answer"):
         monitor.greet(Deadline(0.3), lambda: None)

@@ -91,6 +91,8 @@ class Monitor:
                 said = self._ours.recv(65536)
             except TimeoutError:
                 continue
+            except OSError as exc:  # it ended without having read all that we asked: a reset
+                raise self._closed(alive) from exc
             if not said:
                 raise self._closed(alive)
             self._read += said

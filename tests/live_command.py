@@ -1,0 +1,180 @@
+"""The command as its users start it: a process of its own, the user's cache, a state of its own.
+
+The cache is shared because kernels are large; the state is a test's own, so that whatever is left
+running or on disk can be told from other people's.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec import Struct
+
+from harness import guests, leases, matrix
+from harness.leases import Lease
+from harness.matrix import Matrix
+from harness.places import NAME, Places
+from harness.providers.qemu import QemuProvider
+from harness.providers.workshop import Workshop
+from harness.resources import guests_folder
+from harness.store import journal
+
+MODULE = (sys.executable, "-m", "harness")
+
+LAUNCH = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+LAUNCH += "os.execv(sys.argv[1], sys.argv[1:])"
+"""What a shell starts in the background ignores SIGINT, and so would its children."""
+
+PATIENCE = 120.0
+"""Seconds for anything that is waited for; a run takes a tenth of it on an idle machine."""
+
+GLANCE = 0.05
+
+
+class Ended(Struct, frozen=True):
+    """A command that ended; `peak` is the most memory that its own process had, in KiB."""
+
+    status: int
+    out: str
+    err: str
+    peak: int = 0
+
+
+class Live:
+    """A command that runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], out: Path, err: Path) -> None:
+        self.process = process
+        self._out = out
+        self._err = err
+
+    @property
+    def err(self) -> str:
+        """What it said so far."""
+        return self._err.read_text(errors="replace")
+
+    def until_said(self, text: str) -> None:
+        """Wait until it says this on standard error."""
+        until = time.monotonic() + PATIENCE
+        while text not in self.err:
+            assert self.process.poll() is None, self.err
+            assert time.monotonic() < until, self.err
+            time.sleep(GLANCE)
+
+    def ended(self) -> Ended:
+        """Wait for its end. VmHWM (proc_pid_status(5)) only grows: the last look is the peak."""
+        until, peak = time.monotonic() + PATIENCE, 0
+        while self.process.poll() is None:
+            assert time.monotonic() < until, self.err
+            peak = max(peak, peak_of(self.process.pid))
+            time.sleep(GLANCE)
+        out = self._out.read_text(errors="replace")
+        return Ended(self.process.returncode, out, self.err, peak)
+
+
+def peak_of(pid: int) -> int:
+    """Return the most memory a process ever had resident, in KiB; 0 where that is not told."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+class Here:
+    """A place to start commands in: a folder, a state, and what is alive of it."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.places = Places(Places.of_user().cache, folder / "state" / NAME)
+        self.environment = {
+            **os.environ,
+            "XDG_STATE_HOME": str(folder / "state"),
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "NO_COLOR": "1",
+            **(environment or {}),
+        }
+        self._count = 0
+
+    def __call__(self, *words: str) -> Ended:
+        """Run a command to its end."""
+        with self.start(*words) as live:
+            return live.ended()
+
+    @contextmanager
+    def start(self, *words: str) -> Iterator[Live]:
+        """Start a command; kill it if it outlives the block."""
+        self._count += 1
+        out, err = (self.folder / f"{self._count}.{name}" for name in ("out", "err"))
+        with (
+            out.open("wb") as stdout,
+            err.open("wb") as stderr,
+            subprocess.Popen(
+                [sys.executable, "-c", LAUNCH, *MODULE, *words],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=self.folder,
+                env=self.environment,
+            ) as process,
+        ):
+            try:
+                yield Live(process, out, err)
+            finally:
+                if process.poll() is None:
+                    process.kill()
+
+    def matrix(self, run: str = "run") -> Matrix:
+        """Read what a run came to."""
+        return matrix.decode((self.folder / run / "matrix.json").read_bytes())
+
+    def journal(self, run: str = "run") -> tuple[journal.Line, ...]:
+        """Read what a run did."""
+        return journal.read(self.folder / run / "journal.jsonl")
+
+    def leases(self) -> tuple[Lease, ...]:
+        """Return the leases of this state."""
+        return leases.leases(self.places)
+
+    def machines(self) -> list[int]:
+        """Return the pids of QEMUs that were given a file of this state."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                words, status = process.cmdline(), process.status()
+            except psutil.Error:
+                continue
+            if status != psutil.STATUS_ZOMBIE and _is_ours(words, str(self.places.state)):
+                found.append(process.pid)
+        return found
+
+    def until_machine(self) -> int:
+        """Wait for a QEMU of this state, and return its pid."""
+        until = time.monotonic() + PATIENCE
+        while not (found := self.machines()):
+            assert time.monotonic() < until
+            time.sleep(GLANCE)
+        return found[0]
+
+    def left(self) -> list[str]:
+        """Return what is left of guests: processes, leases, files."""
+        files = [*self.places.state.glob("leases/*"), *self.places.state.glob("guests/*")]
+        return [*map(str, self.machines()), *map(str, files)]
+
+
+def _is_ours(words: Sequence[str], state: str) -> bool:
+    return "qemu" in " ".join(words[:1]) and any(state in word for word in words)
+
+
+def need_guest(name: str) -> None:
+    """Skip, with the reason, what this machine cannot boot."""
+    guest = guests.load([guests_folder()])[name]
+    refusal = QemuProvider(Workshop(Places.of_user(), Path)).refusal(guest)
+    if refusal is not None:
+        pytest.skip(f"{name}: {refusal}")

@@ -1,0 +1,189 @@
+"""The agent's C: for every system without a warning, here under sanitizers, one table of ids."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.agent import binary
+from harness.deadline import Deadline
+from harness.places import Places
+from harness.providers.host import isolated
+from harness.resources import guests_folder
+from harness.scenarios import CATALOGUE
+from harness.wire import parse
+
+SOURCES = guests_folder() / "agent"
+
+STRICT = ("-std=c99", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-pedantic")
+
+SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+
+TARGETS = (
+    "x86_64-linux-musl",
+    "aarch64-linux-musl",
+    "x86_64-freebsd",
+    "aarch64-freebsd",
+    "x86_64-netbsd",
+    "aarch64-netbsd",
+    "x86_64-openbsd",
+    "x86_64-macos",
+    "aarch64-macos",
+)
+
+SYSTEM = re.compile(
+    r"__(linux__|linux|APPLE__|MACH__|unix__|sun)\b|\w*(BSD|DragonFly|_WIN)\w*|\bBSD\b"
+)
+
+QUICKLY = {"flows": "48", "listeners": "3", "deadline": "3000"}
+
+
+def zig(target: str) -> list[str]:
+    """Return Zig's compiler for a target, with the cache that the harness itself uses."""
+    if importlib.util.find_spec("ziglang") is None:
+        pytest.skip("Zig is not installed")
+    folder = Places.of_user().folder("zig")
+    caches = [f"ZIG_GLOBAL_CACHE_DIR={folder}/global", f"ZIG_LOCAL_CACHE_DIR={folder}/local"]
+    command = [sys.executable, "-m", "ziglang", "cc"]
+    return ["env", *caches, *command, *(["-target", target] if target else [])]
+
+
+def compiled(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def c_files() -> list[str]:
+    return sorted(map(str, SOURCES.glob("*.c")))
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_agent_is_built_without_a_warning(target: str, tmp_path: Path) -> None:
+    """Zig makes a target's libc the first time, which takes it up to a minute and a half."""
+    static = ["-static"] if target.endswith("musl") else []
+    made = tmp_path / "agent"
+    compiled([*zig(target), *static, *STRICT, "-Os", "-s", "-o", str(made), *c_files()], tmp_path)
+    platform = binary.of_program(made.read_bytes())
+    assert platform is not None
+    assert platform.machine == target.partition("-")[0]
+    # Linux and OpenBSD say nothing of themselves where it is looked for, which fits anything.
+    named = {None: ("linux", "openbsd"), "Darwin": ("macos",)}
+    assert any(
+        word in target for word in named.get(platform.system, (str(platform.system).lower(),))
+    )
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The agent with this machine's compiler and its sanitizers; without one, Zig's undefined."""
+    folder = tmp_path_factory.mktemp("sanitized")
+    made = folder / "agent"
+    cc = shutil.which("cc")
+    if cc is not None:
+        compiled([cc, *STRICT, *SANITIZED, "-o", str(made), *c_files()], folder)
+    else:  # a bare machine has no compiler, and Zig has no run-time library for addresses
+        undefined = ["-g", "-O1", "-fsanitize=undefined"]
+        compiled([*zig(""), *STRICT, *undefined, "-o", str(made), *c_files()], folder)
+    return made
+
+
+def words(scenario: str) -> list[str]:
+    """Return a whole question: the first of its quick cells' options, with few flows."""
+    return [scenario, *(f"{key}={value}" for key, value in QUICKLY.items()), "loopback=up"]
+
+
+@pytest.mark.vm
+@pytest.mark.xdist_group("sanitized")
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("scenario", ["facts", *CATALOGUE])
+def test_every_scenario_is_clean_under_sanitizers(
+    scenario: str, protocol: str, sanitized: Path, tmp_path: Path
+) -> None:
+    if isolated(Deadline(10)) != "network namespace":
+        pytest.skip("no network namespace can be had here (unshare -n)")
+    log = tmp_path / "log"
+    environment = {
+        **os.environ,
+        # Leaks are none: each question is a process of its own, and what it holds ends with it.
+        "ASAN_OPTIONS": f"log_path={log}:detect_leaks=0",
+        "UBSAN_OPTIONS": f"log_path={log}:print_stacktrace=1",
+    }
+    done = subprocess.run(
+        ["unshare", "-n", str(sanitized), "batch"],
+        input=f"q {' '.join([*words(scenario), f'protocol={protocol}'])}\n".encode(),
+        capture_output=True,
+        timeout=100,
+        env=environment,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [path.read_text() for path in tmp_path.glob("log*")] == []
+    (reply,) = parse(done.stdout)
+    assert reply.torn is None
+    assert reply.observation is not None
+    assert (reply.status, reply.signal) == (77 if reply.observation.unsupported else 0, 0)
+    if protocol == "tcp":
+        assert reply.observation.unsupported is None
+    assert running(sanitized) == []
+
+
+def running(program: Path) -> list[int]:
+    """Return who still runs the program; a zombie does not."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            found += [process.pid] if alive and process.exe() == str(program) else []
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.vm
+@pytest.mark.xdist_group("sanitized")
+def test_both_sides_know_the_same_scenarios(sanitized: Path) -> None:
+    said = subprocess.run([sanitized, "scenarios"], capture_output=True, text=True, timeout=20)
+    assert said.stdout.split() == ["facts", *CATALOGUE]
+
+
+def test_each_scenario_is_a_function_of_its_own_name() -> None:
+    table = dict(re.findall(r'\{ "([a-z-]+)", (\w+), [01], \d+ \}', source("main.c")))
+    assert table.keys() == {"facts", *CATALOGUE}
+    for name, function in table.items():
+        assert function == name.replace("-", "_")
+        assert f"void {function}(struct trial *" in source("agent.h")
+        defined = [
+            path for path in SOURCES.glob("*.c") if f"\nvoid {function}(" in path.read_text()
+        ]
+        assert len(defined) == 1, name
+
+
+def source(name: str) -> str:
+    return (SOURCES / name).read_text()
+
+
+def test_a_system_is_named_in_platform_only() -> None:
+    for path in SOURCES.glob("*.[ch]"):
+        if path.stem != "platform":
+            named = [line for line in conditions(path) if SYSTEM.search(line)]
+            assert named == [], path.name
+
+
+def conditions(path: Path) -> list[str]:
+    return [line for line in path.read_text().splitlines() if re.match(r"\s*#\s*(el)?if", line)]
+
+
+def test_the_pattern_knows_a_system_when_it_sees_one() -> None:
+    found = [line for name in ("platform.c", "platform.h") for line in conditions(SOURCES / name)]
+    assert len([line for line in found if SYSTEM.search(line)]) >= 5
+
+
+@pytest.mark.parametrize("path", sorted(SOURCES.glob("*.[ch]")), ids=lambda path: path.name)
+def test_no_file_is_longer_than_can_be_read(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 300
