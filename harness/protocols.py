@@ -30,6 +30,10 @@ class Transport(Protocol):
     def provenance(self) -> Mapping[str, str]:
         """How the guest was made: provider, accelerator, cpus, sha256 of its images."""
 
+    @property
+    def folders(self) -> Sequence[str]:
+        """Where in the guest a program of ours may be put, best first."""
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
         """Run `argv`; raise `CommandTimeoutError` or `GuestLostError` with what was said so far."""
 

@@ -80,6 +80,8 @@ class FakeTransport:
             "loopback": "up",
         }
 
+    folders = ("/tmp",)
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
         """Make the agent's folder, be the agent, or remove it."""
         if self._closed.is_set():

@@ -47,7 +47,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s
     made = (str(tmp_path / "first"), str(tmp_path / "second"))
     for folder in made:
         Path(folder).mkdir()
-    monkeypatch.setattr("harness.agent.installed.FOLDERS", made)
+    monkeypatch.setattr("harness.transport.local.TEMPORARY", made)
     yield made
     assert [path for folder in made for path in Path(folder).iterdir()] == []
 
@@ -243,12 +243,17 @@ class Noexec:
 
     provenance: dict[str, str] = {}  # noqa: RUF012 - the protocol's property
 
-    def __init__(self, said: bytes) -> None:
+    def __init__(self, said: bytes, folders: Sequence[str] = ("/tmp", "/var/tmp")) -> None:
         self.said = said
+        self._folders = folders
         self.pushed: list[str] = []
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
         return Completed(0, self.said, b"")
+
+    @property
+    def folders(self) -> Sequence[str]:
+        return self._folders
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
         self.pushed.append(path)
@@ -258,7 +263,7 @@ class Noexec:
 
 
 def test_the_second_folder_is_taken_where_the_first_is_noexec(folders: tuple[str, str]) -> None:
-    transport = Noexec(f"{folders[1]}\nLinux x86_64\n".encode())
+    transport = Noexec(f"{folders[1]}\nLinux x86_64\n".encode(), folders)
     with installed(transport, script(""), "none") as agent:
         assert agent.path.startswith(f"{folders[1]}/reuseport-agent-")
     assert transport.pushed == [agent.path]

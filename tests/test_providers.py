@@ -28,7 +28,9 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> str:
-    return str(tmp_path)
+    made = tmp_path / "folder"
+    made.mkdir()
+    return str(made)
 
 
 def guest(host: Host | None = None, ssh: Ssh | None = None) -> Guest:
@@ -167,3 +169,15 @@ def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path
         choose(guest(), workshop)
     with pytest.raises(UsageError, match="no provider nonsense"):
         choose(guest(Host()), workshop, "nonsense")
+
+
+def test_the_agent_on_the_host_goes_with_its_lease_also_after_an_interrupt(tmp_path: Path) -> None:
+    places = Places(tmp_path / "cache", tmp_path / "state")
+    provider = ThisMachine(Workshop(places, lambda name: tmp_path / "console"))
+    guest = Guest("host", "host", AgentSource(), host=Host())
+    with provider.boot(guest, Deadline(30)) as transport:
+        folder = Path(transport.folders[0])
+        assert folder.is_dir()
+        assert folder.is_relative_to(places.state)
+        transport.close()
+    assert not folder.exists()

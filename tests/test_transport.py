@@ -94,6 +94,16 @@ def test_closing_a_local_transport_ends_what_runs() -> None:
         transport.run(["true"], timeout=5)
 
 
+def test_closing_ends_the_wait_for_a_process_that_left_the_group() -> None:
+    transport = LocalTransport()
+    threading.Timer(0.5, transport.close).start()
+    runaway = "import os, time; os.fork() or (os.setsid(), time.sleep(6)); time.sleep(6)"
+    begun = time.monotonic()
+    with pytest.raises(GuestLostError):
+        transport.run([sys.executable, "-c", runaway], timeout=30)
+    assert time.monotonic() - begun < 5
+
+
 def test_a_local_prefix_stands_before_every_command(tmp_path: Path) -> None:
     transport = LocalTransport(["env", "WHERE=inside"])
     assert transport.run(["sh", "-c", "echo $WHERE"], timeout=5).stdout == b"inside\n"

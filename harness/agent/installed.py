@@ -15,9 +15,6 @@ from harness.protocols import Completed, Transport
 
 logger = logging.getLogger(__name__)
 
-FOLDERS = ("/tmp", "/var/tmp")
-"""Where the agent may live, in order; /tmp is mounted noexec on careful machines."""
-
 PREPARE = "; ".join(
     (
         "umask 077",
@@ -142,14 +139,14 @@ def installed(
 
 def _prepared(transport: Transport, name: str) -> tuple[str, Platform]:
     try:
-        done = transport.run(["sh", "-c", PREPARE, name, *FOLDERS], timeout=SETUP_SECONDS)
+        done = transport.run(["sh", "-c", PREPARE, name, *transport.folders], timeout=SETUP_SECONDS)
     except InfrastructureError as exc:
         exc.phase = Phase.PUSH
         raise
     base, _, uname = done.stdout.decode(errors="replace").partition("\n")
-    if done.status != 0 or base not in FOLDERS:  # the guest's word makes no path
+    if done.status != 0 or base not in transport.folders:  # the guest's word makes no path
         said = done.stderr[-TAIL:].decode(errors="replace").strip()
-        where = " or ".join(FOLDERS)
+        where = " or ".join(transport.folders)
         raise AgentError(Phase.PUSH, f"no program can be put into {where} of the guest: {said}")
     return f"{base}/{name}", of_guest(uname)
 

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
+from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError, InfrastructureError
 from harness.model import Guest
@@ -38,11 +39,11 @@ class ThisMachine:
         if guest.host is None:
             raise BootError(f"{guest.name} is not this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
-        transport = LocalTransport(ISOLATIONS.get(isolation, ()), provenance(isolation))
-        try:
-            yield transport
-        finally:
-            transport.close()
+        with leases.hold(self._workshop.places, guest.name) as tenancy:
+            # The agent lives in the lease's folder, and goes with it however the run ends.
+            prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
+            with closing(LocalTransport(prefix, provenance(isolation), folders)) as transport:
+                yield transport
 
 
 def isolated(deadline: Deadline) -> str:

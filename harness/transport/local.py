@@ -5,30 +5,40 @@ import selectors
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
 from harness.protocols import Completed
-from harness.transport.shell import Streams, push, script
+from harness.transport.shell import TEMPORARY, Streams, push, script
 
 CHUNK = 1 << 16
 
 REAP_SECONDS = 5.0
 """A killed process that the kernel does not let go within this is left to init."""
 
+GLANCE = 0.2
+"""Seconds between two looks at whether the transport was closed."""
+
 Process = subprocess.Popen[bytes]
 
 
 class LocalTransport:
-    """This machine as a guest. `prefix` is put before every command (`unshare --net`)."""
+    """This machine as a guest. `prefix` is put before every command (`unshare --net`).
+
+    `folders` are where programs of ours may be put, if there are better ones than `/tmp`.
+    """
 
     def __init__(
-        self, prefix: Sequence[str] = (), provenance: Mapping[str, str] = MappingProxyType({})
+        self,
+        prefix: Sequence[str] = (),
+        provenance: Mapping[str, str] = MappingProxyType({}),
+        folders: Sequence[str] = (),
     ) -> None:
         self._prefix = tuple(prefix)
+        self._folders = (*folders, *TEMPORARY)
         self._provenance = provenance
         self._lock = threading.Lock()
         self._alive: set[Process] = set()
@@ -39,6 +49,11 @@ class LocalTransport:
         """How this guest came to be."""
         return self._provenance
 
+    @property
+    def folders(self) -> Sequence[str]:
+        """Where a program of ours may be put."""
+        return self._folders
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
         """Run `argv`; its whole process group is killed when the time is over.
 
@@ -47,7 +62,8 @@ class LocalTransport:
         deadline = Deadline(timeout)
         streams = Streams()
         with self._started(["sh", "-c", script(argv)]) as process:
-            ended = _pump(process, stdin, streams, deadline) and _wait(process, deadline.left())
+            drained = _pump(process, stdin, streams, deadline, lambda: self._closed)
+            ended = drained and _wait(process, deadline.left())
             if not ended and not self._closed:
                 message = f"{argv[0]} did not end within {timeout:g} s"
                 raise CommandTimeoutError(Phase.SCENARIO, message, partial=streams.stdout.kept)
@@ -118,8 +134,17 @@ def _wait(process: Process, timeout: float) -> bool:
     return True
 
 
-def _pump(process: Process, stdin: bytes, streams: Streams, deadline: Deadline) -> bool:
-    """Feed and drain at once until both outputs ended; false if the deadline came first."""
+def _pump(
+    process: Process,
+    stdin: bytes,
+    streams: Streams,
+    deadline: Deadline,
+    closed: Callable[[], bool],
+) -> bool:
+    """Feed and drain at once until both outputs ended; false if time or the transport ended first.
+
+    A process that left the group (setsid(2)) holds the outputs even when the group was killed.
+    """
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -131,8 +156,8 @@ def _pump(process: Process, stdin: bytes, streams: Streams, deadline: Deadline) 
         selector.register(source, selectors.EVENT_WRITE)
         for output in captures:
             selector.register(output, selectors.EVENT_READ)
-        while captures and not deadline.passed:
-            for key, _ in selector.select(deadline.left()):
+        while captures and not deadline.passed and not closed():
+            for key, _ in selector.select(min(GLANCE, deadline.left())):
                 if key.fd == source:
                     rest = _feed(source, rest)
                     if not rest:

@@ -24,6 +24,10 @@ PUSH = "; ".join(
 file, hence the count before the rename."""
 
 
+TEMPORARY = ("/tmp", "/var/tmp")
+"""The second for careful machines that mount the first noexec."""
+
+
 class Runner(Protocol):
     """The `run` of a transport."""
 

@@ -10,7 +10,7 @@ from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
 from harness.protocols import Completed
 from harness.transport.login import PROBLEMS, Alive, Login, log_in, sentence
-from harness.transport.shell import Streams, login_command, push
+from harness.transport.shell import TEMPORARY, Streams, login_command, push
 from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
 
 WINDOW = 2 << 20
@@ -66,6 +66,11 @@ class SshTransport:
     def provenance(self) -> Mapping[str, str]:
         """How this guest came to be."""
         return self._provenance
+
+    @property
+    def folders(self) -> Sequence[str]:
+        """Where every system has room for a moment's file."""
+        return TEMPORARY
 
     @property
     def host_key(self) -> paramiko.PKey:
