@@ -92,7 +92,7 @@ class Trial(Struct, frozen=True):
         return settle(self.repeats)
 
 
-COUNTED = re.compile(r":\d+(?:/\d+|\.\d+)$")
+COUNTED = re.compile(r":(\d+)(?:/(\d+)|(\.\d+))$")
 
 
 def word(verdict: str) -> str:
@@ -101,6 +101,17 @@ def word(verdict: str) -> str:
     An errno is no count: `refused:EADDRINUSE` stays whole.
     """
     return COUNTED.sub("", verdict)
+
+
+def share(verdict: str) -> float | None:
+    """Return how much of all it befell, if the verdict says so: `reset:1/4` and `refused:0.25`."""
+    counted = COUNTED.search(verdict)
+    if counted is None:
+        return None
+    count, total, fraction = counted.groups()
+    if total is None:
+        return float(f"{count}{fraction}")
+    return int(count) / int(total) if int(total) else None
 
 
 def settle(repeats: Iterable[Judgement]) -> Judgement:

@@ -133,7 +133,8 @@ def test_reports_come_from_the_file_alone(command: Command, tmp_path: Path) -> N
         (("judge", "nowhere"), "nowhere/journal.jsonl", "run"),
         (("report", "nowhere"), "nowhere", "matrix.json"),
         (("exec", "plan9", "--guests", "guests", "--", "ls"), "plan9 is 2 guests", "one two"),
-        (("stop", "one"), "'one'", ""),
+        (("run", "host", "--timeout", "nan"), "nan", "run --help"),
+        (("stop", "one"), "'one'", "there is none"),
     ],
 )
 def test_bad_usage_is_exit_2_with_a_sentence_and_a_hint(
@@ -309,6 +310,11 @@ def test_scenarios_lists_the_catalogue(command: Command) -> None:
     listed = json.loads(command("scenarios", "--json").out)
     text = command("scenarios").out
     assert all(one["id"] in text and one["sentence"] in text for one in listed)
+    for one in listed:
+        assert f"  verdicts: {', '.join(one['words'])}\n" in text
+        assert {"option", "protocol", "family", "bind"} <= one["axes"].keys()
+        for axis, values in one["axes"].items():
+            assert f"    {axis}: {', '.join(values)}\n" in text
     assert all(one["cells"]["full"] >= one["cells"]["quick"] > 0 for one in listed)
 
 
@@ -323,6 +329,13 @@ def test_a_guest_that_does_not_come_up_for_a_visit_shows_its_console(command: Co
     ended = command("exec", "one", "--guests", "guests", "--", "7")
     assert (ended.status, ended.out) == (3, "")
     assert "error: no SSH- within 60 s\nconsole: Kernel panic - not syncing\n" in ended.err
+
+
+def test_no_command_at_all_is_answered_with_the_help(command: Command) -> None:
+    ended = command()
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err.startswith("Usage: ")
+    assert "Examples:" in ended.err
 
 
 def test_gc_and_stop_with_nothing_to_end_say_nothing(command: Command) -> None:

@@ -55,6 +55,13 @@ def test_a_card_without_firmware_is_not_told_to_have_none() -> None:
 def test_a_disk_is_attached_by_interface_or_as_a_device() -> None:
     argv = command_line(Qemu(disk_interface="ide"), DISK)
     assert after(argv, "-drive") == "file=/d,,1/disk.qcow2,format=qcow2,if=ide"
+    for name, controller, device in (
+        ("scsi", "virtio-scsi-pci", "scsi-hd"),
+        ("sata", "ahci", "ide-hd"),
+    ):
+        argv = command_line(Qemu(disk_interface=name), DISK)
+        at = argv.index(f"{controller},id=disks")
+        assert f"{device},drive=disk,serial=disk,bus=disks.0" in argv[at:]
     argv = command_line(Qemu(disk_interface="nvme"), DISK)
     assert after(argv, "-drive").endswith("if=none,id=disk")
     assert "nvme,drive=disk,serial=disk" in argv

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.providers import console
-from harness.providers.console import Console, plain
+from harness.providers.console import KEPT, Console, plain
 
 
 def test_only_this_boot_is_read(tmp_path: Path) -> None:
@@ -33,3 +33,26 @@ def test_a_flood_is_remembered_in_part(tmp_path: Path) -> None:
         pass
     assert len(log.text()) == console.REMEMBERED
     assert len(log.tail()) == console.TAIL
+
+
+def test_the_middle_of_a_flood_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    path.write_bytes(b"an earlier boot\n")
+    console = Console(path)
+    with path.open("ab") as log:
+        log.write(b"first\n" + b"x" * (3 * KEPT) + b"\nlast")
+    console.trim()
+    kept = path.read_bytes()
+    assert kept.startswith(b"an earlier boot\nfirst\nx")
+    assert kept.endswith(b"x\nlast")
+    assert b"\n[reuseport-matrix: " + str(2 * KEPT + 11).encode() + b" bytes" in kept
+    assert len(kept) < KEPT + 200
+
+
+def test_what_is_no_flood_is_kept_whole(tmp_path: Path) -> None:
+    path = tmp_path / "console.log"
+    console = Console(path)
+    console.trim()
+    path.write_bytes(b"x" * KEPT)
+    console.trim()
+    assert path.read_bytes() == b"x" * KEPT

@@ -110,10 +110,21 @@ MISTAKES = [
     ("unknown key of a guest", one(tuneables="[]"), 4, "`tuneables`", "`tunables`"),
     ("unknown nested key", one(qemu="\n  ssh:\n    prot: 5"), 6, "`prot`", "`port`"),
     ("wrong type", one(qemu="\n  nic: e1000\n  memory: much"), 6, "expected int, got str", None),
-    ("text for a list", one(tunables="abc"), 4, "expected array, got str", None),
+    ("text for a list", one(tunables="abc"), 4, "expected a list, got str", None),
+    ("yes for a mapping", one(host="yes"), 3, "expected a mapping, got bool", None),
     ("wrong item", one(tunables="\n  - a\n  - 5"), 4, "expected str, got int", None),
     ("yes is no text", one(system="yes"), 2, "expected str, got bool", None),
-    ("wrong word", one(root="su"), 4, "invalid enum value 'su'", None),
+    ("wrong word", one(root="su"), 4, "expected sudo, doas or none, got 'su'", None),
+    ("wrong build", one(agent="{build: cc}"), 4, "expected guest-cc, got 'cc'", None),
+    ("no such port", one(ssh="{port: 65536}"), 4, "expected 1 to 65535", None),
+    ("nothing to boot", one(qemu="{memory: 64}"), 4, "`debian`, `kernel` or `disk`", None),
+    (
+        "two kernels",
+        one(qemu="\n  kernel: k\n  debian: {suites: [s], package: p}"),
+        5,
+        "exclude",
+        None,
+    ),
     ("too small", one(qemu="{memory: 0}"), 4, "16 or more", None),
     ("not a number", one(qemu="{boot_timeout: .nan}"), 4, "1 or more", None),
     ("two sources", one(agent="{target: a, path: b}"), 4, "one of target, build, path", None),
@@ -131,7 +142,7 @@ MISTAKES = [
     ("a list", "- a\n", 1, "expected a mapping", None),
     ("empty", "# nothing\n", 1, "is empty", None),
     ("not YAML", "name: [1, 2\nsystem: s\n", 2, "is not YAML", None),
-    ("a tab", "name: g\n\tsystem: s\n", 2, "is not YAML", None),
+    ("a tab", "name: g\n\tsystem: s\n", 2, "is not YAML", "blanks"),
     ("an alias", "name: &n g\nsystem: *n\n", 2, "aliases", None),
     ("a merge", "name: g\n<<: {system: s}\n", 2, "`<<`", None),
     ("a tag", "name: g\nsystem: !!python/name:os.system x\n", 2, "quote it", None),
@@ -180,6 +191,11 @@ def test_what_is_no_text_is_a_mistake(tmp_path: Path, content: bytes) -> None:
 def test_a_folder_that_is_none_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no folder"):
         guests.load([tmp_path / "none"])
+
+
+def test_both_endings_of_a_guest_file_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(one(name="short"))
+    assert set(load(tmp_path, one())) == {"short", "g"}
 
 
 def test_numbers_keep_their_kind(tmp_path: Path) -> None:

@@ -81,6 +81,90 @@ def test_a_row_holds_for_every_guest() -> None:
     assert [section.label(row) for row in section.rows] == ["ipv4", "ipv6"]
 
 
+def arrivals(first: str, second: str) -> Matrix:
+    at = Cell.at("failure-arrivals", option="reuseport", protocol="tcp", family="ipv4")
+    return matrix({("a", at): word(first), ("b", at): word(second)})
+
+
+def test_a_count_stands_as_a_share_behind_its_word_and_makes_no_difference() -> None:
+    shown = terminal.render(arrivals("reset:15/200", "reset:1/400"))
+    assert re.search(r"^  all +reset 8% +reset <1%$", shown, re.M)
+    assert "≠" not in re.sub(r"^A word is.*$", "", shown, flags=re.M)
+    assert "| all | reset 8% | reset &lt;1% |" in markdown.render(
+        arrivals("reset:15/200", "reset:1/400")
+    )
+
+
+def test_a_row_on_which_guests_differ_is_marked() -> None:
+    one = arrivals("reset:15/200", "lost:15/200")
+    assert re.search(r"^≠ all +reset 8% +lost 8%$", terminal.render(one), re.M)
+    assert "| ≠ all |" in markdown.render(one)
+    assert "≠" not in terminal.render(square())
+
+
+def test_rows_with_one_word_merge_if_their_shares_are_near_and_show_both_ends() -> None:
+    def joined(*verdicts: str) -> list[str]:
+        names = [str(number) for number in range(len(verdicts))]
+        cells = {
+            ("a", Cell.at("bound-only", position=name)): word(verdict)
+            for name, verdict in zip(names, verdicts, strict=True)
+        }
+        (section,) = grid.sections(matrix(cells))
+        return [grid.shares(row.cells["a"]) for row in section.rows]
+
+    assert joined("swallowed:0.20", "swallowed:0.27") == ["20–27%"]  # noqa: RUF001
+    assert joined("swallowed:0.25", "swallowed:1.00") == ["25%", "100%"]
+    assert joined("harmless", "harmless") == [""]
+
+
+def test_the_share_that_moved_stands_beside_its_word() -> None:
+    at = Cell.at("failure-flows", option="reuseport")
+    moved = {"moved_of_survivors": 0.655}
+    judgement = Judgement(State.MEASURED, "reshuffled", statistics=moved)
+    assert "reshuffled 66%\n" in terminal.render(matrix({("a", at): judgement}))
+
+
+def test_a_label_breaks_where_an_axis_ends_and_goes_on_indented() -> None:
+    points = {
+        "balanced": "reuseport tcp ipv4 specific both",
+        "newest": "reuseport_lb udp ipv6 wildcard only-first",
+    }
+    axes = ("option", "protocol", "family", "bind", "case")
+    one = matrix(
+        {
+            (guest, Cell.at("sharing", **dict(zip(axes, point.split(), strict=True)))): word(
+                verdict
+            )
+            for verdict, point in points.items()
+            for guest in ("a", "b", "c")
+        }
+    )
+    shown = terminal.render(one, width=60)
+    first = r"^  reuseport_lb · udp · ipv6 · +newest +newest +newest$"
+    assert re.search(first + r"\n^    wildcard · case only-first$", shown, re.M)
+
+
+def test_a_label_that_fits_beside_its_only_guest_is_not_broken() -> None:
+    one = matrix(
+        {
+            ("a", Cell.at("sharing", option=option, case=" ".join(["after-bind"] * count))): word(
+                verdict
+            )
+            for option, count, verdict in (("reuseport", 4, "shared"), ("none", 1, "undefined"))
+        }
+    )
+    assert re.search(r"^  reuseport · case( after-bind){4} +shared$", terminal.render(one), re.M)
+
+
+def test_a_release_is_cut_where_a_part_of_it_ends() -> None:
+    one = matrix(
+        {(f"g{number}", cell()): word("balanced") for number in range(5)},
+        **{f"g{number}": {"system": "L", "release": "6.18.44-fc-v669"} for number in range(5)},
+    )
+    assert "6.18.44…" in terminal.render(one, width=84)
+    assert "6.18.4…" not in terminal.render(one, width=84)
+
+
 STATES = {
     ("a", cell("ipv4")): word("balanced"),
     ("a", cell("ipv6")): Judgement(State.INCONCLUSIVE, why="lossy"),
@@ -141,6 +225,8 @@ def test_nothing_a_guest_says_reaches_the_reader_raw(form: str) -> None:
     shown = FORMATS[form](one)
     assert all(character.isprintable() or character == "\n" for character in shown)
     assert "evil" in shown
+    assert ("\\\\x1b" in shown) == (form == "markdown")  # whose backslashes are written twice
+    assert "\\\\\\\\x1b" not in shown
 
 
 def test_markdown_keeps_its_table_and_loses_its_meanings() -> None:

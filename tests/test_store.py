@@ -108,6 +108,13 @@ def test_a_journal_whose_last_line_was_cut_off_is_read_without_it_and_goes_on(
     assert lines_of(tmp_path) == (BEGUN, BEGUN, GuestMissed("two", "still no image"))
 
 
+def test_a_newer_programs_journal_is_refused_as_that(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_text('{"line":"run","journal":2,"of":"another shape"}\n')
+    with pytest.raises(FileError, match=r"journal\.jsonl:1: journal 2 is newer") as caught:
+        lines_of(tmp_path)
+    assert caught.value.hint is not None
+
+
 def test_a_journal_with_a_spoilt_line_is_refused_with_its_number(tmp_path: Path) -> None:
     with store(tmp_path):
         pass

@@ -85,17 +85,23 @@ def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 @click.group(
     cls=LazyGroup,
+    invoke_without_command=True,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_say_version)
-def group() -> None:
+@click.pass_context
+def group(ctx: click.Context) -> int:
     """Show what real kernels do when several sockets share one port.
 
     Boots one guest per operating system, lets an agent in it observe who is served and what is
     lost when a listener fails, judges that here, and shows all guests side by side. Data goes to
     standard output, talk to standard error.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return Exit.USAGE
+    return Exit.OK
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

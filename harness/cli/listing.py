@@ -1,6 +1,6 @@
 """`guests`, `scenarios`, `doctor`: what there is on this machine, and what it lacks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.doctor import Diagnosis
     from harness.model import Guest
     from harness.providers.workshop import Workshop
+    from harness.scenarios.scenario import Scenario
 
 GUESTS_EPILOG = """\b
 Examples:
@@ -93,7 +94,7 @@ def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
 
 
 @click.command(epilog=SCENARIOS_EPILOG)
-@click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, cells.")
+@click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, axes, cells.")
 def scenarios(as_json: bool) -> None:
     """List what is asked of a kernel, the words of its verdicts, and how many cells that makes."""
     from harness.model import Depth
@@ -101,9 +102,7 @@ def scenarios(as_json: bool) -> None:
 
     if not as_json:
         for scenario in CATALOGUE.values():
-            counts = ", ".join(f"{depth} {len(scenario.cells(depth))}" for depth in Depth)
-            click.echo(f"{scenario.id}\n  {scenario.sentence}")
-            click.echo(f"  {', '.join(scenario.words)}\n  cells: {counts}")
+            _scenario(scenario)
         return
     _json(
         [
@@ -111,11 +110,33 @@ def scenarios(as_json: bool) -> None:
                 "id": scenario.id,
                 "sentence": scenario.sentence,
                 "words": scenario.words,
+                "axes": _axes(scenario),
                 "cells": {depth.value: len(scenario.cells(depth)) for depth in Depth},
             }
             for scenario in CATALOGUE.values()
         ]
     )
+
+
+def _scenario(scenario: "Scenario") -> None:
+    from harness.model import Depth
+
+    counts = ", ".join(f"{depth} {len(scenario.cells(depth))}" for depth in Depth)
+    click.echo(f"{scenario.id}\n  {scenario.sentence}")
+    click.echo(f"  verdicts: {', '.join(scenario.words)}\n  cells: {counts}")
+    for axis, values in _axes(scenario).items():
+        click.echo(f"    {axis}: {', '.join(values)}")
+
+
+def _axes(scenario: "Scenario") -> Mapping[str, Sequence[str]]:
+    """Return the values of each axis, as far as the full catalogue goes along it."""
+    from harness.model import Depth
+
+    found: dict[str, dict[str, None]] = {}
+    for cell in scenario.cells(Depth.FULL):
+        for axis, value in cell.points:
+            found.setdefault(axis, {})[value] = None
+    return {axis: tuple(values) for axis, values in found.items()}
 
 
 @click.command(epilog=DOCTOR_EPILOG)

@@ -1,5 +1,6 @@
 """`run`: measures guests, keeps what they said, shows them side by side."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,13 @@ not be measured; 130 interrupted, what was measured is kept.
 Flags = dict[str, bool]
 
 
+def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
+    """Refuse `nan`, which no comparison of a range sees and no clock ever reaches."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number of seconds.")
+    return value
+
+
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
 @click.option(
@@ -54,6 +62,7 @@ Flags = dict[str, bool]
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
+    callback=_seconds,
     metavar="S",
     help="End after so many seconds; what was measured is kept.",
 )

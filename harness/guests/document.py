@@ -1,5 +1,6 @@
 """A YAML file as plain values that remember their lines, with what could be a trap refused."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -31,6 +32,15 @@ class Node(Struct, frozen=True):
     def mapping(self) -> "dict[str, Node]":
         """The keys, none if this is no mapping."""
         return self.value if isinstance(self.value, dict) else {}
+
+    def at(self, where: Sequence[str]) -> "Node | None":
+        """Return what stands at a path of keys, None if nothing does."""
+        node = self
+        for key in where:
+            if key not in node.mapping:
+                return None
+            node = node.mapping[key]
+        return node
 
     def plain(self) -> Plain:
         """Return the value without lines."""
@@ -70,7 +80,8 @@ def read(path: Path) -> Node:
         return _node(path, root)
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else None
-        raise FileError(path, line, f"is not YAML: {exc.problem}") from exc
+        hint = "indent with blanks" if "'\\t'" in str(exc.problem) else None
+        raise FileError(path, line, f"is not YAML: {exc.problem}", hint=hint) from exc
     except yaml.YAMLError as exc:
         raise FileError(path, None, f"is not YAML: {str(exc).splitlines()[0]}") from exc
 

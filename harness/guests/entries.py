@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from harness.errors import FileError
 from harness.guests.document import Node, read
+from harness.guests.limits import check_boots, check_limits, expectation
 from harness.model import AgentSource, DebianKernel, Guest, Host, Qemu, Ssh
 
 logger = logging.getLogger(__name__)
@@ -40,16 +41,6 @@ PATHS = (
 )
 """Relative to the guest file."""
 
-AT_LEAST: Mapping[tuple[str, ...], float] = {
-    ("qemu", "memory"): 16,
-    ("qemu", "cpus"): 1,
-    ("qemu", "boot_timeout"): 1,
-    ("qemu", "ssh", "port"): 1,
-    ("ssh", "port"): 1,
-}
-
-REASON = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>.*)`)?")
-
 
 class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     """A guest as it is written."""
@@ -76,7 +67,7 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
 
 
 def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
-    """Read every `*.yaml` of the folders; a later folder's guest replaces an earlier namesake.
+    """Read every `*.yaml` and `*.yml`; a later folder's guest replaces an earlier namesake.
 
     Raise `FileError` for the first mistake. A file that a guest refers to may be missing: that
     guest cannot be started then, and says so itself.
@@ -94,7 +85,7 @@ def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
 
 def _load_folder(folder: Path) -> dict[str, Guest]:
     found: dict[str, Guest] = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
         for name, node in _entries(path):
             if name in found:
                 other = found[name].source
@@ -140,7 +131,8 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
     if "system" not in node.mapping:
         raise FileError(path, node.line, f"guest `{name}` has no `system`")
     entry = _converted(path, node)
-    _check_least(path, node)
+    check_limits(path, node)
+    check_boots(path, node)
     if not any(getattr(entry, provider) for provider in PROVIDERS):
         wanted = ", ".join(PROVIDERS)
         raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
@@ -195,11 +187,9 @@ def _converted(path: Path, node: Node) -> Entry:
     try:
         return msgspec.convert(plain, Entry)
     except msgspec.ValidationError as exc:
-        match = REASON.fullmatch(str(exc))
-        where = re.findall(r"\w+", (match and match["where"]) or "")
-        what = (match["what"] if match else str(exc)).replace("`", "")
+        where, what = expectation(str(exc))
         place, found = _nearest(node, where)
-        raise FileError(path, found.line, f"`{place}`: {what[:1].lower()}{what[1:]}") from exc
+        raise FileError(path, found.line, f"`{place}`: {what}") from exc
 
 
 def _nearest(node: Node, where: Sequence[str]) -> tuple[str, Node]:
@@ -212,24 +202,9 @@ def _nearest(node: Node, where: Sequence[str]) -> tuple[str, Node]:
     return ".".join(gone) or "guest", node
 
 
-def _at(node: Node, where: Sequence[str]) -> Node | None:
-    for key in where:
-        if key not in node.mapping:
-            return None
-        node = node.mapping[key]
-    return node
-
-
-def _check_least(path: Path, node: Node) -> None:
-    for where, least in AT_LEAST.items():
-        found = _at(node, where)
-        if found and isinstance(found.value, int | float) and not found.value >= least:
-            raise FileError(path, found.line, f"`{'.'.join(where)}`: expected {least:g} or more")
-
-
 def _absolute(path: Path, node: Node) -> Node:
     for where in PATHS:
-        found = _at(node, where)
+        found = node.at(where)
         if found and isinstance(found.value, str):
             absolute = path.parent.absolute() / Path(found.value).expanduser()
             node = _replaced(node, where, str(absolute))

@@ -14,8 +14,11 @@ CPU = "max"
 CONSOLE = "console=ttyS0 panic=-1"
 """A panic restarts at once, which with -no-reboot ends QEMU."""
 
-DRIVE_INTERFACES = ("ide", "scsi", "sd", "mtd", "floppy", "pflash", "virtio")
+DRIVE_INTERFACES = ("ide", "sd", "mtd", "floppy", "pflash", "virtio")
 """What `-drive if=` knows; anything else is the name of a device."""
+
+ADAPTERS = {"scsi": ("virtio-scsi-pci", "scsi-hd"), "sata": ("ahci", "ide-hd")}
+"""Interface to controller and device: QEMU's PCs refuse `-drive if=scsi`, and `if=` has no sata."""
 
 FORWARDED = "restrict=on,hostfwd=tcp:127.0.0.1:0"
 """No way out, and one way in: a port that QEMU picks and holds, on loopback only."""
@@ -71,5 +74,8 @@ def _drive(interface: str, disk: Path) -> list[str]:
     drive = f"file={escape(disk)},format=qcow2"
     if interface in DRIVE_INTERFACES:
         return ["-drive", f"{drive},if={interface}"]
-    device = f"{interface},drive=disk,serial=disk"
-    return ["-drive", f"{drive},if=none,id=disk", "-device", device]
+    controller, device = ADAPTERS.get(interface, (None, interface))
+    argv = [] if controller is None else ["-device", f"{controller},id=disks"]
+    argv += ["-drive", f"{drive},if=none,id=disk"]
+    bus = "" if controller is None else ",bus=disks.0"
+    return [*argv, "-device", f"{device},drive=disk,serial=disk{bus}"]

@@ -1,5 +1,6 @@
 """A guest's console log, read while it grows: what it said last, and whether its kernel died."""
 
+import os
 from pathlib import Path
 
 TAIL = 4000
@@ -7,6 +8,11 @@ TAIL = 4000
 
 REMEMBERED = 1 << 20
 """Bytes that are looked through; a guest that floods its console is read in part."""
+
+KEPT = 4 << 20
+"""Bytes that stay of one boot's part of the log, half from its beginning and half from its end."""
+
+LEFT_OUT = "\n[reuseport-matrix: {} bytes of a flood were left out here]\n"
 
 PANIC = "Kernel panic - not syncing"
 """Printed by vpanic() (kernel/panic.c); the rest of the line says why."""
@@ -18,7 +24,7 @@ class Console:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._next = path.stat().st_size if path.exists() else 0
+        self._begin = self._next = path.stat().st_size if path.exists() else 0
         self._text = ""
 
     def text(self) -> str:
@@ -36,6 +42,19 @@ class Console:
     def tail(self) -> str:
         """Return the last lines."""
         return self.text()[-TAIL:].strip()
+
+    def trim(self) -> None:
+        """Take the middle out of a flood; for when nobody writes any more."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        surplus = size - self._begin - KEPT
+        if surplus <= 0:
+            return
+        with self.path.open("r+b") as file:
+            file.seek(size - KEPT // 2)
+            end = file.read(KEPT // 2)
+            file.truncate(self._begin + KEPT // 2)
+            file.seek(0, os.SEEK_END)
+            file.write(LEFT_OUT.format(surplus).encode() + end)
 
     def panic(self) -> str | None:
         """Return the line of a Linux kernel's panic, if there is one."""

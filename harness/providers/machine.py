@@ -63,6 +63,7 @@ class Machine:
         except subprocess.TimeoutExpired:
             self._process.kill()
         self._process.wait()
+        self.console.trim()
         if said:
             path = self.console.path
             with path.with_name(f"{path.stem}.qemu.log").open("a") as log:

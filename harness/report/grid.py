@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from harness.matrix import Entry, Matrix
-from harness.model import AXES, State
+from harness.model import AXES, State, share, word
 from harness.scenarios import CATALOGUE
 
 MERGED = ("family", "bind", "protocol", "failure")
@@ -26,15 +26,27 @@ MEANINGS = {
     State.INFRASTRUCTURE: "our own failure, says nothing about the kernel",
 }
 
+NEAR = 4
+"""Rows whose words agree are merged if their shares do to the next one part in so many."""
+
+DIFFERENT = "\N{NOT EQUAL TO}"
+"""Before a row on which the guests' verdicts do not agree."""
+
 Values = tuple[tuple[str, tuple[str, ...]], ...]
 """Axis to the values that a row stands for; the row is their product, no more and no less."""
 
 
 class Row(Struct, frozen=True):
-    """Points of the axes at which every guest gave one and the same word."""
+    """Points of the axes at which each guest gave one and the same word."""
 
     values: Values
     cells: Mapping[str, tuple[Entry, ...]]
+
+    @property
+    def differs(self) -> bool:
+        """Whether two guests' verdicts are different words here."""
+        verdicts = [cells[0].verdict for cells in self.cells.values()]
+        return len({word(verdict) for verdict in verdicts if verdict is not None}) > 1
 
     def label(self, fixed: Iterable[str] = ()) -> str:
         """Return the values in words; axes beyond the design's five say their name."""
@@ -77,6 +89,17 @@ class Notes:
     def __iter__(self) -> Iterator[tuple[int, State, str]]:
         """Yield number, state and reason, in order."""
         return ((number, state, why) for (state, why), number in self._numbers.items())
+
+
+def legend(matrix: Matrix) -> tuple[str, ...]:
+    """Return what the marks in a matrix mean, those that are in it."""
+    states = {cell.state for cell in matrix.cells}
+    said = ["A word is a verdict"]
+    if any(figure(cell) is not None for cell in matrix.cells):
+        said.append("% is of the flows that could be hit")
+    if len(matrix.guests) > 1:
+        said.append(f"{DIFFERENT} the guests differ")
+    return (*said, *(f"{MARKS[one]} {MEANINGS[one]}" for one in MEANINGS if one in states))
 
 
 def sections(matrix: Matrix) -> tuple[Section, ...]:
@@ -124,10 +147,41 @@ def _merged(rows: Sequence[Row], axis: str) -> list[Row]:
     return list(merged.values())
 
 
-def _words(row: Row) -> tuple[tuple[str, State, str | None], ...]:
+def _words(row: Row) -> tuple[object, ...]:
+    firsts = ((guest, cells[0]) for guest, cells in sorted(row.cells.items()))
     return tuple(
-        (guest, cells[0].state, cells[0].verdict) for guest, cells in sorted(row.cells.items())
+        (guest, first.state, word(first.verdict or ""), _roughly(figure(first)))
+        for guest, first in firsts
     )
+
+
+def _roughly(value: float | None) -> int | None:
+    return None if value is None else round(value * NEAR)
+
+
+def figure(cell: Entry) -> float | None:
+    """Return the share that goes with a cell's word: how much of all it befell, if it says so."""
+    if cell.verdict is None:
+        return None
+    scenario = CATALOGUE.get(cell.scenario)
+    found = share(cell.verdict)
+    return cell.statistics.get(scenario.figure) if found is None and scenario else found
+
+
+def shares(cells: Iterable[Entry]) -> str:
+    """Return the shares of a row's cells in percent, from the least to the most; may be empty."""
+    found = [value for value in map(figure, cells) if value is not None]
+    if not found:
+        return ""
+    least, most = _percent(min(found)), _percent(max(found))
+    return f"{least}%" if least == most else f"{least}–{most}%"  # noqa: RUF001 - from, to
+
+
+def _percent(value: float) -> str:
+    """Round, but never to nothing or to all what is not."""
+    if 0 < value < 0.01:
+        return "<1"
+    return ">99" if 0.99 < value < 1 else f"{value * 100:.0f}"
 
 
 def _joined(one: Row, other: Row, axis: str) -> Row:

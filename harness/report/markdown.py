@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.matrix import Entry, Matrix
-from harness.model import State
-from harness.report.grid import MARKS, MEANINGS, Notes, Section, sections
+from harness.model import State, word
+from harness.report.grid import DIFFERENT, MARKS, Notes, Section, legend, sections, shares
 from harness.report.provenance import headline, provenance, system
 from harness.report.text import clip, markdown
 
@@ -33,7 +33,8 @@ def _lines(matrix: Matrix) -> Iterator[str]:
         always = f" (always: {markdown(points)})" if points else ""
         yield f"- **{markdown(section.scenario)}**: {markdown(section.sentence)}{always}"
     yield ""
-    yield from _legend(matrix, notes)
+    yield f"{'; '.join(map(markdown, legend(matrix)))}."
+    yield ""
     yield from (f"- {markdown(provenance(matrix, guest))}" for guest in matrix.guests)
     yield ""
     yield from (
@@ -45,7 +46,8 @@ def _section(section: Section, guests: Sequence[str], notes: Notes) -> Iterator[
     for number, row in enumerate(section.rows):
         name = f"**{markdown(section.scenario)}**" if number == 0 else ""
         words = [_word(row.cells, guest, notes) for guest in guests]
-        yield _row([name, markdown(section.label(row)), *words])
+        mark = f"{DIFFERENT} " if row.differs else ""
+        yield _row([name, mark + markdown(section.label(row)), *words])
 
 
 def _word(cells: Mapping[str, Sequence[Entry]], guest: str, notes: Notes) -> str:
@@ -53,16 +55,9 @@ def _word(cells: Mapping[str, Sequence[Entry]], guest: str, notes: Notes) -> str
     if not found:
         return ""
     references = "".join(f"[^{number}]" for number in notes.numbers(found))
-    word = found[0].verdict if found[0].state is State.MEASURED else MARKS[found[0].state]
-    return markdown(word or "") + references
-
-
-def _legend(matrix: Matrix, notes: Notes) -> Iterator[str]:
-    states = {entry.state for entry in matrix.cells}
-    marks = [f"{markdown(MARKS[state])} {MEANINGS[state]}" for state in MEANINGS if state in states]
-    if marks:
-        yield f"A word is a verdict. {'; '.join(marks)}."
-        yield ""
+    if found[0].state is not State.MEASURED:
+        return markdown(MARKS[found[0].state]) + references
+    return markdown(f"{word(found[0].verdict or '')} {shares(found)}".rstrip()) + references
 
 
 def _row(columns: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
-"""Where a matrix comes from, in words: the run, and how each guest was made."""
+"""Where a matrix comes from, in words: the run, and how each guest was made.
+
+The words are partly a guest's: who shows them makes them safe.
+"""
 
 from collections.abc import Mapping
 
 from harness.matrix import Matrix
 from harness.model import State
-from harness.report.text import visible
 
 
 def headline(matrix: Matrix) -> str:
@@ -14,7 +16,7 @@ def headline(matrix: Matrix) -> str:
     for cell in matrix.cells:
         tally[cell.state] += 1
     counts = ", ".join(f"{count} {state}" for state, count in tally.items() if count)
-    return visible(f"run {run.id}, {run.started}, {run.catalogue}: {counts or 'no cells'}")
+    return f"run {run.id}, {run.started}, {run.catalogue}: {counts or 'no cells'}"
 
 
 def system(matrix: Matrix, guest: str) -> str:
@@ -29,7 +31,7 @@ def provenance(matrix: Matrix, guest: str) -> str:
     words = [system(matrix, guest)]
     words += [str(known[name]) for name in ("provider", "accelerator") if known.get(name)]
     words += _rest(known.get("provenance"))
-    return visible(f"{guest}: {', '.join(words)}")
+    return f"{guest}: {', '.join(words)}"
 
 
 def _rest(made: object) -> list[str]:

@@ -1,13 +1,23 @@
 """The matrix as text for a terminal: guests as columns, a section for each scenario."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
 from harness.matrix import Entry, Matrix
-from harness.model import State
-from harness.report.grid import MARKS, MEANINGS, Notes, Row, Section, sections
+from harness.model import State, word
+from harness.report.grid import (
+    DIFFERENT,
+    MARKS,
+    Notes,
+    Row,
+    Section,
+    legend,
+    sections,
+    shares,
+)
 from harness.report.provenance import headline, provenance, system
 from harness.report.text import cells, clip, visible
 
@@ -15,7 +25,15 @@ LABEL_LEAST = 30
 """Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""
 
 GAP = 2
+
+BREAK = re.compile(r"(?<=:)(?=[A-Z])| (?=[^ ]+%$)")
+"""Where a verdict takes two lines if it has to: before its errno, before its share."""
+
+PARTS = re.compile(r"^[^-+~_.]+|[-+~_.][^-+~_.]*")
 NARROWEST = 7
+
+DOT = " · "
+"""Between the axes of a row's label."""
 
 STYLES = {
     State.INCONCLUSIVE: "33",
@@ -65,7 +83,7 @@ def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: b
 
 
 def _body(matrix: Matrix, page: Page) -> Iterator[str]:
-    yield from _wrapped(headline(matrix), page.width)
+    yield from _wrapped(visible(headline(matrix)), page.width)
     found = sections(matrix)
     texts = _texts(found, page.notes)
     for block in _blocks(matrix, found, texts, page.width):
@@ -79,7 +97,7 @@ def _body(matrix: Matrix, page: Page) -> Iterator[str]:
     yield ""
     yield from _legend(matrix, page)
     for guest in matrix.guests:
-        yield from _wrapped(provenance(matrix, guest), page.width)
+        yield from _wrapped(visible(provenance(matrix, guest)), page.width)
 
 
 def _texts(found: Sequence[Section], notes: Notes) -> Mapping[str, list[str]]:
@@ -93,20 +111,20 @@ def _texts(found: Sequence[Section], notes: Notes) -> Mapping[str, list[str]]:
 
 
 def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
-    """Return the word of a cell, or the mark of its state and where to read why."""
+    """Return the word of a cell and its share, or the mark of its state and where to read why."""
     first = row_cells[0]
     numbers = notes.numbers(row_cells)
     if first.state is State.MEASURED:
-        return visible(first.verdict or "")
+        return f"{visible(word(first.verdict or ''))} {shares(row_cells)}".rstrip()
     shown = "".join(f"[{number}]" for number in numbers[:NOTES_SHOWN])
     return f"{MARKS[first.state]} {shown}{'…' if len(numbers) > NOTES_SHOWN else ''}"
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """Break a word where it may be broken: after a colon, or anywhere if that is not enough."""
+    """Break a word where it may be broken, or anywhere if that is not enough."""
     if cells(text) <= width:
         return [text]
-    parts = text.replace(":", ":\n", 1).split("\n")
+    parts = BREAK.split(text)
     return [
         piece
         for part in parts
@@ -118,8 +136,11 @@ def _blocks(
     matrix: Matrix, found: Sequence[Section], texts: Mapping[str, list[str]], width: int
 ) -> Iterator[Block]:
     labels = [cells(visible(section.label(row))) for section in found for row in section.rows]
-    spare = width - sum(needed + GAP for needed in _columns(matrix, texts, 0).values())
-    label = min(max(labels, default=0) + 2, max(LABEL_LEAST, spare), width // 2 + 2)
+    least, most = (
+        width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
+        for room in (width, 0)
+    )
+    label = min(max(labels, default=0) + 2, max(LABEL_LEAST, most), max(width // 2 + 2, least))
     room = width - label
     wide = _columns(matrix, texts, room)
     columns: list[tuple[str, int]] = []
@@ -138,7 +159,7 @@ def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mappi
     words = {guest: [*texts.get(guest, []), visible(guest)] for guest in matrix.guests}
     generous = {guest: [*found, *_system(matrix, guest)] for guest, found in words.items()}
     pieces = {
-        guest: [piece for text in found for piece in text.replace(":", ":\n", 1).split("\n")]
+        guest: [piece for text in found for piece in BREAK.split(text)]
         for guest, found in words.items()
     }
     for tier in (generous, words):
@@ -161,10 +182,20 @@ def _header(matrix: Matrix, block: Block, page: Page) -> Iterator[str]:
     lines = [(visible(guest), *_system(matrix, guest)) for guest, _ in block.columns]
     for number, style in enumerate(("1", "2", "2")):
         texts = [
-            (clip(line[number], width), width)
+            (_cut(line[number], width), width)
             for line, (_, width) in zip(lines, block.columns, strict=True)
         ]
         yield " " * block.label + _joined(texts, page, style)
+
+
+def _cut(text: str, width: int) -> str:
+    """Cut a release where one of its parts ends: `6.18.4…` of 6.18.44 would be another one."""
+    if cells(text) <= width:
+        return text
+    parts = PARTS.findall(text)
+    while parts and cells("".join(parts)) > width - 1:
+        parts.pop()
+    return f"{''.join(parts)}…" if parts else clip(text, width)
 
 
 def _joined(texts: Sequence[tuple[str, int]], page: Page, style: str | None) -> str:
@@ -191,24 +222,50 @@ def _row(section: Section, row: Row, block: Block, page: Page) -> Iterator[str]:
         found = row.cells.get(guest, ())
         text = _text(found, page.notes) if found else ""
         style = STYLES.get(found[0].state) if found else None
-        columns.append((_pieces(text, width), width, style))
-    height = max(len(label), *(len(pieces) for pieces, _, _ in columns))
+        faint = shares(found)
+        columns.append(
+            [_painted(piece, width, style, faint, page) for piece in _pieces(text, width)]
+        )
+    height = max(len(label), *map(len, columns))
+    empty = [" " * width for _, width in block.columns]
     for line in range(height):
         head = label[line] if line < len(label) else ""
         texts = "".join(
-            " " * GAP
-            + page.paint(_padded(pieces[line] if line < len(pieces) else "", width), style)
-            for pieces, width, style in columns
+            " " * GAP + (column[line] if line < len(column) else blank)
+            for column, blank in zip(columns, empty, strict=True)
         )
-        yield f"  {_padded(head, block.label - 2)}{texts}"
+        mark = page.paint(DIFFERENT, "1;33") if row.differs and line == 0 else " "
+        yield f"{mark} {_padded(head, block.label - 2)}{texts}"
     if page.verbose:
         yield from _counts(row, block, page)
 
 
+def _painted(piece: str, width: int, style: str | None, faint: str, page: Page) -> str:
+    """Return a piece of a cell, padded; a share steps back behind its word."""
+    if not faint or not piece.endswith(faint):
+        return page.paint(_padded(piece, width), style)
+    head = piece.removesuffix(faint)
+    return page.paint(head, style) + page.paint(faint, "2") + " " * (width - cells(piece))
+
+
 def _label(text: str, width: int) -> list[str]:
-    """Wrap a label so that no line begins with a dot: a no-break space is no blank to textwrap."""
-    lines = textwrap.wrap(text.replace(" ·", "\u00a0·"), width, break_on_hyphens=False)
-    return [line.replace("\u00a0", " ") for line in lines] or [""]
+    """Wrap a label where an axis ends, if it can be; a line that goes on ends with a dot."""
+    if cells(text) <= width:
+        return [text]
+    lines = [""]
+    *parts, last = text.split(DOT)
+    for part, after in (*((part, cells(DOT) - 1) for part in parts), (last, 0)):
+        longer = f"{lines[-1]}{DOT}{part}" if lines[-1] else part
+        if lines[-1] and cells(longer) + after > width:
+            lines[-1] += DOT.rstrip()
+            lines.append(f"  {part}")
+        else:
+            lines[-1] = longer
+    return [
+        piece
+        for line in lines
+        for piece in textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False)
+    ]
 
 
 def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
@@ -223,10 +280,8 @@ def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
 
 
 def _legend(matrix: Matrix, page: Page) -> Iterator[str]:
-    states = {cell.state for cell in matrix.cells}
-    marks = [f"{MARKS[state]} {MEANINGS[state]}" for state in MEANINGS if state in states]
-    if marks:
-        yield from _wrapped("A word is a verdict. " + " · ".join(marks), page.width)
+    marks = legend(matrix)
+    yield from _wrapped(DOT.join(marks), page.width)
     for number, state, why in page.notes:
         yield from _wrapped(
             clip(visible(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "

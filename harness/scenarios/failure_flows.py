@@ -126,4 +126,5 @@ FAILURE_FLOWS = Scenario(
     parameters=Numbers(200, 400),
     classify=classify,
     alarm=40.0,
+    figure="moved_of_survivors",
 )

@@ -17,10 +17,11 @@ class Scenario(Struct, frozen=True):
     """One question to a kernel: where it is asked, with which parameters, how it is judged.
 
     `id` is also the agent's name for it. `words` are the verdict words that `classify` may give,
-    before any `:`. `alarm` is the longest that one asking may take on a fast host, in seconds;
-    `parallel` is how many cells may be asked at once (more than one only where a cell's time is
-    spent waiting). `classify` is given observations that answered: set-up errors and `unsupported`
-    are told apart before. `decline` judges those that are `unsupported`.
+    before any `:`; `figure` is the share of `statistics` that is shown beside the word. `alarm` is
+    the longest that one asking may take on a fast host, in seconds; `parallel` is how many cells
+    may be asked at once (more than one only where a cell's time is spent waiting). `classify` is
+    given observations that answered: set-up errors and `unsupported` are told apart before.
+    `decline` judges those that are `unsupported`.
     """
 
     id: str
@@ -31,4 +32,5 @@ class Scenario(Struct, frozen=True):
     classify: Callable[[Observation], Judgement]
     alarm: float = 30.0
     parallel: int = 1
+    figure: str = ""
     decline: Callable[[Observation], Judgement] = not_applicable

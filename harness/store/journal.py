@@ -13,6 +13,10 @@ from harness.model import Cell, Depth
 logger = logging.getLogger(__name__)
 
 
+JOURNAL = 1
+"""The version of the journal's lines."""
+
+
 class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     """A run, or a resumed one, and all that it was asked; always the journal's first line."""
 
@@ -22,7 +26,7 @@ class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     version: str
     guests: Mapping[str, str]
     cells: tuple[Cell, ...]
-    journal: int = 1
+    journal: int = JOURNAL
 
 
 class GuestMet(Struct, frozen=True, tag="guest", tag_field="line"):
@@ -106,9 +110,26 @@ def read(path: Path) -> tuple[Line, ...]:
     return lines
 
 
+class _Version(Struct, frozen=True):
+    journal: int = JOURNAL
+
+
+def _check_version(path: Path, number: int, text: bytes) -> None:
+    """Tell a newer program's journal from one with a fault: its lines may be of any shape."""
+    try:
+        version = msgspec.json.decode(text, type=_Version).journal
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return  # not a line of any journal, and said so
+    if version > JOURNAL:
+        message = f"journal {version} is newer than this program reads ({JOURNAL})"
+        raise FileError(path, number, message, hint="install a newer reuseport-matrix")
+
+
 def _lines(path: Path, content: bytes) -> Iterator[Line]:
     *whole, rest = content.split(b"\n")
     for number, text in enumerate(whole, start=1):
+        if b'"journal"' in text:
+            _check_version(path, number, text)
         try:
             yield _decoder.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import FileError
+from msgspec.structs import replace
+
+from harness.errors import FileError, Phase
 from harness.judge import judge
 from harness.matrix import Facts, Matrix, Run
 from harness.model import Cell, Judgement, State, Trial
@@ -44,9 +46,12 @@ def judged(asked: Asked, raw: bytes) -> Judgement:
         return Judgement(State.NOT_RUN, why=why)
     replies = parse(raw)
     if len(replies) != 1:
-        why = f"scenario: {len(replies)} answers where one was kept"
+        why = f"{Phase.SCENARIO}: {len(replies)} answers where one was kept"
         return Judgement(State.INFRASTRUCTURE, why=why)
-    return judge(scenario, replies[0], asked)
+    judgement = judge(scenario, replies[0], asked)
+    if judgement.state is not State.INFRASTRUCTURE:
+        return judgement
+    return replace(judgement, why=f"{Phase.SCENARIO}: {judgement.why}")
 
 
 def _trials(folder: Path, lines: Sequence[Line]) -> list[Trial]:
