@@ -30,9 +30,9 @@ static void joined(struct trial *trial, struct joining *joining, struct outcome 
     emit_member(1, joining->bind, joining->listen, outcome);
     if (joining->stood)
         emit_change(trial, "join", 1, 0);
+    phase->count = phase->started + (joining->stood ? trial->question->flows : 0);
     for (int i = phase->started; i < phase->count; i++)
         phase->flows[i].group = AFTER;
-    phase->count = phase->started + (joining->stood ? trial->question->flows : 0);
     phase->hold = phase->watched = phase->pause = 0;
 }
 

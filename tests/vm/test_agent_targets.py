@@ -187,3 +187,20 @@ def test_the_pattern_knows_a_system_when_it_sees_one() -> None:
 @pytest.mark.parametrize("path", sorted(SOURCES.glob("*.[ch]")), ids=lambda path: path.name)
 def test_no_file_is_longer_than_can_be_read(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 300
+
+
+@pytest.mark.vm
+@pytest.mark.xdist_group("sanitized")
+def test_a_newcomer_that_outlasts_the_stream_is_still_followed_by_one(sanitized: Path) -> None:
+    """Four flows are over before it stands in one of eight: the flows `after` were then lost."""
+    if isolated(Deadline(10)) != "network namespace":
+        pytest.skip("no network namespace can be had here (unshare -n)")
+    lines = "".join(f"q{i} takeover flows=4 listeners=2 loopback=up\n" for i in range(60))
+    done = subprocess.run(
+        ["unshare", "-n", str(sanitized), "batch"],
+        input=lines.encode(),
+        capture_output=True,
+        timeout=100,
+        check=True,
+    )
+    assert {reply.torn for reply in parse(done.stdout)} == {None}
