@@ -88,8 +88,12 @@ def test_a_changed_disk_is_hashed_again(places: Places, tmp_path: Path) -> None:
 
 
 def test_a_disk_needs_a_key_and_the_tool_that_protects_it(
-    machine: Qemu, monkeypatch: pytest.MonkeyPatch
+    machine: Qemu, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "qemu-img").touch(0o755)
+    monkeypatch.setenv("PATH", str(tools))  # whether or not this machine has the tool
     assert "ssh" in (refusal(replace(machine, ssh=Ssh())) or "")
     assert "there is no /none" in (refusal(replace(machine, disk="/none")) or "")
     monkeypatch.setenv("PATH", "")
