@@ -65,7 +65,7 @@ struct trial {
     int backlog;
     int service;                        /* ms that a member takes for each request */
     struct member members[MAX_MEMBERS];
-    int member_count, binds, listens, phases, retries, rebinds;
+    int member_count, binds, listens, phases, retries, rebinds, resends;
 };
 
 /* A reply of a member: the call that failed and its errno, or null and 0. */
@@ -159,6 +159,7 @@ struct address address_of_client(const struct trial *, int port);
 int socket_of_member(const struct trial *, int option, struct outcome *);
 int option_set(int fd, int option);
 int set_nonblocking(int fd);
+int send_patiently(int fd, const void *bytes, int count, const struct address *to, int *retries);
 
 /* worker.c: inside a member's process */
 enum operation {

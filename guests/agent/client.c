@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BIND_TRIES = 300 };
+enum { BIND_TRIES = 300, RESTART_TRIES = 200 };
 
 struct flow *flows_new(int count)
 {
@@ -37,6 +37,14 @@ void flow_close(struct flow *flow)
     flow->fd = -1;
 }
 
+/* `::` may stand where the loopback interface has no ::1; reserve_port() does not see that. */
+static void no_port(struct trial *trial, int port, int error)
+{
+    if (error == EADDRNOTAVAIL && trial->question->family == IPV6)
+        unsupported(trial, "no ::1 here: bind: %s", errno_name(error));
+    broken("a client cannot bind port %d: %s", port, errno_name(error));
+}
+
 /* A port in use is drawn again, unless it must be a certain one: then -1, to be tried later. */
 static int bind_flow(struct trial *trial, struct flow *flow)
 {
@@ -52,7 +60,7 @@ static int bind_flow(struct trial *trial, struct flow *flow)
         trial->rebinds++;
     } while (error == EADDRINUSE && !certain && ++tries < BIND_TRIES);
     if (error != EADDRINUSE || !certain)
-        broken("a client cannot bind port %d: %s", flow->port, errno_name(error));
+        no_port(trial, flow->port, error);
     flow_close(flow);
     return -1;
 }
@@ -94,9 +102,9 @@ static void flow_send(struct trial *trial, struct flow *flow)
     memcpy(request, trial->token, TOKEN);
     for (int i = 0; i < 4; i++)
         request[TOKEN + i] = (unsigned char)(flow->number >> (24 - 8 * i));
-    ssize_t put = send(flow->fd, request, sizeof request, 0);
+    int put = send_patiently(flow->fd, request, sizeof request, NULL, &trial->resends);
     int error = errno;
-    if (put >= 0 && put < (ssize_t)sizeof request)
+    if (put >= 0 && put < REQUEST)
         broken("a client can send only a part of %d bytes", REQUEST);
     if (put < 0 && (error == ENOBUFS || error == EAGAIN))
         broken("a client cannot send: %s", errno_name(error));
@@ -112,10 +120,17 @@ static void flow_opened(struct trial *trial, struct flow *flow, int handshake)
         flow_end(flow, LEFT_OPEN, 0);
 }
 
+/* Not a fate but the client's own failure: the 4-tuple is still somebody's, or its port is. */
+static int port_in_use(int error)
+{
+    return error == EADDRINUSE || error == EADDRNOTAVAIL;
+}
+
 /* 0, or -1 if its port is in use: the connection that had it was reset, but on some kernels its end
  * passes through a queue, and other programs draw ports, too. */
 int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int handshake)
 {
+    int certain = flow->port != 0;
     if (flow_socket(trial, flow) != 0)
         return -1;
     struct address place = address_of_client(trial, trial->port);
@@ -125,15 +140,32 @@ int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int hand
     flow->started = flow->ended = clock_ms();
     int failed = connect(flow->fd, (struct sockaddr *)&place.storage, place.size);
     int error = errno;
+    if (failed != 0 && port_in_use(error)) {
+        trial->rebinds++;
+        flow_close(flow);
+        flow->port = certain ? flow->port : 0;
+        return -1;
+    }
     if (failed == 0)
         flow_opened(trial, flow, handshake);
     else if (error == EINPROGRESS)
         flow->state = CONNECTING;
-    else if (error == EADDRINUSE || error == EADDRNOTAVAIL)
-        broken("a client's port %d is not free to connect: %s", flow->port, errno_name(error));
     else
         flow_end(flow, FAILED, error);
     return 0;
+}
+
+/* Some kernels find out after connect() has returned (dragonfly: tcp_usr_connect(), PRUC_ASYNC). */
+static void flow_restart(struct trial *trial, struct flow *flow, int handshake)
+{
+    int tries = 0;
+    trial->rebinds++;
+    do {
+        flow_close(flow);
+        pause_ms(10);
+        if (++tries > RESTART_TRIES)
+            broken("a client's port %d stays in use", flow->port);
+    } while (flow_start(trial, flow, flow->number, handshake) != 0);
 }
 
 /* The reply must carry the token, and this flow's number of this phase. */
@@ -191,7 +223,9 @@ void flow_wake(struct trial *trial, const struct phase *phase, struct flow *flow
     }
     if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
-    if (error != 0)
+    if (port_in_use(error))
+        flow_restart(trial, flow, phase->handshake);
+    else if (error != 0)
         flow_end(flow, FAILED, error);
     else
         flow_opened(trial, flow, phase->handshake);

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -217,6 +218,8 @@ void front_open(struct front *front, int jobs)
     memset(front, 0, sizeof *front);
     memset(&action, 0, sizeof action);
     front->jobs = jobs;
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* or the first pipe would be taken for the questions */
+        open("/dev/null", O_RDONLY);
     front->slots = calloc((size_t)jobs, sizeof *front->slots);
     if (front->slots == NULL || pipe(front->lifeline) != 0)
         broken("no pipe: %s", errno_name(errno));

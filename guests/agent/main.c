@@ -124,6 +124,8 @@ void scenario_ask(const char *name, const struct question *question)
     members_end(trial);
     if (trial->rebinds > 0)
         emit_fact("rebind-retries", trial->rebinds);
+    if (trial->resends > 0)
+        emit_fact("send-retries", trial->resends);
     emit_end(trial, metronome_stop());
     free(trial);
     exit(0);

@@ -67,7 +67,8 @@ int platform_tunable(const char *name, char *text, size_t size)
 #else
 #include <sys/sysctl.h>
 
-/* sysctlbyname(3) does not say the type: text ends in NUL and is printable, the rest is a number. */
+/* sysctlbyname(3) does not say the type: one byte is a truth value (freebsd: SYSCTL_BOOL), text
+ * ends in NUL and is printable, the rest is a number. */
 int platform_tunable(const char *name, char *text, size_t size)
 {
     union {
@@ -79,8 +80,11 @@ int platform_tunable(const char *name, char *text, size_t size)
     memset(&value, 0, sizeof value);
     if (sysctlbyname(name, &value, &length, NULL, 0) != 0)
         return -1;
-    if (length == sizeof value.number && (value.bytes[0] < ' ' || value.bytes[length - 1] != '\0'
-                                          || value.bytes[length - 2] < ' '))
+    if (length == 1)
+        snprintf(text, size, "%d", (unsigned char)value.bytes[0]);
+    else if (length == sizeof value.number
+             && (value.bytes[0] < ' ' || value.bytes[length - 1] != '\0'
+                 || value.bytes[length - 2] < ' '))
         snprintf(text, size, "%d", value.number);
     else if (length == sizeof value.large && memchr(value.bytes, '\0', length - 1) != NULL)
         snprintf(text, size, "%lld", value.large);

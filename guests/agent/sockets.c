@@ -16,7 +16,7 @@
  * flow is to come again. */
 enum {
     PORT_FIRST = 10000, PORT_LAST = 60999, GROUP_FIRST = 61000, GROUP_LAST = 65535,
-    RESERVE_TRIES = 200, LOOPBACK_TRIES = 200, SPARE = 32
+    RESERVE_TRIES = 200, LOOPBACK_TRIES = 200, SEND_TRIES = 200, SPARE = 32
 };
 
 /* splitmix, 32 bits: the seed in the question draws the same ports again. */
@@ -123,6 +123,23 @@ int set_nonblocking(int fd)
     return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+/* How many bytes were sent, to the peer where `to` is null.  A full queue of the loopback interface
+ * is ENOBUFS on some kernels (netbsd: looutput()) and loses the datagram: it goes again, counted. */
+int send_patiently(int fd, const void *bytes, int count, const struct address *to, int *retries)
+{
+    ssize_t put;
+    for (int tries = 0;; tries++) {
+        put = sendto(fd, bytes, (size_t)count, 0,
+                     to != NULL ? (const struct sockaddr *)&to->storage : NULL,
+                     to != NULL ? to->size : 0);
+        if (put >= 0 || (errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
+            || tries == SEND_TRIES)
+            return (int)put;
+        ++*retries;
+        pause_ms(1);
+    }
+}
+
 /* Why an option cannot be asked for, null if it can. */
 const char *option_missing(int option)
 {
@@ -211,9 +228,12 @@ void need_descriptors(struct trial *trial, int count)
         limit.rlim_cur = need;
         if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < need)
             limit.rlim_max = need; /* a privileged process may */
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-            unsupported(trial, "%ld open files are needed, the hard limit is %ld", (long)need,
-                        hard);
+        if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+            if (limit.rlim_cur >= need)
+                return;
+            hard = (long)limit.rlim_cur; /* less, and said nothing (freebsd: kern_proc_setrlimit()) */
+        }
+        unsupported(trial, "%ld open files are needed, the hard limit is %ld", (long)need, hard);
     }
 }
 

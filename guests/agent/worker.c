@@ -25,7 +25,7 @@ struct connection {
 struct worker {
     const struct trial *trial;
     int index, control, listener, serving;
-    int silent; /* poll() reports a hang-up on the socket: ask it in turns instead */
+    int silent; /* poll() cries wolf over the socket: ask it in turns instead */
     struct connection *connections;
     struct pollfd *polls;
     int count, room;
@@ -144,10 +144,12 @@ static void keep(struct worker *worker, int fd)
 }
 
 /* Out of descriptors is a failure of ours, which the parent finds by the exit status; a socket
- * that does not listen any more (EINVAL after shutdown()) is asked again, in case it does. */
+ * that has nobody although poll() says so is asked again, in case it does.  After shutdown() some
+ * kernels call it readable for ever (netbsd: soreadable()), and a worker that spins starves a
+ * guest of one slow CPU. */
 static void accept_some(struct worker *worker)
 {
-    int more = 1;
+    int more = 1, taken = 0;
     while (more) {
         int fd = accept(worker->listener, NULL, NULL);
         int error = errno;
@@ -155,28 +157,32 @@ static void accept_some(struct worker *worker)
             _exit(EXIT_BROKEN);
         if (fd >= 0)
             keep(worker, fd);
-        else if (error != EAGAIN && error != EWOULDBLOCK && error != EINTR
-                 && error != ECONNABORTED)
-            worker->silent = 1;
+        taken += fd >= 0;
         more = fd >= 0 && worker->trial->service == 0;
     }
+    worker->silent = taken == 0;
 }
 
 static void receive_some(struct worker *worker)
 {
     unsigned char bytes[REPLY + 1];
     struct address from;
+    int taken = 0;
     for (int more = 1; more; more = worker->trial->service == 0) {
         from.size = sizeof from.storage;
         ssize_t got = recvfrom(worker->listener, bytes, sizeof bytes, 0,
                                (struct sockaddr *)&from.storage, &from.size);
-        if (got < 0)
-            return;
+        if (got <= 0) /* 0: shut down on the BSDs, and 0 again for ever */
+            break;
+        taken++;
         unsigned char reply[REPLY];
-        if (got == REQUEST && reply_to(worker, bytes, reply) == 0)
-            sendto(worker->listener, reply, sizeof reply, 0, (struct sockaddr *)&from.storage,
-                   from.size);
+        int retries = 0;
+        if (got == REQUEST && reply_to(worker, bytes, reply) == 0
+            && send_patiently(worker->listener, reply, sizeof reply, &from, &retries) < 0
+            && (errno == ENOBUFS || errno == EAGAIN))
+            _exit(EXIT_BROKEN);
     }
+    worker->silent = taken == 0;
 }
 
 /* 0, or -1 when the connection has ended or is not of this run. */
