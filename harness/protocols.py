@@ -50,6 +50,12 @@ class Provider(Protocol):
     def refusal(self, guest: Guest) -> str | None:
         """Why this provider cannot start the guest on this machine; None if it can."""
 
+    def download(self, guest: Guest) -> str | None:
+        """What starting it here would have to download first (an image, a box); None if nothing.
+
+        Packages that the system's own package manager fetches and verifies do not count.
+        """
+
     def boot(self, guest: Guest, deadline: Deadline) -> AbstractContextManager[Transport]:
         """Start the guest and yield it ready for commands; raise `BootError` and its kin."""
 

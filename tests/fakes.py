@@ -132,6 +132,10 @@ class FakeProvider:
             return "a real guest"
         return "no hypervisor for it" if guest.name in self._missing else None
 
+    def download(self, guest: Guest) -> str | None:
+        """Need nothing."""
+        return None
+
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[FakeTransport]:
         """Yield a guest, and note that it is up as long as it is."""

@@ -54,6 +54,10 @@ class Lives(Struct, frozen=True):
         """Refuse nobody."""
         return None
 
+    def download(self, guest: Guest) -> str | None:
+        """Need nothing."""
+        return None
+
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[Transport]:
         """Yield the next life; the last one has no end."""

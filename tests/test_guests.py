@@ -81,6 +81,27 @@ def test_agent_and_root_may_stand_in_qemu(tmp_path: Path) -> None:
     assert (found.root, found.agent.build) == ("doas", "guest-cc")
 
 
+def test_a_box_for_each_provider_of_vagrant(tmp_path: Path) -> None:
+    boxes = "{libvirt: {box: a/b, version: '1'}, tart: {box: c/d, made_by: make box}}"
+    ssh = "{user: admin, key: id}"
+    text = one(vagrant=f"{{ssh: {ssh}, boxes: {boxes}}}", architecture="aarch64")
+    found = load(tmp_path, text)["g"]
+    assert found.vagrant is not None
+    assert list(found.vagrant.boxes) == ["libvirt", "tart"]
+    assert found.vagrant.boxes["libvirt"].version == "1"
+    assert found.vagrant.ssh.key == str(tmp_path / "id")
+    assert found.architecture == "aarch64"
+
+
+def test_an_image_says_how_its_address_was_checked(tmp_path: Path) -> None:
+    image = "{url: 'https://a/b.xz', checked: {on: '2026-11-23', how: fetched}}"
+    found = load(tmp_path, one(qemu=f"{{image: {image}, seed: nocloud}}"))["g"]
+    assert found.qemu is not None
+    assert found.qemu.image is not None
+    assert found.qemu.image.checked is not None
+    assert found.qemu.image.checked.how == "fetched"
+
+
 def test_a_machine_that_exists_is_a_guest(tmp_path: Path) -> None:
     ssh = "{host: lab.example, user: me, key: k}"
     found = load(tmp_path, "name: mac\nsystem: macos\nagent: {target: aarch64-macos}\nssh: " + ssh)
@@ -114,10 +135,31 @@ MISTAKES = [
     ("yes for a mapping", one(host="yes"), 3, "expected a mapping, got bool", None),
     ("wrong item", one(tunables="\n  - a\n  - 5"), 4, "expected str, got int", None),
     ("yes is no text", one(system="yes"), 2, "expected str, got bool", None),
-    ("wrong word", one(root="su"), 4, "expected sudo, doas or none, got 'su'", None),
+    ("wrong word", one(root="pfexec"), 4, "expected none, sudo, doas or su, got 'pfexec'", None),
     ("wrong build", one(agent="{build: cc}"), 4, "expected guest-cc, got 'cc'", None),
+    ("two disks", one(qemu="{disk: a, image: {url: 'https://a/b'}}"), 4, "exclude each", None),
+    ("no address", one(qemu="\n  image: {url: a.img}"), 5, "expected https://", None),
+    ("no image", one(qemu="\n  image: {sha256: a}"), 5, "missing required field url", None),
+    ("no digest", one(qemu="\n  image: {url: 'http://a', sha256: abc}"), 5, "64 hexa", None),
+    (
+        "checked and not",
+        one(qemu="{image: {url: 'http://a', unchecked: true, checked: {on: d, how: h}}}"),
+        4,
+        "both `checked` and `unchecked`",
+        None,
+    ),
+    ("no box", one(vagrant="{boxes: {}}"), 4, "expected boxes for any of libvirt", None),
+    ("no such provider", one(vagrant="\n  boxes:\n    kvm: {box: a/b}"), 6, "`kvm`", "libvirt"),
+    ("nameless box", one(vagrant="\n  boxes:\n    libvirt: {version: '1'}"), 5, "field box", None),
+    (
+        "unknown key of a box",
+        one(vagrant="\n  boxes:\n    libvirt: {box: a/b, verison: '1'}"),
+        6,
+        "`verison` is no key of vagrant.boxes.*",
+        "`version`",
+    ),
     ("no such port", one(ssh="{port: 65536}"), 4, "expected 1 to 65535", None),
-    ("nothing to boot", one(qemu="{memory: 64}"), 4, "`debian`, `kernel` or `disk`", None),
+    ("nothing to boot", one(qemu="{memory: 64}"), 4, "`debian`, `kernel`, `disk` or `image`", None),
     (
         "two kernels",
         one(qemu="\n  kernel: k\n  debian: {suites: [s], package: p}"),

@@ -1,5 +1,6 @@
 """The providers that boot nothing, and who is chosen for a guest."""
 
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +8,13 @@ import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 from provider_contract import TransportContract
 from ssh_server import SshServer, serving
 
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError, UsageError
-from harness.model import AgentSource, Guest, Host, Ssh
+from harness.model import AgentSource, Guest, Host, OnlyOn, Ssh
 from harness.places import Places
 from harness.protocols import Transport
 from harness.providers import choose
@@ -154,9 +156,9 @@ def test_a_key_that_is_none_is_told(workshop: Workshop, tmp_path: Path) -> None:
 
 
 def test_who_can_start_a_guest_is_chosen(workshop: Workshop) -> None:
-    name, provider = choose(guest(Host()), workshop)
-    assert name == "host"
-    assert isinstance(provider, ThisMachine)
+    offer = choose(guest(Host()), workshop)
+    assert (offer.name, offer.refusal, offer.download) == ("host", None, None)
+    assert isinstance(offer.provider, ThisMachine)
 
 
 def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path) -> None:
@@ -169,6 +171,33 @@ def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path
         choose(guest(), workshop)
     with pytest.raises(UsageError, match="no provider nonsense"):
         choose(guest(Host()), workshop, "nonsense")
+
+
+def test_a_guest_that_may_run_elsewhere_only_says_just_that(workshop: Workshop) -> None:
+    licence = "the licence allows it on its maker's machines only"
+    limited = replace(guest(Host(), Ssh(key="k")), only_on=OnlyOn("Plan9", licence))
+    with pytest.raises(NotRunError, match=f"host: {licence}; ssh: the key k is not there"):
+        choose(limited, workshop)
+    with pytest.raises(NotRunError, match=f"^g cannot be started here: host: {licence}$"):
+        choose(replace(limited, ssh=None), workshop)
+    here = OnlyOn(platform.system(), licence, platform.machine())
+    assert choose(replace(limited, only_on=here), workshop).name == "host"
+
+
+def test_a_host_that_has_to_be_of_a_kind(workshop: Workshop) -> None:
+    system, release = platform.system(), platform.release()
+    assert choose(guest(Host(system=system, release=release[:2])), workshop).name == "host"
+    with pytest.raises(NotRunError, match=f"this machine is {system} .*, not Darwin 23."):
+        choose(guest(Host(system="Darwin", release="23.")), workshop)
+
+
+def test_a_provider_without_a_download_comes_first(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ThisMachine, "download", lambda self, guest: "a box")
+    monkeypatch.setattr(ExistingMachine, "refusal", lambda self, guest: None)
+    assert choose(guest(Host()), workshop).download == "a box"
+    assert choose(guest(Host(), Ssh()), workshop).name == "ssh"
 
 
 def test_the_agent_on_the_host_goes_with_its_lease_also_after_an_interrupt(tmp_path: Path) -> None:

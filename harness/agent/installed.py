@@ -4,13 +4,13 @@ import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
 
 from msgspec import Struct
 
 from harness.agent.binary import Platform, Program, of_guest, of_program
 from harness.agent.question import Question
 from harness.errors import AgentError, GuestLostError, InfrastructureError, Phase
+from harness.model import Root
 from harness.protocols import Completed, Transport
 
 logger = logging.getLogger(__name__)
@@ -52,8 +52,6 @@ SETUP_SECONDS = 60.0
 COMPILE_SECONDS = 600.0
 
 TAIL = 500
-
-Root = Literal["sudo", "doas", "none"]
 
 
 class Agent(Struct, frozen=True):

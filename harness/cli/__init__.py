@@ -15,7 +15,7 @@ NAME = "reuseport-matrix"
 
 COMMANDS = {
     "run": ("harness.cli.measuring:run", "Measure guests and show them side by side."),
-    "guests": ("harness.cli.listing:guests", "List the guests, and what would start each here."),
+    "guests": ("harness.cli.roster:guests", "List the guests, and what would start each here."),
     "scenarios": ("harness.cli.listing:scenarios", "List what is asked of a kernel."),
     "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
     "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),

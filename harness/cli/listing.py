@@ -1,25 +1,16 @@
-"""`guests`, `scenarios`, `doctor`: what there is on this machine, and what it lacks."""
+"""`scenarios` and `doctor`: what is asked, what this machine has, and what it lacks."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.exit import Exit, complain
-from harness.cli.naming import guest_folders
+from harness.cli.table import write_json, write_table
 
 if TYPE_CHECKING:
     from harness.doctor import Diagnosis
-    from harness.model import Guest
-    from harness.providers.workshop import Workshop
     from harness.scenarios.scenario import Scenario
-
-GUESTS_EPILOG = """\b
-Examples:
-  reuseport-matrix guests
-  reuseport-matrix guests --guests DIR --json
-"""
 
 SCENARIOS_EPILOG = """\b
 Examples:
@@ -34,65 +25,6 @@ Examples:
 """
 
 
-class Listed(NamedTuple):
-    """A guest as `guests` shows it: by whom it would be started here, or why by nobody."""
-
-    name: str
-    system: str
-    provider: str | None
-    why: str | None
-
-
-def _json(value: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    """Write columns as wide as their widest text; the last one is left as it is."""
-    from harness.report.text import cells, visible
-
-    texts = [[visible(text) for text in row] for row in rows]
-    widths = [max(map(cells, column)) for column in zip(*texts, strict=True)]
-    for row in texts:
-        *padded, last = row
-        pairs = zip(padded, widths, strict=False)
-        head = "".join(f"{text}{' ' * (width - cells(text) + 2)}" for text, width in pairs)
-        click.echo(f"{head}{last}".rstrip())
-
-
-@click.command(epilog=GUESTS_EPILOG)
-@guest_folders()
-@click.option("--json", "as_json", is_flag=True, help="A list of name, system, provider, why.")
-def guests(folders: Sequence[Path], as_json: bool) -> None:
-    """List the guests, and which provider would start each here, or why none can."""
-    from harness.cli.naming import known_guests
-    from harness.live import speaking
-    from harness.places import Places
-    from harness.providers.workshop import Workshop
-
-    workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
-    with speaking():
-        entries = [_entry(guest, workshop) for guest in known_guests(folders).values()]
-    if as_json:
-        _json([one._asdict() for one in entries])
-        return
-    rows = [(one.name, one.system, one.provider or "-", one.why or "") for one in entries]
-    _table([("guest", "system", "provider", "why not"), *rows])
-
-
-def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
-    from harness.errors import NotRunError
-    from harness.providers import choose
-
-    try:
-        provider, _ = choose(guest, workshop)
-    except NotRunError as exc:
-        return Listed(guest.name, guest.system, None, str(exc))
-    return Listed(guest.name, guest.system, provider, None)
-
-
 @click.command(epilog=SCENARIOS_EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, axes, cells.")
 def scenarios(as_json: bool) -> None:
@@ -104,7 +36,7 @@ def scenarios(as_json: bool) -> None:
         for scenario in CATALOGUE.values():
             _scenario(scenario)
         return
-    _json(
+    write_json(
         [
             {
                 "id": scenario.id,
@@ -162,7 +94,7 @@ def doctor(do_install: bool, as_json: bool) -> int:
                 complain(f"not everything was installed: {outcome.why}")
             diagnosis = examine(places)
     if as_json:
-        _json(diagnosis)
+        write_json(diagnosis)
     else:
         _diagnosis(diagnosis)
     return Exit.OK
@@ -170,7 +102,7 @@ def doctor(do_install: bool, as_json: bool) -> int:
 
 def _diagnosis(diagnosis: "Diagnosis") -> None:
     click.echo(f"{diagnosis.system}, Python {diagnosis.python}")
-    _table(
+    write_table(
         [
             (tool.name, tool.version or tool.path or "missing", tool.purpose)
             for tool in diagnosis.tools
@@ -179,7 +111,7 @@ def _diagnosis(diagnosis: "Diagnosis") -> None:
     tried = [(trial.accelerator, trial.why or "works") for trial in diagnosis.accelerators]
     if tried:
         click.echo("accelerators, each tried by a short boot:")
-        _table(tried)
+        write_table(tried)
     if diagnosis.command:
         complain(
             "something is missing", hint=f"doctor --install, or: {' '.join(diagnosis.command)}"

@@ -139,7 +139,11 @@ def _cells(request: Request, before: RunBegun | None, depth: Depth) -> tuple[Cel
 
 def _startable(workshop: Workshop, only: str | None) -> Callable[[Guest], bool]:
     def startable(guest: Guest) -> bool:
-        return _candidate(guest, workshop, only, ()).provider is not None
+        """Whether somebody would start it with what is on this machine."""
+        try:
+            return choose(guest, workshop, only).download is None
+        except NotRunError:
+            return False
 
     return startable
 
@@ -148,10 +152,10 @@ def _candidate(
     guest: Guest, workshop: Workshop, only: str | None, cells: tuple[Cell, ...]
 ) -> Candidate:
     try:
-        _, provider = choose(guest, workshop, only)
+        offer = choose(guest, workshop, only)
     except NotRunError as exc:
         return Candidate(guest, None, cells, str(exc), exc.hint)
-    return Candidate(guest, provider, cells)
+    return Candidate(guest, offer.provider, cells)
 
 
 def _settled(folder: Path) -> dict[str, set[str]]:

@@ -46,11 +46,11 @@ def visited(guest: Guest, places: Places, *, only: str | None, keep: bool) -> It
         return
     with _consoles(places, keep=keep) as folder:
         workshop = Workshop(places, lambda name: folder / f"{name}.log", keep)
-        name, provider = choose(guest, workshop, only)
-        logger.info("%s is started by %s", guest.name, name)
-        with provider.boot(guest, Deadline(BOOT_SECONDS)) as live:
+        offer = choose(guest, workshop, only)
+        logger.info("%s is started by %s", guest.name, offer.name)
+        with offer.provider.boot(guest, Deadline(BOOT_SECONDS)) as live:
             if not isinstance(live, Visited):
-                raise NotRunError(f"{guest.name}: {name} has no terminal to offer")
+                raise NotRunError(f"{guest.name}: {offer.name} has no terminal to offer")
             yield live
 
 

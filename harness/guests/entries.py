@@ -13,8 +13,21 @@ from msgspec import Struct
 
 from harness.errors import FileError
 from harness.guests.document import Node, read
-from harness.guests.limits import check_boots, check_limits, expectation
-from harness.model import AgentSource, DebianKernel, Guest, Host, Qemu, Ssh
+from harness.guests.limits import check_addresses, check_boots, check_limits, expectation
+from harness.model import (
+    AgentSource,
+    Box,
+    Checked,
+    DebianKernel,
+    Guest,
+    Host,
+    Image,
+    OnlyOn,
+    Qemu,
+    Root,
+    Ssh,
+    Vagrant,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 RESERVED = frozenset({"all", "available"})
 
-PROVIDERS = ("host", "qemu", "ssh")
+PROVIDERS = ("host", "qemu", "vagrant", "ssh")
 
 DEBIAN_TARGET = "x86_64-linux-musl"
 
@@ -36,6 +49,7 @@ PATHS = (
     ("qemu", "modules"),
     ("qemu", "disk"),
     ("qemu", "ssh", "key"),
+    ("vagrant", "ssh", "key"),
     ("ssh", "key"),
     ("agent", "path"),
 )
@@ -48,9 +62,12 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     system: str
     agent: AgentSource | None = None
     qemu: Qemu | None = None
+    vagrant: Vagrant | None = None
     host: Host | None = None
     ssh: Ssh | None = None
-    root: Literal["sudo", "doas", "none"] = "none"
+    architecture: Literal["x86_64", "aarch64"] = "x86_64"
+    only_on: OnlyOn | None = None
+    root: Root = "none"
     tunables: tuple[str, ...] = ()
     notes: str = ""
 
@@ -61,9 +78,20 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("qemu",): Qemu,
     ("qemu", "ssh"): Ssh,
     ("qemu", "debian"): DebianKernel,
+    ("qemu", "image"): Image,
+    ("qemu", "image", "checked"): Checked,
+    ("vagrant",): Vagrant,
+    ("vagrant", "ssh"): Ssh,
+    ("vagrant", "boxes", "*"): Box,
+    ("vagrant", "boxes", "*", "checked"): Checked,
     ("host",): Host,
     ("ssh",): Ssh,
+    ("only_on",): OnlyOn,
 }
+"""The keys that are known at each place; `*` is a name of the file's own choice."""
+
+NAMED = frozenset({("vagrant", "boxes")})
+"""Mappings whose keys are such names."""
 
 
 def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
@@ -133,6 +161,7 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
     entry = _converted(path, node)
     check_limits(path, node)
     check_boots(path, node)
+    check_addresses(path, node)
     if not any(getattr(entry, provider) for provider in PROVIDERS):
         wanted = ", ".join(PROVIDERS)
         raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
@@ -141,8 +170,11 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
         system=entry.system,
         agent=_agent(path, node, entry),
         qemu=entry.qemu,
+        vagrant=entry.vagrant,
         host=entry.host,
         ssh=entry.ssh,
+        architecture=entry.architecture,
+        only_on=entry.only_on,
         root=entry.root,
         tunables=entry.tunables,
         notes=entry.notes,
@@ -169,6 +201,10 @@ def _moved(path: Path, node: Node) -> Node:
 
 
 def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
+    if where in NAMED:
+        for value in node.mapping.values():
+            _check_keys(path, value, (*where, "*"))
+        return
     struct = STRUCTS.get(where)
     if struct is None:
         return

@@ -10,15 +10,34 @@ from harness.guests.document import Node
 
 PORTS = (1, 65535)
 
+ADDRESS = re.compile(r"https?://.+")
+
 LIMITS: Mapping[tuple[str, ...], tuple[float, float]] = {
     ("qemu", "memory"): (16, math.inf),
     ("qemu", "cpus"): (1, math.inf),
     ("qemu", "boot_timeout"): (1, math.inf),
+    ("qemu", "disk_size"): (1, math.inf),
+    ("vagrant", "memory"): (16, math.inf),
+    ("vagrant", "cpus"): (1, math.inf),
+    ("vagrant", "boot_timeout"): (1, math.inf),
+    ("vagrant", "ssh", "port"): PORTS,
     ("qemu", "ssh", "port"): PORTS,
     ("ssh", "port"): PORTS,
 }
 
-CHOICES = {("root",): "sudo, doas or none", ("agent", "build"): "guest-cc"}
+CHOICES = {
+    ("root",): "none, sudo, doas or su",
+    ("architecture",): "x86_64 or aarch64",
+    ("agent", "build"): "guest-cc",
+    ("qemu", "seed"): "nocloud",
+}
+
+VAGRANT_PROVIDERS = ("libvirt", "virtualbox", "vmware_desktop", "parallels", "qemu", "tart")
+"""Those that the Vagrantfile knows how to set up."""
+
+IMAGE = "qemu.image"
+
+DIGITS = {"sha256": 64, "sha512": 128}
 
 REASON = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>.*)`)?")
 
@@ -55,8 +74,44 @@ def check_boots(path: Path, node: Node) -> None:
     qemu = node.at(["qemu"])
     if qemu is None or not isinstance(qemu.value, dict):
         return
-    if not qemu.mapping.keys() & {"debian", "kernel", "disk"}:
-        raise FileError(path, qemu.line, "`qemu`: expected `debian`, `kernel` or `disk`")
-    if {"debian", "kernel"} <= qemu.mapping.keys():
-        line = qemu.mapping["kernel"].line
-        raise FileError(path, line, "`kernel` and `debian` exclude each other")
+    if not qemu.mapping.keys() & {"debian", "kernel", "disk", "image"}:
+        wanted = "expected `debian`, `kernel`, `disk` or `image`"
+        raise FileError(path, qemu.line, f"`qemu`: {wanted}")
+    for one, other in (("kernel", "debian"), ("disk", "image")):
+        if {one, other} <= qemu.mapping.keys():
+            line = qemu.mapping[one].line
+            raise FileError(path, line, f"`{one}` and `{other}` exclude each other")
+
+
+def check_addresses(path: Path, node: Node) -> None:
+    """Raise `FileError` for an address that is no address, a digest that is none, and the like."""
+    image = node.at(["qemu", "image"])
+    if image is not None:
+        _check_address(path, image, IMAGE)
+    boxes = node.at(["vagrant", "boxes"])
+    if boxes is None:
+        return
+    if not boxes.mapping:
+        wanted = ", ".join(VAGRANT_PROVIDERS)
+        raise FileError(path, boxes.line, f"`vagrant.boxes`: expected boxes for any of {wanted}")
+    for name, box in boxes.mapping.items():
+        if name not in VAGRANT_PROVIDERS:
+            known = f"known: {', '.join(VAGRANT_PROVIDERS)}"
+            message = f"the Vagrantfile has no provider `{name}`"
+            raise FileError(path, box.line, message, hint=known)
+        _check_address(path, box, f"vagrant.boxes.{name}")
+
+
+def _check_address(path: Path, node: Node, place: str) -> None:
+    unchecked = node.mapping.get("unchecked")
+    if unchecked is not None and unchecked.value and "checked" in node.mapping:
+        raise FileError(path, unchecked.line, f"`{place}`: both `checked` and `unchecked`")
+    for key in ("url", "checksums") if place == IMAGE else ():  # a box may lie in a file, too
+        found = node.mapping.get(key)
+        if found is not None and not ADDRESS.match(str(found.value)):
+            raise FileError(path, found.line, f"`{place}.{key}`: expected https://… or http://…")
+    for key, digits in DIGITS.items():
+        found = node.mapping.get(key)
+        if found is not None and not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", str(found.value)):
+            message = f"`{place}.{key}`: expected {digits} hexadecimal digits, in quotes"
+            raise FileError(path, found.line, message)

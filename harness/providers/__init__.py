@@ -1,6 +1,9 @@
 """Who can make a guest live: one module each, and this table."""
 
+import platform
 from collections.abc import Callable, Mapping
+
+from msgspec import Struct
 
 from harness.errors import NotRunError, UsageError
 from harness.model import Guest
@@ -17,24 +20,64 @@ PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
 }
 """In order of preference."""
 
+ELSEWHERE = "run it there, or give it an `ssh` section that leads there (docs/guests.md)"
 
-def choose(guest: Guest, workshop: Workshop, only: str | None = None) -> tuple[str, Provider]:
-    """Return the first provider that can start the guest here, or `only` that one.
+
+class Offer(Struct, frozen=True):
+    """What one provider says of a guest here: `refusal` is None if it would start it.
+
+    `download` is what it would fetch first.
+    """
+
+    name: str
+    provider: Provider
+    refusal: str | None
+    download: str | None
+
+
+def offers(guest: Guest, workshop: Workshop, only: str | None = None) -> tuple[Offer, ...]:
+    """Return what each provider that the guest's file speaks of says, or just `only`."""
+    if only is not None and only not in PROVIDERS:
+        raise UsageError(f"there is no provider {only}", hint=f"known: {', '.join(PROVIDERS)}")
+    names = [name for name in PROVIDERS if getattr(guest, name) is not None]
+    return tuple(_offer(guest, workshop, name) for name in (names if only is None else [only]))
+
+
+def _offer(guest: Guest, workshop: Workshop, name: str) -> Offer:
+    provider = PROVIDERS[name](workshop)
+    refusal = forbidden(guest, name) or provider.refusal(guest)
+    download = provider.download(guest) if refusal is None else None
+    return Offer(name, provider, refusal, download)
+
+
+def forbidden(guest: Guest, provider: str) -> str | None:
+    """Why the guest may not run on this machine at all; one reached over SSH is on another."""
+    limit = guest.only_on
+    if limit is None or provider == "ssh":
+        return None
+    allowed = platform.system() == limit.system and limit.machine in (None, platform.machine())
+    return None if allowed else limit.why
+
+
+def choose(guest: Guest, workshop: Workshop, only: str | None = None) -> Offer:
+    """Return the first that can start the guest here, if possible without a download.
 
     Raise `NotRunError` with each one's refusal.
     """
-    if only is not None and only not in PROVIDERS:
-        raise UsageError(f"there is no provider {only}", hint=f"known: {', '.join(PROVIDERS)}")
-    refusals = {}
-    for name in PROVIDERS if only is None else [only]:
-        provider = PROVIDERS[name](workshop)
-        refusal = provider.refusal(guest)
-        if refusal is None:
-            return name, provider
-        if getattr(guest, name) is not None or only is not None:
-            refusals[name] = refusal
-    reasons = "; ".join(f"{name}: {refusal}" for name, refusal in refusals.items())
+    found = offers(guest, workshop, only)
+    able = [offer for offer in found if offer.refusal is None]
+    for offer in sorted(able, key=lambda offer: offer.download is not None):
+        return offer
+    elsewhere = bool(found) and all(forbidden(guest, offer.name) for offer in found)
     raise NotRunError(
-        f"{guest.name} cannot be started here: {reasons or 'no provider for it'}",
-        hint="`reuseport-matrix doctor` says what this machine lacks",
+        f"{guest.name} cannot be started here: {_reasons(found)}",
+        hint=ELSEWHERE if elsewhere else "`reuseport-matrix doctor` says what this machine lacks",
     )
+
+
+def _reasons(found: tuple[Offer, ...]) -> str:
+    """Say each one's refusal, and one that all share only once."""
+    refusals = dict.fromkeys(offer.refusal for offer in found)
+    if len(refusals) == 1 and len(found) > 1:
+        return str(found[0].refusal)
+    return "; ".join(f"{offer.name}: {offer.refusal}" for offer in found) or "no provider for it"

@@ -1,12 +1,13 @@
 """Provider `host`: this machine's own kernel, nothing booted and nothing to take away."""
 
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
 from harness import leases
 from harness.deadline import Deadline
-from harness.errors import BootError, InfrastructureError
+from harness.errors import InfrastructureError, NotRunError
 from harness.model import Guest
 from harness.providers.workshop import Workshop
 from harness.transport import LocalTransport
@@ -30,14 +31,25 @@ class ThisMachine:
         self._workshop = workshop
 
     def refusal(self, guest: Guest) -> str | None:
-        """Any machine is a host; the guest file has to allow it."""
-        return None if guest.host is not None else "its file does not say `host`"
+        """Any machine is a host, unless the guest file wants another kernel than this one."""
+        if guest.host is None:
+            return "its file does not say `host`"
+        system, release = platform.system(), platform.release()
+        wanted = (guest.host.system or system, guest.host.release or "")
+        if wanted[0] == system and release.startswith(wanted[1]):
+            return None
+        return f"this machine is {system} {release}, not {' '.join(wanted).strip()}"
+
+    def download(self, guest: Guest) -> str | None:
+        """Nothing: the machine is here."""
+        return None
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[LocalTransport]:
         """Yield this machine; what still runs on it for us at the end is ended."""
-        if guest.host is None:
-            raise BootError(f"{guest.name} is not this machine")
+        reason = self.refusal(guest)
+        if reason is not None or guest.host is None:
+            raise NotRunError(f"{guest.name}: {reason}")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
         with leases.hold(self._workshop.places, guest.name) as tenancy:
             # The agent lives in the lease's folder, and goes with it however the run ends.

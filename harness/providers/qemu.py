@@ -84,6 +84,10 @@ class QemuProvider:
             return f"no {PROGRAM} here"
         return images.refusal(guest.qemu)
 
+    def download(self, guest: Guest) -> str | None:
+        """What is to be fetched first: nothing but packages, which apt takes care of."""
+        return None
+
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
         """Start a QEMU and yield the guest, logged in.

@@ -48,6 +48,10 @@ class ExistingMachine:
             return f"the key {guest.ssh.key} is not there"
         return None
 
+    def download(self, guest: Guest) -> str | None:
+        """Nothing: the machine is there."""
+        return None
+
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
         """Log in; leave nothing behind."""

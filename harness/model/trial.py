@@ -1,10 +1,9 @@
-"""The nouns: frozen values without I/O that every other module passes around."""
+"""What is asked and what came of it: cells, judgements, trials."""
 
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal
 
 from msgspec import Struct, field
 
@@ -129,79 +128,3 @@ def settle(repeats: Iterable[Judgement]) -> Judgement:
         )
         return Judgement(State.INCONCLUSIVE, why=f"repeats disagree: {tally}")
     return measured[-1] if measured else seen[-1]
-
-
-class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to log in. `key` is a private key file; without one a key of ours is put in."""
-
-    user: str = "root"
-    key: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 22
-
-
-class DebianKernel(Struct, frozen=True, forbid_unknown_fields=True):
-    """A kernel package to be found through apt: the first of `suites` that offers `package`."""
-
-    suites: tuple[str, ...]
-    package: str
-
-
-class Qemu(Struct, frozen=True, forbid_unknown_fields=True):
-    """A guest made by QEMU, from a kernel (with our own initramfs, if none is given) or a disk.
-
-    Paths are absolute after loading. `memory` is MiB, `boot_timeout` seconds on a fast host.
-    """
-
-    kernel: str | None = None
-    kernel_sha256: str | None = None
-    initrd: str | None = None
-    modules: str | None = None
-    append: str = ""
-    debian: DebianKernel | None = None
-    disk: str | None = None
-    disk_sha256: str | None = None
-    disk_format: str | None = None
-    disk_interface: str = "virtio"
-    nic: str = "virtio-net-pci"
-    machine: str | None = None
-    cpu: str | None = None
-    memory: int = 256
-    cpus: int = 1
-    arguments: tuple[str, ...] = ()
-    ssh: Ssh = Ssh()
-    accelerator: str | None = None
-    boot_timeout: float = 60.0
-
-
-class Host(Struct, frozen=True, forbid_unknown_fields=True):
-    """This machine's own kernel."""
-
-    isolate: bool = True
-
-
-class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the guest's agent comes from: exactly one of the three.
-
-    `target` is a Zig target (`x86_64-linux-musl`), `build: guest-cc` compiles in the guest, `path`
-    is a ready binary.
-    """
-
-    target: str | None = None
-    build: Literal["guest-cc"] | None = None
-    path: str | None = None
-
-
-class Guest(Struct, frozen=True):
-    """A machine on paper: one release of one system, and who could make it live."""
-
-    name: str
-    system: str
-    agent: AgentSource
-    qemu: Qemu | None = None
-    host: Host | None = None
-    ssh: Ssh | None = None
-    root: Literal["sudo", "doas", "none"] = "none"
-    tunables: tuple[str, ...] = ()
-    notes: str = ""
-    source: str = ""

@@ -1,0 +1,45 @@
+"""Lists of things as columns or as JSON, on standard output."""
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+
+import click
+
+MARGIN = 24
+"""Columns that the last text gets at least; a narrower terminal wraps by itself."""
+
+
+def write_json(value: object) -> None:
+    """Write a value for a program to read."""
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+def write_table(rows: Sequence[Sequence[str]]) -> None:
+    """Write columns as wide as their widest text.
+
+    The last one may be of several lines. On a terminal it is wrapped; off it each row is one line,
+    for grep(1).
+    """
+    from harness.report.text import cells, visible
+
+    heads = [[visible(text) for text in row[:-1]] for row in rows]
+    widths = [max(map(cells, column)) for column in zip(*heads, strict=True)]
+    indent = sum(width + 2 for width in widths)
+    for head, row in zip(heads, rows, strict=True):
+        pairs = zip(head, widths, strict=True)
+        shown = "".join(f"{text}{' ' * (width - cells(text) + 2)}" for text, width in pairs)
+        lines = [visible(line) for line in row[-1].splitlines()] or [""]
+        last = f"\n{' ' * indent}".join(_wrapped(lines, indent))
+        click.echo(f"{shown}{last}".rstrip())
+
+
+def _wrapped(lines: Sequence[str], indent: int) -> Sequence[str]:
+    if not sys.stdout.isatty():
+        return ["; ".join(lines)]
+    width = max(shutil.get_terminal_size().columns - indent, MARGIN)
+    wrapper = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False)
+    return [part for line in lines for part in wrapper.wrap(line) or [""]]

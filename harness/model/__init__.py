@@ -1,0 +1,53 @@
+"""The nouns: frozen values without I/O that every other module passes around."""
+
+from harness.model.guest import (
+    AgentSource,
+    Box,
+    Checked,
+    DebianKernel,
+    Guest,
+    Host,
+    Image,
+    OnlyOn,
+    Qemu,
+    Root,
+    Ssh,
+    Vagrant,
+)
+from harness.model.trial import (
+    AXES,
+    COUNTED,
+    Cell,
+    Depth,
+    Judgement,
+    State,
+    Trial,
+    settle,
+    share,
+    word,
+)
+
+__all__ = [
+    "AXES",
+    "COUNTED",
+    "AgentSource",
+    "Box",
+    "Cell",
+    "Checked",
+    "DebianKernel",
+    "Depth",
+    "Guest",
+    "Host",
+    "Image",
+    "Judgement",
+    "OnlyOn",
+    "Qemu",
+    "Root",
+    "Ssh",
+    "State",
+    "Trial",
+    "Vagrant",
+    "settle",
+    "share",
+    "word",
+]

@@ -1,0 +1,163 @@
+"""Machines on paper: what a guest file says of one, section by section."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct, field
+
+Root = Literal["none", "sudo", "doas", "su"]
+"""How the SSH user becomes root; `none` stays who it is."""
+
+
+class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
+    """How to log in. `key` is a private key file; without one a key of ours is put in."""
+
+    user: str = "root"
+    key: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 22
+
+
+class Checked(Struct, frozen=True, forbid_unknown_fields=True):
+    """When (ISO 8601) and how somebody saw that an address leads to what it promises."""
+
+    on: str
+    how: str
+
+
+class DebianKernel(Struct, frozen=True, forbid_unknown_fields=True):
+    """A kernel package to be found through apt: the first of `suites` that offers `package`."""
+
+    suites: tuple[str, ...]
+    package: str
+
+
+class Image(Struct, frozen=True, forbid_unknown_fields=True):
+    """A vendor's disk image, to be downloaded: `.xz`, `.gz`, `.bz2`, `.zst` are unpacked.
+
+    `sha256` and `sha512` are hexadecimal and of the file as it is downloaded; `checksums` is the
+    address of the vendor's own list.
+    """
+
+    url: str
+    sha256: str | None = None
+    sha512: str | None = None
+    checksums: str | None = None
+    checked: Checked | None = None
+    unchecked: bool = False
+
+
+class Qemu(Struct, frozen=True, forbid_unknown_fields=True):
+    """A guest made by QEMU, from a kernel (with our own initramfs, if none is given) or a disk.
+
+    Paths are absolute after loading. `memory` is MiB, `disk_size` GiB (grown to, if larger than the
+    image), `boot_timeout` seconds on a fast host. `seed` is what the image takes a key of ours
+    from.
+    """
+
+    kernel: str | None = None
+    kernel_sha256: str | None = None
+    initrd: str | None = None
+    modules: str | None = None
+    append: str = ""
+    debian: DebianKernel | None = None
+    disk: str | None = None
+    disk_sha256: str | None = None
+    disk_format: str | None = None
+    disk_interface: str = "virtio"
+    disk_size: int | None = None
+    image: Image | None = None
+    seed: Literal["nocloud"] | None = None
+    nic: str = "virtio-net-pci"
+    machine: str | None = None
+    cpu: str | None = None
+    memory: int = 256
+    cpus: int = 1
+    arguments: tuple[str, ...] = ()
+    ssh: Ssh = Ssh()
+    accelerator: str | None = None
+    boot_timeout: float = 60.0
+
+
+class Box(Struct, frozen=True, forbid_unknown_fields=True):
+    """A Vagrant box: a name of the catalogue, or an address of its own, or made here.
+
+    `made_by` is the command that makes it and adds it to Vagrant.
+    """
+
+    box: str
+    version: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    made_by: str | None = None
+    checked: Checked | None = None
+    unchecked: bool = False
+
+
+class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
+    """A guest made by Vagrant: a box for each of Vagrant's own providers, best first.
+
+    The names are Vagrant's (`config.vm.guest`, `config.ssh.shell`, `config.ssh.sudo_command`, …),
+    `nic`, `disk_bus` and `cpu` libvirt's; None leaves it to Vagrant. `memory` is MiB,
+    `boot_timeout` seconds on a fast host.
+    """
+
+    boxes: Mapping[str, Box]
+    guest: str | None = None
+    shell: str = "sh"
+    sudo: str | None = None
+    insert_key: bool = True
+    ssh: Ssh = field(default_factory=lambda: Ssh(user="vagrant"))
+    memory: int = 1024
+    cpus: int = 1
+    nic: str | None = None
+    disk_bus: str | None = None
+    cpu: str | None = None
+    accelerator: str | None = None
+    boot_timeout: float = 300.0
+
+
+class Host(Struct, frozen=True, forbid_unknown_fields=True):
+    """This machine's own kernel, if it is `system` (uname -s) of a `release` that begins so."""
+
+    isolate: bool = True
+    system: str | None = None
+    release: str | None = None
+
+
+class OnlyOn(Struct, frozen=True, forbid_unknown_fields=True):
+    """The only machines on which a guest may run at all (uname -s, uname -m), and why."""
+
+    system: str
+    why: str
+    machine: str | None = None
+
+
+class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the guest's agent comes from: exactly one of the three.
+
+    `target` is a Zig target (`x86_64-linux-musl`), `build: guest-cc` compiles in the guest, `path`
+    is a ready binary.
+    """
+
+    target: str | None = None
+    build: Literal["guest-cc"] | None = None
+    path: str | None = None
+
+
+class Guest(Struct, frozen=True):
+    """A machine on paper: one release of one system, and who could make it live."""
+
+    name: str
+    system: str
+    agent: AgentSource
+    qemu: Qemu | None = None
+    vagrant: Vagrant | None = None
+    host: Host | None = None
+    ssh: Ssh | None = None
+    architecture: Literal["x86_64", "aarch64"] = "x86_64"
+    only_on: OnlyOn | None = None
+    root: Root = "none"
+    tunables: tuple[str, ...] = ()
+    notes: str = ""
+    source: str = ""
