@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from harness.model import Qemu
 from harness.providers.command import Parts, command_line
 
-PARTS = Parts("tag", "tcg", Path("/c,1/console.log"), 7, kernel=Path("/k"), initrd=Path("/i"))
-DISK = Parts("tag", "tcg", Path("/console.log"), 7, disk=Path("/d,1/disk.qcow2"))
+PARTS = Parts(
+    "tag", "Linux", "tcg", Path("/c,1/console.log"), 7, kernel=Path("/k"), initrd=Path("/i")
+)
+DISK = Parts("tag", "Linux", "tcg", Path("/console.log"), 7, disk=Path("/d,1/disk.qcow2"))
 
 
 def after(argv: list[str], option: str) -> str:
@@ -70,3 +74,9 @@ def test_a_disk_is_attached_by_interface_or_as_a_device() -> None:
 
 def test_a_comma_in_a_path_does_not_end_it() -> None:
     assert "file,id=console,append=on,path=/c,,1/console.log" in command_line(Qemu(), PARTS)
+
+
+def test_another_systems_kernel_is_told_what_its_file_says_alone() -> None:
+    netbsd = replace(PARTS, system="NetBSD")
+    assert after(command_line(Qemu(append="console=com"), netbsd), "-append") == "console=com"
+    assert "-append" not in command_line(Qemu(), netbsd)

@@ -11,8 +11,9 @@ PROGRAM = "qemu-system-x86_64"
 CPU = "max"
 """Every feature the accelerator has: SSH's arithmetic then takes a third of the time (emulated)."""
 
-CONSOLE = "console=ttyS0 panic=-1"
-"""A panic restarts at once, which with -no-reboot ends QEMU."""
+STANDARD = {"linux": "console=ttyS0 panic=-1"}
+"""A system's own words for its kernel: console on the serial line, and a panic restarts at once,
+which with -no-reboot ends QEMU. Another system's kernel gets what its guest file says, alone."""
 
 DRIVE_INTERFACES = ("ide", "sd", "mtd", "floppy", "pflash", "virtio")
 """What `-drive if=` knows; anything else is the name of a device."""
@@ -31,6 +32,7 @@ class Parts(Struct, frozen=True):
     """What this boot is made of. `monitor` is the descriptor that QEMU inherits."""
 
     tag: str
+    system: str
     accelerator: str
     console: Path
     monitor: int
@@ -66,7 +68,9 @@ def escape(path: Path) -> str:
 def _direct_boot(qemu: Qemu, parts: Parts) -> list[str]:
     if parts.kernel is None:
         return []
-    argv = ["-kernel", str(parts.kernel), "-append", f"{CONSOLE} {qemu.append}".strip()]
+    argv = ["-kernel", str(parts.kernel)]
+    words = f"{STANDARD.get(parts.system.lower(), '')} {qemu.append}".strip()
+    argv += ["-append", words] if words else []
     return argv if parts.initrd is None else [*argv, "-initrd", str(parts.initrd)]
 
 

@@ -52,9 +52,11 @@ class Boot(Struct, frozen=True):
 
     def command(self, monitor: int, console: Path) -> list[str]:
         """Return QEMU's command line."""
-        made, tag = self.made, self.tenancy.lease.tag
-        parts = Parts(tag, self.accelerator, console, monitor, made.kernel, made.initrd, made.disk)
-        return command_line(self.qemu, parts)
+        made, tag, system = self.made, self.tenancy.lease.tag, self.guest.system
+        images = (made.kernel, made.initrd, made.disk)
+        return command_line(
+            self.qemu, Parts(tag, system, self.accelerator, console, monitor, *images)
+        )
 
     def provenance(self, version: str) -> Mapping[str, str]:
         """Return how the guest was made."""
