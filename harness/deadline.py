@@ -67,3 +67,7 @@ class Deadline:
     def within(self, seconds: float) -> "Deadline":
         """Return a deadline of at most `seconds` that does not outlive this one."""
         return Deadline(min(seconds, self.left()), self._cancellation)
+
+    def afresh(self, seconds: float) -> "Deadline":
+        """Return a deadline of `seconds` from now, which the same word ends."""
+        return Deadline(seconds, self._cancellation)

@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.places import Places
+from harness.process import ToolTimeoutError, execute
 from harness.providers import accelerators
 from harness.providers.accelerators import Trial
 from harness.providers.command import PROGRAM
-from harness.providers.process import ToolTimeoutError, execute
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +64,47 @@ class Tool(Struct, frozen=True):
     version: str | None = None
 
 
+class Extra(Struct, frozen=True):
+    """Commands that belong together, and each package manager's packages for all of them."""
+
+    commands: tuple[str, ...]
+    packages: Mapping[str, tuple[str, ...]]
+
+
+EXTRAS: Mapping[str, Extra] = {
+    "vagrant": Extra(
+        ("vagrant", "virsh", "libvirtd", "virtlogd", "dnsmasq", "ip", "iptables"),
+        {
+            "apt-get": (
+                *("vagrant", "vagrant-libvirt", "libvirt-daemon-system", "libvirt-clients"),
+                *("dnsmasq-base", "iptables", "iproute2", "openssh-client"),
+            ),
+            "dnf": (
+                *("vagrant", "vagrant-libvirt", "libvirt-daemon-kvm", "libvirt-client"),
+                *("libvirt-daemon-config-network", "dnsmasq", "iproute", "openssh-clients"),
+            ),
+        },
+    ),
+    "tests": Extra(
+        ("sudo", "doas", "csh"),
+        {
+            "apt-get": ("sudo", "opendoas", "csh"),
+            "dnf": ("sudo", "opendoas", "tcsh"),
+        },
+    ),
+}
+"""What is installed only if it is asked for by name: Vagrant with libvirt is 300 MB, and what the
+live tests meet guests' other ways to root and other shells with is of no use to anybody else."""
+
+PLUGIN_FILES: Mapping[str, Path] = {
+    "apt-get": Path("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json"),
+}
+"""Where a package manager's package of the plug-in shows; a Vagrant may be there without it."""
+
+SBIN = ("/usr/sbin", "/sbin")
+"""Where daemons are, which a plain user's PATH does not name on Debian."""
+
+
 class Diagnosis(Struct, frozen=True):
     """What there is. `manager` is None if no known package manager is here."""
 
@@ -89,15 +130,15 @@ class Installation(Struct, frozen=True):
     why: str | None = None
 
 
-def examine(places: Places) -> Diagnosis:
-    """Look for every tool and try every accelerator."""
+def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
+    """Look for every tool and try every accelerator; `extras` (of `EXTRAS`) are wanted, too."""
     tools = tuple(look_for(name, purpose) for name, purpose in TOOLS.items())
     program = shutil.which(PROGRAM)
     tried = () if program is None else accelerators.trials(Path(program), places)
     manager = next((name for name in INSTALLERS if shutil.which(name)), None)
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
     missing = [tool.name for tool in tools if tool.path is None]
-    packages = () if manager is None else packages_for(manager, missing)
+    packages = () if manager is None else packages_for(manager, missing, extras)
     return Diagnosis(system, platform.python_version(), tools, tried, manager, packages)
 
 
@@ -114,10 +155,19 @@ def look_for(name: str, purpose: str) -> Tool:
     return Tool(name, purpose, path, lines[0] if lines else None)
 
 
-def packages_for(manager: str, missing: Sequence[str]) -> tuple[str, ...]:
-    """Return the packages that hold the missing commands, each once."""
+def packages_for(
+    manager: str, missing: Sequence[str], extras: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the packages that hold the missing commands, and the extras', each once."""
     known = PACKAGES[manager]
-    return tuple(dict.fromkeys(known[name] for name in missing if name in known))
+    found = [known[name] for name in missing if name in known]
+    path = os.pathsep.join((os.environ.get("PATH", ""), *SBIN))
+    for extra in map(EXTRAS.__getitem__, extras):
+        plugin = PLUGIN_FILES.get(manager)
+        lacking = [one for one in extra.commands if shutil.which(one, path=path) is None]
+        if lacking or (plugin is not None and not plugin.exists()):
+            found += extra.packages.get(manager, ())
+    return tuple(dict.fromkeys(found))
 
 
 def install(diagnosis: Diagnosis) -> Installation:

@@ -94,8 +94,10 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> None:
 
 
 def _warn(guest: Guest, failure: InfrastructureError) -> None:
-    """Say what failed; of a guest that did not come up, also the end of what its console said."""
+    """Say what failed and what to do; of a guest that did not come up, also its last words."""
     logger.warning("%s: %s: %s", guest.name, failure.phase, failure)
+    if failure.hint is not None:
+        logger.warning("%s: hint: %s", guest.name, failure.hint)
     if isinstance(failure, BootError):
         for line in failure.console.splitlines()[-TAIL:]:
             logger.warning("%s: console: %s", guest.name, visible(line))

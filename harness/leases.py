@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -21,7 +21,9 @@ import psutil
 from msgspec import Struct
 from msgspec.structs import replace
 
+from harness.deadline import Deadline
 from harness.places import NAME, Places
+from harness.process import ToolTimeoutError, execute
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +32,7 @@ KILL_SECONDS = 5.0
 GLANCE = 0.02
 
 NAME_OPTION = "-name"
-"""QEMU's option that shows the lease on the command line: all that is known of a QEMU whose owner
-died before it could write the pid down."""
+"""QEMU's option that shows the lease: all that is known of a QEMU whose owner died too early."""
 
 
 class Process(Struct, frozen=True):
@@ -54,8 +55,24 @@ class Login(Struct, frozen=True):
     host_key: str
 
 
+class Undo(Struct, frozen=True):
+    """A command that takes away what is no process of ours: another daemon's machine.
+
+    It succeeds also where nothing is left to be taken away. `environment` is added to that of who
+    ends the guest; `seconds` bound it. One that is not `decisive` may fail."""
+
+    argv: tuple[str, ...]
+    seconds: float
+    environment: Mapping[str, str] = {}
+    folder: str | None = None
+    decisive: bool = True
+
+
 class Lease(Struct, frozen=True):
-    """A guest that may exist. It is `kept` once it is to outlive its owner."""
+    """A guest that may exist. It is `kept` once it is to outlive its owner.
+
+    `undo` is what ends it besides its process, in order.
+    """
 
     id: str
     guest: str
@@ -65,6 +82,7 @@ class Lease(Struct, frozen=True):
     process: Process | None = None
     kept: bool = False
     login: Login | None = None
+    undo: tuple[Undo, ...] = ()
 
     @property
     def tag(self) -> str:
@@ -89,6 +107,10 @@ class Tenancy:
         started = start_of(pid)
         if started is not None:
             self._change(replace(self.lease, process=Process(pid, started)))
+
+    def undone_by(self, *commands: Undo) -> None:
+        """Write down, before it starts, what ends a guest that is no process of ours."""
+        self._change(replace(self.lease, undo=commands))
 
     def keep(self, login: Login) -> None:
         """Let the guest outlive its owner, until `stop`."""
@@ -125,7 +147,7 @@ def gc(places: Places) -> tuple[Lease, ...]:
     for lease in orphans:
         if not lease.kept:
             ended += [lease] if end(places, lease) else []
-        elif running(lease) is None:
+        elif not may_run(lease):
             end(places, lease)
     return tuple(ended)
 
@@ -142,7 +164,7 @@ def stop(places: Places, names: Sequence[str] = ()) -> tuple[Lease, ...]:
 
 def kept(places: Places) -> tuple[Lease, ...]:
     """Return the kept guests that still run, the latest last."""
-    found = [lease for lease in leases(places) if lease.kept and running(lease) is not None]
+    found = [lease for lease in leases(places) if lease.kept and may_run(lease)]
     return tuple(sorted(found, key=lambda lease: lease.created))
 
 
@@ -157,6 +179,11 @@ def leases(places: Places) -> tuple[Lease, ...]:
         except (OSError, msgspec.DecodeError) as exc:
             logger.warning("%s is not a lease of ours and is left alone: %s", path, exc)
     return tuple(found)
+
+
+def may_run(lease: Lease) -> bool:
+    """Whether the guest runs, as far as can be told: of another daemon's machine it cannot."""
+    return bool(lease.undo) or running(lease) is not None
 
 
 def running(lease: Lease) -> Process | None:
@@ -192,7 +219,10 @@ def start_of(pid: int) -> float | None:
 
 
 def end(places: Places, lease: Lease) -> bool:
-    """End a lease's process, remove its folder and the lease; return whether it still ran."""
+    """End a lease's guest, remove its folder and the lease; return whether it still ran.
+
+    A guest that cannot be ended keeps its lease: the next `gc` tries again.
+    """
     process = running(lease)
     if process is not None:
         logger.debug("ending guest %s, process %d", lease.guest, process.pid)
@@ -200,12 +230,32 @@ def end(places: Places, lease: Lease) -> bool:
         if not orderly and not _signalled(process, signal.SIGKILL, KILL_SECONDS):
             logger.warning("guest %s, process %d, does not end", lease.guest, process.pid)
             return False
+    undone = [_undone(lease, undo) for undo in lease.undo]  # one that fails stops no other
+    if not all(undone):
+        return False
     folder = places.state / "guests" / lease.id
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
         logger.warning("the folder %s cannot be removed", folder)
     (places.state / "leases" / f"{lease.id}.json").unlink(missing_ok=True)
-    return process is not None
+    return process is not None or bool(lease.undo)
+
+
+def _undone(lease: Lease, undo: Undo) -> bool:
+    """Run one of a lease's commands; whether it succeeded."""
+    folder = Path(undo.folder) if undo.folder is not None else None
+    try:
+        deadline = Deadline(undo.seconds)  # of its own: a guest is ended also when all is cancelled
+        done = execute(undo.argv, deadline, folder=folder, environment=undo.environment)
+        why = f"status {done.status}: {(done.stderr or done.stdout).decode(errors='replace')}"
+    except ToolTimeoutError:
+        why = f"it did not end within {undo.seconds:g} s"
+    else:
+        if done.status == 0:
+            return True
+    command = " ".join(undo.argv)
+    logger.warning("guest %s may not be ended: %s: %s", lease.guest, command, why.strip())
+    return not undo.decisive
 
 
 def _signalled(process: Process, number: signal.Signals, seconds: float) -> bool:

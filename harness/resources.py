@@ -2,9 +2,16 @@
 
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent
+
+PACKAGED = PACKAGE / "_guests"
+
 
 def guests_folder() -> Path:
     """Return the folder with the guest files, `agent/` and `setup/`."""
-    package = Path(__file__).parent
-    packaged = package / "_guests"
-    return packaged if packaged.is_dir() else package.parent / "guests"
+    return PACKAGED if PACKAGED.is_dir() else PACKAGE.parent / "guests"
+
+
+def vagrant_folder() -> Path:
+    """Return the folder with the Vagrantfile."""
+    return PACKAGED if PACKAGED.is_dir() else PACKAGE.parent

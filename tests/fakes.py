@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.deadline import Deadline
-from harness.errors import BootError, GuestLostError, Phase
+from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.model import Guest
 from harness.protocols import Completed
 
@@ -86,8 +86,10 @@ class FakeTransport:
         """Make the agent's folder, be the agent, or remove it."""
         if self._closed.is_set():
             raise GuestLostError(Phase.SCENARIO, "the connection is closed")
+        if argv[0] == "uname":
+            return Completed(0, b"Linux\n", b"")
         if argv[0] == "sh":
-            return Completed(0, b"/tmp\nLinux x86_64\n", b"")
+            return Completed(0, b"/tmp\nLinux x86_64\n0\nroot\n", b"")
         if argv[0] == "rm":
             return Completed(0, b"", b"")
         if argv[1] != "batch":
@@ -139,11 +141,18 @@ class FakeProvider:
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[FakeTransport]:
         """Yield a guest, and note that it is up as long as it is."""
+        reason = self.refusal(guest)
+        if reason is not None:
+            raise NotRunError(f"{guest.name}: {reason}")
+        if deadline.passed:
+            raise BootError("there is no time left for a boot")
         self.booted.append(guest.name)
         if guest.name in self._dead:
             raise BootError("no SSH- within 60 s", console="Kernel panic - not syncing")
         self.up.append(guest.name)
+        transport = FakeTransport(self._answers.get(guest.name, reply))
         try:
-            yield FakeTransport(self._answers.get(guest.name, reply))
+            yield transport
         finally:
+            transport.close()
             self.up.remove(guest.name)

@@ -93,7 +93,7 @@ class Here:
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.places = Places(Places.of_user().cache, folder / "state" / NAME)
-        self.environment = {
+        self.environment: dict[str, str] = {
             **os.environ,
             "XDG_STATE_HOME": str(folder / "state"),
             "PYTHONPATH": str(Path(__file__).parent.parent),

@@ -1,14 +1,28 @@
-"""What every transport keeps, whatever guest is behind it; test classes inherit this."""
+"""What every transport and every provider keeps, whatever guest; test classes inherit this."""
 
 import os
 import re
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 
+import psutil
 import pytest
+from msgspec.structs import replace
 
-from harness.errors import CommandTimeoutError, InfrastructureError, UsageError
-from harness.protocols import Transport
+from harness.deadline import Cancellation, Deadline
+from harness.errors import (
+    CommandTimeoutError,
+    GuestLostError,
+    HarnessError,
+    InfrastructureError,
+    NotRunError,
+    UsageError,
+)
+from harness.model import Guest
+from harness.places import Places
+from harness.protocols import Provider, Transport
 from harness.transport.shell import CAP
 
 HOSTILE = (
@@ -39,6 +53,8 @@ HOSTILE = (
     "\t",
     "\n",
     "two\nlines",
+    "100%",
+    "%s \\045 %n!",
     "\u00fc\u4e16",
     "\x01\x7f",
 )
@@ -160,3 +176,119 @@ class TransportContract:
     def test_a_push_that_cannot_be_says_why(self, transport: Transport, folder: str) -> None:
         with pytest.raises(InfrastructureError, match="cannot write"):
             transport.push(b"x", f"{folder}/no/such/folder", timeout=SOON)
+
+
+def left_of(places: Places) -> list[str]:
+    """Return what is left of guests on this machine: leases, folders, processes that name them."""
+    found = [*map(str, places.state.glob("leases/*")), *map(str, places.state.glob("guests/*"))]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            if alive and any(str(places.state) in word for word in words):
+                found.append(" ".join(words))
+    return found
+
+
+class OnPurpose(Exception):  # noqa: N818 - not an error of anything
+    """Raised in a block that holds a guest."""
+
+
+class ProviderContract:
+    """Every test takes the fixtures `provider`, `guest`, which it can boot here, and `left`, which
+    says what is left of guests, here and where they were.
+
+    `boot` bounds a boot, `soon` whatever has to come without one.
+    """
+
+    boot = 60.0
+    soon = 15.0
+
+    def refused(self, guest: Guest) -> Guest:
+        """Return a guest that the provider has nothing to boot from."""
+        return replace(guest, host=None, qemu=None, vagrant=None, ssh=None)
+
+    def test_a_guest_without_its_section_is_refused_in_a_sentence(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        other = self.refused(guest)
+        said(provider.refusal(other))
+        with pytest.raises(NotRunError) as caught, provider.boot(other, Deadline(self.boot)):
+            pass
+        said(str(caught.value))
+        assert not left()
+
+    def test_what_it_can_boot_is_not_refused(self, provider: Provider, guest: Guest) -> None:
+        assert provider.refusal(guest) is None
+        needed = provider.download(guest)
+        assert needed is None or said(needed)
+
+    def test_a_guest_runs_commands_says_how_it_was_made_and_is_gone(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        with provider.boot(guest, Deadline(self.boot)) as transport:
+            done = transport.run(["uname", "-s"], timeout=self.soon)
+            assert (done.status, done.stderr) == (0, b"")
+            assert re.fullmatch(rb"[A-Za-z]+\n", done.stdout)
+            assert {"provider", "accelerator", "cpus"} <= transport.provenance.keys()
+            assert float(transport.provenance["slow_factor"]) >= 1
+            assert transport.folders
+        with pytest.raises(GuestLostError):
+            transport.run(["uname", "-s"], timeout=self.soon)
+        assert not left()
+
+    def test_an_exception_passes_through_and_takes_the_guest_away(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        with pytest.raises(OnPurpose), provider.boot(guest, Deadline(self.boot)):
+            raise OnPurpose
+        assert not left()
+
+    def test_a_transport_that_was_closed_leaves_nothing_either(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        with provider.boot(guest, Deadline(self.boot)) as transport:
+            transport.close()
+        assert not left()
+
+    def test_a_cancellation_ends_a_boot(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        """A provider that boots nothing may be done before; then it just has to end."""
+        cancellation = Cancellation()
+        timer = threading.Timer(0.1, cancellation.say)
+        timer.start()
+        began = time.monotonic()
+        with suppress(HarnessError), provider.boot(guest, Deadline(self.boot, cancellation)):
+            pass
+        assert time.monotonic() - began < self.soon
+        timer.cancel()
+        assert not left()
+
+    def test_two_at_once_do_not_meet(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        with ExitStack() as stack:
+            both = [stack.enter_context(provider.boot(guest, Deadline(self.boot))) for _ in "ab"]
+            for transport in both:
+                assert transport.run(["uname", "-s"], timeout=self.soon).status == 0
+            both[0].close()
+            assert both[1].run(["uname", "-s"], timeout=self.soon).status == 0
+        assert not left()
+
+    def test_a_passed_deadline_is_told_soon(
+        self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
+    ) -> None:
+        began = time.monotonic()
+        with pytest.raises(InfrastructureError), provider.boot(guest, Deadline(0)):
+            pass
+        assert time.monotonic() - began < self.soon
+        assert not left()
+
+
+def said(sentence: str | None) -> bool:
+    """Check that somebody can read this: one line, no trace."""
+    assert sentence
+    assert "\n" not in sentence
+    assert "Traceback" not in sentence
+    return True

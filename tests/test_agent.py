@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from harness.agent import NATIVE, Builder, Program, Question, binary, host_target
-from harness.agent.installed import PREPARE, installed
+from harness.agent.installed import COMPILE, PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.model import AgentSource, Guest, Host
 from harness.places import Places
 from harness.protocols import Completed
 from harness.transport import LocalTransport
+from harness.transport.shell import login_command
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
 
@@ -82,6 +83,29 @@ def test_an_agent_is_built_in_the_guest_from_the_same_sources(builder: Builder) 
     with builder.installed(guest(AgentSource(build="guest-cc")), LocalTransport()) as agent:
         agent.vouch()
     assert builder.archive() == builder.archive()
+
+
+@pytest.mark.parametrize("missing", ["cc", "tar"])
+def test_a_guest_without_what_compiles_is_told_what_to_do(
+    builder: Builder, tmp_path: Path, missing: str
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("sh", "mkdir", "chmod", "rm", "uname", "id", "cat", "tar", "cc"):
+        if name != missing and (program := shutil.which(name)):
+            (tools / name).symlink_to(program)
+    if missing == "tar":
+        (tools / "cc").unlink(missing_ok=True)
+        (tools / "cc").write_text("#!/bin/sh\n")
+        (tools / "cc").chmod(0o755)
+    transport = LocalTransport(["env", f"PATH={tools}"])
+    with (
+        pytest.raises(AgentError, match=f"the guest has no `{missing}`") as caught,
+        builder.installed(guest(AgentSource(build="guest-cc")), transport),
+    ):
+        pass
+    assert caught.value.phase is Phase.BUILD
+    assert "`target`" in str(caught.value.hint)
 
 
 def test_sources_that_do_not_compile_in_the_guest_say_why(builder: Builder, tmp_path: Path) -> None:
@@ -198,31 +222,6 @@ def test_an_agent_that_hangs_is_ended_by_the_timeout() -> None:
     assert caught.value.partial == b"said\n"
 
 
-def stand_in(folder: Path, name: str, body: str) -> LocalTransport:
-    """Return a transport whose PATH starts with a command of that name."""
-    (folder / name).write_text(f"#!/bin/sh\n{body}\n")
-    (folder / name).chmod(0o755)
-    return LocalTransport(["env", f"PATH={folder}:/usr/bin:/bin"])
-
-
-def test_root_is_reached_without_a_password(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    transport = stand_in(tmp_path, "sudo", f'printf "%s\\n" "$1" >> {log}; shift; exec "$@"')
-    with installed(transport, script("exit 77\n"), "sudo") as agent:
-        agent.vouch()
-    assert log.read_text() == "-n\n"
-
-
-def test_a_sudo_that_asks_for_a_password_is_told_apart(tmp_path: Path) -> None:
-    transport = stand_in(tmp_path, "sudo", "echo 'sudo: a password is required' >&2; exit 1")
-    with (
-        installed(transport, script("exit 77\n"), "sudo") as agent,
-        pytest.raises(AgentError, match="password is required") as caught,
-    ):
-        agent.vouch()
-    assert "without" in str(caught.value.hint)
-
-
 def test_a_program_for_another_system_is_not_run(builder: Builder) -> None:
     elf = elf_header(machine=183, system=9)
     with (
@@ -287,6 +286,11 @@ def test_a_real_noexec_mount_is_noticed(folders: tuple[str, str]) -> None:
     done = LocalTransport().run([*argv, *looking], timeout=10)
     assert done.stdout.decode().splitlines()[0] == folders[1]
     (Path(folders[1]) / "name").rmdir()
+
+
+@pytest.mark.parametrize("text", [PREPARE, COMPILE])
+def test_the_first_contact_asks_nothing_special_of_a_login_shell(text: str) -> None:
+    assert login_command(["sh", "-c", text, "name", "/tmp"]).startswith("sh -c 'sh -c ")
 
 
 def test_this_machine_has_a_target() -> None:

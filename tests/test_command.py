@@ -80,3 +80,12 @@ def test_another_systems_kernel_is_told_what_its_file_says_alone() -> None:
     netbsd = replace(PARTS, system="NetBSD")
     assert after(command_line(Qemu(append="console=com"), netbsd), "-append") == "console=com"
     assert "-append" not in command_line(Qemu(), netbsd)
+
+
+def test_a_seed_is_a_cd_on_the_machines_own_controller() -> None:
+    argv = command_line(Qemu(), replace(DISK, seed=Path("/d,1/seed.iso")))
+    drive = after(argv[argv.index("-drive") + 1 :], "-drive")
+    assert drive.startswith("file=/d,,1/seed.iso,format=raw,")
+    assert {"media=cdrom", "readonly=on", "id=seed"} <= set(drive.split(","))
+    assert "ide-cd,drive=seed" in argv
+    assert not [word for word in command_line(Qemu(), DISK) if "cd" in word]

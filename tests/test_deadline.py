@@ -37,3 +37,12 @@ def test_a_hook_is_forgotten_with_its_block() -> None:
         pass
     cancellation.say()
     assert not heard.is_set()
+
+
+def test_a_deadline_begun_afresh_still_hears_the_word() -> None:
+    cancellation = Cancellation()
+    spent = Deadline(0.0, cancellation)
+    fresh = spent.afresh(60)
+    assert (spent.passed, fresh.passed) == (True, False)
+    cancellation.say()
+    assert fresh.passed

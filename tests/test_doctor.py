@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import doctor
-from harness.doctor import INSTALLERS, PACKAGES, TOOLS, examine, install, packages_for
+from harness.doctor import EXTRAS, INSTALLERS, PACKAGES, TOOLS, examine, install, packages_for
 from harness.places import Places
 from harness.providers.command import PROGRAM
 
@@ -45,6 +45,21 @@ def test_every_table_names_the_same_managers() -> None:
 
 def test_each_package_is_named_once() -> None:
     assert packages_for("brew", [PROGRAM, "qemu-img", "vagrant"]) == ("qemu",)
+
+
+def test_extras_are_installed_only_when_asked_for(
+    tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(doctor, "SBIN", ())
+    monkeypatch.setattr(doctor, "PLUGIN_FILES", {"apt-get": tmp_path / "plug-in"})
+    assert "vagrant-libvirt" not in packages_for("apt-get", ["vagrant"])
+    assert "vagrant-libvirt" in packages_for("apt-get", [], ["vagrant"])
+    assert packages_for("brew", [], ["vagrant"]) == ()
+    for command in EXTRAS["vagrant"].commands:
+        tool(command, "")
+    assert "vagrant-libvirt" in packages_for("apt-get", [], ["vagrant"])
+    (tmp_path / "plug-in").touch()
+    assert packages_for("apt-get", [], ["vagrant"]) == ()
 
 
 def test_a_bare_machine_lacks_everything(places: Places, tool: Callable[[str, str], None]) -> None:

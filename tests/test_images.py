@@ -5,16 +5,20 @@ import json
 import shutil
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from web_server import Site, serving
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
-from harness.model import Qemu, Ssh
+from harness.model import Image, Qemu, Ssh
 from harness.places import Places
-from harness.providers.images import disk_sha256, make_key, prepare, read_key, refusal
+from harness.providers.images import Images, make_key, prepare, read_key, refusal
+from harness.providers.overlay import disk_sha256
+from harness.providers.qemu import whose
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
 
@@ -98,3 +102,131 @@ def test_a_disk_needs_a_key_and_the_tool_that_protects_it(
     assert "there is no /none" in (refusal(replace(machine, disk="/none")) or "")
     monkeypatch.setenv("PATH", "")
     assert "qemu-img" in (refusal(machine) or "")
+
+
+def details(image: Path) -> dict[str, object]:
+    """Return what qemu-img says of an image."""
+    argv = ["qemu-img", "info", "--output=json", str(image)]
+    said = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
+    assert isinstance(said, dict)
+    return said
+
+
+@needs_qemu_img
+@pytest.mark.parametrize(("asked", "size"), [(2, 2 << 30), (1, 3 << 29)])
+def test_a_disk_grows_and_never_shrinks(
+    asked: int, size: int, places: Places, machine: Qemu, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk.qcow2x"
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1536M"]
+    subprocess.run(argv, check=True)
+    before = disk.read_bytes()
+    guest = replace(machine, disk=str(disk), disk_format=None, disk_size=asked)
+    made = prepare(guest, places, tmp_path, Deadline(30))
+    assert made.disk is not None
+    assert details(made.disk)["virtual-size"] == size
+    assert disk.read_bytes() == before
+
+
+@needs_qemu_img
+@pytest.mark.parametrize(("declared", "kind"), [("qcow2", "raw"), ("raw", "qcow2")])
+def test_a_disk_of_another_format_than_declared_is_refused(
+    declared: str, kind: str, places: Places, machine: Qemu, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    subprocess.run(["qemu-img", "create", "-q", "-f", kind, str(disk), "1M"], check=True)
+    guest = replace(machine, disk=str(disk), disk_format=declared)
+    with pytest.raises(ImageError) as caught:
+        prepare(guest, places, tmp_path, Deadline(30))
+    assert "disk_format" in (caught.value.hint or "")
+
+
+@needs_qemu_img
+def test_a_seed_brings_a_key_of_ours_and_offers_a_host_key(
+    places: Places, machine: Qemu, tmp_path: Path
+) -> None:
+    (tmp_path / "key").unlink()
+    guest = replace(machine, seed="nocloud", ssh=Ssh())
+    assert refusal(guest) is None
+    made = prepare(guest, places, tmp_path, Deadline(30))
+    assert made.seed is not None
+    content = made.seed.read_bytes()
+    assert made.key.get_base64().encode() in content
+    assert made.offered is not None
+    assert made.offered.get_base64().encode() in content
+    assert made.host_key is None  # it need not be taken
+    assert read_key(Path(made.private)).asbytes() == made.key.asbytes()
+
+
+@needs_qemu_img
+def test_a_key_of_the_users_is_what_a_seed_brings(
+    places: Places, machine: Qemu, tmp_path: Path
+) -> None:
+    made = prepare(replace(machine, seed="nocloud"), places, tmp_path, Deadline(30))
+    assert made.private == machine.ssh.key
+    assert made.seed is not None
+    assert read_key(tmp_path / "key").get_base64().encode() in made.seed.read_bytes()
+
+
+def test_whose_host_key_answered_is_told(tmp_path: Path) -> None:
+    ours, other = (make_key(tmp_path / name) for name in ("ours", "other"))
+    offered = Images(ours, "", {}, offered=ours)
+    assert whose(ours, offered) == "ours"
+    assert whose(other, offered) == whose(other, Images(ours, "", {})) != "ours"
+    assert whose(ours, Images(other, "", {}, host_key=ours)) == "ours"
+
+
+@pytest.fixture
+def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """A vendor with an image, and with one that wants a file of ours below itself."""
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / "good"), "1M"], check=True
+    )
+    secret = tmp_path / "secret"
+    secret.write_bytes(bytes(1 << 20))
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(secret)]
+    subprocess.run([*argv, str(tmp_path / "evil")], check=True)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    files = {name: (tmp_path / name).read_bytes() for name in ("good", "evil")}
+    with serving(Site(files)) as site:
+        yield site
+
+
+def of_vendor(site: Site, name: str) -> Qemu:
+    sha256 = hashlib.sha256(site.files[name]).hexdigest()
+    return Qemu(image=Image(site.address(name), sha256=sha256), seed="nocloud")
+
+
+@needs_qemu_img
+def test_a_vendors_image_is_recorded_with_its_address(
+    places: Places, vendor: Site, tmp_path: Path
+) -> None:
+    guest = of_vendor(vendor, "good")
+    assert refusal(guest) is None
+    facts = prepare(guest, places, tmp_path, Deadline(30)).provenance
+    assert guest.image is not None
+    assert facts["image"] == guest.image.url
+    assert facts["image_sha256"] == facts["disk_sha256"] == guest.image.sha256
+    assert facts["image_verified"] == "sha256 of the guest file"
+
+
+@needs_qemu_img
+def test_a_vendors_image_that_wants_a_file_of_ours_is_refused(
+    places: Places, vendor: Site, tmp_path: Path
+) -> None:
+    with pytest.raises(ImageError, match="secret' below itself: refused"):
+        prepare(of_vendor(vendor, "evil"), places, tmp_path, Deadline(30))
+
+
+@needs_qemu_img
+def test_an_image_that_changed_in_the_cache_is_not_booted(
+    places: Places, vendor: Site, tmp_path: Path
+) -> None:
+    guest = of_vendor(vendor, "good")
+    prepare(guest, places, tmp_path, Deadline(30))
+    (image,) = places.folder("downloads").glob("*.image")
+    image.write_bytes(image.read_bytes() + b"more")
+    (second := tmp_path / "second").mkdir()
+    with pytest.raises(ImageError, match="refused") as caught:
+        prepare(guest, places, second, Deadline(30))
+    assert "delete" in (caught.value.hint or "")

@@ -55,8 +55,15 @@ def test_what_the_agent_cannot_ask_is_not_applicable_with_its_reason() -> None:
 def test_an_option_without_a_macro_is_an_answer_to_sharing() -> None:
     found = unsupported("sharing", "no SO_REUSEPORT_LB in this system's headers")
     assert found.verdict == "undefined"
-    found = unsupported("sharing", "only root can become another user")
+    found = unsupported("sharing", "datagrams leave no TIME_WAIT")
     assert found.state is State.NOT_APPLICABLE
+
+
+def test_what_needs_root_says_where_that_is_to_be_had() -> None:
+    found = unsupported("sharing", "needs root: only root can become another user")
+    assert found.state is State.NOT_APPLICABLE
+    assert found.why is not None
+    assert found.why.startswith("needs root: only root can become another user; `root` in the")
 
 
 def attempt(what: str, call: str | None = None, error: str | None = None) -> str:

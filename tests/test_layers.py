@@ -12,7 +12,7 @@ LAYERS = (
     {"errors"},
     {"protocols", "wire", "judge", "statistics", "scenarios", "matrix", "report", "guests"}
     | {"resources"},
-    {"engine", "transport", "agent", "store", "leases"},
+    {"engine", "transport", "agent", "store", "leases", "process"},
     {"providers", "doctor"},
     {"cli", "live", "__main__"},
 )

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness import leases
-from harness.leases import Lease, Login, Process
+from harness.leases import Lease, Login, Process, Undo
 from harness.places import Places
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -209,3 +209,50 @@ def test_a_file_that_is_no_lease_is_left_alone(
     assert leases.gc(places) == ()
     assert file.exists()
     assert "not a lease" in caplog.text
+
+
+def undo(folder: Path, word: str, status: int = 0, seconds: float = 10) -> Undo:
+    """Write a word down where the test can read it, then end with a status."""
+    script = f'[ -d "$HOLD" ] && echo {word} >>ran; exit {status}'
+    return Undo(("sh", "-c", script), seconds, {"HOLD": str(folder / "guests")}, str(folder))
+
+
+def test_what_is_no_process_is_undone_in_order_before_its_folder_goes(places: Places) -> None:
+    with leases.hold(places, "g") as tenancy:
+        tenancy.undone_by(undo(places.state, "one"), undo(places.state, "two"))
+        assert not (places.state / "ran").exists()
+    assert (places.state / "ran").read_text() == "one\ntwo\n"
+    assert not leases.leases(places)
+
+
+def test_gc_undoes_what_a_killed_owner_left(places: Places) -> None:
+    lease = orphan(places, undo=(undo(places.state, "ran"),))
+    assert leases.gc(places) == (lease,)
+    assert (places.state / "ran").read_text() == "ran\n"
+    assert not Path(lease.folder).exists()
+
+
+@pytest.mark.parametrize("bad", ["status", "time"])
+def test_what_cannot_be_undone_keeps_its_lease_and_is_told(
+    places: Places, caplog: pytest.LogCaptureFixture, bad: str
+) -> None:
+    hang = Undo(("sleep", "60"), 0.3)
+    lease = orphan(places, undo=(undo(places.state, "x", status=3) if bad == "status" else hang,))
+    assert leases.gc(places) == ()
+    assert leases.leases(places) == (lease,)
+    assert Path(lease.folder).exists()
+    assert ("status 3" if bad == "status" else "within 0.3 s") in caplog.text
+
+
+def test_one_command_that_fails_does_not_keep_the_next_from_trying(places: Places) -> None:
+    orphan(places, undo=(undo(places.state, "one", status=1), undo(places.state, "two")))
+    leases.gc(places)
+    assert (places.state / "ran").read_text() == "one\ntwo\n"
+
+
+def test_a_kept_guest_of_another_daemon_stays_until_it_is_stopped(places: Places) -> None:
+    lease = orphan(places, kept=True, login=LOGIN, undo=(undo(places.state, "ran"),))
+    assert leases.gc(places) == ()
+    assert leases.kept(places) == (lease,)
+    assert leases.stop(places) == (lease,)
+    assert not leases.leases(places)

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from harness.deadline import Cancellation, Deadline
-from harness.providers.process import ToolTimeoutError, execute
+from harness.process import ToolTimeoutError, execute
 
 
 def test_a_tool_says_what_it_says() -> None:
@@ -49,3 +49,33 @@ def test_a_cancellation_ends_a_tool() -> None:
         execute([sys.executable, "-c", "import time; time.sleep(60)"], Deadline(60, cancellation))
     assert time.monotonic() - began < 5
     timer.join()
+
+
+def test_a_log_grows_while_the_tool_runs(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    done = execute(
+        ["sh", "-c", f"echo out; echo err >&2; cat {log} >{tmp_path}/seen"], Deadline(10), log=log
+    )
+    assert done.stdout == b"out\nerr\n"
+    assert log.read_text() == (tmp_path / "seen").read_text() == "before\nout\nerr\n"
+
+
+def test_a_tool_with_a_grace_tidies_up_first(tmp_path: Path) -> None:
+    script = "trap 'echo tidy; exit 1' INT; echo up; while :; do sleep 0.1; done"
+    with pytest.raises(ToolTimeoutError) as caught:
+        execute(["sh", "-c", script], Deadline(0.5), log=tmp_path / "log", grace=10)
+    assert caught.value.said == b"up\ntidy\n"
+
+
+def test_a_tool_that_does_not_heed_the_grace_is_killed(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with pytest.raises(ToolTimeoutError):
+        execute(["sh", "-c", "trap '' INT; sleep 60"], Deadline(0.3), grace=0.5)
+    assert time.monotonic() - began < 5
+
+
+def test_the_pid_is_told() -> None:
+    told: list[int] = []
+    done = execute(["sh", "-c", "echo $$"], Deadline(10), started=told.append)
+    assert told == [int(done.stdout)]

@@ -1,22 +1,19 @@
 """The providers that boot nothing, and who is chosen for a guest."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import paramiko
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from fakes import FakeProvider
 from msgspec.structs import replace
-from provider_contract import TransportContract
-from ssh_server import SshServer, serving
+from provider_contract import ProviderContract, TransportContract, left_of
 
 from harness.deadline import Deadline
-from harness.errors import BootError, GuestLostError, NotRunError, UsageError
-from harness.model import AgentSource, Guest, Host, OnlyOn, Ssh
+from harness.errors import GuestLostError, NotRunError, UsageError
+from harness.model import AgentSource, Guest, Host, OnlyOn, Remote
 from harness.places import Places
-from harness.protocols import Transport
+from harness.protocols import Provider, Transport
 from harness.providers import choose
 from harness.providers.host import ISOLATIONS, NOT_ISOLATED, ThisMachine, isolated
 from harness.providers.ssh import ExistingMachine
@@ -35,7 +32,7 @@ def folder(tmp_path: Path) -> str:
     return str(made)
 
 
-def guest(host: Host | None = None, ssh: Ssh | None = None) -> Guest:
+def guest(host: Host | None = None, ssh: Remote | None = None) -> Guest:
     return Guest("g", "s", AgentSource(target="host"), host=host, ssh=ssh)
 
 
@@ -46,6 +43,41 @@ class TestHost(TransportContract):
     def transport(self, workshop: Workshop) -> Iterator[Transport]:
         with ThisMachine(workshop).boot(guest(Host()), Deadline(30)) as made:
             yield made
+
+
+class TestHostProvider(ProviderContract):
+    """This machine is a guest that boots at once."""
+
+    @pytest.fixture
+    def provider(self, workshop: Workshop) -> Provider:
+        return ThisMachine(workshop)
+
+    @pytest.fixture
+    def guest(self) -> Guest:
+        return guest(Host())
+
+    @pytest.fixture
+    def left(self, workshop: Workshop) -> Callable[[], Sequence[str]]:
+        return lambda: left_of(workshop.places)
+
+
+class TestFakeProvider(ProviderContract):
+    """What the tests of the engine believe in."""
+
+    @pytest.fixture
+    def provider(self) -> FakeProvider:
+        return FakeProvider()
+
+    @pytest.fixture
+    def guest(self) -> Guest:
+        return Guest("g", "s", AgentSource(path="/agent"))
+
+    @pytest.fixture
+    def left(self, provider: FakeProvider) -> Callable[[], Sequence[str]]:
+        return lambda: provider.up
+
+    def refused(self, guest: Guest) -> Guest:
+        return replace(guest, agent=AgentSource(target="host"))
 
 
 def test_the_host_says_how_it_is_isolated(workshop: Workshop) -> None:
@@ -93,68 +125,6 @@ def test_the_host_is_closed_at_the_end(workshop: Workshop) -> None:
         transport.run(["true"], timeout=5)
 
 
-@pytest.fixture
-def server() -> Iterator[SshServer]:
-    with serving() as made:
-        yield made
-
-
-def key_file(path: Path) -> paramiko.PKey:
-    """Write a new private key; return it."""
-    private = Ed25519PrivateKey.generate()
-    path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
-    return paramiko.Ed25519Key.from_private_key_file(str(path))
-
-
-def known(path: Path, server: SshServer, key: paramiko.PKey) -> Path:
-    path.write_text(f"[127.0.0.1]:{server.port} {key.get_name()} {key.get_base64()}\n")
-    return path
-
-
-def test_a_machine_that_is_there_is_reached_and_left(
-    workshop: Workshop, server: SshServer, tmp_path: Path
-) -> None:
-    server.user_key = key_file(tmp_path / "key")
-    ssh = Ssh(host="127.0.0.1", port=server.port, key=str(tmp_path / "key"))
-    provider = ExistingMachine(workshop, known(tmp_path / "known", server, server.host_key))
-    assert provider.refusal(guest(ssh=ssh)) is None
-    with provider.boot(guest(ssh=ssh), Deadline(20)) as transport:
-        assert transport.provenance["provider"] == "ssh"
-        assert transport.run(["echo", "here"], timeout=10).stdout == b"here\n"
-
-
-def test_a_machine_with_another_host_key_is_refused(
-    workshop: Workshop, server: SshServer, tmp_path: Path
-) -> None:
-    server.user_key = key_file(tmp_path / "key")
-    ssh = Ssh(host="127.0.0.1", port=server.port, key=str(tmp_path / "key"))
-    provider = ExistingMachine(workshop, known(tmp_path / "known", server, server.user_key))
-    with (
-        pytest.raises(BootError, match="not the pinned"),
-        provider.boot(guest(ssh=ssh), Deadline(9)),
-    ):
-        pass
-
-
-def test_a_machine_whose_host_key_is_unknown_is_told(
-    workshop: Workshop, server: SshServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    server.user_key = key_file(tmp_path / "key")
-    ssh = Ssh(host="127.0.0.1", port=server.port, key=str(tmp_path / "key"))
-    with ExistingMachine(workshop, tmp_path / "none").boot(guest(ssh=ssh), Deadline(20)):
-        assert "not checked" in caplog.text
-
-
-def test_a_key_that_is_none_is_told(workshop: Workshop, tmp_path: Path) -> None:
-    (tmp_path / "key").write_text("no key\n")
-    ssh = Ssh(key=str(tmp_path / "key"))
-    with (
-        pytest.raises(BootError, match="cannot be used"),
-        ExistingMachine(workshop).boot(guest(ssh=ssh), Deadline(5)),
-    ):
-        pass
-
-
 def test_who_can_start_a_guest_is_chosen(workshop: Workshop) -> None:
     offer = choose(guest(Host()), workshop)
     assert (offer.name, offer.refusal, offer.download) == ("host", None, None)
@@ -162,7 +132,7 @@ def test_who_can_start_a_guest_is_chosen(workshop: Workshop) -> None:
 
 
 def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path) -> None:
-    missing = guest(ssh=Ssh(key=str(tmp_path / "none")))
+    missing = guest(ssh=Remote(key=str(tmp_path / "none")))
     with pytest.raises(NotRunError, match="is not there"):
         choose(missing, workshop)
     with pytest.raises(NotRunError, match="host: its file does not say"):
@@ -175,7 +145,7 @@ def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path
 
 def test_a_guest_that_may_run_elsewhere_only_says_just_that(workshop: Workshop) -> None:
     licence = "the licence allows it on its maker's machines only"
-    limited = replace(guest(Host(), Ssh(key="k")), only_on=OnlyOn("Plan9", licence))
+    limited = replace(guest(Host(), Remote(key="k")), only_on=OnlyOn("Plan9", licence))
     with pytest.raises(NotRunError, match=f"host: {licence}; ssh: the key k is not there"):
         choose(limited, workshop)
     with pytest.raises(NotRunError, match=f"^g cannot be started here: host: {licence}$"):
@@ -197,7 +167,7 @@ def test_a_provider_without_a_download_comes_first(
     monkeypatch.setattr(ThisMachine, "download", lambda self, guest: "a box")
     monkeypatch.setattr(ExistingMachine, "refusal", lambda self, guest: None)
     assert choose(guest(Host()), workshop).download == "a box"
-    assert choose(guest(Host(), Ssh()), workshop).name == "ssh"
+    assert choose(guest(Host(), Remote()), workshop).name == "ssh"
 
 
 def test_the_agent_on_the_host_goes_with_its_lease_also_after_an_interrupt(tmp_path: Path) -> None:

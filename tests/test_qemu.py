@@ -14,8 +14,9 @@ from msgspec.structs import replace
 from harness import leases
 from harness.deadline import Cancellation, Deadline
 from harness.errors import BootError, ImageError, NotRunError
-from harness.model import AgentSource, DebianKernel, Guest, Qemu, Ssh
+from harness.model import AgentSource, DebianKernel, Guest, Image, Qemu, Ssh
 from harness.places import Places
+from harness.providers import http
 from harness.providers.command import PROGRAM
 from harness.providers.images import Images, make_key
 from harness.providers.qemu import Boot, QemuProvider
@@ -165,3 +166,36 @@ def test_what_is_missing_is_said_before_anything_is_tried(
         pytest.fail("there is no QEMU")
     assert "doctor" in (caught.value.hint or "")
     assert not leases.leases(workshop.places)
+
+
+def test_an_image_is_announced_before_it_is_downloaded(workshop: Workshop) -> None:
+    provider = QemuProvider(workshop)
+    image = Image("http://127.0.0.1:1/disk.xz", sha256="0" * 64, unchecked=True)
+    wanted = guest(Qemu(image=image, seed="nocloud"))
+    assert provider.download(wanted) == f"{image.url} (address unchecked)"
+    assert provider.download(guest(Qemu(disk="/disk"))) is None
+    assert provider.download(guest(None)) is None
+
+
+def test_an_image_that_cannot_be_had_starts_nothing(
+    workshop: Workshop,
+    fake: Callable[[str], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake("silent")
+    monkeypatch.setattr(http, "PAUSE", 0.01)
+    (tmp_path / "bin" / "qemu-img").symlink_to("/bin/true")
+    image = Image("http://127.0.0.1:1/disk.xz", sha256="0" * 64)
+    boot = QemuProvider(workshop).boot(guest(Qemu(image=image, seed="nocloud")), Deadline(1))
+    with pytest.raises(ImageError, match=r"disk\.xz"), boot:
+        pytest.fail("there is no image")
+    assert not leases.leases(workshop.places)
+
+
+def test_a_guest_of_another_architecture_is_refused(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("silent")
+    other = replace(guest(machine), architecture="aarch64")
+    assert "not aarch64" in (QemuProvider(workshop).refusal(other) or "")

@@ -171,8 +171,17 @@ static void collect(struct front *front)
     }
 }
 
-/* Waits for words of the questions, for more questions, and for the reader to go (a pipe without
- * a reader says POLLERR or POLLHUP: over ssh it is the only sign of a lost connection). */
+/* Whether nobody reads our output any more: over ssh the only sign of a lost connection.  A pipe
+ * says so by itself (POLLERR or POLLHUP).  A socket's POLLHUP differs between systems and may mean
+ * the end of our input only; to send nothing is refused just where nothing could arrive. */
+static int reader_is_gone(int pipe, const struct pollfd *output)
+{
+    if (pipe)
+        return (output->revents & (POLLERR | POLLHUP)) != 0;
+    return send(STDOUT_FILENO, "", 0, MSG_DONTWAIT) < 0 && errno == EPIPE;
+}
+
+/* Waits for words of the questions, for more questions, and for the reader to go. */
 void front_wait(struct front *front, int hungry)
 {
     struct pollfd polls[MAX_JOBS + 2];
@@ -195,10 +204,8 @@ void front_wait(struct front *front, int hungry)
             front->ended = got == 0 || (got < 0 && errno != EINTR);
             front->length += got > 0 ? (size_t)got : 0;
         }
-        if ((polls[front->jobs + 1].revents & (POLLERR | POLLHUP)) != 0)
-            abandon(front);
     }
-    if (told_to_stop != 0)
+    if (told_to_stop != 0 || reader_is_gone(pipe, &polls[front->jobs + 1]))
         abandon(front);
     collect(front);
 }

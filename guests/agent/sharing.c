@@ -20,7 +20,7 @@ static void become_other(struct trial *trial, int index)
 {
     struct outcome outcome = member_do(trial, index, CHANGE_UID);
     if (outcome.call != NULL)
-        unsupported(trial, "setuid: %s", errno_name(outcome.error));
+        unsupported(trial, "needs root: setuid: %s", errno_name(outcome.error));
 }
 
 /* The server ends first, so that the TIME_WAIT is on its side (RFC 9293 3.6); a second connection
@@ -50,7 +50,7 @@ void sharing(struct trial *trial)
     if (way == TIME_WAIT && trial->question->udp)
         unsupported(trial, "datagrams leave no TIME_WAIT");
     if ((way == OTHER_UID || way == ROOT_OVER_USER) && geteuid() != 0)
-        unsupported(trial, "only root can become another user");
+        unsupported(trial, "needs root: only root can become another user");
     reserve_port(trial);
     need_descriptors(trial, TRAFFIC);
     members_fork(trial, 2);

@@ -20,24 +20,33 @@ ELF_SYSTEMS = {3: "Linux", 9: "FreeBSD", 12: "OpenBSD"}
 """`e_machine` and EI_OSABI (System V ABI, ELF header). EI_OSABI 0 says nothing: Linux, NetBSD and
 DragonFly programs have it; NetBSD and DragonFly then name themselves in a note."""
 
-NOTED = {b"NetBSD\0": "NetBSD", b"DragonFly\0": "DragonFly", b"FreeBSD\0": "FreeBSD"}
+NOTED = {
+    b"NetBSD\0": "NetBSD",
+    b"DragonFly\0": "DragonFly",
+    b"FreeBSD\0": "FreeBSD",
+    b"OpenBSD\0": "OpenBSD",
+    b"GNU\0" + bytes([0, 0, 0, 0]): "Linux",
+}
+"""Owner of a note, as it follows the three words of its header; GNU's ABI tag goes on with the
+system, of which 0 is Linux (Linux Standard Base, NT_GNU_ABI_TAG)."""
+
+LOADED_BY = {b"/ld-linux": "Linux", b"/ld-musl": "Linux", b"/ld.elf_so": "NetBSD"}
+"""What the path of a dynamic program's loader tells (PT_INTERP)."""
+
+SYSTEMS = {
+    "linux": "Linux",
+    "freebsd": "FreeBSD",
+    "netbsd": "NetBSD",
+    "openbsd": "OpenBSD",
+    "dragonfly": "DragonFly",
+    "macos": "Darwin",
+}
+"""The second word of a Zig target, as `uname -s` says it."""
 
 MACH_O_MACHINES = {0x01000007: "x86_64", 0x0100000C: "aarch64"}
 """`cputype` (mach/machine.h)."""
 
-PT_NOTE = 4
-
-
-class Program(Struct, frozen=True):
-    """The agent as bytes, and where they came from."""
-
-    content: bytes
-    origin: str
-
-    @property
-    def sha256(self) -> str:
-        """The digest that goes into the result."""
-        return hashlib.sha256(self.content).hexdigest()
+PT_INTERP, PT_NOTE = 3, 4
 
 
 class Platform(Struct, frozen=True):
@@ -54,6 +63,39 @@ class Platform(Struct, frozen=True):
     def __str__(self) -> str:
         """Say it as `uname -sm` would."""
         return f"{self.system or 'any system'} {self.machine or 'any machine'}"
+
+
+class Program(Struct, frozen=True):
+    """The agent as bytes, where they came from, and the Zig target if we know it."""
+
+    content: bytes
+    origin: str
+    target: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The digest that goes into the result."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def platform(self) -> Platform | None:
+        """Where it runs: what its header says, and its target where that is silent.
+
+        None if nothing is known. A static Linux program says nothing, and a BSD that emulates
+        Linux would run it: that would not measure the BSD.
+        """
+        said = of_program(self.content)
+        if self.target is None or (said is not None and said.system is not None):
+            return said
+        made_for = of_target(self.target)
+        return made_for if said is None else Platform(made_for.system, said.machine)
+
+
+def of_target(target: str) -> Platform:
+    """Read a Zig target; what is no target (a native build) is unknown."""
+    machine, _, rest = target.partition("-")
+    system = SYSTEMS.get(rest.partition("-")[0].partition(".")[0])
+    return Platform(system, machine if system else None)
 
 
 def of_guest(uname: str) -> Platform:
@@ -93,8 +135,9 @@ def _noted(content: bytes, order: str) -> str | None:
     size, count = struct.unpack_from(f"{order}HH", content, 54)
     for header in range(table, table + size * count, size or 1):
         kind, offset, length = struct.unpack_from(f"{order}I4xQ16xQ", content, header)
-        notes = content[offset : offset + min(length, 4096)] if kind == PT_NOTE else b""
-        for name, system in NOTED.items():
-            if name in notes:
+        names = {PT_NOTE: NOTED, PT_INTERP: LOADED_BY}.get(kind, {})
+        text = content[offset : offset + min(length, 4096)]
+        for name, system in names.items():
+            if name in text:
                 return system
     return None

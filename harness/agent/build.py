@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import io
+import logging
 import os
 import platform
 import sys
@@ -15,14 +16,18 @@ from tempfile import NamedTemporaryFile
 
 from filelock import FileLock, Timeout
 
+from harness.agent import elf
 from harness.agent.binary import Program
 from harness.agent.installed import Agent, installed
+from harness.agent.user import remedy
 from harness.errors import AgentError, InfrastructureError, Phase
 from harness.model import AgentSource, Guest
 from harness.places import Places
 from harness.protocols import Transport
 from harness.resources import guests_folder
 from harness.transport import LocalTransport
+
+logger = logging.getLogger(__name__)
 
 HOST = "host"
 """In a guest file: whatever the target of the machine is that the harness runs on."""
@@ -31,6 +36,10 @@ NATIVE = "native"
 """The target of a machine that Zig is not asked for: this machine's own `cc`."""
 
 FLAGS = ("-std=c99", "-D_DEFAULT_SOURCE", "-Os", "-s")
+
+UNNEEDED = "libpthread.so.1"
+"""Zig links NetBSD's thread library before its libc, and so takes accept() and its like, wrappers
+of libc's own, from there; the agent has no threads, and a minimal guest has no such library."""
 
 BUILD_SECONDS = 900.0
 """The first build for a target makes its libc, too: 20 s on two cores, much more on a busy one."""
@@ -70,6 +79,11 @@ class Builder:
             program = self.program(source)
         compiled = source.build == "guest-cc"
         with installed(transport, program, guest.root, compiled=compiled) as agent:
+            if agent.user.why is not None:
+                why, what = agent.user.why, remedy(agent.user, guest.root)
+                logger.warning(
+                    "%s: cells that need root are left out: %s; %s", guest.name, why, what
+                )
             yield agent
 
     def program(self, source: AgentSource) -> Program:
@@ -90,7 +104,9 @@ class Builder:
         if not kept.exists():
             self._compile(command, [path for path in files if path.suffix == ".c"], kept)
         content = kept.read_bytes()
-        return Program(content, f"built for {target}")
+        if "-netbsd" in target:
+            content = elf.without(content, UNNEEDED)
+        return Program(content, f"built for {target}", target)
 
     def archive(self) -> bytes:
         """Return the sources as a tar file, the same bytes for the same sources."""
@@ -153,7 +169,8 @@ def _compiler(target: str) -> tuple[str, ...]:
             hint="pip install ziglang",
         )
     static = ("-static",) if target.endswith("musl") else ()
-    return (sys.executable, "-m", "ziglang", "cc", "-target", target, *static, *FLAGS)
+    own = ("-DOWN_START",) if "-freebsd" in target else ()  # guests/agent/start.c
+    return (sys.executable, "-m", "ziglang", "cc", "-target", target, *static, *own, *FLAGS)
 
 
 def _zig_version(target: str) -> str:

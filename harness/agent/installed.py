@@ -1,17 +1,21 @@
 """The agent in a guest: put there, asked whether it is ours, asked questions, taken away."""
 
 import logging
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from msgspec import Struct
 
-from harness.agent.binary import Platform, Program, of_guest, of_program
+from harness.agent import binary
+from harness.agent.binary import Platform, Program
 from harness.agent.question import Question
+from harness.agent.user import User, of_guest
 from harness.errors import AgentError, GuestLostError, InfrastructureError, Phase
 from harness.model import Root
 from harness.protocols import Completed, Transport
+from harness.wire import visible
 
 logger = logging.getLogger(__name__)
 
@@ -21,28 +25,28 @@ PREPARE = "; ".join(
         'for base in "$@"',
         'do folder="$base/$0"',
         'mkdir "$folder" || continue',
-        'printf "#!/bin/sh\\nexit 0\\n" > "$folder/try" && chmod 700 "$folder/try"',
-        '"$folder/try" && rm "$folder/try" && echo "$base" && exec uname -sm',
+        'echo "exit 0" > "$folder/try" && chmod 700 "$folder/try"',
+        '"$folder/try" && rm "$folder/try" && echo "$base"',
+        "if [ $? -eq 0 ]; then uname -sm; id -u; id -un; exit 0; fi",
         'rm -rf "$folder"',
         "done",
         "exit 1",
     )
 )
-"""Makes the folder where a program may be run, and says where and on what, in one round trip."""
+"""Makes the folder where a program may be run; says where, on what, as whom, in one round trip.
+
+A file that is no program is read by the shell itself (POSIX sh, 2.9.1.1), if it may be executed.
+Without a `#!` in it nothing here is special to any login shell (`login_command`)."""
 
 COMPILE = "; ".join(
     (
         'cd "$0" || exit 1',
+        "for tool in tar cc; do command -v $tool > /dev/null || { echo $tool; exit 127; }; done",
         "tar xf - || exit 1",
-        "exec ${CC:-cc} -std=c99 -D_DEFAULT_SOURCE -O2 -o agent *.c",
+        "exec cc -std=c99 -D_DEFAULT_SOURCE -O2 -o agent *.c",
     )
 )
-
-PREFIXES: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "sudo": ("sudo", "-n"),
-    "doas": ("doas", "-n"),
-}
+"""With what every base system's compiler knows: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
 
 UNSUPPORTED = 77
 """The agent's exit status for what it cannot be asked (docs/wire.md)."""
@@ -50,8 +54,14 @@ UNSUPPORTED = 77
 SETUP_SECONDS = 60.0
 
 COMPILE_SECONDS = 600.0
+"""As all of these, on a fast host; an emulated one is given more."""
 
 TAIL = 500
+
+UID = re.compile(r"[0-9]{1,10}")
+
+NAME = 64
+"""Characters of a user's name that are taken from a guest."""
 
 
 class Agent(Struct, frozen=True):
@@ -59,13 +69,14 @@ class Agent(Struct, frozen=True):
 
     transport: Transport
     path: str
-    root: Root
+    user: User
     program: Program
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """Which agent it is, for the result."""
-        return {"agent": self.program.origin, "agent_sha256": self.program.sha256}
+        """Which agent it is, and who runs it, for the result."""
+        made = {"agent": self.program.origin, "agent_sha256": self.program.sha256}
+        return {**made, **self.user.provenance}
 
     def vouch(self, timeout: float = SETUP_SECONDS) -> None:
         """Ask for a scenario that it cannot know; raise `AgentError` unless it says so.
@@ -74,13 +85,13 @@ class Agent(Struct, frozen=True):
         """
         canary = f"canary-{secrets.token_hex(8)}"
         try:
-            done = self._run([canary], b"", timeout)
+            done = self._run([canary], b"", timeout * _factor(self.transport))
         except InfrastructureError as exc:
             exc.phase = Phase.VOUCH
             raise
         if done.status != UNSUPPORTED:
             message = f"the agent answered an unknown scenario with status {done.status}"
-            raise AgentError(Phase.VOUCH, message + self._complaint(done), hint=self._hint(done))
+            raise AgentError(Phase.VOUCH, message + self._complaint(done))
 
     def ask(self, questions: Sequence[Question], timeout: float, jobs: int = 1) -> bytes:
         """Return what the agent says to all questions, `jobs` of them asked at once, unjudged.
@@ -94,23 +105,16 @@ class Agent(Struct, frozen=True):
             raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
         if done.status != 0:
             message = f"the agent ended with status {done.status}{self._complaint(done)}"
-            raise AgentError(Phase.SCENARIO, message, hint=self._hint(done), partial=done.stdout)
+            raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
         return done.stdout
 
     def _run(self, arguments: Sequence[str], stdin: bytes, timeout: float) -> Completed:
-        argv = [*PREFIXES[self.root], self.path, *arguments]
+        argv = self.user.command([self.path, *arguments])
         return self.transport.run(argv, stdin=stdin, timeout=timeout)
 
     def _complaint(self, done: Completed) -> str:
         said = done.stderr[-TAIL:].decode(errors="replace").strip()
         return f": {said}" if said else ""
-
-    def _hint(self, done: Completed) -> str | None:
-        if self.root != "none" and b"password" in done.stderr.lower():
-            return f"{self.root} asks for a password in the guest; allow the user to run without"
-        if self.root != "none" and done.status == 127:
-            return f"{self.root} is not installed in the guest"
-        return None
 
 
 @contextmanager
@@ -121,37 +125,58 @@ def installed(
 
     With `compiled`, what is given is a tar file of sources for the guest's own cc.
     """
-    name = f"reuseport-agent-{secrets.token_hex(8)}"
-    folder, platform = _prepared(transport, name)
+    place = _prepared(transport, f"reuseport-agent-{secrets.token_hex(8)}")
+    folder = place.folder
     try:
         path = f"{folder}/agent"
         if compiled:
             _compile(transport, program.content, folder)
         else:
-            _check(program.content, platform)
-            transport.push(program.content, path, executable=True, timeout=SETUP_SECONDS)
-        yield Agent(transport, path, root, program)
+            _check(program, place.platform)
+            timeout = SETUP_SECONDS * _factor(transport)
+            transport.push(program.content, path, executable=True, timeout=timeout)
+        yield Agent(transport, path, of_guest(transport, place.user, place.uid, root), program)
     finally:
         _remove(transport, folder)
 
 
-def _prepared(transport: Transport, name: str) -> tuple[str, Platform]:
+class Place(Struct, frozen=True):
+    """Where in the guest the agent may be put, for what platform, and who logged in."""
+
+    folder: str
+    platform: Platform
+    user: str
+    uid: int | None
+
+
+def _prepared(transport: Transport, name: str) -> Place:
+    argv = ["sh", "-c", PREPARE, name, *transport.folders]
     try:
-        done = transport.run(["sh", "-c", PREPARE, name, *transport.folders], timeout=SETUP_SECONDS)
+        done = transport.run(argv, timeout=SETUP_SECONDS * _factor(transport))
     except InfrastructureError as exc:
         exc.phase = Phase.PUSH
         raise
-    base, _, uname = done.stdout.decode(errors="replace").partition("\n")
+    lines = done.stdout.decode(errors="replace").splitlines()
+    base, uname, uid, user, *_ = [*lines, "", "", "", ""]
     if done.status != 0 or base not in transport.folders:  # the guest's word makes no path
         said = done.stderr[-TAIL:].decode(errors="replace").strip()
         where = " or ".join(transport.folders)
-        raise AgentError(Phase.PUSH, f"no program can be put into {where} of the guest: {said}")
-    return f"{base}/{name}", of_guest(uname)
+        raise AgentError(
+            Phase.PUSH,
+            f"no program can be put into {where} of the guest: {said}",
+            hint="one of them has to exist, be writable, have room, and not be mounted noexec",
+        )
+    known = int(uid) if UID.fullmatch(uid) else None
+    return Place(f"{base}/{name}", binary.of_guest(uname), visible(user)[:NAME] or uid, known)
 
 
-def _check(content: bytes, guest: Platform) -> None:
+def _factor(transport: Transport) -> float:
+    return float(transport.provenance.get("slow_factor", "1"))
+
+
+def _check(program: Program, guest: Platform) -> None:
     """Refuse a program for another system: a foreign kernel's answer to it can be anything."""
-    made_for = of_program(content)
+    made_for = program.platform
     if made_for is not None and not made_for.fits(guest):
         raise AgentError(
             Phase.PUSH,
@@ -161,12 +186,21 @@ def _check(content: bytes, guest: Platform) -> None:
 
 
 def _compile(transport: Transport, archive: bytes, folder: str) -> None:
+    argv = ["sh", "-c", COMPILE, folder]
     try:
-        argv = ["sh", "-c", COMPILE, folder]
-        done = transport.run(argv, stdin=archive, timeout=COMPILE_SECONDS)
+        timeout = COMPILE_SECONDS * _factor(transport)
+        done = transport.run(argv, stdin=archive, timeout=timeout)
     except InfrastructureError as exc:
         exc.phase = Phase.BUILD
         raise
+    missing = done.stdout.decode(errors="replace").strip()
+    if done.status == 127 and missing in ("cc", "tar"):
+        raise AgentError(
+            Phase.BUILD,
+            f"the guest has no `{missing}` to compile the agent with",
+            hint="install the system's compiler in the guest (NetBSD: the set `comp`), or let the "
+            "guest file name a `target` or a `path` in `agent`",
+        )
     if done.status != 0:
         said = done.stderr[-4 * TAIL :].decode(errors="replace").strip()
         raise AgentError(Phase.BUILD, f"the agent cannot be compiled in the guest: {said}")

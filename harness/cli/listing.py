@@ -22,6 +22,7 @@ DOCTOR_EPILOG = """\b
 Examples:
   reuseport-matrix doctor
   reuseport-matrix doctor --install    with this system's package manager; says what it runs
+  reuseport-matrix doctor --install --with vagrant
 """
 
 
@@ -73,8 +74,15 @@ def _axes(scenario: "Scenario") -> Mapping[str, Sequence[str]]:
 
 @click.command(epilog=DOCTOR_EPILOG)
 @click.option("--install", "do_install", is_flag=True, help="Install what is missing.")
+@click.option(
+    "--with",
+    "extras",
+    multiple=True,
+    type=click.Choice(["vagrant", "tests"]),
+    help="Also Vagrant and libvirt, or what the live tests need.",
+)
 @click.option("--json", "as_json", is_flag=True, help="The findings as data.")
-def doctor(do_install: bool, as_json: bool) -> int:
+def doctor(do_install: bool, extras: Sequence[str], as_json: bool) -> int:
     """Test this machine's hypervisor and accelerators, and say what is missing.
 
     With --install, what is missing is installed with the system's package manager; each command
@@ -87,12 +95,12 @@ def doctor(do_install: bool, as_json: bool) -> int:
 
     places = Places.of_user()
     with speaking(verbose=True):
-        diagnosis = examine(places)
+        diagnosis = examine(places, extras)
         if do_install and diagnosis.command:
             outcome = install(diagnosis)
             if outcome.why is not None:
                 complain(f"not everything was installed: {outcome.why}")
-            diagnosis = examine(places)
+            diagnosis = examine(places, extras)
     if as_json:
         write_json(diagnosis)
     else:

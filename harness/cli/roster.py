@@ -38,10 +38,12 @@ class Listed(NamedTuple):
     def notes(self) -> str:
         """What a table says besides, a line each."""
         lines = [] if self.download is None else [f"downloads {self.download}"]
-        lines += [] if self.why is None else [self.why]
+        refusals = set(self.others.values())
+        if self.provider is None and len(refusals) == 1:
+            return str(refusals.pop())
         for other, refusal in self.others.items():
             lines.append(f"or {other}" if refusal is None else f"not {other}: {refusal}")
-        return "\n".join(lines)
+        return "\n".join(lines) or self.why or ""
 
 
 @click.command(epilog=EPILOG)
@@ -73,9 +75,10 @@ def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
     from harness.providers import choose, offers
 
     found = offers(guest, workshop)
+    others = {one.name: one.refusal for one in found}
     try:
         chosen = choose(guest, workshop)
     except NotRunError as exc:
-        return Listed(guest.name, guest.system, None, str(exc), None, {})
-    others = {one.name: one.refusal for one in found if one.name != chosen.name}
+        return Listed(guest.name, guest.system, None, str(exc), None, others)
+    del others[chosen.name]
     return Listed(guest.name, guest.system, chosen.name, None, chosen.download, others)

@@ -24,6 +24,7 @@ from harness.model import (
     Image,
     OnlyOn,
     Qemu,
+    Remote,
     Root,
     Ssh,
     Vagrant,
@@ -64,7 +65,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True):
     qemu: Qemu | None = None
     vagrant: Vagrant | None = None
     host: Host | None = None
-    ssh: Ssh | None = None
+    ssh: Remote | None = None
     architecture: Literal["x86_64", "aarch64"] = "x86_64"
     only_on: OnlyOn | None = None
     root: Root = "none"
@@ -85,7 +86,7 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("vagrant", "boxes", "*"): Box,
     ("vagrant", "boxes", "*", "checked"): Checked,
     ("host",): Host,
-    ("ssh",): Ssh,
+    ("ssh",): Remote,
     ("only_on",): OnlyOn,
 }
 """The keys that are known at each place; `*` is a name of the file's own choice."""

@@ -35,6 +35,8 @@ CHOICES = {
 VAGRANT_PROVIDERS = ("libvirt", "virtualbox", "vmware_desktop", "parallels", "qemu", "tart")
 """Those that the Vagrantfile knows how to set up."""
 
+HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{32,}=*( .*)?")
+
 IMAGE = "qemu.image"
 
 DIGITS = {"sha256": 64, "sha512": 128}
@@ -85,6 +87,11 @@ def check_boots(path: Path, node: Node) -> None:
 
 def check_addresses(path: Path, node: Node) -> None:
     """Raise `FileError` for an address that is no address, a digest that is none, and the like."""
+    host_key = node.at(["ssh", "host_key"])
+    if host_key is not None and not HOST_KEY.fullmatch(str(host_key.value or "")):
+        message = "`ssh.host_key`: expected TYPE BASE64, such as `ssh-ed25519 AAAA…`"
+        hint = "`ssh-keyscan HOST` shows it; compare the fingerprint at the machine"
+        raise FileError(path, host_key.line, message, hint=hint)
     image = node.at(["qemu", "image"])
     if image is not None:
         _check_address(path, image, IMAGE)

@@ -10,12 +10,25 @@ Root = Literal["none", "sudo", "doas", "su"]
 
 
 class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to log in. `key` is a private key file; without one a key of ours is put in."""
+    """How to log in to a guest that is made. `key` is a private key file; None: one of ours."""
 
     user: str = "root"
     key: str | None = None
     host: str = "127.0.0.1"
     port: int = 22
+
+
+class Remote(Struct, frozen=True, forbid_unknown_fields=True):
+    """A machine that is already there; what is None is as `ssh` would find it in ~/.ssh.
+
+    `host_key` is `TYPE BASE64`, as a line of known_hosts says it after the name.
+    """
+
+    host: str = "127.0.0.1"
+    user: str | None = None
+    key: str | None = None
+    port: int | None = None
+    host_key: str | None = None
 
 
 class Checked(Struct, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +112,8 @@ class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
 
     The names are Vagrant's (`config.vm.guest`, `config.ssh.shell`, `config.ssh.sudo_command`, …),
     `nic`, `disk_bus` and `cpu` libvirt's; None leaves it to Vagrant. `memory` is MiB,
-    `boot_timeout` seconds on a fast host.
+    `boot_timeout` seconds on a fast host. `password` (`config.ssh.password`) is one that the box's
+    makers publish, good for the login in which Vagrant puts a key in.
     """
 
     boxes: Mapping[str, Box]
@@ -108,6 +122,7 @@ class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
     sudo: str | None = None
     insert_key: bool = True
     ssh: Ssh = field(default_factory=lambda: Ssh(user="vagrant"))
+    password: str | None = None
     memory: int = 1024
     cpus: int = 1
     nic: str | None = None
@@ -154,7 +169,7 @@ class Guest(Struct, frozen=True):
     qemu: Qemu | None = None
     vagrant: Vagrant | None = None
     host: Host | None = None
-    ssh: Ssh | None = None
+    ssh: Remote | None = None
     architecture: Literal["x86_64", "aarch64"] = "x86_64"
     only_on: OnlyOn | None = None
     root: Root = "none"

@@ -11,11 +11,13 @@ from harness.protocols import Provider
 from harness.providers.host import ThisMachine
 from harness.providers.qemu import QemuProvider
 from harness.providers.ssh import ExistingMachine
+from harness.providers.vagrant import VagrantProvider
 from harness.providers.workshop import Workshop
 
 PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
     "host": ThisMachine,
     "qemu": QemuProvider,
+    "vagrant": VagrantProvider,
     "ssh": ExistingMachine,
 }
 """In order of preference."""

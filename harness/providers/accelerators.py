@@ -4,7 +4,6 @@
 """
 
 import logging
-import os
 import platform
 import tempfile
 import time
@@ -15,8 +14,9 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.places import Places
+from harness.process import ToolTimeoutError, execute
 from harness.providers import firmware
-from harness.providers.process import ToolTimeoutError, execute
+from harness.providers.appear import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,7 @@ def trials(program: Path, places: Places) -> tuple[Trial, ...]:
         pass
     candidates = CANDIDATES.get(platform.system(), ())
     found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))
-    scratch = memory.with_suffix(f".{os.getpid()}")
-    scratch.write_bytes(msgspec.json.encode(Known(machine, found)))
-    scratch.replace(memory)
+    write_whole(memory, msgspec.json.encode(Known(machine, found)))
     return found
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.deadline import Deadline
-from harness.providers.process import ToolTimeoutError, execute
+from harness.process import ToolTimeoutError, execute
 
 logger = logging.getLogger(__name__)
 

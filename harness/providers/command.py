@@ -6,7 +6,9 @@ from msgspec import Struct
 
 from harness.model import Qemu
 
-PROGRAM = "qemu-system-x86_64"
+ARCHITECTURE = "x86_64"
+
+PROGRAM = f"qemu-system-{ARCHITECTURE}"
 
 CPU = "max"
 """Every feature the accelerator has: SSH's arithmetic then takes a third of the time (emulated)."""
@@ -39,6 +41,7 @@ class Parts(Struct, frozen=True):
     kernel: Path | None = None
     initrd: Path | None = None
     disk: Path | None = None
+    seed: Path | None = None
 
 
 def command_line(qemu: Qemu, parts: Parts) -> list[str]:
@@ -57,6 +60,8 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     argv += _direct_boot(qemu, parts)
     if parts.disk is not None:
         argv += _drive(qemu.disk_interface, parts.disk)
+    if parts.seed is not None:
+        argv += _cd(parts.seed)
     return [*argv, *qemu.arguments]
 
 
@@ -83,3 +88,9 @@ def _drive(interface: str, disk: Path) -> list[str]:
     argv += ["-drive", f"{drive},if=none,id=disk"]
     bus = "" if controller is None else ",bus=disks.0"
     return [*argv, "-device", f"{device},drive=disk,serial=disk{bus}"]
+
+
+def _cd(image: Path) -> list[str]:
+    """Attach a CD to the machine's own controller: IDE of a `pc`, AHCI of a `q35`."""
+    drive = f"file={escape(image)},format=raw,if=none,media=cdrom,readonly=on,id=seed"
+    return ["-drive", drive, "-device", "ide-cd,drive=seed"]

@@ -26,6 +26,7 @@ from harness.errors import ImageError, NotRunError
 from harness.model import DebianKernel
 from harness.places import Places
 from harness.providers import apt
+from harness.providers.appear import write_whole
 from harness.providers.apt import AptError, Package, Source, Suite
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,9 @@ ends, so that with several at once one fails now and then (dropbear issue 173)."
 
 USERLAND = ("busybox-static", "dropbear-bin")
 
+TOOL_SUITES = ("bookworm",)
+"""Tools run here, so with a C library that is no newer than that of any machine of ours."""
+
 KERNEL_PARTS = ("linux-image-", "linux-binary-", "linux-modules-")
 """Since 7.2 `linux-image-V` is a metapackage of `linux-binary-V` and `linux-modules-V`."""
 
@@ -54,15 +58,22 @@ WANTED = (
     "*/failover.ko*",
     "*/net_failover.ko*",
     "*/tun.ko*",
+    *(f"*/{name}.ko*" for name in ("isofs", "cdrom", "s[rd]_mod", "scsi_common", "scsi_mod")),
+    *(f"*/{name}.ko*" for name in ("libata", "ata_piix", "ahci", "libahci", "button", "evdev")),
     "bin/busybox",
     "usr/bin/busybox",
     "usr/sbin/dropbear",
+    *("usr/bin/dropbearconvert", "usr/bin/mtools", "usr/bin/mattrib", "usr/bin/mcopy"),
+    *("usr/bin/mformat", "usr/bin/mmove", "usr/bin/syslinux", "*/syslinux/mbr/mbr.bin"),
     "*lib64/ld-linux-x86-64.so.*",
     "*lib/x86_64-linux-gnu/*.so*",
 )
 """What is kept of a package: a kernel's other modules are nine tenths of it."""
 
 UNWANTED = ("*/gconv/*", "*/audit/*", "*/drivers/gpu/*")
+
+KEPT = hashlib.sha256(repr((WANTED, UNWANTED)).encode()).hexdigest()[:8]
+"""Part of an unpacked package's folder: it holds what was wanted when it was made."""
 
 
 class Unpacked(Struct, frozen=True):
@@ -109,11 +120,15 @@ class Debian:
         """Return busybox, dropbear and all that they depend on."""
         return self._resolve(USERLAND_SUITES, _Closure(USERLAND), deadline)
 
+    def tools(self, packages: Sequence[str], deadline: Deadline) -> tuple[Unpacked, ...]:
+        """Return packages with tools to be run on this machine, and their dependencies."""
+        return self._resolve(TOOL_SUITES, _Closure(tuple(packages)), deadline)
+
     def _resolve(
         self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
     ) -> tuple[Unpacked, ...]:
         """Answer from memory for a day; then ask the archive, and fetch what is new."""
-        question = f"{fetch.what} of {' '.join(suites)}: {WANTED} {UNWANTED}"
+        question = f"{fetch.what} of {' '.join(suites)}: {KEPT}"
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         memory = self._places.folder("resolved") / f"{name}.json"
         if (known := _recall(memory)) and time.time() - known.at < apt.INDEX_SECONDS:
@@ -131,7 +146,7 @@ class Debian:
                     raise
                 logger.warning("%s; the one of %s is taken", exc, time.ctime(known.at))
                 return known.packages
-            _write(memory, msgspec.json.encode(Resolved(time.time(), packages)))
+            write_whole(memory, msgspec.json.encode(Resolved(time.time(), packages)))
         return packages
 
     def _ask(
@@ -181,7 +196,7 @@ class Debian:
         package, version = apt.tool(
             ["dpkg-deb", "--showformat=${Package} ${Version}", "--show", str(deb)], deadline
         ).split()
-        folder = self._places.folder("packages") / f"{package}_{version}_{sha256[:16]}"
+        folder = self._places.folder("packages") / f"{package}_{version}_{sha256[:16]}_{KEPT}"
         if not folder.is_dir():
             whole = deb.with_suffix(".whole")
             kept = deb.with_suffix(".kept")
@@ -278,9 +293,3 @@ def _recall(memory: Path) -> Resolved | None:
     except (FileNotFoundError, msgspec.DecodeError):
         return None
     return resolved if all(package.root.is_dir() for package in resolved.packages) else None
-
-
-def _write(path: Path, content: bytes) -> None:
-    scratch = path.with_suffix(f".{os.getpid()}")
-    scratch.write_bytes(content)
-    scratch.replace(path)

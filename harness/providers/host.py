@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 
 from harness import leases
 from harness.deadline import Deadline
-from harness.errors import InfrastructureError, NotRunError
+from harness.errors import BootError, InfrastructureError, NotRunError
 from harness.model import Guest
 from harness.providers.workshop import Workshop
 from harness.transport import LocalTransport
@@ -50,6 +50,8 @@ class ThisMachine:
         reason = self.refusal(guest)
         if reason is not None or guest.host is None:
             raise NotRunError(f"{guest.name}: {reason}")
+        if deadline.passed:  # or isolation would be given up for want of time
+            raise BootError("no time is left to begin with this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
         with leases.hold(self._workshop.places, guest.name) as tenancy:
             # The agent lives in the lease's folder, and goes with it however the run ends.

@@ -1,13 +1,11 @@
 """What a guest is booted from: its guest file's kernel, package or disk, made ready and checked."""
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -18,18 +16,16 @@ from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.model import Qemu
 from harness.places import Places
-from harness.providers import debian, initramfs, kernel
+from harness.providers import debian, download, initramfs, kernel, overlay, seed
 from harness.providers.debian import Debian
 from harness.providers.initramfs import Keys, Userland
-from harness.providers.process import ToolTimeoutError, execute
 from harness.resources import guests_folder
-
-CHUNK = 1 << 20
 
 
 class Images(Struct, frozen=True):
     """Files to boot, how to log in to what they make, and what they were made from.
 
+    `host_key` has to answer; `offered` may, for the guest need not take it from the seed.
     `announces`: our own initramfs says on the console when the network is up.
     """
 
@@ -39,7 +35,9 @@ class Images(Struct, frozen=True):
     kernel: Path | None = None
     initrd: Path | None = None
     disk: Path | None = None
+    seed: Path | None = None
     host_key: paramiko.PKey | None = None
+    offered: paramiko.PKey | None = None
     announces: bool = False
 
 
@@ -48,25 +46,28 @@ def refusal(qemu: Qemu) -> str | None:
     for path in (qemu.kernel, qemu.initrd, qemu.modules, qemu.disk, qemu.ssh.key):
         if path is not None and not Path(path).exists():
             return f"there is no {path}"
-    if qemu.disk is not None and shutil.which("qemu-img") is None:
+    if (qemu.disk or qemu.image) and shutil.which("qemu-img") is None:
         return "no qemu-img here, which protects the disk image from being written"
-    if not _is_ours(qemu):
-        return None if qemu.ssh.key else "a guest with a system of its own needs `ssh: {key: …}`"
-    return debian.refusal()
+    if _is_ours(qemu):
+        return debian.refusal()
+    if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)):
+        return None
+    return "a guest with a system of its own needs `ssh: {key: …}`, or a `seed` if it takes one"
 
 
 def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Images:
     """Make everything ready; files of this boot's own go into `folder`."""
     facts: dict[str, str] = {}
     image, modules = _kernel(qemu, places, deadline, facts)
-    disk = _overlay(qemu, places, folder, deadline, facts) if qemu.disk is not None else None
     if image is not None and _is_ours(qemu):
         archive = _archive(modules, places, deadline)
         return _with_keys(image, archive, folder, facts)
-    assert qemu.ssh.key is not None
+    private = Path(qemu.ssh.key or folder / "key")
+    key = make_key(private) if qemu.ssh.key is None else read_key(private)
+    disk = _disk(qemu, places, folder, deadline, facts)
     initrd = None if qemu.initrd is None else Path(qemu.initrd)
-    key = read_key(Path(qemu.ssh.key))
-    return Images(key, qemu.ssh.key, facts, image, initrd, disk)
+    iso, offered = _seeded(qemu, folder, key)
+    return Images(key, str(private), facts, image, initrd, disk, iso, offered=offered)
 
 
 def read_key(path: Path) -> paramiko.PKey:
@@ -88,7 +89,7 @@ def make_key(path: Path) -> paramiko.PKey:
 
 def _is_ours(qemu: Qemu) -> bool:
     """Whether the guest's root file system is the one that we make."""
-    return qemu.disk is None and qemu.initrd is None
+    return qemu.disk is None and qemu.image is None and qemu.initrd is None
 
 
 def _kernel(
@@ -100,7 +101,7 @@ def _kernel(
         image = Path(qemu.kernel)
     elif qemu.debian is not None:
         packages = Debian(places).kernel(qemu.debian, deadline)
-        image, package = _image_in(packages)
+        image, package = image_in(packages)
         facts |= {"package": package.package, "package_version": package.version}
         facts |= {"package_sha256": package.sha256, "suite": package.suite}
         modules = modules or tuple(package.root for package in packages)
@@ -116,7 +117,8 @@ def _kernel(
     return ready.path, modules
 
 
-def _image_in(packages: tuple[debian.Unpacked, ...]) -> tuple[Path, debian.Unpacked]:
+def image_in(packages: tuple[debian.Unpacked, ...]) -> tuple[Path, debian.Unpacked]:
+    """Return the kernel among packages, and the package that holds it."""
     for package in packages:
         for path in package.root.rglob("vmlinuz*"):
             return path, package
@@ -139,50 +141,43 @@ def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) 
     initrd.write_bytes(shared + initramfs.own(Keys(key, host)))
     facts["initramfs_sha256"] = hashlib.sha256(shared).hexdigest()
     pinned = initramfs.public_key(host)
-    return Images(key, str(private), facts, image, initrd, None, pinned, announces=True)
+    return Images(key, str(private), facts, image, initrd, host_key=pinned, announces=True)
 
 
-def _overlay(
+def _disk(
     qemu: Qemu, places: Places, folder: Path, deadline: Deadline, facts: dict[str, str]
-) -> Path:
+) -> Path | None:
     """Make a disk on which the guest writes in place of the image."""
-    assert qemu.disk is not None
-    disk = Path(qemu.disk)
-    facts["disk_sha256"] = found = disk_sha256(disk, places)
-    if qemu.disk_sha256 is not None and found != qemu.disk_sha256.lower():
-        raise ImageError(f"{disk} has sha256 {found}, not {qemu.disk_sha256}: refused")
-    kind = qemu.disk_format or _format(disk, deadline)
-    overlay = folder / "disk.qcow2"
-    _img(["create", "-q", "-f", "qcow2", "-b", str(disk), "-F", kind, str(overlay)], deadline)
-    return overlay
+    disk, expected = _source(qemu, places, deadline, facts)
+    if disk is None:
+        return None
+    facts["disk_sha256"] = found = overlay.disk_sha256(disk, places)
+    if expected is not None and found != expected.lower():
+        hint = "correct `disk_sha256`, or delete a changed file of the cache: it is fetched again"
+        raise ImageError(f"{disk} has sha256 {found}, not {expected}: refused", hint=hint)
+    if qemu.image is not None:
+        overlay.refuse_references(disk, deadline)
+    made = folder / "disk.qcow2"
+    overlay.make(disk, qemu.disk_format, qemu.disk_size, made, deadline)
+    return made
 
 
-def _format(disk: Path, deadline: Deadline) -> str:
-    said = json.loads(_img(["info", "--output=json", str(disk)], deadline))
-    return str(said["format"])
+def _source(
+    qemu: Qemu, places: Places, deadline: Deadline, facts: dict[str, str]
+) -> tuple[Path | None, str | None]:
+    """Return the image, a user's or a vendor's, and the sha256 that it has to have."""
+    if qemu.image is None:
+        return (None if qemu.disk is None else Path(qemu.disk)), qemu.disk_sha256
+    found = download.fetch(qemu.image, places, deadline)
+    facts |= {"image": found.url, "image_sha256": found.sha256, "image_verified": found.verified}
+    return Path(found.path), found.unpacked_sha256
 
 
-def _img(words: list[str], deadline: Deadline) -> bytes:
-    try:
-        done = execute(["qemu-img", *words], deadline)
-    except ToolTimeoutError as exc:
-        raise ImageError(f"qemu-img {words[0]} did not end in time") from exc
-    if done.status != 0:
-        raise ImageError(f"qemu-img: {done.stderr.decode(errors='replace').strip()}")
-    return done.stdout
-
-
-def disk_sha256(disk: Path, places: Places) -> str:
-    """Return a disk image's sha256, computed once for as long as the file stays as it is."""
-    file = disk.stat()
-    identity = f"{disk.resolve()} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
-    name = hashlib.sha256(identity.encode()).hexdigest()
-    memory = places.folder("disks") / f"{name[:32]}.json"
-    if memory.exists():
-        return msgspec.json.decode(memory.read_bytes(), type=str)
-    with disk.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    scratch = memory.with_suffix(f".{os.getpid()}")
-    scratch.write_bytes(msgspec.json.encode(sha256))
-    scratch.replace(memory)
-    return sha256
+def _seeded(
+    qemu: Qemu, folder: Path, key: paramiko.PKey
+) -> tuple[Path | None, paramiko.PKey | None]:
+    """Make the seed, if the image wants one; return the host key that it offers the guest, too."""
+    if qemu.seed is None:
+        return None, None
+    made = seed.make(folder / "seed.iso", qemu.ssh.user, key)
+    return made.path, initramfs.public_key(made.host_key)

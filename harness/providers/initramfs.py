@@ -7,7 +7,6 @@ A base archive is made once per kernel and userland; a second one of each boot's
 import gzip
 import hashlib
 import lzma
-import os
 import stat
 import struct
 import zlib
@@ -22,6 +21,8 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.errors import ImageError
 from harness.places import Places
+from harness.process import ToolTimeoutError, execute
+from harness.providers.appear import write_whole
 from harness.providers.cpio import (
     DIRECTORY,
     FILE,
@@ -32,7 +33,6 @@ from harness.providers.cpio import (
     Entry,
     archive,
 )
-from harness.providers.process import ToolTimeoutError, execute
 
 MODULES = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
@@ -66,10 +66,14 @@ class Keys(Struct, frozen=True):
 
 
 class Userland(Struct, frozen=True):
-    """Folders that programs and libraries were unpacked to, and the script that runs first."""
+    """Folders that programs and libraries were unpacked to, and the script that runs first.
+
+    `programs` are taken besides busybox, with their libraries: paths in the guest.
+    """
 
     roots: tuple[Path, ...]
     init: bytes
+    programs: tuple[str, ...] = ("usr/sbin/dropbear",)
 
 
 def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
@@ -81,10 +85,7 @@ def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
     key = hashlib.sha256("\0".join(inputs).encode() + userland.init + SHAPE)
     cached = places.folder("initramfs") / f"{key.hexdigest()[:32]}.cpio"
     if not cached.exists():
-        content = archive([*_system(userland), *_drivers(modules)])
-        scratch = cached.with_suffix(f".{os.getpid()}")
-        scratch.write_bytes(content)
-        scratch.replace(cached)
+        write_whole(cached, archive([*system(userland), *drivers(modules)]))
     return cached
 
 
@@ -113,7 +114,8 @@ def public_key(key: Ed25519PrivateKey) -> paramiko.PKey:
     return paramiko.Ed25519Key(data=b"".join(struct.pack(">I", len(part)) + part for part in parts))
 
 
-def _system(userland: Userland) -> Iterator[Entry]:
+def system(userland: Userland) -> Iterator[Entry]:
+    """Yield folders, accounts without passwords, and programs with their libraries."""
     for folder in (".", *FOLDERS):
         yield Entry(folder, DIRECTORY)
     yield Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
@@ -121,26 +123,27 @@ def _system(userland: Userland) -> Iterator[Entry]:
     for path, text in ACCOUNTS.items():
         yield Entry(path, FILE, text.encode())
     files = {path.name: path for root in userland.roots for path in sorted(root.rglob("*"))}
-    for name in ("busybox", "dropbear"):
+    for name in ("busybox", *(Path(program).name for program in userland.programs)):
         if name not in files:
             raise ImageError(f"the packages for a guest's userland hold no {name}")
     yield Entry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
     for applet in _applets(files["busybox"]):
         yield Entry(f"bin/{applet}", LINK, b"/bin/busybox")
-    dropbear = files["dropbear"].read_bytes()
-    yield Entry("usr/sbin/dropbear", PROGRAM, dropbear)
+    contents = {path: files[Path(path).name].read_bytes() for path in userland.programs}
+    for path, content in contents.items():
+        yield Entry(path, PROGRAM, content)
     yield Entry("lib64/ld-linux-x86-64.so.2", PROGRAM, files["ld-linux-x86-64.so.2"].read_bytes())
-    for name, content in _libraries(dropbear, files):
+    for name, content in _libraries(contents.values(), files):
         yield Entry(f"lib/x86_64-linux-gnu/{name}", PROGRAM, content)
 
 
-def _libraries(program: bytes, files: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
-    """Yield the libraries that a program names, and those that they name.
+def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
+    """Yield the libraries that programs name, and those that they name.
 
     A name anywhere among a file's strings counts: a library too many does no harm.
     """
     rest = {name: path for name, path in files.items() if ".so." in name}
-    todo = [program]
+    todo = list(programs)
     while todo:
         content = todo.pop()
         for name in [name for name in rest if b"\0" + name.encode() + b"\0" in content]:
@@ -161,9 +164,10 @@ def _applets(busybox: Path) -> tuple[str, ...]:
     return tuple(name for name in names if name != "busybox")
 
 
-def _drivers(folders: Iterable[Path]) -> Iterator[Entry]:
+def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterator[Entry]:
+    """Yield modules, uncompressed, and the list by which they are loaded."""
     found = {module_name(path): path for folder in folders for path in folder.rglob("*.ko*")}
-    order = [name for name in MODULES if name in found]
+    order = [name for name in wanted if name in found]
     for name in order:
         yield Entry(f"modules/{name}.ko", FILE, module_content(found[name]))
     yield Entry("modules/order", FILE, "".join(f"{name}.ko\n" for name in order).encode())

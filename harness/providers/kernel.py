@@ -6,7 +6,6 @@ Emulated, a kernel's own decompressor takes up to half of the boot (zstd the lon
 import hashlib
 import io
 import lzma
-import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from msgspec import Struct
 
 from harness.errors import ImageError
 from harness.places import Places
+from harness.providers.appear import write_whole
 
 SETUP_HEADER = 0x1F1
 """Offset of `setup_sects`, the header's first field (Documentation/arch/x86/boot.rst)."""
@@ -60,9 +60,7 @@ def prepare(image: Path, places: Places) -> Kernel:
         unpacked = vmlinux(content)
     except UnknownFormatError:
         return Kernel(image, sha256)
-    scratch = cached.with_suffix(f".{os.getpid()}")
-    scratch.write_bytes(unpacked)
-    scratch.replace(cached)
+    write_whole(cached, unpacked)
     return Kernel(cached, sha256)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.leases import Tenancy
+from harness.process import ToolTimeoutError, execute
 from harness.providers.console import Console, plain
-from harness.providers.process import ToolTimeoutError, execute
 from harness.providers.qmp import Monitor
 
 logger = logging.getLogger(__name__)

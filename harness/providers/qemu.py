@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import paramiko
 from msgspec import Struct
 
 from harness import leases
@@ -14,8 +15,8 @@ from harness.deadline import Deadline
 from harness.errors import BootError, NotRunError
 from harness.leases import Login, Tenancy
 from harness.model import Guest, Qemu
-from harness.providers import accelerators, images
-from harness.providers.command import CPU, PROGRAM, Parts, command_line
+from harness.providers import accelerators, download, images
+from harness.providers.command import ARCHITECTURE, CPU, PROGRAM, Parts, command_line
 from harness.providers.console import Console
 from harness.providers.images import Images
 from harness.providers.machine import Machine, started
@@ -31,6 +32,9 @@ UP = "reuseport-matrix: the network is up"
 what it could not deliver, which come half a second late."""
 
 GLANCE = 0.02
+
+DOWNLOAD_SECONDS = 4 * 3600.0
+"""For a disk image of gigabytes; a connection that falls silent is noticed within seconds."""
 
 HINT = "`reuseport-matrix doctor` says what is missing, and installs it with --install"
 
@@ -53,7 +57,7 @@ class Boot(Struct, frozen=True):
     def command(self, monitor: int, console: Path) -> list[str]:
         """Return QEMU's command line."""
         made, tag, system = self.made, self.tenancy.lease.tag, self.guest.system
-        images = (made.kernel, made.initrd, made.disk)
+        images = (made.kernel, made.initrd, made.disk, made.seed)
         return command_line(
             self.qemu, Parts(tag, system, self.accelerator, console, monitor, *images)
         )
@@ -84,11 +88,14 @@ class QemuProvider:
             return f"{guest.name} has no `qemu` section"
         if shutil.which(PROGRAM) is None:
             return f"no {PROGRAM} here"
+        if guest.architecture != ARCHITECTURE:
+            return f"this provider makes {ARCHITECTURE} machines, not {guest.architecture}"
         return images.refusal(guest.qemu)
 
     def download(self, guest: Guest) -> str | None:
-        """What is to be fetched first: nothing but packages, which apt takes care of."""
-        return None
+        """Name the disk image to be fetched first; packages are apt's care."""
+        image = None if guest.qemu is None else guest.qemu.image
+        return None if image is None else download.pending(image, self._workshop.places)
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
@@ -99,6 +106,10 @@ class QemuProvider:
         reason = self.refusal(guest)
         if reason is not None or guest.qemu is None:
             raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
+        if guest.qemu.image is not None:
+            limit = deadline.afresh(DOWNLOAD_SECONDS)
+            download.fetch(guest.qemu.image, self._workshop.places, limit)
+            deadline = deadline.afresh(deadline.seconds)  # a slow network is no slow boot
         with ExitStack() as stack:
             tenancy = stack.enter_context(leases.hold(self._workshop.places, guest.name))
             boot = self._prepare(guest, guest.qemu, tenancy, deadline)
@@ -115,7 +126,7 @@ class QemuProvider:
             stack.enter_context(closing(transport))
             yield transport
             if boot.keep:
-                self._keep(boot, login)
+                self._workshop.keep_guest(tenancy, login)
 
     def _prepare(self, guest: Guest, qemu: Qemu, tenancy: Tenancy, deadline: Deadline) -> Boot:
         places = self._workshop.places
@@ -125,21 +136,14 @@ class QemuProvider:
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)
         return Boot(guest, qemu, made, accelerator, tenancy, self._workshop.keep)
 
-    def _keep(self, boot: Boot, login: Login) -> None:
-        """Keep this guest, in place of those of its name that this run kept before."""
-        places = self._workshop.places
-        for lease in leases.kept(places):
-            if lease.guest == boot.guest.name and lease.owner == boot.tenancy.lease.owner:
-                leases.end(places, lease)
-        boot.tenancy.keep(login)
-
 
 def _log_in(boot: Boot, machine: Machine, deadline: Deadline) -> tuple[Login, SshTransport]:
     """Wait for the guest and log in; a `BootError` carries the console's tail."""
     limit = deadline.within(boot.qemu.boot_timeout * boot.factor)
     made, user = boot.made, boot.qemu.ssh.user
+    facts: dict[str, str] = {}
     try:
-        version = machine.monitor.greet(limit, machine.death)
+        facts |= boot.provenance(machine.monitor.greet(limit, machine.death))
         port = machine.monitor.forwarded_port(limit, machine.death)
         if made.announces:
             _wait_for_network(machine, limit)
@@ -150,14 +154,23 @@ def _log_in(boot: Boot, machine: Machine, deadline: Deadline) -> tuple[Login, Ss
             made.key,
             made.host_key,
             limit,
-            boot.provenance(version),
+            facts,
             alive=machine.death,
         )
     except BootError as exc:
         raise BootError(str(exc), hint=exc.hint, console=machine.console.tail()) from exc
     shown = transport.host_key
+    facts["host_key"] = whose(shown, made)
     known = f"{shown.get_name()} {shown.get_base64()}"
     return Login(ADDRESS, port, user, made.private, known), transport
+
+
+def whose(shown: paramiko.PKey, made: Images) -> str:
+    """Say where the host key comes from that the guest showed; later logins pin it."""
+    given = made.host_key or made.offered
+    if given is not None and shown.asbytes() == given.asbytes():
+        return "ours"
+    return "the guest's own, learnt at the first login"
 
 
 def _wait_for_network(machine: Machine, deadline: Deadline) -> None:

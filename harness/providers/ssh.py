@@ -1,52 +1,56 @@
 """Provider `ssh`: a machine that is already there, and stays as it was."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 
 import paramiko
-import paramiko.pkey
 
 from harness.deadline import Deadline
-from harness.errors import BootError
-from harness.model import Guest, Ssh
+from harness.errors import NotRunError
+from harness.model import Guest, Remote
+from harness.places import NAME
+from harness.providers.openssh import Openssh, OpensshError, Place, parse_host_key
 from harness.providers.workshop import Workshop
-from harness.transport import SshTransport
+from harness.transport import Login, SshTransport
+from harness.transport.shell import TEMPORARY
 
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 30.0
 """Nothing boots here: a machine that does not answer by then is off."""
 
-UNUSABLE = (
-    paramiko.SSHException,
-    paramiko.pkey.UnknownKeyType,
-    OSError,
-    ValueError,
-    TypeError,  # cryptography's, for a passphrase that was not given
+GUARD = "; ".join(
+    (
+        "umask 077",
+        "trap '' HUP INT TERM PIPE",
+        'mkdir "$@"',
+        "echo begun",
+        "cat > /dev/null",
+        'rm -rf "$@"',
+    )
 )
-"""What reading a key file raises."""
-
-KNOWN_HOSTS = Path("~/.ssh/known_hosts")
+"""Holds folders in the guest for as long as it has input. Its input ends with the connection, so
+that even when this process is killed nothing of ours stays there."""
 
 
 class ExistingMachine:
-    """A machine that somebody else takes care of."""
+    """A machine that somebody else takes care of: never started, never stopped."""
 
-    def __init__(self, workshop: Workshop, known_hosts: Path = KNOWN_HOSTS) -> None:
+    def __init__(self, workshop: Workshop, openssh: Openssh | None = None) -> None:
         self._workshop = workshop
-        self._known_hosts = known_hosts.expanduser()
+        self._openssh = openssh or Openssh()
 
     def refusal(self, guest: Guest) -> str | None:
-        """Say what the guest file lacks; whether the machine is on shows when it is needed."""
+        """Say what keeps us from trying; whether the machine is on shows when it is needed."""
         if guest.ssh is None:
             return "its file does not say `ssh`"
-        if guest.ssh.key is None:
-            return "`ssh` names no `key`"
-        if not Path(guest.ssh.key).is_file():
-            return f"the key {guest.ssh.key} is not there"
-        return None
+        try:
+            with self._login(guest.ssh):
+                return None
+        except OpensshError as exc:
+            return str(exc)
 
     def download(self, guest: Guest) -> str | None:
         """Nothing: the machine is there."""
@@ -56,39 +60,65 @@ class ExistingMachine:
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
         """Log in; leave nothing behind."""
         if guest.ssh is None:
-            raise BootError(f"{guest.name} has no `ssh`")
-        ssh = guest.ssh
-        transport = SshTransport.connect(
-            ssh.host,
-            ssh.port,
-            ssh.user,
-            _key(ssh),
-            self._host_key(ssh),
-            deadline.within(CONNECT_SECONDS),
-            {"provider": "ssh", "accelerator": "unknown", "slow_factor": "1"},
-        )
+            raise NotRunError(f"{guest.name}: {self.refusal(guest)}", hint="add an `ssh` section")
+        limit = deadline.within(CONNECT_SECONDS)
+        token = secrets.token_hex(8)
+        folders = tuple(f"{folder}/{NAME}-{token}" for folder in TEMPORARY)
         try:
-            yield transport
-        finally:
-            transport.close()
+            with self._login(guest.ssh) as login:
+                made = SshTransport.log_in(login, limit, provenance(login), folders=folders)
+        except OpensshError as exc:
+            raise NotRunError(f"{guest.name}: {exc}", hint="docs/guests.md, `ssh`") from exc
+        with closing(made) as transport:
+            if login.host_key is None:
+                _warn(guest, login, transport.host_key)
+            with transport.guarded(["sh", "-c", GUARD, NAME, *folders]):
+                yield transport
 
-    def _host_key(self, ssh: Ssh) -> paramiko.PKey | None:
-        name = ssh.host if ssh.port == 22 else f"[{ssh.host}]:{ssh.port}"
-        keys = paramiko.HostKeys()
-        if self._known_hosts.is_file():
-            keys.load(str(self._known_hosts))
-        known = keys.lookup(name)
-        if not known:
-            logger.warning("%s is not in %s: its host key is not checked", name, self._known_hosts)
-            return None
-        return known.get("ssh-ed25519") or next(iter(known.values()))
+    @contextmanager
+    def _login(self, remote: Remote) -> Iterator[Login]:
+        place = self._openssh.place(remote)
+        pinned = remote.host_key
+        host_key = parse_host_key(pinned) if pinned is not None else self._openssh.host_key(place)
+        with self._openssh.keys(remote, place) as keys:
+            yield Login(
+                place.host,
+                place.port,
+                place.user,
+                keys,
+                host_key,
+                comes_up=False,
+                remedy=f"does `ssh -p {place.port} {place.user}@{place.host}` get in?",
+                changed=_changed(remote, place),
+            )
 
 
-def _key(ssh: Ssh) -> paramiko.PKey:
-    try:
-        return paramiko.PKey.from_path(str(ssh.key))
-    except UNUSABLE as exc:
-        raise BootError(
-            f"the key {ssh.key} cannot be used: {exc}",
-            hint="it has to be a private key without a passphrase",
-        ) from exc
+def provenance(login: Login) -> Mapping[str, str]:
+    """Say what is known of a machine that we did not make."""
+    return {
+        "provider": "ssh",
+        "accelerator": "unknown",
+        "cpus": "unknown",
+        "slow_factor": "1",
+        "host_key": "pinned" if login.host_key is not None else "not checked",
+    }
+
+
+def _changed(remote: Remote, place: Place) -> str:
+    new = (
+        f"if the machine was installed anew, `ssh-keygen -R '{place.known_as}'` forgets its old key"
+    )
+    if remote.host_key is not None:
+        new = "if the machine was installed anew, write its new key into `ssh.host_key`"
+    return f"{new}; if not, somebody else answers there"
+
+
+def _warn(guest: Guest, login: Login, shown: paramiko.PKey) -> None:
+    logger.warning(
+        "%s: the host key of %s is in no known_hosts and is not checked; to pin it: "
+        '`ssh: {host_key: "%s %s"}`',
+        guest.name,
+        login.where,
+        shown.get_name(),
+        shown.get_base64(),
+    )

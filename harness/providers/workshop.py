@@ -5,6 +5,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from harness import leases
+from harness.leases import Login, Tenancy
 from harness.places import Places
 
 
@@ -18,3 +20,11 @@ class Workshop(Struct, frozen=True):
     places: Places
     consoles: Callable[[str], Path]
     keep: bool = False
+
+    def keep_guest(self, tenancy: Tenancy, login: Login) -> None:
+        """Keep a guest, in place of those of its name that this run kept before."""
+        new = tenancy.lease
+        for lease in leases.kept(self.places):
+            if lease.guest == new.guest and lease.owner == new.owner:
+                leases.end(self.places, lease)
+        tenancy.keep(login)

@@ -7,10 +7,16 @@ from msgspec import Struct
 from harness.model import Cell, Depth, Judgement, State
 from harness.observation import Observation
 
+NEEDS_ROOT = "needs root"
+"""What the agent's sentence begins with where another user could ask (docs/wire.md)."""
+
 
 def not_applicable(seen: Observation) -> Judgement:
     """Take the agent's word for it that the question cannot be asked of this guest."""
-    return Judgement(State.NOT_APPLICABLE, why=seen.unsupported or "the agent did not say why")
+    why = seen.unsupported or "the agent did not say why"
+    if why.startswith(NEEDS_ROOT):
+        why += "; `root` in the guest file says how the agent becomes it"
+    return Judgement(State.NOT_APPLICABLE, why=why)
 
 
 class Scenario(Struct, frozen=True):

@@ -1,5 +1,6 @@
 """What both transports share: the command line, the capped streams, the push through `cat`."""
 
+import re
 import secrets
 import shlex
 from collections.abc import Sequence
@@ -26,6 +27,13 @@ file, hence the count before the rename."""
 
 TEMPORARY = ("/tmp", "/var/tmp")
 """The second for careful machines that mount the first noexec."""
+
+
+PLAIN = re.compile(r"[ \"-\[\]-~]*")
+"""Printable, without `!` and backslash."""
+
+SPECIAL = re.compile(r"[^ -~]|[!'\\%]|^-")
+"""What neither every login shell's single quotes nor printf's format leave as it is."""
 
 
 class Runner(Protocol):
@@ -79,12 +87,22 @@ def script(argv: Sequence[str]) -> str:
 
 
 def login_command(argv: Sequence[str]) -> str:
-    r"""Return what an SSH server's login shell, which may be csh, hands on to sh unchanged.
+    """Return what an SSH server's login shell, whichever it is, hands on to sh unchanged.
 
-    csh replaces `!` even inside single quotes: it stands outside of them, as `\!`, which any shell
-    reads as itself. (A newline has no spelling that suits both; csh guests cannot be given one.)
+    Inside single quotes csh replaces `!` and ends at a newline, fish reads some backslashes, and
+    old shells are not clean for bytes above 127: what holds any of these goes as the argument of
+    printf (POSIX: octal escapes), which sh undoes.
     """
-    return "sh -c " + shlex.quote(script(argv)).replace("!", r"'\!'")
+    plain = script(argv)
+    if PLAIN.fullmatch(plain):
+        return f"sh -c {shlex.quote(plain)}"
+    return f"""sh -c 'eval "$(printf "$0")"' '{SPECIAL.sub(_octal, plain)}'"""
+
+
+def _octal(match: re.Match[str]) -> str:
+    if match[0] == "%":
+        return "%%"
+    return "".join(f"\\{byte:03o}" for byte in match[0].encode(errors="surrogateescape"))
 
 
 def push(run: Runner, content: bytes, path: str, mode: str, timeout: float) -> None:

@@ -1,5 +1,6 @@
 """Commands in a guest over one SSH connection, each in a channel of its own."""
 
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -9,9 +10,12 @@ import paramiko
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
 from harness.protocols import Completed
-from harness.transport.login import PROBLEMS, Alive, Login, log_in, sentence
+from harness.transport.login import PROBLEMS, log_in
+from harness.transport.race import Alive, Login, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
 from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
+
+logger = logging.getLogger(__name__)
 
 WINDOW = 2 << 20
 """Bytes that the guest may send before we have read them: paramiko's default."""
@@ -36,9 +40,15 @@ def _always() -> str | None:
 class SshTransport:
     """A guest behind an SSH server. Any thread may `run`, several at once; any may `close`."""
 
-    def __init__(self, connection: paramiko.Transport, provenance: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        connection: paramiko.Transport,
+        provenance: Mapping[str, str],
+        folders: Sequence[str] = TEMPORARY,
+    ) -> None:
         self._connection = connection
         self._provenance = provenance
+        self._folders = folders
 
     @classmethod
     def connect(
@@ -57,10 +67,21 @@ class SshTransport:
         `alive` is asked about ten times a second and says why waiting is in vain, or None. With
         no `host_key` to insist on, the one that answered is in `host_key` afterwards.
         """
-        login = Login(host, port, user, key, host_key)
+        return cls.log_in(Login(host, port, user, (key,), host_key), deadline, provenance, alive)
+
+    @classmethod
+    def log_in(
+        cls,
+        login: Login,
+        deadline: Deadline,
+        provenance: Mapping[str, str],
+        alive: Alive = _always,
+        folders: Sequence[str] = TEMPORARY,
+    ) -> "SshTransport":
+        """Log in as `connect` does; `folders` are where a program of ours may be put."""
         connection = log_in(login, deadline, alive)
         connection.set_keepalive(KEEPALIVE_SECONDS)
-        return cls(connection, provenance)
+        return cls(connection, provenance, folders)
 
     @property
     def provenance(self) -> Mapping[str, str]:
@@ -69,8 +90,8 @@ class SshTransport:
 
     @property
     def folders(self) -> Sequence[str]:
-        """Where every system has room for a moment's file."""
-        return TEMPORARY
+        """Where there is room for a moment's file."""
+        return self._folders
 
     @property
     def host_key(self) -> paramiko.PKey:
@@ -103,6 +124,33 @@ class SshTransport:
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
         """Write a file, whole or not at all."""
         push(self.run, content, path, "0700" if executable else "0600", timeout)
+
+    @contextmanager
+    def guarded(self, argv: Sequence[str]) -> Iterator[None]:
+        """Run `argv` beside the block, which begins when it has said something.
+
+        It sees the end of its input when the block ends, and also when the connection breaks or
+        this process is killed: so it can put things in order in the guest whatever happens here.
+        """
+        try:
+            with self._watched(Deadline(OPEN_SECONDS)):
+                channel = self._connection.open_session(timeout=OPEN_SECONDS)
+                channel.settimeout(OPEN_SECONDS)
+                channel.exec_command(login_command(argv))
+                begun = bool(channel.recv(1))
+        except PROBLEMS as exc:
+            message = f"{argv[0]} does not begin in the guest: {sentence(exc)}"
+            raise GuestLostError(Phase.CONNECT, message) from exc
+        if not begun:
+            said = channel.recv_stderr(CHUNK).decode(errors="replace").strip()
+            raise InfrastructureError(Phase.CONNECT, f"{argv[0]} ends at once in the guest: {said}")
+        try:
+            yield
+        finally:
+            with _closing(channel), suppress(*PROBLEMS):
+                channel.shutdown_write()
+                if not channel.status_event.wait(OPEN_SECONDS) and not channel.closed:
+                    logger.warning("the guest was not put in order within %g s", OPEN_SECONDS)
 
     def interactive(
         self, argv: Sequence[str] | None, terminal: Terminal = STANDARD_TERMINAL

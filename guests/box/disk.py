@@ -1,0 +1,104 @@
+"""A disk image that a PC's BIOS boots, made in plain files: no root, no loop device, no mount."""
+
+import os
+import shutil
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.errors import ImageError
+from harness.process import ToolTimeoutError, execute
+
+SECTOR = 512
+TOTAL = 48 << 20
+START = 1 << 20
+"""Of the partition: aligned as every partitioning tool does it, with room for what is before."""
+
+BOOT_CODE = 440
+"""Bytes of a master boot record before the disk's signature and the partition table."""
+
+FAT16_LBA = 0x0E
+ACTIVE = 0x80
+
+NO_CHS = b"\xfe\xff\xff"
+"""Beyond cylinders, heads and sectors: the boot code then reads by block numbers."""
+
+SERIAL = 0x52504D58
+"""Of disk and file system: any, as long as it is the same in each build."""
+
+EPOCH = "1577836800"
+"""mtools stamps files with SOURCE_DATE_EPOCH: the same input, the same bytes (2020-01-01)."""
+
+CONFIGURATION = """\
+SERIAL 0 115200
+DEFAULT linux
+PROMPT 0
+LABEL linux
+  LINUX vmlinuz
+  INITRD initrd
+  APPEND console=ttyS0 panic=-1
+"""
+"""syslinux.cfg. A panic restarts at once."""
+
+
+class Tools(Struct, frozen=True):
+    """Where mtools and syslinux are, before those on PATH, and the master boot record's code."""
+
+    folder: Path
+    boot_code: Path
+
+    def run(self, argv: Sequence[str], folder: Path, deadline: Deadline) -> None:
+        """Run one of them; syslinux calls mtools itself, by name."""
+        path = os.pathsep.join([str(self.folder), os.environ.get("PATH", os.defpath)])
+        program = shutil.which(argv[0], path=path)
+        if program is None:
+            raise ImageError(f"no {argv[0]} among the tools: {path}")
+        # mtools tells by its name what to do; its checks of geometry mean floppies.
+        environment = {"PATH": path, "MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": EPOCH}
+        environment |= {"TZ": "UTC", "MTOOLSRC": os.devnull}
+        try:
+            done = execute([program, *argv[1:]], deadline, folder=folder, environment=environment)
+        except ToolTimeoutError as exc:
+            raise ImageError(f"{argv[0]} did not end in time") from exc
+        if done.status != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise ImageError(f"{argv[0]}: status {done.status}: {said}")
+
+
+def make(folder: Path, kernel: bytes, initrd: bytes, tools: Tools, deadline: Deadline) -> Path:
+    """Return a raw image in `folder` that boots `kernel` with `initrd`."""
+    image = folder / "disk.raw"
+    with image.open("wb") as disk:
+        disk.write(boot_record(tools.boot_code.read_bytes()))
+        disk.truncate(TOTAL)
+    partition = f"{image.name}@@{START}"
+    sectors = (TOTAL - START) // SECTOR
+    geometry = ["-T", str(sectors), "-h", "255", "-s", "63", "-H", str(START // SECTOR)]
+    serial = ["-N", f"{SERIAL:08x}", "-v", "BOX"]
+    tools.run(["mformat", "-i", partition, *geometry, *serial, "::"], folder, deadline)
+    files = {"vmlinuz": kernel, "initrd": initrd, "syslinux.cfg": CONFIGURATION.encode()}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    tools.run(["mcopy", "-i", partition, *files, "::"], folder, deadline)
+    tools.run(["syslinux", "--install", "-t", str(START), image.name], folder, deadline)
+    return image
+
+
+def boot_record(code: bytes) -> bytes:
+    """Return the first sector: boot code, one active partition, the signature."""
+    if len(code) > BOOT_CODE:
+        raise ImageError(f"boot code of {len(code)} bytes does not fit into {BOOT_CODE}")
+    entry = struct.pack(
+        "<B3sB3sII",
+        ACTIVE,
+        NO_CHS,
+        FAT16_LBA,
+        NO_CHS,
+        START // SECTOR,
+        (TOTAL - START) // SECTOR,
+    )
+    head = code.ljust(BOOT_CODE, b"\0") + struct.pack("<IH", SERIAL, 0)
+    return head + entry.ljust(64, b"\0") + b"\x55\xaa"

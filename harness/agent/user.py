@@ -1,0 +1,103 @@
+"""As whom the agent runs in a guest: who logged in, and whether that user becomes root there.
+
+Found out once, before the first question: a command that asks for a password would read the
+agent's questions as its answer.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from harness.errors import CommandTimeoutError, InfrastructureError, Phase
+from harness.model import Root
+from harness.protocols import Completed, Transport
+from harness.transport.shell import login_command
+from harness.wire import visible
+
+BECOME_SECONDS = 30.0
+"""On a fast host: sudo may wait for name servers that do not answer."""
+
+WITHOUT_PASSWORD: Mapping[str, tuple[str, ...]] = {"sudo": ("sudo", "-n"), "doas": ("doas", "-n")}
+"""With -n both fail where they would ask (sudo(8), doas(1))."""
+
+REMEDIES: Mapping[Root, str] = {
+    "none": "`root: sudo`, `doas` or `su` in the guest file, or a login as root, brings them",
+    "sudo": "in the guest, let visudo say `{user} ALL=(root) NOPASSWD: ALL`",
+    "doas": "in the guest, let doas.conf say `permit nopass {user} as root`",
+    "su": "it needs a root without a password and, on BSDs, {user} in the group wheel",
+}
+
+
+class User(Struct, frozen=True):
+    """Who logged in, and `way`, by which it becomes root; `why` says why it does not.
+
+    `uid` is None where the guest does not say.
+    """
+
+    name: str
+    uid: int | None
+    way: Root = "none"
+    why: str | None = None
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """Who asked the questions, for the result."""
+        if self.why is not None:
+            root = f"no: {self.why}"
+        elif self.way != "none":
+            root = f"yes, by {self.way}"
+        else:
+            root = "unknown" if self.uid is None else "yes"
+        uid = {} if self.uid is None else {"user": self.name, "uid": str(self.uid)}
+        return {**uid, "root": root}
+
+    def command(self, argv: Sequence[str]) -> list[str]:
+        """Return what runs `argv` as root, or as this user if it cannot become that."""
+        return [*argv] if self.way == "none" else become(self.way, argv)
+
+
+def become(way: Root, argv: Sequence[str]) -> list[str]:
+    """Return what runs `argv` as root.
+
+    The one form of su that Linux (util-linux, busybox), the BSDs and macOS share: the user, then
+    `-c` and one word for root's shell, which may be csh. (Before the user -c is a login class on
+    BSDs; `-` and -l would read root's profile, which may talk.)
+    """
+    if way == "su":
+        return ["su", "root", "-c", login_command(argv)]
+    return [*WITHOUT_PASSWORD[way], *argv]
+
+
+def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> User:
+    """Return who will ask, having tried to become root; who is root already needs no way."""
+    if uid == 0 or (uid is None and wanted == "none"):
+        return User(name, uid)
+    if wanted == "none":
+        return User(name, uid, why=f"the guest file says no way for {name} to become it")
+    factor = float(transport.provenance.get("slow_factor", "1"))
+    try:
+        done = transport.run(become(wanted, ["id", "-u"]), timeout=BECOME_SECONDS * factor)
+    except CommandTimeoutError:
+        return User(name, uid, why=f"{wanted} does not answer")
+    except InfrastructureError as exc:
+        exc.phase = Phase.PUSH
+        raise
+    if done.status == 0 and done.stdout.split()[-1:] == [b"0"]:
+        return User(name, uid, wanted)
+    return User(name, uid, why=refusal(wanted, done))
+
+
+def remedy(user: User, wanted: Root) -> str:
+    """Say what has to change for the cells that need root."""
+    return REMEDIES[wanted].format(user=user.name)
+
+
+def refusal(way: Root, done: Completed) -> str:
+    """Say in a few words why a user did not become root."""
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    text = visible(said[-1]) if said else f"status {done.status}"
+    if done.status == 127 and "not found" in text:
+        return f"{way} is not installed in the guest"
+    if "password" in text.lower() or "authentication" in text.lower():
+        return f"{way} asks for a password"
+    return text if text.startswith(way) else f"{way}: {text}"

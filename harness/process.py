@@ -1,0 +1,110 @@
+"""Runs a tool of this machine to its end, within a deadline; the one way the harness does so."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from harness.deadline import Deadline
+from harness.protocols import Completed
+
+GLANCE = 0.2
+"""Seconds between two looks at the deadline, which a cancellation passes at once."""
+
+LOG_LIMIT = 256 << 10
+"""Bytes of a log's end that are returned."""
+
+
+class ToolTimeoutError(Exception):
+    """The tool was still running at the deadline and was ended; translated by whoever ran it.
+
+    `said` is what it had written to its log.
+    """
+
+    def __init__(self, message: str, said: bytes = b"") -> None:
+        super().__init__(message)
+        self.said = said
+
+
+def execute(
+    argv: Sequence[str],
+    deadline: Deadline,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    grace: float = 0.0,
+    started: Callable[[int], None] | None = None,
+) -> Completed:
+    """Run `argv` in a process group of its own, which is killed whole at the deadline.
+
+    A tool that is not there has status 127, as in a shell. Messages are in English (LC_ALL=C), for
+    some are read. With a `log` both streams are appended to it while they come, and returned as
+    `stdout`. With `grace` the group is sent SIGINT first and has so many seconds to tidy up.
+    `started` is told the pid.
+    """
+    with _streams(log) as (stdout, stderr):
+        begin = log.stat().st_size if log is not None else 0
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=folder,
+                env={**os.environ, "LC_ALL": "C", **(environment or {})},
+                start_new_session=True,
+            )
+        except (FileNotFoundError, PermissionError) as exc:
+            return Completed(127, b"", str(exc).encode())
+    with process:
+        try:
+            if started is not None:
+                started(process.pid)
+            done = _communicate(process, deadline)
+        except ToolTimeoutError as exc:
+            _interrupt(process, grace)
+            raise ToolTimeoutError(str(exc), _written(log, begin)) from exc
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return Completed(done.status, done.stdout + _written(log, begin), done.stderr)
+
+
+@contextmanager
+def _streams(log: Path | None) -> Iterator[tuple[int | IO[bytes], int | IO[bytes]]]:
+    if log is None:
+        yield subprocess.PIPE, subprocess.PIPE
+        return
+    with log.open("ab") as file:
+        yield file, file
+
+
+def _written(log: Path | None, begin: int) -> bytes:
+    if log is None:
+        return b""
+    with log.open("rb") as file:
+        file.seek(max(begin, log.stat().st_size - LOG_LIMIT))
+        return file.read(LOG_LIMIT)
+
+
+def _communicate(process: subprocess.Popen[bytes], deadline: Deadline) -> Completed:
+    while True:
+        try:
+            stdout, stderr = process.communicate(timeout=min(GLANCE, deadline.left()))
+        except subprocess.TimeoutExpired as exc:
+            if deadline.passed:
+                raise ToolTimeoutError(f"{process.args!r} did not end in time") from exc
+        else:
+            return Completed(process.returncode, stdout or b"", stderr or b"")
+
+
+def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
+    """Ask the group to end as Ctrl-C would, and wait that long."""
+    if grace > 0:
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace)

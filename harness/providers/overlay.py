@@ -1,0 +1,86 @@
+"""Copy-on-write disks: QEMU writes to a file of the boot's own, and the image stays as it is."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.errors import ImageError
+from harness.places import Places
+from harness.process import ToolTimeoutError, execute
+from harness.providers.appear import write_whole
+
+GIB = 1 << 30
+
+FORMAT_HINT = "`disk_format` is what `qemu-img info` says; leave it out, and it is found"
+
+
+class _Details(Struct, frozen=True, rename="kebab"):
+    """What `qemu-img info --output=json` says of an image, as far as it matters."""
+
+    format: str
+    virtual_size: int
+    backing_filename: str | None = None
+
+
+def make(
+    disk: Path, declared: str | None, size: int | None, into: Path, deadline: Deadline
+) -> None:
+    """Make an overlay over `disk`, of at least `size` GiB; raise `ImageError`."""
+    details = inspect(disk, deadline)
+    # A raw image of an image is a mistake: a guest's first sector is never a qcow2 header.
+    if declared not in (None, details.format) and details.format != "raw":
+        raise ImageError(f"{disk} is {details.format}, not {declared}", hint=FORMAT_HINT)
+    argv = ["create", "-q", "-f", "qcow2", "-b", str(disk), "-F", declared or details.format]
+    grown = [] if (size or 0) * GIB <= details.virtual_size else [f"{size}G"]
+    _img([*argv, str(into), *grown], deadline)
+
+
+def refuse_references(disk: Path, deadline: Deadline) -> None:
+    """Raise `ImageError` for an image that is completed by another file, which may be any of ours.
+
+    Of a stranger's image that is an attack (QEMU, docs/system/images.rst); a user's own may.
+    """
+    backing = inspect(disk, deadline).backing_filename
+    if backing is not None:
+        raise ImageError(
+            f"{disk} wants the file {backing!r} below itself: refused",
+            hint="a vendor's image is one file; this one was not made by a vendor",
+        )
+
+
+def inspect(disk: Path, deadline: Deadline) -> _Details:
+    """Ask qemu-img, which probes the format."""
+    said = _img(["info", "--output=json", str(disk)], deadline)
+    try:
+        return msgspec.json.decode(said, type=_Details)
+    except msgspec.DecodeError as exc:
+        raise ImageError(f"qemu-img says nothing usable of {disk}: {exc}") from exc
+
+
+def _img(words: list[str], deadline: Deadline) -> bytes:
+    try:
+        done = execute(["qemu-img", *words], deadline)
+    except ToolTimeoutError as exc:
+        raise ImageError(f"qemu-img {words[0]} did not end in time") from exc
+    if done.status != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        hint = FORMAT_HINT if "format" in said else "`qemu-img check` says whether it is damaged"
+        raise ImageError(f"qemu-img: {said}", hint=hint)
+    return done.stdout
+
+
+def disk_sha256(disk: Path, places: Places) -> str:
+    """Return a disk image's sha256, computed once for as long as the file stays as it is."""
+    file = disk.stat()
+    identity = f"{disk.resolve()} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
+    name = hashlib.sha256(identity.encode()).hexdigest()
+    memory = places.folder("disks") / f"{name[:32]}.json"
+    if memory.exists():
+        return msgspec.json.decode(memory.read_bytes(), type=str)
+    with disk.open("rb") as content:
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    write_whole(memory, msgspec.json.encode(sha256))
+    return sha256

@@ -1,0 +1,102 @@
+"""python-vagrant behind our own deadlines and process groups.
+
+To be imported late, and only where Vagrant is: python-vagrant's import complains if it is not.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import vagrant
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.model import Box
+from harness.process import ToolTimeoutError, execute
+from harness.providers.machine import last_will
+from harness.providers.vagrant_plugins import PROGRAM
+from harness.providers.vagrant_words import failure
+
+GRACE_SECONDS = 15.0
+"""For Vagrant to tidy up after an interrupt; what it leaves is destroyed afterwards."""
+
+
+class Place(Struct, frozen=True):
+    """Where a guest's commands run: the guest's name and box, Vagrant's settings, the console log.
+
+    `started` is told the pid of each.
+    """
+
+    name: str
+    box: Box
+    environment: Mapping[str, str]
+    console: Path
+    started: Callable[[int], None]
+
+
+class Commands(vagrant.Vagrant):
+    """Vagrant's commands on one guest, under one deadline; a failure is one of `vagrant_words`."""
+
+    def __init__(self, place: Place, deadline: Deadline) -> None:
+        super().__init__(place.environment["VAGRANT_CWD"])
+        self._place = place
+        self._deadline = deadline
+
+    def start(self, provider: str) -> None:
+        """Make the guest and wait for it, as Vagrant does."""
+        self.up(vm_name=self._place.name, provider=provider, no_provision=True)
+
+    def state(self) -> str:
+        """Return Vagrant's word for the guest's state: `running`, `not_created`, …"""
+        (status,) = self.status(vm_name=self._place.name)
+        return str(status.state)
+
+    def login(self) -> Mapping[str, str]:
+        """Return how Vagrant would log in, as `ssh_config` writes it."""
+        found: Mapping[str, str] = self.conf(vm_name=self._place.name)
+        return found
+
+    def shut_down(self) -> None:
+        """Ask the guest to power off."""
+        self.halt(vm_name=self._place.name)
+
+    def snapshot(self, verb: str, snapshot: str) -> None:
+        """`save`, `restore` or `delete` a snapshot: python-vagrant's own do so of all guests."""
+        words = ["snapshot", verb, self._place.name, snapshot]
+        self._call_vagrant_command([*words, "--no-provision"] if verb == "restore" else words)
+
+    def snapshots(self) -> tuple[str, ...]:
+        """Return the names of the guest's snapshots."""
+        said = self._run_vagrant_command(["snapshot", "list", self._place.name])
+        # Vagrant's own words are indented, or begin with an arrow (python-vagrant takes them, too).
+        return tuple(line for line in said.splitlines() if line and line[0] not in " =")
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        """Run a command; all that it says is on the console log while it runs."""
+        self._execute(args, self._place.console)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        """Run a command and return what it said; the console log gets it, too."""
+        said = self._execute(args, None)
+        with self._place.console.open("ab") as log:
+            log.write(said)
+        return said.decode(errors="replace")
+
+    def _execute(self, args: Sequence[str | None], log: Path | None) -> bytes:
+        words = [word for word in args if word is not None]
+        deadline, box = self._deadline, self._place.box
+        try:
+            done = execute(
+                [*last_will(), PROGRAM, *words],
+                deadline,
+                environment=self._place.environment,
+                log=log,
+                grace=GRACE_SECONDS,
+                started=self._place.started,
+            )
+        except ToolTimeoutError as exc:
+            over = f"it did not end within {deadline.seconds:.0f} s"
+            why = "it was interrupted" if deadline.cancelled else over
+            raise failure(words[0], exc.said, box, why) from exc
+        if done.status != 0:
+            raise failure(words[0], done.stdout + done.stderr, box)
+        return done.stdout

@@ -1,0 +1,91 @@
+"""What Vagrant says when it fails, as errors of ours: what it means, and what to do about it."""
+
+import re
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from harness.errors import BootError, HarnessError, ImageError
+from harness.model import Box
+from harness.providers.console import plain
+
+TAIL = 600
+"""Characters of what Vagrant said that go into a message; the console log has all."""
+
+
+class Meaning(Struct, frozen=True):
+    """A failure that is known: how it is said, what to do, and whether it is the box's."""
+
+    sentence: str
+    hint: str
+    of_box: bool = False
+
+
+KNOWN: Mapping[str, Meaning] = {
+    r"No space left on device|ENOSPC|not enough (free )?space|disk is full": Meaning(
+        "the disk is full", "free some space: `vagrant box prune` removes old boxes", of_box=True
+    ),
+    r"checksum of the (downloaded box did|requested file does) not match": Meaning(
+        "the box is not the one that the guest file expects (its sha256 differs)",
+        "do not use it; if its maker published it anew, correct `sha256` in the guest file",
+        of_box=True,
+    ),
+    r"could not be found or\s+could not be accessed": Meaning(
+        "no catalogue has the box",
+        "correct `box` in the guest file, or give the box's `url`",
+        of_box=True,
+    ),
+    r"box you're attempting to add has no available version|"
+    r"could not be located|couldn't find any (version|provider)": Meaning(
+        "the catalogue has no such version of the box",
+        "`version` in the guest file has to be one that the catalogue lists",
+        of_box=True,
+    ),
+    r"box you're attempting to add doesn't support the provider|"
+    r"box you attempted to add doesn't match the provider": Meaning(
+        "the box is not made for this provider of Vagrant's",
+        "name a box for it under `vagrant.boxes` in the guest file",
+        of_box=True,
+    ),
+    r"error occurred while downloading the remote file": Meaning(
+        "the box could not be downloaded",
+        "try again: Vagrant goes on where a download was cut off",
+        of_box=True,
+    ),
+    r"authentication methods failed|SSH authentication failed|Authentication failure": Meaning(
+        "the guest refuses the SSH key",
+        "`vagrant.ssh` in the guest file says who logs in, and with which key",
+    ),
+    r"Timed out while waiting for the machine to boot": Meaning(
+        "the guest did not answer in time", "`boot_timeout` in the guest file allows more time"
+    ),
+    r"private_key_path`? file must exist": Meaning(
+        "the SSH key is not there", "correct `vagrant.ssh.key` in the guest file"
+    ),
+    r"Failed to connect socket|Error while connecting to [Ll]ibvirt": Meaning(
+        "libvirt's daemon does not answer", "start it: `systemctl start libvirtd`"
+    ),
+}
+"""Patterns of Vagrant's messages (templates/locales/en.yml of Vagrant and of its plug-ins)."""
+
+UNKNOWN_HINT = "the console log holds all that Vagrant said"
+
+
+def failure(step: str, said: bytes, box: Box, why: str | None = None) -> HarnessError:
+    """Return what a failed `vagrant STEP` amounts to; `why` is ours where Vagrant has no say."""
+    text = plain(said).strip()
+    meaning = next((known for words, known in KNOWN.items() if _found(words, text)), None)
+    tail = f": {text[-TAIL:]}" if text else ""
+    if why is not None and (meaning is None or meaning.of_box is False):
+        hint = meaning.hint if meaning is not None else UNKNOWN_HINT
+        more = f" ({meaning.sentence})" if meaning is not None else ""
+        return BootError(f"vagrant {step}: {why}{more}", hint=hint, console=text)
+    if meaning is None:
+        return BootError(f"vagrant {step} failed{tail}", hint=UNKNOWN_HINT, console=text)
+    if meaning.of_box:
+        return ImageError(f"box {box.box}: {meaning.sentence}{tail}", hint=meaning.hint)
+    return BootError(f"vagrant {step}: {meaning.sentence}", hint=meaning.hint, console=text)
+
+
+def _found(words: str, text: str) -> bool:
+    return re.search(words, text, re.IGNORECASE | re.DOTALL) is not None

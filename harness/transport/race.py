@@ -1,0 +1,186 @@
+"""The way to an SSH server that may not be there yet: connections race, the first to speak wins.
+
+QEMU's user network accepts before the guest listens, and what it then sends towards the guest is
+repeated only after seconds: hence several connections at a time.
+"""
+
+import selectors
+import socket
+import time
+from collections.abc import Callable
+
+import paramiko
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.errors import BootError
+
+PAUSE = 0.08
+"""Seconds between a connection that ended at once and the next."""
+
+STAGGER = 0.5
+"""Seconds that a silent connection is waited for alone."""
+
+PATIENCE = 2.0
+"""Seconds after which a silent connection is given up; with `STAGGER` at most four are open, below
+dropbear's five unauthenticated per address (MAX_UNAUTH_PER_IP, dropbear's default_options.h)."""
+
+BANNER_LIMIT = 8192
+"""Bytes that may come before `SSH-` (RFC 4253, 4.2, allows other lines first)."""
+
+Alive = Callable[[], str | None]
+
+
+class Login(Struct, frozen=True):
+    """Where, as whom, with which keys, and which host key has to answer (None: whichever does).
+
+    What `comes_up` is waited for: until it listens, until it takes a key. What does not is there
+    or not: its refusals are final. `remedy` and `changed` say what to do if no login comes about,
+    and if another host key answers.
+    """
+
+    host: str
+    port: int
+    user: str
+    keys: tuple[paramiko.PKey, ...]
+    host_key: paramiko.PKey | None
+    comes_up: bool = True
+    remedy: str = "the console log shows how far the guest came; `boot_timeout` allows more time"
+    changed: str = (
+        "somebody else answers there: end what holds the port, or, if the machine was installed "
+        "anew, give its new host key"
+    )
+
+    @property
+    def where(self) -> str:
+        """The address for a message."""
+        return f"{self.host} port {self.port}"
+
+
+def sentence(exc: BaseException) -> str:
+    """Say what an exception says, or its name where it says nothing."""
+    return str(exc) or type(exc).__name__
+
+
+class Race:
+    """Connections to one address, of which the first to send an SSH banner wins."""
+
+    def __init__(self, login: Login, deadline: Deadline, alive: Alive) -> None:
+        self._login = login
+        self._deadline = deadline
+        self._alive = alive
+        self._problem = "nothing answered"
+        self._pending: dict[socket.socket, float] = {}
+        self._next = 0.0
+        self._turn, self._refusals, self._ways = 0, 0, 1
+
+    def winner(self, problem: str) -> socket.socket:
+        """Return the socket, its banner still unread; `problem` is what went wrong before."""
+        self._problem = problem
+        with selectors.DefaultSelector() as selector:
+            try:
+                while not self._deadline.passed:
+                    self._check()
+                    self._begin(selector)
+                    if won := self._look(selector):
+                        del self._pending[won]
+                        return won
+            finally:
+                for sock in self._pending:
+                    sock.close()
+        raise self._defeat()
+
+    def _check(self) -> None:
+        reason = self._alive()
+        if reason is not None:
+            raise BootError(reason)
+
+    def _defeat(self) -> BootError:
+        if self._deadline.cancelled:
+            return BootError("the run was interrupted while the guest came up")
+        within = f"within {self._deadline.seconds:.0f} s"
+        message = f"no SSH login at {self._login.where} {within}: {self._problem}"
+        return BootError(message, hint=self._login.remedy)
+
+    def _note(self, exc: OSError) -> str:
+        """Say what the network said; what no machine will change its mind about is raised.
+
+        A name may have several addresses, of which a server often listens on one only.
+        """
+        self._refusals += isinstance(exc, ConnectionRefusedError)
+        final = isinstance(exc, socket.gaierror) or self._refusals >= self._ways
+        if final and not self._login.comes_up:
+            message = f"no SSH login at {self._login.where}: {sentence(exc)}"
+            raise BootError(message, hint=self._login.remedy) from exc
+        return sentence(exc)
+
+    def _begin(self, selector: selectors.BaseSelector) -> None:
+        """Give up what was silent for too long; start another connection if it is time."""
+        now = time.monotonic()
+        for sock in [sock for sock, expires in self._pending.items() if expires <= now]:
+            self._drop(selector, sock, "connections are accepted, but no SSH server speaks")
+        if now < self._next:
+            return
+        self._next = now + STAGGER
+        try:
+            sock = self._connecting()
+        except OSError as exc:
+            self._problem, self._next = self._note(exc), now + PAUSE
+            return
+        self._pending[sock] = now + PATIENCE
+        selector.register(sock, selectors.EVENT_READ)
+
+    def _connecting(self) -> socket.socket:
+        """Start a connection to the next of the machine's addresses."""
+        login = self._login
+        found = socket.getaddrinfo(login.host, login.port, type=socket.SOCK_STREAM)
+        self._ways = len(found)
+        family, kind, protocol, _, address = found[self._turn % len(found)]
+        self._turn += 1
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)
+        # Commands are many small messages each way: Nagle would hold them back for delayed ACKs.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.connect_ex(address)
+        return sock
+
+    def _look(self, selector: selectors.BaseSelector) -> socket.socket | None:
+        wait = min(PAUSE, self._deadline.left())
+        if not self._pending:
+            time.sleep(min(wait, max(0.0, self._next - time.monotonic())))
+            return None
+        for key, _ in selector.select(wait):
+            sock = key.fileobj
+            assert isinstance(sock, socket.socket)
+            try:
+                said = sock.recv(BANNER_LIMIT, socket.MSG_PEEK)
+            except OSError as exc:
+                self._drop(selector, sock, self._note(exc))
+                continue
+            if is_banner(said):
+                return sock
+            self._disappointed(selector, sock, said)
+        return None
+
+    def _disappointed(
+        self, selector: selectors.BaseSelector, sock: socket.socket, said: bytes
+    ) -> None:
+        if not said:
+            self._drop(selector, sock, "connections are closed at once: nothing listens yet")
+        elif len(said) >= BANNER_LIMIT:
+            self._drop(selector, sock, "what answers is no SSH server")
+        else:
+            time.sleep(0.01)  # half a banner: the socket stays readable, so do not spin
+
+    def _drop(self, selector: selectors.BaseSelector, sock: socket.socket, problem: str) -> None:
+        self._problem = problem
+        selector.unregister(sock)
+        sock.close()
+        del self._pending[sock]
+        if not self._pending:
+            self._next = min(self._next, time.monotonic() + PAUSE)
+
+
+def is_banner(said: bytes) -> bool:
+    """Whether a whole line that starts with `SSH-` is there (RFC 4253, 4.2)."""
+    return any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1])

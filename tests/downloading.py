@@ -1,0 +1,38 @@
+"""Images asked of the web server, and what is left in the cache."""
+
+import hashlib
+import random
+
+import pytest
+from web_server import Site
+
+from harness.deadline import Deadline
+from harness.errors import ImageError
+from harness.model import Image
+from harness.places import Places
+from harness.providers.download import Downloaded, fetch, pending
+
+DISK = random.Random(1).randbytes(300_000) + bytes(200_000) + b"the end"
+
+
+def image(site: Site, name: str = "disk.img", sha256: str | None = None) -> Image:
+    expected = sha256 or hashlib.sha256(site.files.get(name, b"")).hexdigest()
+    return Image(site.address(name), sha256=expected)
+
+
+def get(wanted: Image, places: Places, seconds: float = 20.0) -> Downloaded:
+    return fetch(wanted, places, Deadline(seconds))
+
+
+def refused(wanted: Image, places: Places, seconds: float = 20.0) -> ImageError:
+    """Fail to get an image; nothing that could be booted may be left."""
+    with pytest.raises(ImageError) as caught:
+        get(wanted, places, seconds)
+    assert pending(wanted, places) is not None
+    assert not [*places.folder("downloads").glob("*.image")]
+    assert caught.value.hint is not None
+    return caught.value
+
+
+def left(places: Places) -> list[str]:
+    return sorted(path.suffix for path in places.folder("downloads").iterdir())

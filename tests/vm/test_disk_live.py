@@ -1,0 +1,190 @@
+"""Disk images for real: the box's own, booted as a user's, with a seed, and as a vendor's."""
+
+import gzip
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from live_command import Here, need_guest
+from web_server import Site, serving
+
+from harness.matrix import Value
+from harness.model import State
+from harness.places import NAME, Places
+from harness.providers.images import make_key
+from harness.resources import guests_folder
+
+pytestmark = pytest.mark.vm
+
+TOOLS = ("qemu-system-x86_64", "qemu-img", "apt-get", "dpkg-deb")
+
+GUEST = """\
+name: {name}
+system: Linux
+agent: {{target: x86_64-linux-musl}}
+qemu: {{{source}}}
+"""
+
+SCENARIO = ("--quick", "--scenario", "distribution", "--out", "run")
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the box as its users do, and return the folder with it."""
+    missing = [name for name in TOOLS if shutil.which(name) is None]
+    if missing:
+        pytest.skip(f"the box needs {', '.join(missing)}: `reuseport-matrix doctor --install`")
+    need_guest("linux-6.1")
+    folder = tmp_path_factory.mktemp("box")
+    argv = [sys.executable, str(guests_folder() / "box" / "build.py"), "--out", str(folder)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=280)
+    if "to be had" in done.stderr:
+        pytest.skip(f"no package for the box: {done.stderr}")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+def written(here: Here, **sources: str) -> None:
+    """Write a guest file for each name."""
+    for name, source in sources.items():
+        text = GUEST.format(name=name, source=source)
+        (here.folder / f"{name}.yaml").write_text(text)
+
+
+def sha256_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def facts_of(here: Here, name: str) -> Mapping[str, Value]:
+    found = here.matrix().guests[name]["provenance"]
+    assert isinstance(found, Mapping)
+    return found
+
+
+def measured(here: Here, *names: str) -> None:
+    """Cells were measured on each, and nothing but the results is left."""
+    cells = here.matrix().cells
+    assert {cell.guest for cell in cells if cell.state is State.MEASURED} == set(names)
+    assert {cell.state for cell in cells} <= {State.MEASURED, State.NOT_APPLICABLE}
+    assert here.left() == []
+
+
+def why_not(here: Here, name: str) -> str:
+    """Run a guest that cannot be had, and return the reason; no cell has a verdict."""
+    done = here("run", "--guests", ".", name, *SCENARIO)
+    assert done.status == 3, done.err
+    assert "Traceback" not in done.err
+    assert here.left() == []
+    cells = here.matrix().cells
+    assert {cell.state for cell in cells} == {State.INFRASTRUCTURE}
+    (why,) = {str(cell.why) for cell in cells}
+    return why
+
+
+def test_a_seed_brings_our_key_and_the_host_key_into_two_at_once(here: Here, box: Path) -> None:
+    disk = box / "linux-box.qcow2"
+    before = sha256(disk)
+    source = f"disk: {disk}, seed: nocloud"
+    written(here, seeded=source, second=source)
+    done = here("run", "--guests", ".", "seeded", "second", *SCENARIO, "--jobs", "2")
+    assert done.status == 0, done.err
+    measured(here, "seeded", "second")
+    for name in ("seeded", "second"):
+        facts = facts_of(here, name)
+        assert (facts["host_key"], facts["disk_sha256"]) == ("ours", before)
+    assert sha256(disk) == before
+
+
+def test_without_a_seed_the_images_own_key_lets_in(here: Here, box: Path) -> None:
+    disk = box / "linux-box.qcow2"
+    before = sha256(disk)
+    written(here, plain=f"disk: {disk}, disk_size: 1, ssh: {{key: {box / 'key'}}}")
+    done = here("run", "--guests", ".", "plain", *SCENARIO)
+    assert done.status == 0, done.err
+    measured(here, "plain")
+    assert "own" in str(facts_of(here, "plain")["host_key"])
+    assert sha256(disk) == before
+    size = here("exec", "--guests", ".", "plain", "--", "cat", "/sys/block/vda/size")
+    assert (size.status, int(size.out) * 512) == (0, 1 << 30), size.err
+    assert here.left() == []
+
+
+@pytest.fixture
+def vendor(box: Path) -> Iterator[Site]:
+    """A vendor that offers the image, packed, over a line that breaks."""
+    packed = gzip.compress((box / "linux-box.qcow2").read_bytes(), 1)
+    listed = f"SHA256 (linux-box.qcow2.gz) = {hashlib.sha256(packed).hexdigest()}\n"
+    files = {"linux-box.qcow2.gz": packed, "CHECKSUM": listed.encode()}
+    with serving(Site(files, cut=[1 << 40, 1 << 20])) as site:
+        yield site
+
+
+def with_cache(here: Here) -> None:
+    """Give the command a cache of its own, but for what takes long to make."""
+    cache = here.folder / "cache" / NAME
+    cache.mkdir(parents=True)
+    for name in ("accelerators", "agents", "zig"):
+        (cache / name).symlink_to(Places.of_user().folder(name))
+    here.environment["XDG_CACHE_HOME"] = str(cache.parent)
+    here.environment["no_proxy"] = "127.0.0.1"
+
+
+def test_a_vendors_image_is_downloaded_once_and_booted(here: Here, vendor: Site) -> None:
+    with_cache(here)
+    url, listed = vendor.address("linux-box.qcow2.gz"), vendor.address("CHECKSUM")
+    address = f"{{url: '{url}', checksums: '{listed}', unchecked: true}}"
+    written(here, vendors=f"image: {address}, seed: nocloud")
+    shown = here("guests", "--guests", ".")
+    assert shown.status == 0, shown.err
+    assert vendor.asked == []  # a look at the table downloads nothing
+    done = here("run", "--guests", ".", "vendors", *SCENARIO)
+    assert done.status == 0, done.err
+    measured(here, "vendors")
+    facts = facts_of(here, "vendors")
+    unpacked = sha256_of(gzip.decompress(vendor.files["linux-box.qcow2.gz"]))
+    assert facts["image"] == url
+    assert facts["image_sha256"] == sha256_of(vendor.files["linux-box.qcow2.gz"])
+    assert facts["image_verified"] == listed
+    assert (facts["disk_sha256"], facts["host_key"]) == (unpacked, "ours")
+    assert vendor.asked == [None, None, "bytes=1048576-"]  # the list, and twice the image
+    again = here("exec", "--guests", ".", "vendors", "--", "true")
+    assert again.status == 0, again.err
+    assert len(vendor.asked) == 3
+    assert here.left() == []
+
+
+def test_a_vendors_image_of_another_checksum_is_not_booted(here: Here, vendor: Site) -> None:
+    with_cache(here)
+    vendor.cut = []
+    url = vendor.address("linux-box.qcow2.gz")
+    written(here, vendors=f"image: {{url: '{url}', sha256: '{'ab' * 32}'}}, seed: nocloud")
+    assert "ab" * 32 in why_not(here, "vendors")
+
+
+def test_a_key_that_the_guest_does_not_know_is_said(here: Here, box: Path) -> None:
+    make_key(here.folder / "other")
+    key = "ssh: {key: other}"
+    # Five seconds, four times as many where nothing accelerates: the box needs eight of them.
+    written(here, locked=f"disk: {box / 'linux-box.qcow2'}, {key}, boot_timeout: 5")
+    assert "root with our key was refused" in why_not(here, "locked")
+
+
+def test_a_disk_of_another_format_is_not_booted(here: Here, box: Path) -> None:
+    (here.folder / "disk.img").write_bytes(b"\xeb\xfe" + bytes(1 << 20))
+    key = f"ssh: {{key: {box / 'key'}}}"
+    written(here, wrong=f"disk: disk.img, disk_format: qcow2, {key}")
+    assert "qcow2" in why_not(here, "wrong")
