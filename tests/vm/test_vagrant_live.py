@@ -1,0 +1,247 @@
+"""Real Vagrant, real libvirt, a real guest: through the Vagrantfile, and nothing is left of it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import libvirt_namespace
+import psutil
+import pytest
+import yaml
+
+from harness import guests, leases, matrix
+from harness.leases import Lease
+from harness.model import State
+from harness.places import NAME, Places
+from harness.resources import guests_folder
+
+pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("vagrant")]
+
+ROOT = Path(__file__).parent.parent.parent
+
+BOX = "reuseport-matrix/linux-box"
+
+SECONDS = 280.0
+
+RUN = ("run", "--provider", "vagrant", "--out", "run")
+
+
+class Inside:
+    """Commands in the namespaces of a libvirtd of ours, with a Vagrant folder of their own."""
+
+    def __init__(self, prefix: Sequence[str], folder: Path) -> None:
+        self._prefix = prefix
+        self.folder = folder
+        self.places = Places(Places.of_user().cache, folder / "state" / NAME)
+        self.environment = {
+            **os.environ,
+            "VAGRANT_HOME": str(folder / "vagrant"),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "XDG_STATE_HOME": str(folder / "state"),
+            "PYTHONPATH": str(ROOT),
+            "NO_COLOR": "1",
+        }
+
+    def start(self, *argv: str) -> subprocess.Popen[bytes]:
+        """Start a command in there, its words in the file `said`."""
+        with (self.folder / "said").open("ab") as said:
+            return subprocess.Popen(
+                # nsenter(1) puts a command into the root folder.
+                [*self._prefix, "env", "-C", str(self.folder), *argv],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+            )
+
+    def __call__(self, *argv: str, status: int = 0) -> str:
+        """Run a command in there and return what it wrote."""
+        with self.start(*argv) as process:
+            out, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == status, self.said() + out.decode()
+        return out.decode()
+
+    def said(self) -> str:
+        return (self.folder / "said").read_text(errors="replace")
+
+    def harness(self, *words: str, status: int = 0) -> str:
+        """Run our command."""
+        return self(sys.executable, "-m", "harness", *words, status=status)
+
+    def leases(self) -> tuple[Lease, ...]:
+        return leases.leases(self.places)
+
+    def left(self) -> list[str]:
+        """Return what is left of guests: domains, networks, volumes but the box's, leases."""
+        found = self.virsh("list", "--all", "--name") + self.virsh("net-list", "--all", "--name")
+        if "default" in self.virsh("pool-list", "--name"):
+            volumes = self.virsh("vol-list", "default")
+            found += [
+                line for line in volumes if f"{NAME}-" in line.split()[0] and not of_box(line)
+            ]
+        state = self.places.state
+        return found + [str(path) for path in (*state.glob("leases/*"), *state.glob("guests/*"))]
+
+    def virsh(self, *words: str) -> list[str]:
+        lines = self("virsh", "--quiet", *words).splitlines()
+        return [line.strip() for line in lines if line.strip()]
+
+
+def of_box(line: str) -> bool:
+    return "_vagrant_box_image_" in line
+
+
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """Start libvirtd, build the box and give it to Vagrant."""
+    missing = shutil.which("vagrant") is None
+    reason = "no vagrant here" if missing else libvirt_namespace.refusal()
+    if reason is not None:
+        pytest.skip(f"{reason} (`reuseport-matrix doctor --install --with vagrant`)")
+    folder = tmp_path_factory.mktemp("libvirt")
+    own = tmp_path_factory.mktemp("vagrant")
+    with libvirt_namespace.running(folder) as prefix:
+        made = Inside(prefix, own)
+        subprocess.run(
+            [sys.executable, str(ROOT / "guests" / "box" / "build.py"), "--add"],
+            env=made.environment,
+            check=True,
+            timeout=SECONDS,
+        )
+        yield made
+        made("vagrant", "box", "remove", "--force", "--all", BOX)
+        assert not list((own / "vagrant" / "boxes").glob("*"))
+        assert made.left() == []
+
+
+def guest_file(folder: Path, name: str) -> None:
+    """Write the box's guest down under another name."""
+    document = yaml.safe_load((guests_folder() / "linux.yaml").read_text())
+    section = document["releases"]["linux-box"]["vagrant"]
+    content: Mapping[str, object] = {
+        "name": name,
+        "system": "Linux",
+        "agent": document["agent"],
+        "vagrant": section,
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+
+
+def test_the_box_is_measured_through_the_vagrantfile(inside: Inside) -> None:
+    inside.harness("run", "linux-box", "--provider", "vagrant", "--quick", "--out", "quick")
+    measured = matrix.decode((inside.folder / "quick" / "matrix.json").read_bytes())
+    states = {cell.state for cell in measured.cells}
+    assert states <= {State.MEASURED, State.NOT_APPLICABLE}
+    assert State.MEASURED in states
+    guest = inside.folder / "quick" / "guests" / "linux-box"
+    provenance = json.loads((guest / "facts.json").read_bytes())["provenance"]
+    assert provenance["provider"] == "vagrant"
+    assert provenance["box"] == BOX
+    assert provenance["plugin"].startswith("vagrant-libvirt ")
+    assert "Bringing machine 'linux-box' up" in (guest / "console.log").read_text()
+    assert inside.left() == []
+
+
+def test_two_guests_at_once_do_not_meet(inside: Inside) -> None:
+    folder = inside.folder / "guests"
+    guest_file(folder, "linux-two")
+    words = (*RUN, "linux-box", "linux-two", "--guests", str(folder), "--jobs", "2")
+    inside.harness(*words, "--scenario", "bound-only")
+    measured = matrix.decode((inside.folder / "run" / "matrix.json").read_bytes())
+    counted = {cell.guest for cell in measured.cells if cell.state is State.MEASURED}
+    assert counted == {"linux-box", "linux-two"}
+    assert inside.left() == []
+
+
+def test_the_providers_contract_is_kept(inside: Inside) -> None:
+    file = str(Path(__file__).with_name("vagrant_contract.py"))
+    words = ("-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "no:cacheprovider")
+    said = inside(sys.executable, "-m", "pytest", *words, "-q", file)
+    assert "skipped" not in said
+    assert inside.left() == []
+
+
+def test_a_snapshot_brings_back_what_was(inside: Inside) -> None:
+    script = str(Path(__file__).with_name("vagrant_snapshots.py"))
+    said = json.loads(inside(sys.executable, script, str(inside.folder / "console")))
+    assert said["snapshots"] == ["one"]
+    assert said["restored"] == "before\n"
+    assert said["same host key"]
+    assert said["snapshots at the end"] == []
+    assert (said["state"], said["state at the end"]) == ("running", "poweroff")
+    assert inside.left() == []
+
+
+def test_an_interrupt_while_it_comes_up_leaves_nothing(inside: Inside) -> None:
+    words = ("run", "linux-box", "--provider", "vagrant", "--out", "interrupted")
+    with inside.start(sys.executable, "-m", "harness", *words) as process:
+        until_domain(inside)
+        harness_in(process.pid).send_signal(signal.SIGINT)
+        process.wait(SECONDS)
+    assert "Traceback" not in inside.said()
+    judged = matrix.decode((inside.folder / "interrupted" / "matrix.json").read_bytes())
+    assert {cell.state for cell in judged.cells} == {State.NOT_RUN}
+    assert inside.left() == []
+
+
+def test_gc_takes_away_what_a_killed_run_left(inside: Inside) -> None:
+    words = ("run", "linux-box", "--provider", "vagrant", "--out", "killed")
+    with inside.start(sys.executable, "-m", "harness", *words) as process:
+        until_domain(inside)
+        harness_in(process.pid).send_signal(signal.SIGKILL)
+        process.wait(30)
+    assert inside.leases()
+    inside.harness("gc")
+    assert inside.left() == []
+
+
+def test_a_kept_guest_is_visited_and_stopped(inside: Inside) -> None:
+    words = ("exec", "linux-box", "--provider", "vagrant")
+    assert inside.harness(*words, "--keep", "--", "echo", "first") == "first\n"
+    (lease,) = inside.leases()
+    assert lease.kept
+    inside.harness("gc")
+    began = time.monotonic()
+    assert inside.harness(*words, "--", "echo", "again") == "again\n"
+    assert time.monotonic() - began < 10, "it was booted anew"
+    inside.harness("stop", "linux-box")
+    assert inside.left() == []
+
+
+def until_domain(inside: Inside) -> None:
+    until = time.monotonic() + SECONDS
+    while not inside.virsh("list", "--name"):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def harness_in(pid: int) -> psutil.Process:
+    """Return our command below nsenter(1), which forks to enter a PID namespace."""
+    (child,) = psutil.Process(pid).children()
+    return child
+
+
+def test_by_hand_the_vagrantfile_lists_every_guest_with_a_box(tmp_path: Path) -> None:
+    if shutil.which("vagrant") is None:
+        pytest.skip("no vagrant here (`reuseport-matrix doctor --install --with vagrant`)")
+    own = {"VAGRANT_HOME": str(tmp_path / "home"), "VAGRANT_DOTFILE_PATH": str(tmp_path / "dot")}
+    done = subprocess.run(
+        ["vagrant", "status", "--machine-readable"],
+        cwd=ROOT,
+        env={**os.environ, **own, "VAGRANT_CHECKPOINT_DISABLE": "1"},
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line.split(",") for line in done.stdout.decode().splitlines()]
+    listed = {line[1] for line in lines if line[2:4] == ["state", "not_created"]}
+    known = guests.load([guests_folder()]).values()
+    assert listed == {guest.name for guest in known if guest.vagrant is not None}
