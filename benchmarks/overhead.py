@@ -26,9 +26,9 @@ from harness.agent import Builder
 from harness.deadline import Deadline
 from harness.model import Depth, Guest, Qemu
 from harness.places import Places
-from harness.providers import accelerators, images
-from harness.providers.command import CPU, PROGRAM
-from harness.providers.images import Images
+from harness.providers.qemu import accelerators, images
+from harness.providers.qemu.command import CPU, PROGRAM
+from harness.providers.qemu.images import Images
 from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE, cells
 

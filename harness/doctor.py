@@ -12,9 +12,9 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
-from harness.providers import accelerators
-from harness.providers.accelerators import Trial
-from harness.providers.command import PROGRAM
+from harness.providers.qemu import accelerators
+from harness.providers.qemu.accelerators import Trial
+from harness.providers.qemu.command import PROGRAM
 
 logger = logging.getLogger(__name__)
 

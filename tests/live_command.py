@@ -20,7 +20,7 @@ from harness import guests, leases, matrix
 from harness.leases import Lease
 from harness.matrix import Matrix
 from harness.places import NAME, Places
-from harness.providers.qemu import QemuProvider
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 from harness.store import journal

@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from harness.model import Qemu
-from harness.providers.command import Parts, command_line
+from harness.providers.qemu.command import Parts, command_line
 
 PARTS = Parts(
     "tag", "Linux", "tcg", Path("/c,1/console.log"), 7, kernel=Path("/k"), initrd=Path("/i")

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from harness.providers import console
-from harness.providers.console import KEPT, Console, plain
+from harness.providers.qemu import console
+from harness.providers.qemu.console import KEPT, Console, plain
 
 
 def test_only_this_boot_is_read(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.model import DebianKernel
 from harness.places import Places
-from harness.providers import apt, debian
-from harness.providers.apt import parse_packages, parse_stanzas, signed_by
-from harness.providers.debian import Debian, is_wanted
+from harness.providers.packages import apt, debian
+from harness.providers.packages.apt import parse_packages, parse_stanzas, signed_by
+from harness.providers.packages.debian import Debian, is_wanted
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None or debian.refusal() is not None,

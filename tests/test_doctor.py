@@ -9,7 +9,7 @@ import pytest
 from harness import doctor
 from harness.doctor import EXTRAS, INSTALLERS, PACKAGES, TOOLS, examine, install, packages_for
 from harness.places import Places
-from harness.providers.command import PROGRAM
+from harness.providers.qemu.command import PROGRAM
 
 
 @pytest.fixture

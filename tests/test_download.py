@@ -21,8 +21,8 @@ from harness.deadline import Cancellation, Deadline
 from harness.errors import ImageError
 from harness.model import Image
 from harness.places import Places
-from harness.providers import checksums, http
-from harness.providers.download import Downloaded, fetch, pending
+from harness.providers.fetch import checksums, http
+from harness.providers.fetch.download import Downloaded, fetch, pending
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "xz": lzma.compress,

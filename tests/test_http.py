@@ -15,8 +15,8 @@ from harness.deadline import Cancellation, Deadline
 from harness.errors import ImageError
 from harness.model import Image
 from harness.places import Places
-from harness.providers import http
-from harness.providers.download import fetch, pending
+from harness.providers.fetch import http
+from harness.providers.fetch.download import fetch, pending
 
 
 @pytest.fixture

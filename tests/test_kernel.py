@@ -12,8 +12,8 @@ import zstandard
 
 from harness.errors import ImageError
 from harness.places import Places
-from harness.providers import kernel
-from harness.providers.kernel import UnknownFormatError, prepare, vmlinux
+from harness.providers.qemu import kernel
+from harness.providers.qemu.kernel import UnknownFormatError, prepare, vmlinux
 
 
 def elf(note: int = kernel.XEN_ELFNOTE_PHYS32_ENTRY) -> bytes:

@@ -30,7 +30,7 @@ def modules() -> list[Path]:
 
 
 def unit(name: str) -> str:
-    """Return the layer's name of a dotted module: `harness.providers.qemu` is `providers`."""
+    """Return the layer's name of a dotted module: `harness.providers.host` is `providers`."""
     return name.split(".")[1]
 
 

@@ -13,8 +13,8 @@ from harness.errors import BootError
 from harness.leases import Undo
 from harness.model import Box
 from harness.places import Places
-from harness.providers import libvirt
-from harness.providers.libvirt import Ground
+from harness.providers.vagrant import libvirt
+from harness.providers.vagrant.libvirt import Ground
 
 VIRSH = """#!/bin/sh
 # Networks, domains and volumes are files; a network of an address that is taken does not start.

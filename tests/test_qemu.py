@@ -16,10 +16,10 @@ from harness.deadline import Cancellation, Deadline
 from harness.errors import BootError, ImageError, NotRunError
 from harness.model import AgentSource, DebianKernel, Guest, Image, Qemu, Ssh
 from harness.places import Places
-from harness.providers import http
-from harness.providers.command import PROGRAM
-from harness.providers.images import Images, make_key
-from harness.providers.qemu import Boot, QemuProvider
+from harness.providers.fetch import http
+from harness.providers.qemu.command import PROGRAM
+from harness.providers.qemu.images import Images, make_key
+from harness.providers.qemu.provider import Boot, QemuProvider
 from harness.providers.workshop import Workshop
 
 FAKE = Path(__file__).parent / "fake_qemu.py"

@@ -10,9 +10,9 @@ import pycdlib
 import pytest
 import yaml
 
-from harness.providers.images import make_key
-from harness.providers.initramfs import public_key
-from harness.providers.seed import make
+from harness.providers.qemu.images import make_key
+from harness.providers.qemu.initramfs import public_key
+from harness.providers.qemu.seed import make
 
 
 def files_of(image: Path, facet: str) -> dict[str, str]:

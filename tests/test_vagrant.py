@@ -18,9 +18,10 @@ from harness.deadline import Deadline
 from harness.errors import BootError, HarnessError, ImageError, NotRunError
 from harness.model import AgentSource, Box, Guest, Ssh, Vagrant
 from harness.places import Places
-from harness.providers import choose, vagrant_boxes, vagrant_machine
-from harness.providers.images import make_key
-from harness.providers.vagrant import VagrantProvider
+from harness.providers import choose
+from harness.providers.qemu.images import make_key
+from harness.providers.vagrant import boxes, machine
+from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 
 FAKE = Path(__file__).with_name("fake_vagrant.py")
@@ -93,7 +94,7 @@ def guest(provider: str = "virtualbox", box: Box | None = None) -> Guest:
 
 
 def add_box(name: str, version: str, provider: str) -> None:
-    folder = vagrant_boxes.home() / "boxes" / name.replace("/", "-VAGRANTSLASH-")
+    folder = boxes.home() / "boxes" / name.replace("/", "-VAGRANTSLASH-")
     (folder / version / provider).mkdir(parents=True)
 
 
@@ -146,8 +147,8 @@ def test_plug_ins_are_asked_for_once(workshop: Workshop, programs: Path) -> None
     for _ in range(3):
         refusal(workshop, guest("parallels"))
     assert asked(programs).count("plugin list --machine-readable") == 1
-    (vagrant_boxes.home()).mkdir(exist_ok=True)
-    (vagrant_boxes.home() / "plugins.json").write_text("{}")  # as `vagrant plugin install` does
+    (boxes.home()).mkdir(exist_ok=True)
+    (boxes.home() / "plugins.json").write_text("{}")  # as `vagrant plugin install` does
     refusal(workshop, guest("parallels"))
     assert asked(programs).count("plugin list --machine-readable") == 2
 
@@ -259,7 +260,7 @@ def test_a_wrong_key_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(vagrant_machine, "CONNECT_SECONDS", 1.5)
+    monkeypatch.setattr(machine, "CONNECT_SECONDS", 1.5)
     make_key(tmp_path / "wrong")
     ssh = Ssh(user="root", key=str(tmp_path / "wrong"))
     wrong = Vagrant(boxes={"virtualbox": Box("example/box")}, ssh=ssh)

@@ -26,10 +26,10 @@ from harness.errors import HarnessError, ImageError
 from harness.model import DebianKernel
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
-from harness.providers import images, initramfs
-from harness.providers.cpio import DIRECTORY, FILE, PROGRAM, Entry, archive
-from harness.providers.debian import Debian, Unpacked
-from harness.providers.initramfs import Keys, Userland
+from harness.providers.packages.debian import Debian, Unpacked
+from harness.providers.qemu import images, initramfs
+from harness.providers.qemu.cpio import DIRECTORY, FILE, PROGRAM, Entry, archive
+from harness.providers.qemu.initramfs import Keys, Userland
 
 NAME = "linux-box"
 BOX = f"reuseport-matrix/{NAME}"

@@ -9,9 +9,9 @@ from harness.errors import NotRunError, UsageError
 from harness.model import Guest
 from harness.protocols import Provider
 from harness.providers.host import ThisMachine
-from harness.providers.qemu import QemuProvider
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.ssh import ExistingMachine
-from harness.providers.vagrant import VagrantProvider
+from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 
 PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {

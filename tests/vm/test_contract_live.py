@@ -10,7 +10,7 @@ from provider_contract import ProviderContract, left_of
 from harness import guests
 from harness.model import Guest
 from harness.places import Places
-from harness.providers.qemu import QemuProvider
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 

@@ -15,7 +15,7 @@ from web_server import Site, serving
 from harness.matrix import Value
 from harness.model import State
 from harness.places import NAME, Places
-from harness.providers.images import make_key
+from harness.providers.qemu.images import make_key
 from harness.resources import guests_folder
 
 pytestmark = pytest.mark.vm

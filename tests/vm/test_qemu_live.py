@@ -23,12 +23,12 @@ from harness.errors import BootError, GuestLostError, NotRunError
 from harness.model import Guest, Qemu, Ssh
 from harness.places import Places
 from harness.protocols import Transport
-from harness.providers import initramfs
-from harness.providers.cpio import FILE, Entry, archive
-from harness.providers.debian import Debian
-from harness.providers.images import make_key, read_key
-from harness.providers.initramfs import Keys, Userland, module_content, public_key
-from harness.providers.qemu import QemuProvider
+from harness.providers.packages.debian import Debian
+from harness.providers.qemu import initramfs
+from harness.providers.qemu.cpio import FILE, Entry, archive
+from harness.providers.qemu.images import make_key, read_key
+from harness.providers.qemu.initramfs import Keys, Userland, module_content, public_key
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 from harness.transport import SshTransport
@@ -49,7 +49,7 @@ from pathlib import Path
 from harness import guests
 from harness.deadline import Deadline
 from harness.places import Places
-from harness.providers.qemu import QemuProvider
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 cache, state, name = sys.argv[1:4]

@@ -8,7 +8,7 @@ import pytest
 from live_command import Ended, Here, need_guest
 
 from harness.model import State
-from harness.providers.command import PROGRAM
+from harness.providers.qemu.command import PROGRAM
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("refused")]
 

@@ -10,8 +10,8 @@ from harness import guests
 from harness.deadline import Deadline
 from harness.model import Guest
 from harness.places import Places
-from harness.providers.libvirt import virsh
-from harness.providers.vagrant import VagrantProvider
+from harness.providers.vagrant.libvirt import virsh
+from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness import guests
 from harness.deadline import Deadline
 from harness.places import Places
-from harness.providers.vagrant import VagrantProvider
+from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
 

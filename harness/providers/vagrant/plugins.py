@@ -13,7 +13,7 @@ from harness.deadline import Deadline
 from harness.model import Guest
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
-from harness.providers import libvirt, vagrant_boxes
+from harness.providers.vagrant import boxes, libvirt
 
 PROGRAM = "vagrant"
 
@@ -70,7 +70,7 @@ def refusal(guest: Guest, provider: str, places: Places) -> str | None:
     machine = MACHINES.get(platform.machine(), platform.machine())
     if guest.architecture != machine and provider != "qemu":  # only that one emulates
         return f"{provider}'s box is for {guest.architecture}, this machine is {machine}"
-    if box.made_by is not None and vagrant_boxes.version_here(box, provider) is None:
+    if box.made_by is not None and boxes.version_here(box, provider) is None:
         return f"the box {box.box} is not made yet: `{box.made_by}`"
     return None
 
@@ -117,7 +117,7 @@ def installed(places: Places) -> Installed:
 
 def _files(program: Path) -> tuple[str, ...]:
     """Name the files that decide: Vagrant itself, and the lists of its plug-ins."""
-    paths = (program, vagrant_boxes.home() / "plugins.json", *SYSTEM_PLUGINS)
+    paths = (program, boxes.home() / "plugins.json", *SYSTEM_PLUGINS)
     return tuple(_identity(path) for path in paths)
 
 

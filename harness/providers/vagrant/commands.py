@@ -12,9 +12,9 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.model import Box
 from harness.process import ToolTimeoutError, execute
-from harness.providers.machine import last_will
-from harness.providers.vagrant_plugins import PROGRAM
-from harness.providers.vagrant_words import failure
+from harness.providers.qemu.machine import last_will
+from harness.providers.vagrant.plugins import PROGRAM
+from harness.providers.vagrant.words import failure
 
 GRACE_SECONDS = 15.0
 """For Vagrant to tidy up after an interrupt; what it leaves is destroyed afterwards."""
@@ -34,7 +34,7 @@ class Place(Struct, frozen=True):
 
 
 class Commands(vagrant.Vagrant):
-    """Vagrant's commands on one guest, under one deadline; a failure is one of `vagrant_words`."""
+    """Vagrant's commands on one guest, under one deadline; a failure is one of `words`."""
 
     def __init__(self, place: Place, deadline: Deadline) -> None:
         super().__init__(place.environment["VAGRANT_CWD"])

@@ -23,7 +23,7 @@ from harness.errors import ImageError
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
 from harness.providers.appear import write_whole
-from harness.providers.cpio import (
+from harness.providers.qemu.cpio import (
     DIRECTORY,
     FILE,
     LINK,

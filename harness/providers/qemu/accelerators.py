@@ -15,8 +15,8 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
-from harness.providers import firmware
 from harness.providers.appear import write_whole
+from harness.providers.qemu import firmware
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,11 @@ from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.model import Qemu
 from harness.places import Places
-from harness.providers import debian, download, initramfs, kernel, overlay, seed
-from harness.providers.debian import Debian
-from harness.providers.initramfs import Keys, Userland
+from harness.providers.fetch import download
+from harness.providers.packages import debian
+from harness.providers.packages.debian import Debian
+from harness.providers.qemu import initramfs, kernel, overlay, seed
+from harness.providers.qemu.initramfs import Keys, Userland
 from harness.resources import guests_folder
 
 

@@ -17,10 +17,10 @@ from harness.deadline import Deadline
 from harness.errors import ImageError
 from harness.model import Image
 from harness.places import Places
-from harness.providers import checksums
 from harness.providers.appear import write_whole
-from harness.providers.http import Part, fetch_into, fetch_text
-from harness.providers.unpack import DAMAGES, packing, unpack
+from harness.providers.fetch import checksums
+from harness.providers.fetch.http import Part, fetch_into, fetch_text
+from harness.providers.fetch.unpack import DAMAGES, packing, unpack
 
 logger = logging.getLogger(__name__)
 

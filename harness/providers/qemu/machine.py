@@ -11,8 +11,8 @@ from pathlib import Path
 from harness.deadline import Deadline
 from harness.leases import Tenancy
 from harness.process import ToolTimeoutError, execute
-from harness.providers.console import Console, plain
-from harness.providers.qmp import Monitor
+from harness.providers.qemu.console import Console, plain
+from harness.providers.qemu.qmp import Monitor
 
 logger = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.model import Guest
-from harness.providers.vagrant_plugins import PLUGINS, Installed
+from harness.providers.vagrant.plugins import PLUGINS, Installed
 from harness.transport import Login, SshTransport
 
 if TYPE_CHECKING:
-    from harness.providers.vagrant_commands import Commands, Place
+    from harness.providers.vagrant.commands import Commands, Place
 
 CONNECT_SECONDS = 60.0
 """For a login to a guest that Vagrant has just spoken to; a restored one is dead for a moment."""
@@ -118,6 +118,6 @@ class VagrantMachine:
         self._commands(deadline).shut_down()
 
     def _commands(self, deadline: Deadline) -> "Commands":
-        from harness.providers.vagrant_commands import Commands
+        from harness.providers.vagrant.commands import Commands
 
         return Commands(self._place, deadline)

@@ -15,16 +15,17 @@ from harness.errors import NotRunError
 from harness.leases import Tenancy, Undo
 from harness.model import Box, Guest
 from harness.places import NAME
-from harness.providers import accelerators, vagrant_boxes, vagrant_plugins
-from harness.providers.libvirt import Ground
-from harness.providers.vagrant_machine import Making, VagrantMachine
-from harness.providers.vagrant_plugins import PROGRAM
+from harness.providers.qemu import accelerators
+from harness.providers.vagrant import boxes, plugins
+from harness.providers.vagrant.libvirt import Ground
+from harness.providers.vagrant.machine import Making, VagrantMachine
+from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.workshop import Workshop
 from harness.resources import vagrant_folder
 from harness.transport import SshTransport
 
 if TYPE_CHECKING:
-    from harness.providers.vagrant_commands import Place
+    from harness.providers.vagrant.commands import Place
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class VagrantProvider:
         provider = self._chosen(guest)
         assert guest.vagrant is not None
         box = guest.vagrant.boxes[provider]
-        if vagrant_boxes.version_here(box, provider) is not None:
+        if boxes.version_here(box, provider) is not None:
             return None
         words = ["the box", box.box, box.version, f"for {provider}"]
         words.append("(its address is unchecked)" if box.unchecked else None)
@@ -102,8 +103,7 @@ class VagrantProvider:
         assert guest.vagrant is not None
         places = self._workshop.places
         return {
-            provider: vagrant_plugins.refusal(guest, provider, places)
-            for provider in guest.vagrant.boxes
+            provider: plugins.refusal(guest, provider, places) for provider in guest.vagrant.boxes
         }
 
     def _chosen(self, guest: Guest) -> str:
@@ -117,7 +117,7 @@ class VagrantProvider:
         if provider in EMULATING:
             accelerator = self._accelerator(guest)
             factor = accelerators.slow_factor(accelerator)
-        return Making(guest, provider, vagrant_plugins.installed(places), accelerator, factor)
+        return Making(guest, provider, plugins.installed(places), accelerator, factor)
 
     def _accelerator(self, guest: Guest) -> str:
         assert guest.vagrant is not None
@@ -129,14 +129,14 @@ class VagrantProvider:
         return accelerators.best(Path(program), self._workshop.places)
 
     def _place(self, making: Making, tenancy: Tenancy) -> "Place":
-        from harness.providers.vagrant_commands import Place
+        from harness.providers.vagrant.commands import Place
 
         guest = making.guest
         assert guest.vagrant is not None
         environment = {
             "VAGRANT_CWD": str(vagrant_folder()),
             "VAGRANT_DOTFILE_PATH": str(tenancy.folder / "vagrant"),
-            "VAGRANT_HOME": str(vagrant_boxes.home()),
+            "VAGRANT_HOME": str(boxes.home()),
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
@@ -172,7 +172,7 @@ class VagrantProvider:
         return place
 
     def _up(self, making: Making, place: "Place", deadline: Deadline) -> None:
-        from harness.providers.vagrant_commands import Commands
+        from harness.providers.vagrant.commands import Commands
 
         vagrant = making.guest.vagrant
         assert vagrant is not None
@@ -198,7 +198,7 @@ def _version(making: Making) -> str | None:
     """Return the version of the box that is here."""
     assert making.guest.vagrant is not None
     box: Box = making.guest.vagrant.boxes[making.provider]
-    return vagrant_boxes.version_here(box, making.provider)
+    return boxes.version_here(box, making.provider)
 
 
 def _written(guest: Guest, folder: Path) -> Path:

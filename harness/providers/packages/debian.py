@@ -25,9 +25,9 @@ from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.model import DebianKernel
 from harness.places import Places
-from harness.providers import apt
 from harness.providers.appear import write_whole
-from harness.providers.apt import AptError, Package, Source, Suite
+from harness.providers.packages import apt
+from harness.providers.packages.apt import AptError, Package, Source, Suite
 
 logger = logging.getLogger(__name__)
 

@@ -15,11 +15,12 @@ from harness.deadline import Deadline
 from harness.errors import BootError, NotRunError
 from harness.leases import Login, Tenancy
 from harness.model import Guest, Qemu
-from harness.providers import accelerators, download, images
-from harness.providers.command import ARCHITECTURE, CPU, PROGRAM, Parts, command_line
-from harness.providers.console import Console
-from harness.providers.images import Images
-from harness.providers.machine import Machine, started
+from harness.providers.fetch import download
+from harness.providers.qemu import accelerators, images
+from harness.providers.qemu.command import ARCHITECTURE, CPU, PROGRAM, Parts, command_line
+from harness.providers.qemu.console import Console
+from harness.providers.qemu.images import Images
+from harness.providers.qemu.machine import Machine, started
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 

@@ -1,0 +1,1 @@
+"""Vendors' images: downloaded, resumed, verified, unpacked."""

@@ -1,0 +1,1 @@
+"""Vagrant's guests: boxes, plug-ins, the machine, and libvirt below it."""
