@@ -209,8 +209,11 @@ def rights(manager: str) -> tuple[str, ...] | None:
 
 
 def _lists_know(packages: Sequence[str]) -> bool:
-    """Whether apt has an index with these packages: a fresh container has none."""
-    return _succeeds(["apt-cache", "show", "--no-all-versions", *packages])
+    """Whether apt has an index with these packages: a fresh container has none.
+
+    Asked one by one: of several, `apt-cache show` succeeds if it knows any.
+    """
+    return all(_succeeds(["apt-cache", "show", package]) for package in packages)
 
 
 def _succeeds(argv: Sequence[str]) -> bool:

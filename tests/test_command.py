@@ -89,3 +89,9 @@ def test_a_seed_is_a_cd_on_the_machines_own_controller() -> None:
     assert {"media=cdrom", "readonly=on", "id=seed"} <= set(drive.split(","))
     assert "ide-cd,drive=seed" in argv
     assert not [word for word in command_line(Qemu(), DISK) if "cd" in word]
+
+
+def test_a_disk_finds_the_screen_of_a_pc() -> None:
+    assert after(command_line(Qemu(), DISK), "-vga") == "std"
+    assert "-vga" not in command_line(Qemu(machine="microvm"), DISK)
+    assert "-vga" not in command_line(Qemu(), PARTS)

@@ -59,7 +59,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     argv += ["-device", f"{qemu.nic},netdev=net{firmware}"]
     argv += _direct_boot(qemu, parts)
     if parts.disk is not None:
-        argv += _drive(qemu.disk_interface, parts.disk)
+        argv += [*_screen(qemu.machine), *_drive(qemu.disk_interface, parts.disk)]
     if parts.seed is not None:
         argv += _cd(parts.seed)
     return [*argv, *qemu.arguments]
@@ -77,6 +77,11 @@ def _direct_boot(qemu: Qemu, parts: Parts) -> list[str]:
     words = f"{STANDARD.get(parts.system.lower(), '')} {qemu.append}".strip()
     argv += ["-append", words] if words else []
     return argv if parts.initrd is None else [*argv, "-initrd", str(parts.initrd)]
+
+
+def _screen(machine: str | None) -> list[str]:
+    """Return a PC's screen, which nobody sees: loaders and kernels on disks expect one."""
+    return ["-vga", "std"] if (machine or "pc").startswith(("pc", "q35")) else []
 
 
 def _drive(interface: str, disk: Path) -> list[str]:

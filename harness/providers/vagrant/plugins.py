@@ -1,6 +1,5 @@
 """Which of Vagrant's own providers work here: what has to be there besides Vagrant, and is."""
 
-import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from harness.deadline import Deadline
 from harness.model import Guest
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
+from harness.providers.appear import write_whole
 from harness.providers.vagrant import boxes, libvirt
 
 PROGRAM = "vagrant"
@@ -109,9 +109,7 @@ def installed(places: Places) -> Installed:
         pass
     found = _ask(program, memory.parent)
     if found.why is None:
-        scratch = memory.with_suffix(f".{os.getpid()}")
-        scratch.write_bytes(msgspec.json.encode(Known(_files(Path(program)), found)))
-        scratch.replace(memory)
+        write_whole(memory, msgspec.json.encode(Known(_files(Path(program)), found)))
     return found
 
 

@@ -55,7 +55,9 @@ class VagrantProvider:
         refusals = self._refusals(guest)
         if None in refusals.values():
             return None
-        return "; ".join(dict.fromkeys(str(refusal) for refusal in refusals.values()))
+        first, *others = refusals
+        told = f"; nor by {', '.join(others)}" if others else ""
+        return f"{first}: {refusals[first]}{told}"
 
     def download(self, guest: Guest) -> str | None:
         """Name the box that is not here yet."""

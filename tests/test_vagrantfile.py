@@ -1,0 +1,35 @@
+"""The Vagrantfile says of Vagrant's providers and of what a guest file leaves out what we say."""
+
+import json
+import re
+
+import pytest
+
+from harness.guests.limits import VAGRANT_PROVIDERS
+from harness.model import Box, Vagrant
+from harness.providers.qemu.accelerators import SLOW_FACTOR
+from harness.resources import vagrant_folder
+
+TEXT = (vagrant_folder() / "Vagrantfile").read_text()
+
+SYSTEMS = ("freebsd", "netbsd", "dragonfly", "openbsd", "linux", "macos", "darwin")
+
+
+def test_what_a_guest_file_leaves_out_is_the_same_on_both_sides() -> None:
+    written = re.search(r"^DEFAULTS = (\{.*?\})\.freeze", TEXT, re.MULTILINE | re.DOTALL)
+    assert written is not None
+    defaults = json.loads(written[1].replace("=>", ":"))
+    ours = Vagrant(boxes={"libvirt": Box("a/b")})
+    assert defaults.pop("ssh") == {"user": ours.ssh.user}
+    assert defaults == {name: getattr(ours, name) for name in defaults}
+    assert f"SLOW_FACTOR = {SLOW_FACTOR:g}\n" in TEXT
+
+
+def test_every_provider_of_vagrants_is_set_up() -> None:
+    assert tuple(re.findall(r'^  "(\w+)" => lambda', TEXT, re.MULTILINE)) == VAGRANT_PROVIDERS
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_no_system_is_special(system: str) -> None:
+    code = "\n".join(line for line in TEXT.splitlines() if not line.lstrip().startswith("#"))
+    assert system not in code.lower()
