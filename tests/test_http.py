@@ -1,6 +1,7 @@
 """Downloads over HTTP from servers that have a bad day."""
 
 import hashlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -150,3 +151,12 @@ def test_a_trickle_does_not_outlive_the_deadline(site: Site, places: Places) -> 
 def test_nobody_at_the_address_is_said(places: Places, site: Site) -> None:
     wanted = replace(image(site), url="http://127.0.0.1:1/disk.img")
     assert "refused" in str(refused(wanted, places)).lower()
+
+
+def test_a_server_that_is_not_there_is_told_in_a_few_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    with pytest.raises(ImageError) as caught:
+        http.fetch_text(f"http://127.0.0.1:{port}/list", Deadline(10))
+    assert str(caught.value).endswith("[Errno 111] Connection refused")
+    assert "Pool" not in str(caught.value)

@@ -38,6 +38,9 @@ TEXT_LIMIT = 4 << 20
 PLAIN = {"Accept-Encoding": "identity", "User-Agent": "reuseport-matrix"}
 """Bytes as they are on the server's disk: a checksum is of those."""
 
+CONNECTION = re.compile(r"^\w+\([^)]*\): ")
+"""How urllib3 begins a sentence: with the connection as an object."""
+
 PROBLEMS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
 HINT = "check the address and this machine's way out (a proxy is taken from the environment)"
@@ -220,4 +223,14 @@ def _told(pieces: Iterator[bytes], url: str, have: int, size: int | None) -> Ite
 
 
 def _sentence(exc: Exception) -> str:
-    return str(exc) or type(exc).__name__
+    """Say the innermost reason: requests wraps urllib3's, which repeats the address twice."""
+    cause: object = exc
+    while isinstance(inner := _within(cause), Exception):
+        cause = inner
+    return CONNECTION.sub("", str(cause)) or type(cause).__name__
+
+
+def _within(cause: object) -> object:
+    if isinstance(cause, urllib3.exceptions.MaxRetryError):
+        return cause.reason
+    return cause.args[0] if isinstance(cause, requests.RequestException) and cause.args else None

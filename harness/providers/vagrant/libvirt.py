@@ -68,7 +68,7 @@ def refusal() -> str | None:
     if shutil.which(PROGRAM) is None:
         return f"no {PROGRAM} here: `reuseport-matrix doctor --install --with vagrant`"
     if "LIBVIRT_DEFAULT_URI" not in os.environ and not any(Path(one).exists() for one in SOCKETS):
-        return "libvirt's daemon does not run: `systemctl start libvirtd`"
+        return "its daemon does not run: `systemctl start libvirtd`"
     return None
 
 
