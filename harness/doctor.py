@@ -86,15 +86,15 @@ EXTRAS: Mapping[str, Extra] = {
         },
     ),
     "tests": Extra(
-        ("sudo", "doas", "csh"),
+        ("sudo", "doas", "csh", "tcsh", "zsh", "cc"),
         {
-            "apt-get": ("sudo", "opendoas", "csh"),
-            "dnf": ("sudo", "opendoas", "tcsh"),
+            "apt-get": ("sudo", "opendoas", "csh", "tcsh", "zsh", "gcc", "libc6-dev"),
+            "dnf": ("sudo", "opendoas", "tcsh", "zsh", "gcc", "glibc-devel"),
         },
     ),
 }
 """What is installed only if it is asked for by name: Vagrant with libvirt is 300 MB, and what the
-live tests meet guests' other ways to root and other shells with is of no use to anybody else."""
+live tests meet other ways to root, other shells and a guest's compiler with is for them alone."""
 
 PLUGIN_FILES: Mapping[str, Path] = {
     "apt-get": Path("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json"),
