@@ -152,7 +152,7 @@ class Observation(Struct, frozen=True):
         return next((member for member in self.members if member.error is not None), None)
 
 
-DEFAULTS = {"listeners": 4, "flows": 400, "deadline": 8000, "alarm": 60}
+DEFAULTS = {"listeners": 4, "flows": 400, "deadline": 8000, "alarm": 60, "sockets": 300}
 """The agent's own, where a question does not say (docs/wire.md, "Asking")."""
 
 FEW = 16
@@ -182,11 +182,24 @@ class Script(Struct, frozen=True):
             return Script(self.phases[:1], 2)
         if begin.scenario == "failure-flows" and refused == number(begin, "listeners"):
             return Script(self.phases[:-1], self.members, self.changes - 1)
-        bystander_stands = begin.scenario == "bound-only" and refused < self.members - 1
-        first = begin.parameters.get("position", "last") == "first"
-        if begin.scenario == "bound-only" and first:
-            return Script(members=refused + 2 if bystander_stands else 1)
-        return Script(members=refused + 1)
+        order = standing_order(begin, self.members)
+        return Script(members=order.index(refused) + 1 if refused in order else 0)
+
+
+def standing_order(begin: Begin, members: int) -> tuple[int, ...]:
+    """Return the indexes in the order in which they bind: that of the indexes, as a rule."""
+    order = tuple(range(members))
+    first = begin.parameters.get("position", "last") == "first"
+    if begin.scenario == "bound-only" and first:
+        return (*order[-1:], *order[:-1])
+    if begin.scenario == "precedence" and not first:
+        return (*order[members // 2 :], *order[: members // 2])
+    return order
+
+
+def indexes(begin: Begin) -> int:
+    """Return the bound of all indexes: the group's, a newcomer and one to spare."""
+    return number(begin, "sockets" if begin.scenario == "group-limit" else "listeners") + 2
 
 
 def script(begin: Begin) -> Script | None:
@@ -220,6 +233,8 @@ def script(begin: Begin) -> Script | None:
         "last-gone": Script(
             ("queued", "fates", "new"), 1, 1, attempts=("rebind-same", "rebind-none")
         ),
+        "precedence": Script(("all",), listeners),
+        "group-limit": Script(("all",), attempts=("last",), facts=("stood",)),
     }.get(begin.scenario)
 
 

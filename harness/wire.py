@@ -27,8 +27,10 @@ from harness.observation import (
     Script,
     Unsupported,
     flows_expected,
+    indexes,
     number,
     script,
+    standing_order,
 )
 
 VERSION = 1
@@ -233,7 +235,7 @@ def _faults_of_names(events: Sequence[Event]) -> Iterator[str]:
 
 def _faults_of_numbers(begin: Begin, events: Sequence[Event]) -> Iterator[str]:
     """Indexes lie within the group, a newcomer and one to spare; arrays are of one length."""
-    limit = number(begin, "listeners") + 2
+    limit = indexes(begin)
     named = [member.index for member in _of(Member, events)]
     named += [change.member for change in _of(Change, events)]
     for flows in _of(Flows, events):
@@ -265,7 +267,7 @@ def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator
     phases = tuple(flows.phase for flows in seen.flows)
     attempts = tuple(attempt.what for attempt in seen.attempts)
     facts = sum(isinstance(seen.facts.get(name), int) for name in plan.facts)
-    plan = _plan(begin, plan, seen)
+    full, plan = plan, _plan(begin, plan, seen)
     for what, found, due in (
         ("phases", len(phases), len(plan.phases)),
         ("members", len(seen.members), plan.members),
@@ -278,9 +280,7 @@ def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator
     if phases != plan.phases[: len(phases)] or attempts != plan.attempts[: len(attempts)]:
         yield f"phases or attempts that do not belong to {begin.scenario}, or not in this order"
     order = [member.index for member in seen.members]
-    due_order = list(range(plan.members))
-    if begin.scenario == "bound-only" and begin.parameters.get("position", "last") == "first":
-        due_order = [number(begin, "listeners"), *due_order[:-1]]
+    due_order = list(standing_order(begin, full.members)[: plan.members])
     if order != due_order[: len(order)]:
         yield f"members {order}, {due_order} belong to {begin.scenario}"
 

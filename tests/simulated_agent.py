@@ -224,6 +224,37 @@ def failure_arrivals(trial: Trial) -> None:
     trial.phase("stream", ports, fates)
 
 
+def precedence(trial: Trial) -> None:
+    """Whoever the kernel chooses among the preferred side serves; `preferred` None: among all."""
+    half = trial.listeners // 2
+    order = list(range(trial.listeners))
+    if trial.parameters.get("position", "last") == "last":
+        order = order[half:] + order[:half]
+    if not all(trial.stand(index) for index in order):
+        return
+    side = trial.kernel.preferred
+    if side is not None:
+        trial.group = order_of(side, half, trial.group)
+    ports = trial.ports()
+    trial.phase("all", ports, trial.serve(ports))
+
+
+def order_of(side: int, half: int, group: Group) -> Group:
+    return [index for index in group if (index >= half) == bool(side)]
+
+
+def group_limit(trial: Trial) -> None:
+    """Members beyond the kernel's limit are deaf, or refused where it says so."""
+    kernel, asked = trial.kernel, int(trial.parameters.get("sockets", "300"))
+    stood = asked if kernel.refused is None else min(asked, kernel.limit)
+    error = kernel.refused if stood < asked else None
+    trial.group = list(range(min(stood, kernel.limit)))
+    ports = trial.ports()
+    trial.say("fact", name="stood", value=stood)
+    trial.say("attempt", what="last", call="bind" if error else None, error=error)
+    trial.phase("all", ports, trial.serve(ports))
+
+
 def last_gone(trial: Trial) -> None:
     ports, new = trial.ports(), trial.ports(16)
     if not trial.stand(0):
@@ -258,6 +289,8 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "failure-hung": failure_hung,
     "bound-only": bound_only,
     "last-gone": last_gone,
+    "precedence": precedence,
+    "group-limit": group_limit,
 }
 
 

@@ -80,7 +80,8 @@ class Kernel(Struct, frozen=True):
     place (Linux, reuseport_detach_sock); `place`: a newcomer takes it (DragonFly). `bystander` is
     the fate of flows that go to a socket which does not listen; None: it gets none. `drops`
     survivors' connections, or flows under way, suffer from a failure; with `losing` every tenth of
-    the survivors' flows does beside a hung member.
+    the survivors' flows does beside a hung member. `preferred` is the side of
+    `precedence` that serves, None for both; `limit` how many members a group serves.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -97,6 +98,8 @@ class Kernel(Struct, frozen=True):
     gap: int = 1
     drops: int = 0
     losing: Fate | None = None
+    preferred: int | None = None
+    limit: int = 1000
 
 
 HEIR = "heir"

@@ -92,6 +92,21 @@ def test_the_last_refusals_of_a_bystander_are_too_few_for_a_share() -> None:
     assert unclear(mixed, "no one fate")
 
 
+@pytest.mark.parametrize(("count", "verdict"), [(0, "specific"), (4, None), (5, "both:0.99")])
+def test_a_flow_or_two_to_the_other_side_is_no_precedence(count: int, verdict: str | None) -> None:
+    kernel = Kernel(preferred=0)
+    assert edited(kernel, "precedence", "all", first(count, 3)).verdict == verdict
+
+
+def test_a_system_that_is_out_of_sockets_has_shown_no_limit_of_a_group() -> None:
+    asked = {"flows": "4000", "deadline": "7000", "sockets": "300"}
+    said = answer(Kernel(limit=256, refused="ENFILE"), "group-limit", asked)
+    (reply,) = parse(said.replace(b'"call":"bind"', b'"call":"socket"'))
+    assert reply.observation is not None
+    found = conclude(CATALOGUE["group-limit"], reply.observation)
+    assert unclear(found, "no socket for member 257: ENFILE")
+
+
 def test_a_connection_answered_by_another_is_not_unaffected() -> None:
     def elsewhere(fates: list[Fate]) -> list[Fate]:
         return [1 if fate == 0 else fate for fate in fates]

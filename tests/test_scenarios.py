@@ -12,6 +12,7 @@ from harness.judge import judge
 from harness.model import Depth, Judgement, State
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.grid import Numbers
+from harness.scenarios.precedence import SIDES
 from harness.wire import parse
 
 HARNESS = Path(__file__).parent.parent / "harness"
@@ -28,6 +29,8 @@ IDS = (
     "failure-hung",
     "bound-only",
     "last-gone",
+    "precedence",
+    "group-limit",
 )
 
 
@@ -46,14 +49,14 @@ def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
     return judge(CATALOGUE[scenario], reply, Question(scenario, asked))
 
 
-def test_the_catalogue_has_all_eleven_in_a_stable_order() -> None:
+def test_the_catalogue_has_all_thirteen_in_a_stable_order() -> None:
     assert tuple(CATALOGUE) == IDS
     assert all(scenario.id == name for name, scenario in CATALOGUE.items())
 
 
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
-    assert 45 <= len(cells(Depth.QUICK)) <= 60
-    assert 600 <= len(cells(Depth.FULL)) < 900
+    assert 45 <= len(cells(Depth.QUICK)) <= 75
+    assert 600 <= len(cells(Depth.FULL)) < 1000
 
 
 @pytest.mark.parametrize("depth", Depth)
@@ -63,7 +66,9 @@ def test_every_cell_has_a_key_of_its_own_and_words_for_the_agent(depth: Depth) -
     for cell in cells(depth):
         asked = CATALOGUE[cell.scenario].parameters(cell, depth)
         assert asked.items() >= cell.axes.items()
-        assert asked.keys() - cell.axes.keys() == {"listeners", "flows", "deadline", "backlog"}
+        own = {"sockets"} if cell.scenario == "group-limit" else set()
+        numbers = {"listeners", "flows", "deadline", "backlog"}
+        assert asked.keys() - cell.axes.keys() == numbers | own
         assert int(asked["deadline"]) > {"tcp": 6000, "udp": 1000}[asked["protocol"]]
         assert {"option", "protocol", "family", "bind"} <= cell.axes.keys()
 
@@ -96,6 +101,7 @@ def test_a_scenario_asks_its_own_numbers() -> None:
 
 SCALED, NEWEST, TURNS = Kernel(), Kernel(kernels.newest), Kernel(kernels.turns)
 SWAP = Kernel(swap=True)
+HUNDREDS = {"flows": "4000", "sockets": "300"}
 
 NAMED = [
     (Kernel(kernels.scaled), "distribution", {}, "balanced"),
@@ -157,6 +163,28 @@ NAMED = [
     (SCALED, "last-gone", {"listeners": "1"}, "refused"),
     (Kernel(new="timeout"), "last-gone", {"listeners": "1"}, "hang"),
     (Kernel(new="ECONNRESET"), "last-gone", {"listeners": "1"}, "reset"),
+    *(
+        (Kernel(preferred=side), "precedence", {"pair": pair, "position": position}, word)
+        for pair, sides in SIDES.items()
+        for side, word in enumerate(sides)
+        for position in ("first", "last")
+    ),
+    (SCALED, "precedence", {}, "both:0.54"),
+    (Kernel(kernels.newest), "precedence", {"position": "first"}, "wildcard"),
+    (Kernel(kernels.newest), "precedence", {"position": "last"}, "specific"),
+    (Kernel(kernels.copies), "precedence", {"protocol": "udp"}, "copied"),
+    (SCALED, "group-limit", HUNDREDS, "all"),
+    (Kernel(kernels.modulo), "group-limit", HUNDREDS, "all"),
+    (Kernel(limit=256), "group-limit", HUNDREDS, "deaf:44/300"),
+    (Kernel(kernels.idle_half), "group-limit", HUNDREDS, "deaf:150/300"),
+    (Kernel(limit=256, refused="ENOBUFS"), "group-limit", HUNDREDS, "refused:44/300"),
+    (NEWEST, "group-limit", HUNDREDS, "one"),
+    (
+        Kernel(kernels.copies),
+        "group-limit",
+        {**HUNDREDS, "protocol": "udp", "flows": "400"},
+        "copied",
+    ),
     (SCALED, "sharing", {"case": "both"}, "shared"),
     (SCALED, "sharing", {"case": "time-wait"}, "shared"),
     (Kernel(refused="EACCES"), "sharing", {"case": "other-uid"}, "refused:EACCES"),
@@ -202,6 +230,10 @@ UNCLEAR = [
     (Kernel(kernels.stray, gap=3000), "distribution", {}, "guest was starved"),
     (Kernel(gap=3000, queued="open"), "failure-queued", {}, "guest was starved"),
     (Kernel(gap=3000), "failure-hung", {}, "guest was starved"),
+    (Kernel(kernels.lossy), "precedence", {}, "lossy"),
+    (Kernel(kernels.lossy), "group-limit", HUNDREDS, "lossy"),
+    (Kernel(limit=299), "group-limit", HUNDREDS, "may be chance"),
+    (SCALED, "group-limit", {**HUNDREDS, "flows": "400"}, "may be chance"),
 ]
 
 
@@ -222,11 +254,24 @@ def test_a_gap_alone_does_not_spoil_a_trial_in_which_nothing_timed_out() -> None
     assert judged(Kernel(gap=3000), "distribution").verdict == "balanced"
 
 
-@pytest.mark.parametrize("scenario", [name for name in IDS if name not in ("sharing", "last-gone")])
+@pytest.mark.parametrize(
+    "scenario", [name for name in IDS if name not in ("sharing", "last-gone", "group-limit")]
+)
 def test_a_refused_listener_makes_a_scenario_not_applicable(scenario: str) -> None:
-    found = judged(Kernel(refused="EADDRINUSE"), scenario)
+    order = {"position": "first"} if scenario == "precedence" else {}
+    found = judged(Kernel(refused="EADDRINUSE"), scenario, **order)
     assert found.state is State.NOT_APPLICABLE
     assert found.why == "listener 2 of 4 was refused: bind EADDRINUSE"
+
+
+def test_the_side_that_binds_second_may_be_the_first_one() -> None:
+    found = judged(Kernel(refused="EADDRINUSE"), "precedence", position="last")
+    assert found.why == "listener 4 of 4 was refused: bind EADDRINUSE"
+
+
+def test_a_group_that_is_refused_says_by_which_errno() -> None:
+    counts = judged(Kernel(limit=256, refused="ENOBUFS"), "group-limit", **HUNDREDS).counts
+    assert (counts["stood"], counts["ever_served"], counts["bind_ENOBUFS"]) == (256, 256, 1)
 
 
 def test_survivors_without_a_connection_are_not_called_unaffected() -> None:

@@ -13,9 +13,10 @@ enum {
     MAX_LISTENERS = 64,
     MAX_MEMBERS = MAX_LISTENERS + 2, /* a newcomer or a bystander, and one to spare */
     MAX_FLOWS = 20000,
+    MAX_SOCKETS = 1000,              /* of one group in one process */
     TOKEN = 16,                      /* hex digits that name a run */
     REQUEST = TOKEN + 4,             /* token, number of the flow in this phase */
-    REPLY = REQUEST + 1,             /* the same, and the index of the member */
+    REPLY = REQUEST + 2,             /* the same, and the index of the member */
     WINDOW = 32,
     MAX_JOBS = 64
 };
@@ -26,6 +27,8 @@ enum failure { CLOSE, EXIT, KILL, HANG, SHUTDOWN, RELISTEN_ZERO };
 enum place { FIRST, MIDDLE, LAST };
 enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART };
+enum bind { SPECIFIC, WILDCARD, MIXED };
+enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
 enum sharing {
     BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
 };
@@ -34,7 +37,7 @@ enum sharing {
 struct question {
     const char *id;
     int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
-    int member, order, change, position, sharing, backlog, raise_loopback;
+    int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
     int seeded;
     uint32_t seed;
     const char *tunables;
@@ -64,6 +67,8 @@ struct trial {
     int port;                           /* of the group */
     int backlog;
     int service;                        /* ms that a member takes for each request */
+    int option, family, wildcard;       /* of the next member: the question's, as a rule */
+    int indexes;                        /* answers bear numbers below this */
     struct member members[MAX_MEMBERS];
     int member_count, binds, listens, phases, retries, rebinds, resends;
 };
@@ -86,7 +91,7 @@ struct flow {
     uint32_t number;
     int received, answers;
     unsigned char bytes[REPLY];
-    unsigned char answered[MAX_MEMBERS];
+    uint16_t answered[MAX_MEMBERS];
 };
 
 /* What is done with an array of flows until each has its fate or its deadline. */
@@ -156,7 +161,7 @@ void raise_loopback(struct trial *);
 const char *option_missing(int option);
 struct address address_of_member(const struct trial *);
 struct address address_of_client(const struct trial *, int port);
-int socket_of_member(const struct trial *, int option, struct outcome *);
+int socket_of_member(const struct trial *, int family, int option, struct outcome *);
 int option_set(int fd, int option);
 int set_nonblocking(int fd);
 int send_patiently(int fd, const void *bytes, int count, const struct address *to, int *retries);
@@ -168,7 +173,7 @@ enum operation {
 };
 struct command {
     enum operation operation;
-    int option, late; /* late: the option is set after bind() */
+    int option, family, late; /* late: the option is set after bind() */
     struct address address;
 };
 struct answer {
@@ -176,9 +181,15 @@ struct answer {
 };
 extern const char *const call_names[];
 void worker_run(const struct trial *, int index, int control);
+int reply_to(const struct trial *, int index, const unsigned char *request, unsigned char *reply);
+
+/* crowd.c: the one process that is all members of a group of hundreds */
+void crowd_run(const struct trial *, int index, int control);
+int crowd_hear(struct trial *, struct outcome *last);
 
 /* members.c: the members as their parent sees them */
 void members_fork(struct trial *, int count);
+void crowd_fork(struct trial *);
 void members_end(struct trial *);
 void members_kill(struct trial *);
 struct outcome member_do(struct trial *, int index, enum operation);
@@ -222,5 +233,7 @@ void failure_flows(struct trial *);
 void failure_hung(struct trial *);
 void bound_only(struct trial *);
 void last_gone(struct trial *);
+void precedence(struct trial *);
+void group_limit(struct trial *);
 
 #endif

@@ -178,14 +178,14 @@ static uint32_t number_carried(const struct flow *flow)
 
 static void flow_answered(const struct trial *trial, struct flow *flow)
 {
-    int member = flow->bytes[REQUEST];
-    int ours = memcmp(flow->bytes, trial->token, TOKEN) == 0 && member < trial->member_count;
+    int member = flow->bytes[REQUEST] << 8 | flow->bytes[REQUEST + 1];
+    int ours = memcmp(flow->bytes, trial->token, TOKEN) == 0 && member < trial->indexes;
     if (ours && number_carried(flow) != flow->number)
         return; /* a late datagram of an earlier phase on the same ports */
     if (!ours && flow->answers == 0)
         flow_end(flow, FOREIGN, 0);
     if (ours && flow->answers < MAX_MEMBERS)
-        flow->answered[flow->answers++] = (unsigned char)member;
+        flow->answered[flow->answers++] = (uint16_t)member;
     if (ours && flow->answers == 1)
         flow_end(flow, SERVED, 0);
 }

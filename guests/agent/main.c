@@ -27,6 +27,8 @@ static const struct {
     { "failure-hung", failure_hung, 1, 16 },
     { "bound-only", bound_only, 0, 1024 },
     { "last-gone", last_gone, 0, 1024 },
+    { "precedence", precedence, 1, 1024 },
+    { "group-limit", group_limit, 1, 1024 },
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };
@@ -120,6 +122,8 @@ void scenario_ask(const char *name, const struct question *question)
         unsupported(trial, "%s", option_missing(question->option));
     if (question->udp && !scenarios[index].datagrams)
         unsupported(trial, "%s has no UDP form", name);
+    if (question->wildcard == MIXED && scenarios[index].run != precedence)
+        unsupported(trial, "%s has no form with both addresses", name);
     scenarios[index].run(trial);
     members_end(trial);
     if (trial->rebinds > 0)

@@ -13,7 +13,8 @@ enum { RESERVATIONS = 5 };
 
 /* Forked before this process has any socket of the question, so a child inherits none of them;
  * its siblings' channels it closes, or their end would never be seen. */
-void members_fork(struct trial *trial, int count)
+static void fork_members(struct trial *trial, int count,
+                         void (*run)(const struct trial *, int index, int control))
 {
     for (int i = 0; i < count; i++) {
         int ends[2];
@@ -28,12 +29,24 @@ void members_fork(struct trial *trial, int count)
             metronome_forget();
             for (int j = 0; j < i; j++)
                 close(trial->members[j].control);
-            worker_run(trial, i, ends[1]);
+            run(trial, i, ends[1]);
         }
         close(ends[1]);
         trial->members[i] = (struct member){ .pid = pid, .control = ends[0] };
         trial->member_count = i + 1;
     }
+}
+
+void members_fork(struct trial *trial, int count)
+{
+    trial->indexes = count;
+    fork_members(trial, count, worker_run);
+}
+
+void crowd_fork(struct trial *trial)
+{
+    trial->indexes = trial->question->sockets;
+    fork_members(trial, 1, crowd_run);
 }
 
 /* Async-signal-safe: the alarm calls it, too.  SIGKILL also ends what is stopped. */
@@ -70,6 +83,7 @@ void member_send(struct trial *trial, int index, enum operation operation, int o
     memset(&command, 0, sizeof command);
     command.operation = operation;
     command.option = option;
+    command.family = trial->family;
     command.late = late;
     command.address = address_of_member(trial);
     if (send(trial->members[index].control, &command, sizeof command, 0) != sizeof command)
@@ -104,16 +118,16 @@ struct outcome member_bind(struct trial *trial, int index, int option, int late)
  * reserved: then another port is reserved, and the try is counted. */
 struct outcome member_bind_first(struct trial *trial, int index)
 {
-    struct outcome outcome = member_bind(trial, index, trial->question->option, 0);
+    struct outcome outcome = member_bind(trial, index, trial->option, 0);
     while (outcome.call != NULL && strcmp(outcome.call, "bind") == 0
            && outcome.error == EADDRINUSE && trial->binds == 0 && trial->retries < RESERVATIONS) {
         emit_fact("reserve-retries", ++trial->retries);
         reserve_port(trial);
-        outcome = member_bind(trial, index, trial->question->option, 0);
+        outcome = member_bind(trial, index, trial->option, 0);
     }
     if (outcome.call != NULL && strcmp(outcome.call, "setsockopt") == 0)
         unsupported(trial, "setsockopt(%s): %s",
-                    trial->question->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",
+                    trial->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",
                     errno_name(outcome.error));
     if (outcome.call != NULL && strcmp(outcome.call, "socket") == 0)
         broken("member %d has no socket: %s", index, errno_name(outcome.error));

@@ -10,7 +10,8 @@ static const char *const options[] = {
 };
 static const char *const protocols[] = { "tcp", "udp", NULL };
 static const char *const families[] = { "ipv4", "ipv6", "mapped", NULL };
-static const char *const binds[] = { "specific", "wildcard", NULL };
+static const char *const binds[] = { "specific", "wildcard", "mixed", NULL };
+static const char *const pairs_of[] = { "address", "option", "family", NULL };
 static const char *const failures[] = {
     "close", "exit", "kill", "hang", "shutdown", "relisten-zero", NULL
 };
@@ -44,10 +45,10 @@ static const struct key keys[] = {
     WORD("family", family, families), WORD("bind", wildcard, binds),
     WORD("failure", failure, failures), WORD("member", member, places),
     WORD("order", order, orders), WORD("change", change, changes),
-    WORD("position", position, places), WORD("case", sharing, cases),
+    WORD("position", position, places), WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
-    NUMBER(backlog, 0, 65535)
+    NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)
@@ -115,7 +116,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
     const char *id = question->id;
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
-                                   .position = LAST, .backlog = -1, .tunables = "",
+                                   .position = LAST, .backlog = -1, .sockets = 300, .tunables = "",
                                    .pairs = pairs, .pair_count = count, .jobs = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];

@@ -71,6 +71,9 @@ void trial_open(struct trial *trial, const struct question *question)
 {
     memset(trial, 0, sizeof *trial);
     trial->question = question;
+    trial->option = question->option;
+    trial->family = question->family;
+    trial->wildcard = question->wildcard != SPECIFIC;
     trial->began = clock_ms();
     trial->draw = (uint32_t)trial->began * 2654435761U ^ (uint32_t)getpid() << 16;
     uint32_t high = draw(trial), low = draw(trial);
@@ -104,8 +107,8 @@ struct address address_of_member(const struct trial *trial)
         [IPV4] = { "127.0.0.1", "0.0.0.0" }, [IPV6] = { "::1", "::" },
         [MAPPED] = { "::ffff:127.0.0.1", "::" }
     };
-    int family = trial->question->family;
-    return address(family == IPV4 ? AF_INET : AF_INET6, names[family][trial->question->wildcard],
+    int family = trial->family;
+    return address(family == IPV4 ? AF_INET : AF_INET6, names[family][trial->wildcard],
                    trial->port);
 }
 
@@ -165,16 +168,15 @@ int option_set(int fd, int option)
 
 /* A socket of the group's kind, not yet bound.  What `::` means is said, not left to a default:
  * the defaults of IPV6_V6ONLY differ (RFC 3493 5.3 against NetBSD's ip6(4)). */
-int socket_of_member(const struct trial *trial, int option, struct outcome *outcome)
+int socket_of_member(const struct trial *trial, int family, int option, struct outcome *outcome)
 {
-    const struct question *question = trial->question;
-    int six_only = question->family == IPV6;
-    int fd = socket(question->family == IPV4 ? AF_INET : AF_INET6,
-                    question->udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    int six_only = family == IPV6;
+    int fd = socket(family == IPV4 ? AF_INET : AF_INET6,
+                    trial->question->udp ? SOCK_DGRAM : SOCK_STREAM, 0);
     *outcome = (struct outcome){ "socket", errno };
     if (fd < 0)
         return -1;
-    int failed = question->family != IPV4
+    int failed = family != IPV4
         && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &six_only, sizeof six_only) != 0;
     if (!failed)
         failed = option_set(fd, option) != 0;
@@ -191,7 +193,7 @@ static int try_reserve(struct trial *trial, struct outcome *outcome)
 {
     trial->port = draw_between(trial, GROUP_FIRST, GROUP_LAST);
     struct address place = address_of_member(trial);
-    int fd = socket_of_member(trial, NONE, outcome);
+    int fd = socket_of_member(trial, trial->family, NONE, outcome);
     if (fd < 0)
         return -1;
     int failed = bind(fd, (struct sockaddr *)&place.storage, place.size);

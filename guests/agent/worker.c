@@ -40,7 +40,8 @@ static struct answer answer(enum call call, int result)
 static struct answer bind_socket(struct worker *worker, const struct command *command)
 {
     struct outcome outcome;
-    int fd = socket_of_member(worker->trial, command->late ? NONE : command->option, &outcome);
+    int fd = socket_of_member(worker->trial, command->family,
+                              command->late ? NONE : command->option, &outcome);
     if (fd < 0)
         return (struct answer){ strcmp(outcome.call, "socket") == 0 ? CALL_SOCKET
                                                                       : CALL_SETSOCKOPT,
@@ -118,15 +119,16 @@ static void hear(struct worker *worker)
         _exit(0);
 }
 
-static int reply_to(const struct worker *worker, const unsigned char *request,
-                    unsigned char *reply)
+int reply_to(const struct trial *trial, int index, const unsigned char *request,
+             unsigned char *reply)
 {
-    if (memcmp(request, worker->trial->token, TOKEN) != 0)
+    if (memcmp(request, trial->token, TOKEN) != 0)
         return -1;
     memcpy(reply, request, REQUEST);
-    reply[REQUEST] = (unsigned char)worker->index;
-    if (worker->trial->service > 0)
-        pause_ms(worker->trial->service);
+    reply[REQUEST] = (unsigned char)(index >> 8);
+    reply[REQUEST + 1] = (unsigned char)index;
+    if (trial->service > 0)
+        pause_ms(trial->service);
     return 0;
 }
 
@@ -177,7 +179,7 @@ static void receive_some(struct worker *worker)
         taken++;
         unsigned char reply[REPLY];
         int retries = 0;
-        if (got == REQUEST && reply_to(worker, bytes, reply) == 0
+        if (got == REQUEST && reply_to(worker->trial, worker->index, bytes, reply) == 0
             && send_patiently(worker->listener, reply, sizeof reply, &from, &retries) < 0
             && (errno == ENOBUFS || errno == EAGAIN))
             _exit(EXIT_BROKEN);
@@ -199,7 +201,7 @@ static int answer_connection(struct worker *worker, struct connection *connectio
     if (connection->received < REQUEST)
         return 0;
     connection->received = 0;
-    if (reply_to(worker, connection->request, reply) != 0)
+    if (reply_to(worker->trial, worker->index, connection->request, reply) != 0)
         return -1;
     return send(connection->fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
 }

@@ -12,7 +12,9 @@ from harness.scenarios.failure_flows import FAILURE_FLOWS
 from harness.scenarios.failure_hung import FAILURE_HUNG
 from harness.scenarios.failure_queued import FAILURE_QUEUED
 from harness.scenarios.fallback import FALLBACK
+from harness.scenarios.group_limit import GROUP_LIMIT
 from harness.scenarios.last_gone import LAST_GONE
+from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sharing import SHARING
 from harness.scenarios.takeover import TAKEOVER
@@ -32,6 +34,8 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             FAILURE_HUNG,
             BOUND_ONLY,
             LAST_GONE,
+            PRECEDENCE,
+            GROUP_LIMIT,
         )
     }
 )

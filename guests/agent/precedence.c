@@ -1,0 +1,53 @@
+/* Two sides of one port that differ in one thing, its bind address, its option or its family: whom
+ * a client reaches that both of them match. */
+#include "agent.h"
+
+/* What the members of a side are; the other has all else in common with it. */
+static void take_side(struct trial *trial, int side)
+{
+    const struct question *question = trial->question;
+    trial->wildcard = question->wildcard == MIXED ? side : question->wildcard;
+    if (question->pair == BY_OPTION)
+        trial->option = side == 0 ? REUSEPORT : REUSEPORT_LB;
+    if (question->pair == BY_FAMILY)
+        trial->family = side == 0 ? IPV4 : MAPPED;
+}
+
+static void need_sense(struct trial *trial)
+{
+    const struct question *question = trial->question;
+    if (question->pair == BY_ADDRESS && question->wildcard != MIXED)
+        unsupported(trial, "two addresses are bind=mixed");
+    if (question->pair == BY_FAMILY && (question->family != MAPPED || question->wildcard == SPECIFIC))
+        unsupported(trial, "IPv4 beside dual-stack :: is family=mapped, and not bind=specific");
+    if (question->pair == BY_OPTION && option_missing(REUSEPORT_AND_LB) != NULL)
+        unsupported(trial, "%s", option_missing(REUSEPORT_AND_LB));
+    if (question->listeners < 2)
+        unsupported(trial, "two sides need two listeners");
+}
+
+static int side_stands(struct trial *trial, int side)
+{
+    int count = trial->question->listeners, half = count / 2;
+    take_side(trial, side);
+    for (int i = side == 0 ? 0 : half; i < (side == 0 ? half : count); i++)
+        if (member_stand(trial, i) != 0)
+            return -1;
+    return 0;
+}
+
+/* The port is reserved as the question says, for `mixed` at the wildcard: what is free there is
+ * free for every address. */
+void precedence(struct trial *trial)
+{
+    int count = trial->question->flows, first = trial->question->position == FIRST ? 0 : 1;
+    need_sense(trial);
+    reserve_port(trial);
+    need_descriptors(trial, count);
+    members_fork(trial, trial->question->listeners);
+    if (side_stands(trial, first) != 0 || side_stands(trial, !first) != 0)
+        return;
+    struct flow *flows = flows_new(count);
+    flows_serve(trial, "all", flows, count);
+    flows_end(flows, count);
+}

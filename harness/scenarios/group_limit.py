@@ -1,0 +1,91 @@
+"""`group-limit`: 300 sockets in one group: how many may stand, how many are ever served."""
+
+import math
+from collections.abc import Mapping
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
+from harness.statistics import ALPHA_OTHER
+
+ID = "group-limit"
+
+SOCKETS = 300
+"""More than the 256 that FreeBSD allows a group (getsockopt(2), SO_REUSEPORT_LB)."""
+
+FLOWS = 4000
+"""So many that a uniform hash leaves one of 300 idle once in 2000 times, at most."""
+
+QUICK = (
+    "reuseport tcp ipv4 specific",
+    "reuseport udp ipv6 wildcard",
+    "reuseport_lb tcp ipv4 specific",
+    "reuseport_lb udp ipv6 wildcard",
+)
+
+NUMBERS = Numbers(FLOWS, FLOWS)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    quick = table(ID, map(row, QUICK))
+    return quick if depth is Depth.QUICK else table(ID, cross(SHARING, BOTH))
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return what the agent is asked: the group is one process of so many sockets."""
+    return {**NUMBERS(cell, depth), "sockets": str(SOCKETS)}
+
+
+def idle_chance(flows: int, members: int, idle: int) -> float:
+    """Return how often, at most, a uniform hash leaves so many members idle (a union bound)."""
+    if not 0 < idle < members:
+        return 1.0
+    return min(1.0, math.comb(members, idle) * math.exp(flows * math.log1p(-idle / members)))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Tell a group that is refused from one that stands and stays deaf (BEHAVIOURS.md, trap 10)."""
+    everything, last = tally(seen.phase("all")), seen.attempts[0]
+    stood, asked = int(seen.facts["stood"]), int(seen.parameters.get("sockets", SOCKETS))
+    ever, flows = len(everything.members), everything.flows
+    counts = {"asked": asked, "stood": stood, "ever_served": ever, "flows": flows}
+    counts |= {f"{last.call}_{last.error}": 1} if last.error is not None else {}
+    figures = {"idle_chance": idle_chance(everything.served, stood, stood - ever)}
+    if last.call == "socket":
+        why = f"the system had no socket for member {stood + 1}: {last.error}"
+        return unclear(why, counts, figures)
+    if everything.copied >= SAME * flows:
+        return measured("copied", counts, figures)
+    loss = everything.loss()
+    if loss is not None or everything.copied > STRAY * flows:
+        return unclear(loss or f"{everything.copied} datagrams reached several", counts, figures)
+    return _named(counts, figures)
+
+
+def _named(counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement:
+    """One that serves all has no group beside it, whatever stands: no limit can be seen then."""
+    asked, stood, ever = counts["asked"], counts["stood"], counts["ever_served"]
+    if ever == 1 and stood > 1:
+        return measured("one", counts, figures)
+    if ever < stood and figures["idle_chance"] > ALPHA_OTHER:
+        why = f"{stood - ever} of {stood} were idle, which may be chance"
+        return unclear(why, counts, figures)
+    if ever < stood:
+        return measured(f"deaf:{stood - ever}/{stood}", counts, figures)
+    if stood < asked:
+        return measured(f"refused:{asked - stood}/{asked}", counts, figures)
+    return measured("all", counts, figures)
+
+
+GROUP_LIMIT = Scenario(
+    id=ID,
+    sentence=f"{SOCKETS} sockets are in one group: how many of them ever serve?",
+    words=("all", "deaf", "refused", "one", "copied"),
+    cells=cells,
+    parameters=parameters,
+    classify=classify,
+    alarm=30.0,
+)

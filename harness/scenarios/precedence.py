@@ -1,0 +1,105 @@
+"""`precedence`: two kinds of socket on one port, both of which match: who is served."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
+
+ID = "precedence"
+
+SIDES: Mapping[str, tuple[str, str]] = {
+    "address": ("specific", "wildcard"),
+    "option": ("reuseport", "reuseport_lb"),
+    "family": ("ipv4", "dual-stack"),
+}
+"""What the members of the first and of the second half are, by `pair` (docs/wire.md)."""
+
+POSITIONS = ("first", "last")
+"""When the first half binds, the specific one say: kernels that serve the newest give themselves
+away by serving another side when the order is turned round."""
+
+QUICK = (
+    row("reuseport tcp ipv4 mixed", pair="address", position="first"),
+    row("reuseport tcp ipv6 mixed", pair="address", position="last"),
+    row("reuseport udp ipv4 mixed", pair="address", position="first"),
+    row("reuseport_lb tcp ipv4 mixed", pair="address", position="first"),
+    row("reuseport+reuseport_lb tcp ipv4 specific", pair="option", position="first"),
+    row("reuseport+reuseport_lb tcp ipv6 wildcard", pair="option", position="last"),
+    row("reuseport tcp mapped wildcard", pair="family", position="first"),
+    row("reuseport udp mapped wildcard", pair="family", position="last"),
+)
+
+
+NUMBERS = Numbers(160, 400)
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return what the agent is asked: two members a side, one where the option makes no group.
+
+    SO_REUSEADDR lets a specific address stand beside the wildcard on the BSDs, but not the same
+    address twice (freebsd: in_pcbbind_setup()).
+    """
+    alone = cell.axes["option"] == "reuseaddr"
+    return {**NUMBERS(cell, depth), **({"listeners": "2"} if alone else {})}
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked, in both orders."""
+    return table(ID, QUICK if depth is Depth.QUICK else _full())
+
+
+def _full() -> Iterator[Row]:
+    for option, protocol, position in product(GROUPING[:3], BOTH, POSITIONS):
+        for family in ("ipv4", "ipv6"):
+            yield row(f"{option} {protocol} {family} mixed", pair="address", position=position)
+        for bind in ("wildcard", "mixed"):
+            yield row(f"{option} {protocol} mapped {bind}", pair="family", position=position)
+    for protocol, (family, bind), position in product(BOTH, PLACES, POSITIONS):
+        place = f"reuseport+reuseport_lb {protocol} {family} {bind}"
+        yield row(place, pair="option", position=position)
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name the side that serves all; where both serve, the share of the first one."""
+    everything = tally(seen.phase("all"))
+    half = seen.listeners // 2
+    ahead = sum(count for index, count in everything.members.items() if index < half)
+    first, second = SIDES[seen.parameters.get("pair", "address")]
+    counts = {
+        **everything.counts(),
+        f"served_by_{first}": ahead,
+        f"served_by_{second}": everything.served - ahead,
+    }
+    if everything.copied >= SAME * everything.flows:
+        return measured("copied", counts)
+    loss = everything.loss()
+    if loss is not None or everything.copied > STRAY * everything.flows:
+        return unclear(loss or f"{everything.copied} datagrams reached several, others one", counts)
+    return _named(ahead, everything.served, (first, second), counts)
+
+
+def _named(ahead: int, served: int, sides: tuple[str, str], counts: Mapping[str, int]) -> Judgement:
+    """Believe in a preference or in a share: a few flows to the other side are neither."""
+    share = ahead / served
+    figures = {"first_share": share}
+    if ahead in (0, served):
+        return measured(sides[ahead == 0], counts, figures)
+    if min(ahead, served - ahead) <= STRAY * served:
+        why = f"{share:.1%} of the flows reached {sides[0]}: neither a preference nor a share"
+        return unclear(why, counts, figures)
+    return measured(f"both:{share:.2f}", counts, figures)
+
+
+PRECEDENCE = Scenario(
+    id=ID,
+    sentence="Two kinds of socket match a flow: which one is served?",
+    words=(*(word for sides in SIDES.values() for word in sides), "both", "copied"),
+    cells=cells,
+    parameters=parameters,
+    classify=classify,
+    alarm=30.0,
+)
