@@ -98,7 +98,8 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(scenario: str) -> list[str]:
     """Return a whole question: the first of its quick cells' options, with few flows."""
-    return [scenario, *(f"{key}={value}" for key, value in QUICKLY.items()), "loopback=up"]
+    own = ["bind=mixed"] if scenario == "precedence" else []
+    return [scenario, *own, *(f"{key}={value}" for key, value in QUICKLY.items()), "loopback=up"]
 
 
 @pytest.mark.vm
