@@ -10,6 +10,7 @@ mkdir -p /dev/pts /dev/shm /run/seed /var/log
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 hostname linux-box
+keys=/root/.ssh
 ip link set lo up
 
 # Each returns after its devices were looked for (async_synchronize_full, kernel/module/main.c).
@@ -37,7 +38,7 @@ for device in /dev/sr? /dev/vd? /dev/sd?; do
 done
 if [ -n "$seed" ] && mount -o ro -t iso9660 "$seed" /run/seed; then
 	data=/run/seed/user-data
-	sed -n "s/^ *- *['\"]\{0,1\}\(\(ssh\|ecdsa\)-[^'\"]*\).*/\1/p" "$data" >>/root/.ssh/authorized_keys
+	sed -n "s/^ *- *['\"]\{0,1\}\(\(ssh\|ecdsa\)-[^'\"]*\).*/\1/p" "$data" >>"$keys/authorized_keys"
 	sed -n '/ed25519_private: *|/,/END OPENSSH/{s/^ *//;/^ed25519_private/d;p;}' "$data" >/run/pem
 	if [ -s /run/pem ] && dropbearconvert openssh dropbear /run/pem /run/key 2>/dev/null; then
 		mv /run/key /etc/dropbear/host_key
@@ -49,7 +50,7 @@ fi
 
 # An archive's files all belong to root.
 mkdir -p /home/vagrant
-cp -r /root/.ssh /home/vagrant/
+cp -r "$keys" /home/vagrant/
 chown -R vagrant:vagrant /home/vagrant
 chmod 755 /home/vagrant
 
