@@ -1,0 +1,100 @@
+"""What a claim is: a sentence, who says it, and the parts by which it stands or falls."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from harness.claims.evidence import Evidence, Release, Witness
+
+
+class Standing(StrEnum):
+    """What may be said of a claim."""
+
+    CONFIRMED = "CONFIRMED"
+    REFUTED = "REFUTED"
+    MIXED = "MIXED"
+    NOT_TESTED = "NOT TESTED"
+
+
+Predicate = Callable[[Evidence], bool | None]
+"""Whether a measured cell bears the claim out or contradicts it; None: it does not say."""
+
+Axes = Mapping[str, tuple[str, ...]]
+
+
+class Subject(Struct, frozen=True):
+    """Whom a part is about: systems by the name that they give themselves, from and to releases.
+
+    `others`: all systems but those. `before` is exclusive. `setting` is a tunable and the value
+    that it has to have had.
+    """
+
+    name: str
+    systems: tuple[str, ...]
+    others: bool = False
+    since: Release = ()
+    before: Release = ()
+    setting: tuple[str, int] | None = None
+
+    @property
+    def label(self) -> str:
+        """The subject in words."""
+        parts = [self.name]
+        parts += [f"\N{GREATER-THAN OR EQUAL TO} {dotted(self.since)}"] if self.since else []
+        parts += [f"< {dotted(self.before)}"] if self.before else []
+        parts += [f"with {self.setting[0]}={self.setting[1]}"] if self.setting else []
+        return " ".join(parts)
+
+    def includes(self, witness: Witness) -> bool:
+        """Whether the guest is of this system and has the setting, whatever its release."""
+        if (witness.system in self.systems) == self.others:
+            return False
+        return self.setting is None or witness.settings.get(self.setting[0]) == self.setting[1]
+
+    def reaches(self, release: Release) -> bool:
+        """Whether the claim is about this release; of one that is not known it never is."""
+        if not self.since and not self.before:
+            return True
+        return (
+            bool(release) and release >= self.since and (not self.before or release < self.before)
+        )
+
+
+def dotted(release: Release) -> str:
+    """Return a release as people write it."""
+    return ".".join(map(str, release))
+
+
+class Part(Struct, frozen=True):
+    """One question to one system: which cells decide it, and what they have to be.
+
+    A cell is asked if each axis of `axes` has one of the values; axes that are not named may have
+    any. Of the axes in `across` every value has to have been decided before the part is confirmed:
+    what holds at a specific address need not hold at the wildcard (BEHAVIOURS.md, trap 1).
+    """
+
+    says: str
+    subject: Subject
+    scenario: str
+    holds: Predicate
+    axes: Axes = field(default_factory=dict)
+    across: tuple[str, ...] = ()
+
+    def asks(self, axes: Mapping[str, str]) -> bool:
+        """Whether a cell at this point is one of those that decide."""
+        return all(axes.get(axis) in values for axis, values in self.axes.items())
+
+
+class Claim(Struct, frozen=True):
+    """A sentence that people act on: it holds if every part does."""
+
+    id: str
+    sentence: str
+    source: str
+    parts: tuple[Part, ...]
+
+
+def where(**axes: str) -> Axes:
+    """Return axes with their values, given as words."""
+    return {axis: tuple(values.split()) for axis, values in axes.items()}

@@ -1,0 +1,84 @@
+"""Who said what: the cells of one or several matrices, each with the guest that it is of."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from harness.matrix import Entry, Facts, Matrix, Value
+
+Release = tuple[int, ...]
+"""The numbers that a release begins with; `()` is a release that is not known."""
+
+_NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?![0-9])")
+"""Of uname's release (POSIX leaves its form open): `6.1.0-50-cloud-amd64`, `14.1-RELEASE-p5`."""
+
+
+def numbers(release: str | None) -> Release:
+    """Return a release so that it can be compared; `()` if it does not begin with a number."""
+    found = _NUMBERS.match(release or "")
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+class Witness(Struct, frozen=True):
+    """A guest of a run, as the matrix recorded it; `settings` are its tunables."""
+
+    run: str
+    guest: str
+    system: str
+    release: str | None
+    provider: str | None
+    settings: Mapping[str, Value]
+
+    @classmethod
+    def of(cls, run: str, guest: str, known: Facts) -> "Witness":
+        """Read the facts of a guest; what is not text says nothing."""
+        facts = known.get("facts")
+        said = facts if isinstance(facts, Mapping) else {}
+        return cls(
+            run,
+            guest,
+            _text(known.get("system")) or "",
+            _text(known.get("release")),
+            _text(known.get("provider")),
+            # Only a tunable's name has a dot in it (sysctl(8)); the others are the agent's own.
+            {name: value for name, value in said.items() if "." in name},
+        )
+
+    @property
+    def name(self) -> str:
+        """The guest and what it runs."""
+        return f"{self.guest} ({self.system} {self.release or 'of unknown release'})"
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+class Evidence(Struct, frozen=True):
+    """A cell, and the guest that it is of."""
+
+    witness: Witness
+    entry: Entry
+
+
+class Record(Struct, frozen=True):
+    """All that was said, by scenario."""
+
+    witnesses: tuple[Witness, ...]
+    evidence: Mapping[str, tuple[Evidence, ...]]
+
+    @classmethod
+    def of(cls, matrices: Iterable[Matrix]) -> "Record":
+        """Gather matrices; two of them may have a guest of the same name."""
+        witnesses: list[Witness] = []
+        evidence: dict[str, list[Evidence]] = {}
+        for matrix in matrices:
+            known = {
+                guest: Witness.of(matrix.run.id, guest, facts)
+                for guest, facts in matrix.guests.items()
+            }
+            witnesses += known.values()
+            for entry in matrix.cells:
+                evidence.setdefault(entry.scenario, []).append(Evidence(known[entry.guest], entry))
+        return cls(tuple(witnesses), {name: tuple(found) for name, found in evidence.items()})

@@ -1,0 +1,179 @@
+"""From matrices to findings: a claim stands by what kernels were seen to do, or is not tested."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+
+from harness.claims.claim import Claim, Part, Standing
+from harness.claims.evidence import Evidence, Record, Witness, numbers
+from harness.claims.finding import Decided, Finding, PartFinding
+from harness.claims.separate import Point, Separator, separators
+from harness.claims.spans import spans, standing
+from harness.matrix import Matrix
+from harness.model import Cell, Depth, State
+from harness.scenarios import CATALOGUE
+
+ANSWERED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
+"""States of a cell whose guest was there and answered."""
+
+SILENT = "measured, but without a word on this"
+
+
+def settle(claims: Iterable[Claim], matrices: Iterable[Matrix]) -> tuple[Finding, ...]:
+    """Settle claims by matrices, which are taken together; there may be none."""
+    record = Record.of(matrices)
+    return tuple(_settled(claim, record) for claim in claims)
+
+
+def _settled(claim: Claim, record: Record) -> Finding:
+    parts = tuple(_part(part, record) for part in claim.parts)
+    found = _overall([part.standing for part in parts])
+    why = _whys(parts) if found is Standing.NOT_TESTED else None
+    by = _differences(parts) if found is Standing.MIXED else ()
+    return Finding(claim, found, why, by, parts)
+
+
+def _overall(parts: Sequence[Standing]) -> Standing:
+    """A claim is confirmed if all its parts are: one that was not tested keeps it open.
+
+    Parts that were refuted refute it, whatever the untested ones would say; if others were
+    confirmed, it is mixed.
+    """
+    tested = {part for part in parts if part is not Standing.NOT_TESTED}
+    if not tested or (tested == {Standing.CONFIRMED} and len(set(parts)) > 1):
+        return Standing.NOT_TESTED
+    return tested.pop() if len(tested) == 1 else Standing.MIXED
+
+
+def _whys(parts: Sequence[PartFinding]) -> str:
+    """Say why it is open; what was confirmed of it stands in its parts."""
+    whys = [f"{one.part.subject.label}: {one.why}" for one in parts if one.why is not None]
+    return "; ".join(dict.fromkeys(whys))
+
+
+def _differences(parts: Sequence[PartFinding]) -> tuple[Separator, ...]:
+    """Say by what a claim's parts differ: the systems if they tell, else the questions."""
+    mixed = [one for part in parts for one in part.by]
+    if any(part.standing is Standing.MIXED for part in parts):
+        return tuple(dict.fromkeys(mixed))
+    points: list[Point] = [
+        (
+            {"system": part.part.subject.label, "question": part.part.says},
+            part.standing is Standing.CONFIRMED,
+        )
+        for part in parts
+        if part.standing is not Standing.NOT_TESTED
+    ]
+    return separators(points)[:1]
+
+
+def _part(part: Part, record: Record) -> PartFinding:
+    asked = [
+        evidence
+        for evidence in record.evidence.get(part.scenario, ())
+        if part.subject.includes(evidence.witness) and part.asks(evidence.entry.axes)
+    ]
+    every = [(one, _agrees(part, one)) for one in asked]
+    due = [(one, agrees) for one, agrees in every if _reached(part, one.witness)]
+    cells = tuple(
+        Decided(one.witness, one.entry, agrees) for one, agrees in due if agrees is not None
+    )
+    missing = _missing(part, cells)
+    found = standing(cell.agrees for cell in cells) if cells else Standing.NOT_TESTED
+    if found is Standing.CONFIRMED and missing:
+        found = Standing.NOT_TESTED
+    undecided = Counter(_state(one) for one, agrees in due if agrees is None)
+    why = _why(part, record, undecided, missing) if found is Standing.NOT_TESTED else None
+    by = separators([_point(cell) for cell in cells]) if found is Standing.MIXED else ()
+    measured = [(one.witness, agrees) for one, agrees in every if agrees is not None]
+    return PartFinding(part, found, why, by, spans(measured), cells, undecided)
+
+
+def _agrees(part: Part, evidence: Evidence) -> bool | None:
+    return part.holds(evidence) if evidence.entry.state is State.MEASURED else None
+
+
+def _reached(part: Part, witness: Witness) -> bool:
+    return part.subject.reaches(numbers(witness.release))
+
+
+def _state(evidence: Evidence) -> str:
+    state = evidence.entry.state
+    return SILENT if state is State.MEASURED else state.value
+
+
+def _missing(part: Part, cells: Sequence[Decided]) -> str | None:
+    """Say what a confirmation lacks, on the guest that came farthest; None if nothing.
+
+    Of `other systems` there are always more: they can refute a claim, but not confirm it.
+    """
+    guests: dict[tuple[str, str | None], list[Mapping[str, str]]] = {}
+    for cell in cells:
+        key = (cell.witness.guest, cell.witness.release)
+        guests.setdefault(key, []).append(cell.entry.axes)
+    gaps = [
+        [
+            f"{axis}={value}"
+            for axis in part.across
+            for value in part.axes[axis]
+            if all(axes.get(axis) != value for axes in decided)
+        ]
+        for decided in guests.values()
+    ]
+    if not gaps:
+        return None
+    fewest = min(gaps, key=lambda gap: len(gap))
+    if fewest:
+        return f"nothing was at {', '.join(fewest)}"
+    return "there are systems that were not run" if part.subject.others else None
+
+
+def _point(cell: Decided) -> Point:
+    """Return what may tell a cell from the others: its guest, that one's settings, its axes."""
+    witness = cell.witness
+    attributes = {"system": witness.system, "version": witness.release or "unknown"}
+    attributes |= {name: str(value) for name, value in witness.settings.items()}
+    attributes |= {**cell.entry.axes, "guest": witness.guest, "run": witness.run}
+    return attributes, cell.agrees
+
+
+def _why(part: Part, record: Record, undecided: Mapping[str, int], missing: str | None) -> str:
+    """Say why a part is not tested, from the nearest reason to the farthest."""
+    subject = part.subject
+    if missing is not None:
+        return f"what was measured agrees, but {missing}"
+    if undecided:
+        return ", ".join(f"{count} {state}" for state, count in sorted(undecided.items()))
+    if not _in_catalogue(part):
+        return f"no scenario asks this yet: {_question(part)}"
+    there = _witnesses(record)
+    if any(subject.includes(one) and _reached(part, one) for one in there):
+        return f"the run did not ask {_question(part)}"
+    if any(subject.systems == (one.system,) for one in there):
+        return "no such guest was measured, only others of the system"
+    return "no guest of it was run"
+
+
+def _witnesses(record: Record) -> list[Witness]:
+    """Return the guests that answered anything at all."""
+    answered = {
+        (one.witness.run, one.witness.guest)
+        for found in record.evidence.values()
+        for one in found
+        if one.entry.state in ANSWERED
+    }
+    return [one for one in record.witnesses if (one.run, one.guest) in answered]
+
+
+def _question(part: Part) -> str:
+    return " ".join([part.scenario, *(f"{k}={'|'.join(v)}" for k, v in part.axes.items())])
+
+
+def _in_catalogue(part: Part) -> bool:
+    return any(part.asks(cell.axes) for cell in _asked(part.scenario))
+
+
+@cache
+def _asked(scenario: str) -> tuple[Cell, ...]:
+    found = CATALOGUE.get(scenario)
+    return found.cells(Depth.FULL) if found is not None else ()

@@ -1,0 +1,54 @@
+"""The recordings in `tests/data` as one matrix: what real kernels said, judged by our rules."""
+
+from pathlib import Path
+
+from harness.judge import conclude
+from harness.matrix import Matrix, Run
+from harness.model import Cell, Depth, Judgement, Trial
+from harness.observation import Observation
+from harness.scenarios import CATALOGUE
+from harness.wire import parse
+
+DATA = Path(__file__).parent / "data"
+
+GUEST = "recorded"
+
+DEFAULTS = {
+    "option": "reuseport",
+    "protocol": "tcp",
+    "family": "ipv4",
+    "bind": "specific",
+    "failure": "close",
+    "member": "middle",
+    "order": "newest",
+    "change": "leave",
+    "position": "last",
+    "pair": "address",
+    "case": "both",
+}
+"""The agent's own (docs/wire.md, "Asking")."""
+
+
+def observations(scenario: str) -> list[Observation]:
+    """Return what was said of a scenario on a kernel, file by file; `invented-*` is not of one."""
+    files = sorted((DATA / scenario).glob("*.jsonl"))
+    replies = [parse(path.read_bytes()) for path in files if not path.name.startswith("invented")]
+    return [
+        reply.observation for found in replies for reply in found if reply.observation is not None
+    ]
+
+
+def recorded() -> Matrix:
+    """Gather the recordings that are of a cell of the catalogue; several of one are repeats."""
+    known = observations("facts")[0].facts
+    repeats: dict[Cell, list[Judgement]] = {}
+    for name, scenario in CATALOGUE.items():
+        cells = scenario.cells(Depth.FULL)
+        for seen in observations(name):
+            asked = {**DEFAULTS, **seen.parameters}
+            for cell in cells:
+                if all(asked[axis] == value for axis, value in cell.points):
+                    repeats.setdefault(cell, []).append(conclude(scenario, seen))
+    trials = [Trial(GUEST, cell, tuple(found), "t", 0.0) for cell, found in repeats.items()]
+    facts = {"system": known["sysname"], "release": known["release"]}
+    return Matrix.of(Run("recorded", "t", Depth.FULL), {GUEST: facts}, trials)
