@@ -319,6 +319,42 @@ def test_scenarios_lists_the_catalogue(command: Command) -> None:
     assert all(one["cells"]["full"] >= one["cells"]["quick"] > 0 for one in listed)
 
 
+def states(text: str) -> dict[str, str]:
+    return {one["id"]: one["state"] for one in json.loads(text)}
+
+
+def test_claims_go_by_the_newest_run_here_or_by_none(command: Command) -> None:
+    nothing = command("claims", "--json")
+    assert nothing.status == 0
+    assert set(states(nothing.out).values()) == {"NOT TESTED"}
+    assert "no run here" in nothing.err
+    for name, guest in (("matrix-20260101-120000", "one"), ("matrix-20260102-120000", "two")):
+        command.run(guest, *ONE[:2], "--out", name)
+    assert "by matrix-20260102-120000" in command("claims").err
+    listed = json.loads(command("claims", "--json").out)
+    assert {cell["guest"] for one in listed for cell in one["cells"]} == {"two"}
+
+
+def test_claims_by_files_taken_together_say_which_cells_decided(command: Command) -> None:
+    for name, system in (("one", "Linux"), ("two", "NetBSD")):
+        command.run(name, *ONE[:2], "--out", name)
+        matrix = json.loads(Path(name, "matrix.json").read_text())
+        matrix["guests"][name] |= {"system": system, "release": "6.1"}
+        Path(name, "matrix.json").write_text(json.dumps(matrix))
+    both = command("claims", "one", "two/matrix.json", "--json")
+    assert both.err == ""
+    assert states(both.out) | {"C2": "CONFIRMED", "C25": "REFUTED"} == states(both.out)
+    c2 = next(one for one in json.loads(both.out) if one["id"] == "C2")
+    assert {(cell["guest"], cell["verdict"], cell["agrees"]) for cell in c2["cells"]} == {
+        ("one", "balanced", True)
+    }
+    assert states(command("claims", "one", "--json").out)["C25"] == "NOT TESTED"
+    assert "C25  REFUTED  NetBSD has no balancing\n" in command("claims", "one", "two").out
+    ended = command("claims", "nowhere")
+    assert (ended.status, ended.out) == (2, "")
+    assert "nowhere" in ended.err
+
+
 def test_exec_ends_with_the_commands_status_and_the_guest(command: Command) -> None:
     assert command("exec", "one", "--guests", "guests", "--", "7").status == 7
     assert command("shell", "one", "--guests", "guests").status == 0

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": ("harness.cli.measuring:run", "Measure guests and show them side by side."),
     "guests": ("harness.cli.roster:guests", "List the guests, and what would start each here."),
     "scenarios": ("harness.cli.listing:scenarios", "List what is asked of a kernel."),
+    "claims": ("harness.cli.claiming:claims", "Say which claims hold, by what was measured."),
     "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
     "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),
     "judge": ("harness.cli.reporting:judge", "Judge a run's recordings again; no guest needed."),

@@ -12,6 +12,9 @@ from harness.matrix import Matrix
 from harness.report import markdown, terminal
 from harness.store import judge_folder, replace
 
+PREFIX = "matrix-"
+"""What the folder of a run is called, unless `--out` says otherwise; its date and time follow."""
+
 MATRIX = "matrix.json"
 REPORT = "report.md"
 
@@ -19,6 +22,16 @@ WIDTH = 100
 """Columns off a terminal."""
 
 NARROWEST = 60
+
+
+def runs(parent: Path, file: str) -> list[Path]:
+    """Return the folders of runs that have this file, the newest last."""
+    return sorted(path.parent for path in parent.glob(f"{PREFIX}*/{file}"))
+
+
+def latest_matrix(parent: Path) -> Path | None:
+    """Return the newest run's folder that has a matrix; None if there is none."""
+    return next(reversed(runs(parent, MATRIX)), None)
 
 
 def load_matrix(path: Path) -> Matrix:
@@ -49,10 +62,15 @@ def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:
 
 def for_terminal(matrix: Matrix, *, verbose: bool) -> str:
     """Render for whatever standard output is: as wide as the terminal, in colour if it may be."""
+    width, colour = looks()
+    return terminal.render(matrix, width=width, colour=colour, verbose=verbose)
+
+
+def looks() -> tuple[int, bool]:
+    """Return how wide standard output is, and whether it may be in colour."""
     if not sys.stdout.isatty():
-        return terminal.render(matrix, width=WIDTH, verbose=verbose)
-    width = max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns)
-    return terminal.render(matrix, width=width, colour=in_colour(), verbose=verbose)
+        return WIDTH, False
+    return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns), in_colour()
 
 
 def in_colour() -> bool:

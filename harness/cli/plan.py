@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from harness import scenarios
 from harness.cli.naming import known_guests, known_scenarios
+from harness.cli.output import PREFIX, runs
 from harness.cli.version import version
 from harness.errors import FileError, NotRunError, UsageError
 from harness.guests import select
@@ -24,8 +25,6 @@ DEFAULT = ("available",)
 
 COLLECTIVE = ("all", "available")
 """Names under which a guest that cannot be started here was not asked for by name."""
-
-PREFIX = "matrix-"
 
 SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
 """What `--resume` does not ask again: the guest answered."""
@@ -106,7 +105,7 @@ def _fresh(parent: Path) -> Path:
 
 
 def _latest(parent: Path) -> Path:
-    folders = sorted(path.parent for path in parent.glob(f"{PREFIX}*/journal.jsonl"))
+    folders = runs(parent, "journal.jsonl")
     if not folders:
         message = "there is no run here to resume"
         raise UsageError(message, hint=f"--out names its folder; {PREFIX}* is looked for here")

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from harness.matrix import Entry, Matrix
 from harness.model import State, word
+from harness.report import findings
 from harness.report.grid import DIFFERENT, MARKS, Notes, Section, legend, sections, shares
 from harness.report.provenance import headline, provenance, system
 from harness.report.text import clip, markdown
@@ -36,6 +37,8 @@ def _lines(matrix: Matrix) -> Iterator[str]:
     yield f"{'; '.join(map(markdown, legend(matrix)))}."
     yield ""
     yield from (f"- {markdown(provenance(matrix, guest))}" for guest in matrix.guests)
+    yield ""
+    yield from findings.page(findings.findings(matrix))
     yield ""
     yield from (
         f"[^{number}]: {state}: {markdown(clip(why, REASON))}" for number, state, why in notes

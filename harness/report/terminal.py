@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from harness.matrix import Entry, Matrix
 from harness.model import State, word
+from harness.report import findings
 from harness.report.grid import (
     DIFFERENT,
     MARKS,
@@ -19,7 +20,7 @@ from harness.report.grid import (
     shares,
 )
 from harness.report.provenance import headline, provenance, system
-from harness.report.text import cells, clip, visible
+from harness.report.text import Paint, cells, clip, visible, wrapped
 
 LABEL_LEAST = 30
 """Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""
@@ -49,16 +50,6 @@ REASON = 400
 """Columns of a reason; a console's tail is longer, and whole in matrix.json."""
 
 
-class Paint(Struct, frozen=True):
-    """Puts text into colour, or leaves it as it is."""
-
-    on: bool
-
-    def __call__(self, text: str, style: str | None) -> str:
-        """Return the text in a style, padding and all."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.on and style and text.strip() else text
-
-
 class Page(Struct, frozen=True):
     """How wide, in colour or not, with counts or not; and the footnotes as they gather."""
 
@@ -83,7 +74,7 @@ def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: b
 
 
 def _body(matrix: Matrix, page: Page) -> Iterator[str]:
-    yield from _wrapped(visible(headline(matrix)), page.width)
+    yield from wrapped(visible(headline(matrix)), page.width)
     found = sections(matrix)
     texts = _texts(found, page.notes)
     for block in _blocks(matrix, found, texts, page.width):
@@ -97,7 +88,9 @@ def _body(matrix: Matrix, page: Page) -> Iterator[str]:
     yield ""
     yield from _legend(matrix, page)
     for guest in matrix.guests:
-        yield from _wrapped(visible(provenance(matrix, guest)), page.width)
+        yield from wrapped(visible(provenance(matrix, guest)), page.width)
+    yield ""
+    yield from findings.terminal(findings.findings(matrix), page.width, page.paint)
 
 
 def _texts(found: Sequence[Section], notes: Notes) -> Mapping[str, list[str]]:
@@ -211,7 +204,7 @@ def _heading(section: Section, page: Page) -> Iterator[str]:
     first = visible(section.scenario)
     rest = visible(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
     text = f"{first}  {rest}" + (f" ({visible(points)})" if points else "")
-    for number, line in enumerate(_wrapped(text, page.width)):
+    for number, line in enumerate(wrapped(text, page.width)):
         yield line.replace(first, page.paint(first, "1"), 1) if number == 0 else line
 
 
@@ -276,20 +269,15 @@ def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
             if numbers:
                 where = " ".join(cell.axes.values())
                 text = visible(f"{guest} {where}: {', '.join(numbers)}")
-                yield from _wrapped(text, page.width, indent="      ")
+                yield from wrapped(text, page.width, indent="      ")
 
 
 def _legend(matrix: Matrix, page: Page) -> Iterator[str]:
     marks = legend(matrix)
-    yield from _wrapped(DOT.join(marks), page.width)
+    yield from wrapped(DOT.join(marks), page.width)
     for number, state, why in page.notes:
-        yield from _wrapped(
+        yield from wrapped(
             clip(visible(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "
         )
     if marks:
         yield ""
-
-
-def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
-    """Wrap at blanks; lines after the first are indented."""
-    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]

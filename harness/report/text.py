@@ -1,7 +1,10 @@
 """Text from a guest made safe to show: nothing that it says can move a cursor or open a tag."""
 
 import re
+import textwrap
 import unicodedata
+
+from msgspec import Struct
 
 _PLAIN = re.compile(r"[ -~]*")
 
@@ -70,3 +73,18 @@ def clip(text: str, width: int) -> str:
     while cells(text) > width - 1:
         text = text[: min(len(text) - 1, max(width - 1, 0))]
     return f"{text}…"
+
+
+class Paint(Struct, frozen=True):
+    """Puts text into colour, or leaves it as it is."""
+
+    on: bool
+
+    def __call__(self, text: str, style: str | None) -> str:
+        """Return the text in a style, padding and all."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.on and style and text.strip() else text
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    """Wrap at blanks; lines after the first are indented."""
+    return textwrap.wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
