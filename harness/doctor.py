@@ -86,15 +86,16 @@ EXTRAS: Mapping[str, Extra] = {
         },
     ),
     "tests": Extra(
-        ("sudo", "doas", "csh", "tcsh", "zsh", "cc"),
+        ("sudo", "doas", "csh", "tcsh", "zsh", "cc", "tshark"),
         {
-            "apt-get": ("sudo", "opendoas", "csh", "tcsh", "zsh", "gcc", "libc6-dev"),
-            "dnf": ("sudo", "opendoas", "tcsh", "zsh", "gcc", "glibc-devel"),
+            "apt-get": ("sudo", "opendoas", "csh", "tcsh", "zsh", "gcc", "libc6-dev", "tshark"),
+            "dnf": ("sudo", "opendoas", "tcsh", "zsh", "gcc", "glibc-devel", "wireshark-cli"),
         },
     ),
 }
 """What is installed only if it is asked for by name: Vagrant with libvirt is 300 MB, and what the
-live tests meet other ways to root, other shells and a guest's compiler with is for them alone."""
+live tests meet other ways to root, other shells, a guest's compiler and packets with is for them
+alone."""
 
 PLUGIN_FILES: Mapping[str, Path] = {
     "apt-get": Path("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json"),

@@ -33,8 +33,9 @@ provider's own boot time-out, scaled by the slow-host factor, is far below it.""
 
 FACTS_SECONDS = 20.0
 
-BATCH = 12
-"""Questions in one command, at most: a guest that hangs costs the time of one batch."""
+BATCH, BATCH_FLOWS = 12, 80_000
+"""Questions in one command, at most, and their flows: a guest that hangs costs the time of one
+batch, and what one command says has to be kept whole (`transport.shell.CAP`)."""
 
 ALARMED, USUAL = 3, 0.25
 """A batch may take so many alarms, and for each question so much of one, before its transport
@@ -165,7 +166,7 @@ class Life:
 
     def _ask_everything(self, agent: Agent) -> None:
         todo, again = self.left, []
-        for scenario, batch in _batches(todo):
+        for scenario, batch in _batches(todo, self.subject.depth):
             if self.subject.cancellation.said:
                 return
             self._tell(Phase.SCENARIO, scenario.id)
@@ -254,12 +255,18 @@ def _took(line: Asked, reply: Reply) -> Asked:
     return replace(line, status=reply.status, seconds=took / 1000)
 
 
-def _batches(todo: Sequence[Asking]) -> Iterator[tuple[Scenario, Sequence[Asking]]]:
+def _batches(todo: Sequence[Asking], depth: Depth) -> Iterator[tuple[Scenario, Sequence[Asking]]]:
     """Yield neighbours of one scenario: as many as one command asks."""
     for name, group in itertools.groupby(todo, key=lambda asking: asking.cell.scenario):
-        same = tuple(group)
-        for first in range(0, len(same), BATCH):
-            yield CATALOGUE[name], same[first : first + BATCH]
+        scenario, batch, flows = CATALOGUE[name], list[Asking](), 0
+        for asking in group:
+            more = int(scenario.parameters(asking.cell, depth)["flows"])
+            if batch and (len(batch) == BATCH or flows + more > BATCH_FLOWS):
+                yield scenario, tuple(batch)
+                batch, flows = [], 0
+            batch.append(asking)
+            flows += more
+        yield scenario, tuple(batch)
 
 
 def _now() -> str:

@@ -207,13 +207,13 @@ def script(begin: Begin) -> Script | None:
     listeners, asked = number(begin, "listeners"), begin.parameters
     change = asked.get("change", "leave")
     restart, newcomer = change == "restart", change != "leave"
-    alive = asked.get("protocol", "tcp") == "tcp"
+    alive, tun = asked.get("protocol", "tcp") == "tcp", asked.get("peer") == "tun"
     leaves = tuple(f"left-{k}" for k in range(1, min(listeners, 64)))
     streamed = ("before", "during", "after")
     return {
         "facts": Script(),
         "sharing": Script(("traffic",), attempts=("first", "second")),
-        "distribution": Script(("all",), listeners),
+        "distribution": Script(("all", "elsewhere") if tun else ("all",), listeners),
         "takeover": Script(
             (*streamed, "alive", "retired", "alive-retired") if alive else (*streamed, "retired"),
             members=2,
@@ -222,6 +222,7 @@ def script(begin: Begin) -> Script | None:
         "fallback": Script(("all", *leaves), listeners, len(leaves)),
         "failure-established": Script(("before", "after"), listeners, 1),
         "failure-queued": Script(("home", "queued", "fates"), listeners, 1),
+        "failure-handshake": Script(("home", "held", "fates"), listeners, 1),
         "failure-arrivals": Script(("stream",), listeners, 1),
         "failure-flows": Script(
             ("before", "again", "left", "after") if restart else ("before", "again", "after"),

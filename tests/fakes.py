@@ -30,6 +30,8 @@ DEFAULTS = {
     "change": "leave",
     "position": "last",
     "case": "both",
+    "peer": "sockets",
+    "ack": "at-once",
 }
 
 Lines = list[dict[str, object]]

@@ -7,6 +7,7 @@ from harness.matrix import Matrix, Run
 from harness.model import Cell, Depth, Judgement, Trial
 from harness.observation import Observation
 from harness.scenarios import CATALOGUE
+from harness.scenarios.scenario import Scenario
 from harness.wire import parse
 
 DATA = Path(__file__).parent / "data"
@@ -25,6 +26,8 @@ DEFAULTS = {
     "position": "last",
     "pair": "address",
     "case": "both",
+    "peer": "sockets",
+    "ack": "at-once",
 }
 """The agent's own (docs/wire.md, "Asking")."""
 
@@ -38,6 +41,12 @@ def observations(scenario: str) -> list[Observation]:
     ]
 
 
+def whole(scenario: Scenario, cell: Cell) -> dict[str, str]:
+    """Return what the agent is asked for a cell, with what it takes for granted, not the sizes."""
+    asked = {"peer": DEFAULTS["peer"], **scenario.parameters(cell, Depth.FULL)}
+    return {name: value for name, value in asked.items() if name in DEFAULTS}
+
+
 def recorded() -> Matrix:
     """Gather the recordings that are of a cell of the catalogue; several of one are repeats."""
     known = observations("facts")[0].facts
@@ -47,7 +56,7 @@ def recorded() -> Matrix:
         for seen in observations(name):
             asked = {**DEFAULTS, **seen.parameters}
             for cell in cells:
-                if all(asked[axis] == value for axis, value in cell.points):
+                if all(asked[axis] == value for axis, value in whole(scenario, cell).items()):
                     repeats.setdefault(cell, []).append(conclude(scenario, seen))
     trials = [Trial(GUEST, cell, tuple(found), "t", 0.0) for cell, found in repeats.items()]
     facts = {"system": known["sysname"], "release": known["release"]}

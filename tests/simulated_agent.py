@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from simulated_kernels import GONE, HEIR, Fragile, Group, Kernel, hashed
+from simulated_kernels import GONE, HEIR, OWN, Fragile, Group, Kernel, hashed
 
 from harness.observation import Fate
 
@@ -102,6 +102,16 @@ def distribution(trial: Trial) -> None:
         trial.phase("all", ports, trial.serve(ports))
 
 
+def distribution_of_peer(trial: Trial) -> None:
+    """Ask the same again at another port, which is or is not among the hash's inputs."""
+    distribution(trial)
+    if trial.parameters.get("peer") == "tun" and trial.lines[-1]["event"] == "flows":
+        ports = trial.lines[-1]["ports"]
+        assert isinstance(ports, list)
+        moved = [(port + trial.kernel.port_counts) % 65536 for port in ports]
+        trial.phase("elsewhere", ports, trial.serve(moved))
+
+
 def bound_only(trial: Trial) -> None:
     count = trial.listeners
     if all(trial.stand(index) for index in range(count)) and trial.stand(count, listens=False):
@@ -174,6 +184,22 @@ def failure_queued(trial: Trial) -> None:
     fate = trial.kernel.queued
     heir = trial.standing()[-1] if fate == HEIR else fate
     trial.phase("fates", ports, [heir if owner == victim else owner for owner in owners])
+
+
+def failure_handshake(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    victim = trial.victim(trial.phase("home", ports, trial.serve(ports)))
+    trial.phase("held", ports, ["open"] * len(ports))
+    owners = trial.serve(ports)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    instead = trial.serve(ports)
+    fate = trial.kernel.half_open
+    fates = zip(owners, instead, strict=True)
+    heirs = [other if fate == HEIR else victim if fate == OWN else fate for _, other in fates]
+    fates = zip(owners, heirs, strict=True)
+    trial.phase("fates", ports, [heir if owner == victim else owner for owner, heir in fates])
 
 
 def failure_hung(trial: Trial) -> None:
@@ -279,11 +305,12 @@ def sharing(trial: Trial) -> None:
 
 SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "sharing": sharing,
-    "distribution": distribution,
+    "distribution": distribution_of_peer,
     "takeover": takeover,
     "fallback": fallback,
     "failure-established": failure_established,
     "failure-queued": failure_queued,
+    "failure-handshake": failure_handshake,
     "failure-arrivals": failure_arrivals,
     "failure-flows": failure_flows,
     "failure-hung": failure_hung,

@@ -81,7 +81,9 @@ class Kernel(Struct, frozen=True):
     the fate of flows that go to a socket which does not listen; None: it gets none. `drops`
     survivors' connections, or flows under way, suffer from a failure; with `losing` every tenth of
     the survivors' flows does beside a hung member. `preferred` is the side of
-    `precedence` that serves, None for both; `limit` how many members a group serves.
+    `precedence` that serves, None for both; `limit` how many members a group serves. `half_open` is
+    the fate of handshakes that a failed listener had not finished (`own`: it serves them yet);
+    `port_counts` is 1 where the server's port is among the hash's inputs.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -100,9 +102,11 @@ class Kernel(Struct, frozen=True):
     losing: Fate | None = None
     preferred: int | None = None
     limit: int = 1000
+    half_open: Fate = "ECONNRESET"
+    port_counts: int = 0
 
 
-HEIR = "heir"
+HEIR, OWN = "heir", "own"
 
 
 class Fragile(Kernel, frozen=True):

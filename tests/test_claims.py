@@ -21,11 +21,10 @@ IDS = (*(f"A{number}" for number in range(1, 10)), *(f"C{number}" for number in 
 """As the list of claims numbers them: it has no C11 and no C21."""
 
 UNASKED = {
-    ("C14", "failure-handshake"),
     ("C17", "distribution"),
     ("C24", "sharing"),
 }
-"""Claims with parts that no scenario asks yet: handshakes in flight, a jail, local sockets."""
+"""Claims with parts that no scenario asks yet: a jail, local sockets."""
 
 
 class Guest(Struct, frozen=True):
@@ -364,7 +363,6 @@ def test_a_release_that_is_not_known_is_neither_before_nor_after() -> None:
         ("C2", Guest("Linux", "2.6.32", spread()), "only others of the system"),
         ("C27", Guest("Linux", "6.1", spread()), "the run did not ask precedence option=reuseport"),
         ("C24", Guest("Linux", "6.1", spread()), "no scenario asks this yet: sharing"),
-        ("C14", Guest("Linux", "6.1", spread()), "no scenario asks this yet: failure-handshake"),
     ],
 )
 def test_the_reason_is_the_nearest_one(name: str, guest: Guest, why: str) -> None:

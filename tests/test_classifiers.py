@@ -127,6 +127,40 @@ def test_a_queue_of_two_fates_has_none() -> None:
     assert unclear(edited(Kernel(), "failure-queued", "fates", half), "no one fate")
 
 
+@pytest.mark.parametrize("inputs", [0, 1])
+def test_whether_the_servers_port_matters_is_counted(inputs: int) -> None:
+    kernel = Kernel(port_counts=inputs)
+    found = edited(kernel, "distribution", "all", first(0, 0), peer="tun", flows="2000")
+    assert found.verdict == "balanced"
+    share = found.statistics["elsewhere_same_share"]
+    assert share == 1.0 if inputs == 0 else 0.2 < share < 0.3
+    assert found.counts["elsewhere_same"] == round(2000 * share)
+
+
+def test_handshakes_of_two_fates_have_none() -> None:
+    kernel = Kernel(kernels.newest)
+    found = edited(kernel, "failure-handshake", "fates", first(100, "timeout"))
+    assert unclear(found, "share no one fate")
+    assert (found.counts["victim_ignored"], found.counts["victim_reset"]) == (100, 300)
+
+
+def test_survivors_that_complete_no_handshake_make_the_others_fate_worthless() -> None:
+    found = edited(Kernel(), "failure-handshake", "fates", first(400, "timeout"))
+    assert unclear(found, "nothing to compare with")
+
+
+def test_handshakes_of_a_mapping_that_does_not_hold_are_not_judged() -> None:
+    turns = Kernel(kernels.turns)
+    found = edited(turns, "failure-handshake", "fates", first(0, 0), flows="398")
+    assert unclear(found, "nothing to compare with")
+
+
+def test_a_kernel_that_does_not_repeat_its_answer_is_not_judged() -> None:
+    silent = first(400, "timeout")
+    found = edited(Kernel(), "failure-handshake", "held", silent, ack="after-repeat")
+    assert unclear(found, "did not send its SYN-ACK again")
+
+
 def test_counts_alone_have_to_be_about_the_victims_share() -> None:
     turns = Kernel(kernels.turns)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import simulated_kernels as kernels
 from simulated_agent import answer
-from simulated_kernels import HEIR, Fragile, Kernel
+from simulated_kernels import HEIR, OWN, Fragile, Kernel
 
 from harness.judge import judge
 from harness.model import Depth, Judgement, State
@@ -24,6 +24,7 @@ IDS = (
     "fallback",
     "failure-established",
     "failure-queued",
+    "failure-handshake",
     "failure-arrivals",
     "failure-flows",
     "failure-hung",
@@ -49,14 +50,14 @@ def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
     return judge(CATALOGUE[scenario], reply, Question(scenario, asked))
 
 
-def test_the_catalogue_has_all_thirteen_in_a_stable_order() -> None:
+def test_the_catalogue_is_whole_and_in_a_stable_order() -> None:
     assert tuple(CATALOGUE) == IDS
     assert all(scenario.id == name for name, scenario in CATALOGUE.items())
 
 
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
-    assert 45 <= len(cells(Depth.QUICK)) <= 75
-    assert 600 <= len(cells(Depth.FULL)) < 1000
+    assert 45 <= len(cells(Depth.QUICK)) <= 80
+    assert 600 <= len(cells(Depth.FULL)) < 1200
 
 
 @pytest.mark.parametrize("depth", Depth)
@@ -68,6 +69,7 @@ def test_every_cell_has_a_key_of_its_own_and_words_for_the_agent(depth: Depth) -
         assert asked.items() >= cell.axes.items()
         own = {"sockets"} if cell.scenario == "group-limit" else set()
         numbers = {"listeners", "flows", "deadline", "backlog"}
+        own |= {"peer"} if cell.scenario == "failure-handshake" else set()
         assert asked.keys() - cell.axes.keys() == numbers | own
         assert int(asked["deadline"]) > {"tcp": 6000, "udp": 1000}[asked["protocol"]]
         assert {"option", "protocol", "family", "bind"} <= cell.axes.keys()
@@ -131,6 +133,13 @@ NAMED = [
     (NEWEST, "failure-queued", {}, "reset"),
     (TURNS, "failure-queued", {"flows": "398"}, "reset"),
     (Kernel(kernels.turns, queued=HEIR), "failure-queued", {"flows": "398"}, "inherited"),
+    (SCALED, "failure-handshake", {}, "reset"),
+    (NEWEST, "failure-handshake", {}, "reset"),
+    (Kernel(half_open=HEIR), "failure-handshake", {"ack": "after-repeat"}, "completed"),
+    (Kernel(half_open=OWN), "failure-handshake", {}, "kept"),
+    (Kernel(half_open="timeout"), "failure-handshake", {}, "ignored"),
+    (Kernel(half_open="open"), "failure-handshake", {}, "stranded"),
+    (Kernel(half_open="eof"), "failure-handshake", {}, "closed"),
     (SCALED, "failure-arrivals", {}, "served"),
     (Kernel(drops=5), "failure-arrivals", {}, "reset:5/203"),
     (Kernel(drops=5, arriving="ECONNREFUSED"), "failure-arrivals", {}, "refused:5/203"),

@@ -29,6 +29,8 @@ enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
+enum peer { SOCKETS, TUN };
+enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum sharing {
     BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
 };
@@ -38,6 +40,8 @@ struct question {
     const char *id;
     int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
     int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
+    int peer; /* flows come through a tun device */
+    int acknowledgement;
     int seeded;
     uint32_t seed;
     const char *tunables;
@@ -64,6 +68,7 @@ struct trial {
     uint32_t draw;                      /* state of the generator */
     unsigned char drawn[65536 / 8];     /* source ports in use */
     int ports_drawn;
+    char home[2][46];                   /* the members' specific addresses: IPv4, IPv6 */
     int port;                           /* of the group */
     int backlog;
     int service;                        /* ms that a member takes for each request */
@@ -82,6 +87,16 @@ struct outcome {
 enum fate { UNDECIDED, SERVED, FAILED, TIMED_OUT, LEFT_OPEN, ENDED, FOREIGN };
 enum state { IDLE, CONNECTING, OPEN, DONE };
 
+/* A flow's connection as a far end of our own keeps it (RFC 9293 3.3.1, as far as a client needs).
+ * `answers`: SYN-ACKs that came; `owes`: an ACK; `theirs`: their FIN; `due`: when what is not yet
+ * acknowledged goes again, 0 for nothing; `closing`: since when. */
+struct wire {
+    enum { CLOSED, SYN_SENT, HALF_OPEN, ESTABLISHED, CLOSING } at;
+    int target, answers, owes, theirs, tries;
+    uint32_t next, acknowledged, expected;
+    int64_t due, closing;
+};
+
 /* One flow of a client; `state` says what its socket does, `fate` how this phase ended for it. */
 struct flow {
     int fd, port, error, group;
@@ -92,6 +107,7 @@ struct flow {
     int received, answers;
     unsigned char bytes[REPLY];
     uint16_t answered[MAX_MEMBERS];
+    struct wire wire;
 };
 
 /* What is done with an array of flows until each has its fate or its deadline. */
@@ -103,6 +119,7 @@ struct phase {
     int settled;
     int keep;      /* leave served connections open */
     int handshake; /* a flow is `open`, and done, once its handshake is */
+    int half_open; /* the final ACK is held back; a flow is `open` once so many SYN-ACKs came */
     int resume;    /* go on with the sockets as they are */
     int echo;      /* send again on served connections, and expect the reply again */
     int deadline;  /* ms; 0: the question's */
@@ -154,6 +171,8 @@ void pause_ms(int ms);
 
 /* sockets.c */
 void trial_open(struct trial *, const struct question *);
+uint32_t draw(struct trial *);
+struct address address(int family, const char *text, int port);
 int draw_port(struct trial *);
 void reserve_port(struct trial *);
 void need_descriptors(struct trial *, int count);
@@ -205,6 +224,9 @@ int victim(const struct trial *, const struct flow *, int count);
 /* client.c: one flow */
 struct flow *flows_new(int count);
 int flow_start(struct trial *, struct flow *, uint32_t number, int handshake);
+void flow_begin(struct flow *, uint32_t number);
+void flow_request(const struct trial *, const struct flow *, unsigned char *request);
+void flow_hear(const struct trial *, struct flow *, const unsigned char *bytes, int count);
 void flow_resume(struct flow *);
 void flow_echo(struct trial *, struct flow *, uint32_t number);
 void flow_wake(struct trial *, const struct phase *, struct flow *);
@@ -231,6 +253,7 @@ void failure_queued(struct trial *);
 void failure_arrivals(struct trial *);
 void failure_flows(struct trial *);
 void failure_hung(struct trial *);
+void failure_handshake(struct trial *);
 void bound_only(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);

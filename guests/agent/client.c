@@ -1,6 +1,6 @@
 /* One flow of a client: connect from a bound port, send token and number, read them back with the
  * index of the member that served it. */
-#include "agent.h"
+#include "peer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -32,6 +32,7 @@ void flow_end(struct flow *flow, enum fate fate, int error)
 /* With RST (SO_LINGER 0), or the 4-tuple could not be used again for minutes. */
 void flow_close(struct flow *flow)
 {
+    peer_hang_up(flow);
     if (flow->fd >= 0)
         close(flow->fd);
     flow->fd = -1;
@@ -96,12 +97,17 @@ static void flow_lost(struct flow *flow, int error)
     flow_end(flow, FAILED, error);
 }
 
-static void flow_send(struct trial *trial, struct flow *flow)
+void flow_request(const struct trial *trial, const struct flow *flow, unsigned char *request)
 {
-    unsigned char request[REQUEST];
     memcpy(request, trial->token, TOKEN);
     for (int i = 0; i < 4; i++)
         request[TOKEN + i] = (unsigned char)(flow->number >> (24 - 8 * i));
+}
+
+static void flow_send(struct trial *trial, struct flow *flow)
+{
+    unsigned char request[REQUEST];
+    flow_request(trial, flow, request);
     int put = send_patiently(flow->fd, request, sizeof request, NULL, &trial->resends);
     int error = errno;
     if (put >= 0 && put < REQUEST)
@@ -126,6 +132,14 @@ static int port_in_use(int error)
     return error == EADDRINUSE || error == EADDRNOTAVAIL;
 }
 
+void flow_begin(struct flow *flow, uint32_t number)
+{
+    flow->number = number;
+    flow->fate = UNDECIDED;
+    flow->received = flow->answers = 0;
+    flow->started = flow->ended = clock_ms();
+}
+
 /* 0, or -1 if its port is in use: the connection that had it was reset, but on some kernels its end
  * passes through a queue, and other programs draw ports, too. */
 int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int handshake)
@@ -134,10 +148,7 @@ int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int hand
     if (flow_socket(trial, flow) != 0)
         return -1;
     struct address place = address_of_client(trial, trial->port);
-    flow->number = number;
-    flow->fate = UNDECIDED;
-    flow->received = flow->answers = 0;
-    flow->started = flow->ended = clock_ms();
+    flow_begin(flow, number);
     int failed = connect(flow->fd, (struct sockaddr *)&place.storage, place.size);
     int error = errno;
     if (failed != 0 && port_in_use(error)) {
@@ -190,6 +201,30 @@ static void flow_answered(const struct trial *trial, struct flow *flow)
         flow_end(flow, SERVED, 0);
 }
 
+/* Bytes that are in flow->bytes, `count` of them new. */
+static void flow_grown(const struct trial *trial, struct flow *flow, int count)
+{
+    int udp = trial->question->udp;
+    flow->received = udp ? 0 : flow->received + count;
+    size_t begun = flow->received < TOKEN ? (size_t)flow->received : TOKEN;
+    if ((udp && count != REPLY) || memcmp(flow->bytes, trial->token, udp ? 0 : begun) != 0)
+        flow_end(flow, FOREIGN, 0);
+    else if (udp || flow->received == REPLY)
+        flow_answered(trial, flow);
+    if (flow->received == REPLY)
+        flow->received = 0;
+}
+
+/* Bytes that came without a socket. */
+void flow_hear(const struct trial *trial, struct flow *flow, const unsigned char *bytes, int count)
+{
+    int room = REPLY - flow->received;
+    if (count > room)
+        count = room; /* nobody of ours says more */
+    memcpy(flow->bytes + flow->received, bytes, (size_t)count);
+    flow_grown(trial, flow, count);
+}
+
 static void flow_read(const struct trial *trial, struct flow *flow)
 {
     size_t room = (size_t)(REPLY - flow->received);
@@ -203,14 +238,7 @@ static void flow_read(const struct trial *trial, struct flow *flow)
         flow_end(flow, got == 0 ? ENDED : FAILED, error);
         return;
     }
-    flow->received = udp ? 0 : flow->received + (int)got;
-    size_t begun = flow->received < TOKEN ? (size_t)flow->received : TOKEN;
-    if ((udp && got != REPLY) || memcmp(flow->bytes, trial->token, udp ? 0 : begun) != 0)
-        flow_end(flow, FOREIGN, 0);
-    else if (udp || flow->received == REPLY)
-        flow_answered(trial, flow);
-    if (flow->received == REPLY)
-        flow->received = 0;
+    flow_grown(trial, flow, (int)got);
 }
 
 void flow_wake(struct trial *trial, const struct phase *phase, struct flow *flow)

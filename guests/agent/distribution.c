@@ -3,11 +3,32 @@
 
 #include <stddef.h>
 
+/* The same members, in the same order, on another port: nobody refuses what was free. */
+static void move(struct trial *trial)
+{
+    for (int i = 0; i < trial->question->listeners; i++)
+        member_do(trial, i, CLOSE_LISTENER);
+    reserve_port(trial);
+    for (int i = 0; i < trial->question->listeners; i++) {
+        struct outcome outcome = member_bind(trial, i, trial->option, 0);
+        if (outcome.call == NULL)
+            outcome = member_do(trial, i, LISTEN);
+        if (outcome.call != NULL)
+            broken("member %d cannot move to another port: %s: %s", i, outcome.call,
+                   errno_name(outcome.error));
+    }
+}
+
+/* A far end of our own has the same ports again, for another port of the members'. */
 static void flows_all(struct trial *trial)
 {
     int count = trial->question->flows;
     struct flow *flows = flows_new(count);
     flows_serve(trial, "all", flows, count);
+    if (trial->question->peer == TUN) {
+        move(trial);
+        flows_serve(trial, "elsewhere", flows, count);
+    }
     flows_end(flows, count);
 }
 

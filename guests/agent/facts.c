@@ -27,6 +27,15 @@ static void fact_errno(const char *name, int error)
         emit_fact_text(name, errno_name(error));
 }
 
+static int tun_error(void)
+{
+    struct tun tun;
+    int error = platform_tun_open(&tun);
+    if (error == 0)
+        platform_tun_close(&tun);
+    return error;
+}
+
 static int ipv6_error(void)
 {
     struct sockaddr_in6 loopback;
@@ -87,7 +96,7 @@ void facts(struct trial *trial)
     emit_fact("option:reuseaddr", 1);
     emit_fact("option:reuseport", OPTION_REUSEPORT >= 0);
     emit_fact("option:reuseport_lb", OPTION_REUSEPORT_LB >= 0);
-    fact_errno("tun", platform_tun());
+    fact_errno("tun", tun_error());
     fact_errno("ipv6", ipv6_error());
     each_tunable(trial->question->tunables);
 }

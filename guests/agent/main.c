@@ -1,5 +1,5 @@
 /* The agent: asks one kernel one question, and says what it saw (docs/wire.md). */
-#include "agent.h"
+#include "peer.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,6 +22,7 @@ static const struct {
     { "fallback", fallback, 1, 1024 },
     { "failure-established", failure_established, 0, 1024 },
     { "failure-queued", failure_queued, 0, 1024 },
+    { "failure-handshake", failure_handshake, 0, 1024 },
     { "failure-arrivals", failure_arrivals, 1, 1024 },
     { "failure-flows", failure_flows, 1, 1024 },
     { "failure-hung", failure_hung, 1, 16 },
@@ -54,6 +55,7 @@ static void clear_away(void)
 {
     if (asking != NULL)
         members_kill(asking);
+    link_close();
     metronome_kill();
 }
 
@@ -104,6 +106,12 @@ static void install_alarm(int seconds)
     alarm((unsigned)seconds);
 }
 
+/* The others hold connections open or leave a member behind: that is for sockets. */
+static int plays_peer(void (*run)(struct trial *))
+{
+    return run == distribution || run == failure_flows || run == failure_handshake;
+}
+
 /* Asks in this process, which ends with it. */
 void scenario_ask(const char *name, const struct question *question)
 {
@@ -124,8 +132,13 @@ void scenario_ask(const char *name, const struct question *question)
         unsupported(trial, "%s has no UDP form", name);
     if (question->wildcard == MIXED && scenarios[index].run != precedence)
         unsupported(trial, "%s has no form with both addresses", name);
+    if (question->peer == TUN && (question->udp || !plays_peer(scenarios[index].run)))
+        unsupported(trial, "%s has no form with a far end of our own", name);
+    if (question->peer == TUN)
+        link_open(trial);
     scenarios[index].run(trial);
     members_end(trial);
+    link_close();
     if (trial->rebinds > 0)
         emit_fact("rebind-retries", trial->rebinds);
     if (trial->resends > 0)

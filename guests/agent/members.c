@@ -1,5 +1,5 @@
 /* The members as their parent sees them: forked early, told what to do one step at a time. */
-#include "agent.h"
+#include "peer.h"
 
 #include <sys/wait.h>
 
@@ -27,6 +27,7 @@ static void fork_members(struct trial *trial, int count,
             signal(SIGALRM, SIG_DFL);
             close(ends[0]);
             metronome_forget();
+            link_forget();
             for (int j = 0; j < i; j++)
                 close(trial->members[j].control);
             run(trial, i, ends[1]);

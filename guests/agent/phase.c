@@ -1,5 +1,5 @@
 /* A phase: many flows at once, each until its fate or its deadline, on one poll(). */
-#include "agent.h"
+#include "peer.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,18 +9,33 @@ enum {
     YOUNG = 100,     /* ms for which an unanswered flow holds its place in the window */
     LINGER = 30,     /* ms in which a second reply to a datagram may come */
     PATIENCE = 2000, /* ms beyond the deadline for which a port may stay in use */
+    HANG_UP = 1000,  /* ms in which closed connections have to be so at both ends */
     TURN = 10        /* ms, the longest wait while more flows are to begin */
 };
+
+static int start(struct trial *trial, struct phase *phase, struct flow *flow, uint32_t number)
+{
+    if (trial->question->peer == TUN)
+        return peer_start(trial, flow, number);
+    return flow_start(trial, flow, number, phase->handshake);
+}
+
+static void resume(struct trial *trial, struct flow *flow)
+{
+    flow_resume(flow);
+    if (trial->question->peer == TUN)
+        peer_complete(trial, flow);
+}
 
 /* 0, or -1 if the flow has to wait for its port; the others go on meanwhile. */
 static int begin(struct trial *trial, struct phase *phase, struct flow *flow)
 {
     uint32_t number = (uint32_t)trial->phases << 20 | (uint32_t)phase->started;
     if (phase->resume) {
-        flow_resume(flow);
+        resume(trial, flow);
     } else if (phase->echo) {
         flow_echo(trial, flow, number);
-    } else if (flow_start(trial, flow, number, phase->handshake) != 0) {
+    } else if (start(trial, phase, flow, number) != 0) {
         phase->busy = phase->busy > 0 ? phase->busy : clock_ms();
         if (clock_ms() - phase->busy > trial->question->deadline + PATIENCE)
             broken("port %d of a client stays in use", flow->port);
@@ -43,10 +58,11 @@ static void begin_more(struct trial *trial, struct phase *phase)
 {
     int usual = trial->question->udp ? WINDOW : queue_holds(trial->backlog);
     int young = 0, window = phase->window > 0 ? phase->window : usual;
+    int at_once = phase->resume && trial->question->peer != TUN; /* its wire holds few packets */
     int64_t now = clock_ms();
     for (int i = phase->settled; i < phase->started; i++)
         young += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < YOUNG;
-    while (phase->started < phase->count && !phase->pause && (young < window || phase->resume)) {
+    while (phase->started < phase->count && !phase->pause && (young < window || at_once)) {
         struct flow *flow = &phase->flows[phase->started];
         if (begin(trial, phase, flow) != 0)
             break;
@@ -58,7 +74,7 @@ static void begin_more(struct trial *trial, struct phase *phase)
  * in a listener's queue, or another flow could take that and the queue look longer than it is. */
 static void time_out(struct trial *trial, struct phase *phase, struct flow *flow)
 {
-    int unheard = flow->state == CONNECTING || trial->question->udp;
+    int unheard = flow->state == CONNECTING || trial->question->udp || peer_unheard(flow);
     flow_end(flow, unheard ? TIMED_OUT : LEFT_OPEN, 0);
     if (unheard && !phase->handshake) {
         flow_close(flow);
@@ -85,6 +101,22 @@ static int expire(struct trial *trial, struct phase *phase)
     while (phase->settled < phase->started && phase->flows[phase->settled].fate != UNDECIDED)
         phase->settled++;
     return wait;
+}
+
+/* The far end of our own has one wire for all flows. */
+static void turn_of_peer(struct trial *trial, struct phase *phase, int wait)
+{
+    struct pollfd polls[2] = {
+        { .fd = phase->watched > 0 ? phase->watched : -1, .events = POLLIN },
+        { .fd = link_descriptor(), .events = POLLIN }
+    };
+    if (poll(polls, 2, wait < TURN ? wait : TURN) < 0 && errno != EINTR)
+        broken("poll: %s", errno_name(errno));
+    phase->heard = polls[0].revents != 0;
+    if (phase->watch != NULL)
+        phase->watch(trial, phase);
+    peer_hear(trial, phase);
+    peer_repeat(trial, phase);
 }
 
 /* Polls the flows from `first` on whose fate is as wanted; TCP flows that are served are closed at
@@ -143,6 +175,15 @@ static void close_flows(struct phase *phase)
     }
 }
 
+/* Connections that are being closed are, before their listeners are asked for anything else. */
+static void hang_up(struct trial *trial, struct phase *phase)
+{
+    int64_t until = clock_ms() + HANG_UP;
+    for (int i = 0; i < phase->started; i++)
+        while (phase->flows[i].wire.at == CLOSING && clock_ms() < until)
+            turn_of_peer(trial, phase, TURN);
+}
+
 /* Runs the phase; it is said unless it has no name. */
 void phase_run(struct trial *trial, struct phase *phase)
 {
@@ -151,7 +192,11 @@ void phase_run(struct trial *trial, struct phase *phase)
     while (phase->settled < phase->count || phase->hold) {
         begin_more(trial, phase);
         int wait = expire(trial, phase);
-        if (phase->settled < phase->count || phase->hold)
+        if (phase->settled == phase->count && !phase->hold)
+            break;
+        if (trial->question->peer == TUN)
+            turn_of_peer(trial, phase, wait);
+        else
             turn(trial, phase, phase->settled, UNDECIDED, wait);
     }
     if (phase->watch != NULL)
@@ -159,6 +204,8 @@ void phase_run(struct trial *trial, struct phase *phase)
     if (trial->question->udp)
         linger(trial, phase);
     close_flows(phase);
+    if (trial->question->peer == TUN)
+        hang_up(trial, phase);
     if (phase->name != NULL)
         emit_flows(trial, phase->name, phase->flows, phase->count, 0);
 }

@@ -1,14 +1,10 @@
 /* The bodies behind platform.h: one section per way a system does a thing. */
 #include "platform.h"
 
-#include <sys/ioctl.h>
 
-#include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #ifdef __linux__
 #include <sys/prctl.h>
@@ -31,17 +27,6 @@ int platform_tunable(const char *name, char *text, size_t size)
     fclose(file);
     text[got ? strcspn(text, "\n") : 0] = '\0';
     return got ? 0 : -1;
-}
-
-/* Opening the node makes no interface; TUNSETIFF would (Documentation/networking/tuntap). */
-int platform_tun(void)
-{
-    int fd = open("/dev/net/tun", O_RDWR);
-    int error = errno;
-    if (fd < 0)
-        return error;
-    close(fd);
-    return 0;
 }
 
 /* Where pid 1 reaps nobody, as in containers, orphans would stay as zombies. */
@@ -94,72 +79,4 @@ int platform_tunable(const char *name, char *text, size_t size)
 }
 #endif
 
-#ifdef __APPLE__
-#include <sys/kern_control.h>
-
-#include <net/if_utun.h>
-
-/* From <sys/sys_domain.h>, which not every copy of the headers has (Zig's has not). */
-#ifndef SYSPROTO_CONTROL
-#define SYSPROTO_CONTROL 2
-#endif
-#ifndef AF_SYS_CONTROL
-#define AF_SYS_CONTROL 2
-#endif
-
-/* utun is a kernel control; the device lives as long as the socket (xnu, bsd/net/if_utun.c). */
-int platform_tun(void)
-{
-    struct ctl_info info;
-    struct sockaddr_ctl address;
-    int fd = socket(PF_SYSTEM, SOCK_DGRAM, SYSPROTO_CONTROL);
-    int error = errno;
-    if (fd < 0)
-        return error;
-    memset(&info, 0, sizeof info);
-    memset(&address, 0, sizeof address);
-    snprintf(info.ctl_name, sizeof info.ctl_name, "%s", UTUN_CONTROL_NAME);
-    int failed = ioctl(fd, CTLIOCGINFO, &info);
-    error = errno;
-    if (failed == 0) {
-        address.sc_len = sizeof address;
-        address.sc_family = AF_SYSTEM;
-        address.ss_sysaddr = AF_SYS_CONTROL;
-        address.sc_id = info.ctl_id;
-        failed = connect(fd, (struct sockaddr *)&address, sizeof address);
-        error = errno;
-    }
-    close(fd);
-    return failed == 0 ? 0 : error;
-}
-#else
-#include <sys/sockio.h>
-
-/* Opening a clone node may leave an interface behind, so one is made, opened and destroyed by
- * name.  Units 3 to 0: some systems ship device nodes for these only; a unit in use is passed by. */
-int platform_tun(void)
-{
-    int error = EEXIST;
-    int ether = socket(AF_INET, SOCK_DGRAM, 0);
-    if (ether < 0)
-        return errno;
-    for (int unit = 3; unit >= 0 && error == EEXIST; unit--) {
-        struct ifreq request;
-        char path[32];
-        memset(&request, 0, sizeof request);
-        snprintf(request.ifr_name, sizeof request.ifr_name, "tun%d", unit);
-        snprintf(path, sizeof path, "/dev/tun%d", unit);
-        error = ioctl(ether, SIOCIFCREATE, &request) == 0 ? 0 : errno;
-        if (error != 0)
-            continue;
-        int tun = open(path, O_RDWR);
-        error = tun >= 0 ? 0 : errno;
-        if (tun >= 0)
-            close(tun);
-        ioctl(ether, SIOCIFDESTROY, &request);
-    }
-    close(ether);
-    return error;
-}
-#endif
 #endif

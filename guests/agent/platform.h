@@ -34,8 +34,21 @@ extern const char *const platform_loopback;
 /* Reads a tunable into text (integers in decimal); 0, or -1 if there is none of that name. */
 int platform_tunable(const char *name, char *text, size_t size);
 
-/* 0 if a tun device can be opened, else the errno; leaves no device behind. */
-int platform_tun(void);
+/* A network interface whose wire is a descriptor: a packet that is written arrives, one that the
+ * kernel sends is read.  `headed`: each has its address family before it, 32 bits in network
+ * order.  It ends with its descriptor, which nobody else may hold, and platform_tun_close(). */
+struct tun {
+    int fd, headed, made;
+    char name[16];
+};
+
+/* 0, or the errno that says why there is none. */
+int platform_tun_open(struct tun *);
+void platform_tun_close(const struct tun *);
+
+/* Addresses of both ends as text, and the net that is reached through theirs (/24, or /64). */
+int platform_tun_address(const struct tun *, int six, const char *ours, const char *theirs,
+                         const char *net);
 
 /* Asks to be the parent of grandchildren whose parent dies, where a process can ask that. */
 void platform_adopt_orphans(void);

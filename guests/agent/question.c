@@ -22,6 +22,8 @@ static const char *const cases[] = {
     "both", "only-first", "only-second", "after-bind", "other-uid", "root-over-user", "time-wait",
     NULL
 };
+static const char *const peers[] = { "sockets", "tun", NULL };
+static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
 static const char *const loopbacks[] = { "as-is", "up", NULL };
 
 const char *failure_name(int failure)
@@ -46,6 +48,7 @@ static const struct key keys[] = {
     WORD("failure", failure, failures), WORD("member", member, places),
     WORD("order", order, orders), WORD("change", change, changes),
     WORD("position", position, places), WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
+    WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS)

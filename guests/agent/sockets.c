@@ -27,7 +27,7 @@ static uint32_t mix(uint32_t z)
     return z ^ (z >> 15);
 }
 
-static uint32_t draw(struct trial *trial)
+uint32_t draw(struct trial *trial)
 {
     return mix(trial->draw += 0x9e3779b9U);
 }
@@ -38,6 +38,8 @@ static uint32_t draw(struct trial *trial)
 static int shares(const struct trial *trial, int ports)
 {
     const struct question *question = trial->question;
+    if (question->peer == TUN)
+        return 1; /* a net of its own */
     return question->jobs > 1 && question->flows <= ports / question->jobs / 4 ? question->jobs : 1;
 }
 
@@ -74,6 +76,8 @@ void trial_open(struct trial *trial, const struct question *question)
     trial->option = question->option;
     trial->family = question->family;
     trial->wildcard = question->wildcard != SPECIFIC;
+    strcpy(trial->home[0], "127.0.0.1");
+    strcpy(trial->home[1], "::1");
     trial->began = clock_ms();
     trial->draw = (uint32_t)trial->began * 2654435761U ^ (uint32_t)getpid() << 16;
     uint32_t high = draw(trial), low = draw(trial);
@@ -83,7 +87,7 @@ void trial_open(struct trial *trial, const struct question *question)
         trial->draw = question->seed;
 }
 
-static struct address address(int family, const char *text, int port)
+struct address address(int family, const char *text, int port)
 {
     struct address made;
     struct sockaddr_in *four = (struct sockaddr_in *)&made.storage;
@@ -103,12 +107,12 @@ static struct address address(int family, const char *text, int port)
 
 struct address address_of_member(const struct trial *trial)
 {
-    static const char *const names[][2] = {
-        [IPV4] = { "127.0.0.1", "0.0.0.0" }, [IPV6] = { "::1", "::" },
-        [MAPPED] = { "::ffff:127.0.0.1", "::" }
-    };
-    int family = trial->family;
-    return address(family == IPV4 ? AF_INET : AF_INET6, names[family][trial->wildcard],
+    int family = trial->family == IPV4 ? AF_INET : AF_INET6;
+    char mapped[64];
+    if (trial->wildcard)
+        return address(family, family == AF_INET ? "0.0.0.0" : "::", trial->port);
+    snprintf(mapped, sizeof mapped, "::ffff:%s", trial->home[0]);
+    return address(family, trial->family == MAPPED ? mapped : trial->home[family != AF_INET],
                    trial->port);
 }
 
@@ -222,6 +226,8 @@ void reserve_port(struct trial *trial)
 void need_descriptors(struct trial *trial, int count)
 {
     struct rlimit limit;
+    if (trial->question->peer == TUN && count > 2 * WINDOW)
+        count = 2 * WINDOW; /* its flows are no sockets, and few are with a member at a time */
     rlim_t need = (rlim_t)(count + trial->question->listeners + SPARE);
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         broken("getrlimit: %s", errno_name(errno));

@@ -9,6 +9,7 @@ from harness.scenarios.distribution import DISTRIBUTION
 from harness.scenarios.failure_arrivals import FAILURE_ARRIVALS
 from harness.scenarios.failure_established import FAILURE_ESTABLISHED
 from harness.scenarios.failure_flows import FAILURE_FLOWS
+from harness.scenarios.failure_handshake import FAILURE_HANDSHAKE
 from harness.scenarios.failure_hung import FAILURE_HUNG
 from harness.scenarios.failure_queued import FAILURE_QUEUED
 from harness.scenarios.fallback import FALLBACK
@@ -29,6 +30,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             FALLBACK,
             FAILURE_ESTABLISHED,
             FAILURE_QUEUED,
+            FAILURE_HANDSHAKE,
             FAILURE_ARRIVALS,
             FAILURE_FLOWS,
             FAILURE_HUNG,

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
 from harness.observation import Flows, Observation
-from harness.scenarios.grid import BOTH, SHARING, Numbers, Row, cross, row, table
+from harness.scenarios.grid import BOTH, SHARING, TUN, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, STRAY, measured, server, tally, unclear
 
@@ -23,7 +23,16 @@ QUICK = (
     row("reuseport udp ipv4 wildcard kill", change="leave", member="middle"),
     row("reuseport udp ipv6 specific close", change="restart", member="first"),
     row("reuseport_lb tcp ipv4 wildcard close", change="leave", member="middle"),
+    row("reuseport tcp ipv4 specific close", change="leave", member="middle", peer=TUN),
 )
+
+MANY = (
+    *(("leave", member) for member in MEMBERS),
+    ("restart", "middle"),
+    ("join", ""),
+)
+"""Changes that are also asked with a far end of the agent's own: 20 000 flows, so that a share is
+known to half a percent."""
 
 FAIR = 2
 """A newcomer to k members is due 1 in k+1 flows; so many times that is more than its due."""
@@ -38,12 +47,15 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
         rows += cross(SHARING, BOTH, failure=("close",), change=(change,), member=(member,))
     rows += cross(SHARING, BOTH, failure=("kill",), change=("leave",), member=("middle",))
     rows += cross(SHARING, BOTH, change=("join",))
+    for option, (change, member) in product(SHARING, MANY):
+        one = row(f"{option} tcp ipv4 specific close", change=change, member=member, peer=TUN)
+        rows.append(_without_failure(one))
     return table(ID, rows)
 
 
 def _without_failure(one: Row) -> Row:
-    joins = one["change"] == "join"
-    return {name: value for name, value in one.items() if not (joins and name == "failure")}
+    gone = ("failure", "member") if one["change"] == "join" else ()
+    return {name: value for name, value in one.items() if name not in gone}
 
 
 class Move(Struct, frozen=True):

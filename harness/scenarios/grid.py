@@ -36,6 +36,12 @@ sends a datagram again; 32 of them, at 20 ms each on a coarse clock, are answere
 BACKLOG = 1024
 """More than any queue of ours, so that nothing overflows unless the kernel has a lower limit."""
 
+TUN = "tun"
+"""Value of the axis `peer`: flows of a far end of the agent's own, packet by packet."""
+
+MANY = {Depth.QUICK: 2000, Depth.FULL: 20000}
+"""Flows of a cell at `peer=tun`, where they cost no socket and no port runs out."""
+
 Row = Mapping[str, str]
 
 
@@ -69,10 +75,11 @@ class Numbers:
 
     def __call__(self, cell: Cell, depth: Depth) -> Mapping[str, str]:
         """Return what the agent is asked: the cell's axes, and these numbers."""
+        flows = MANY if cell.axes.get("peer") == TUN else self._flows
         return {
             **cell.axes,
             "listeners": str(self._listeners),
-            "flows": str(self._flows[depth]),
+            "flows": str(flows[depth]),
             "deadline": str(DEADLINES[cell.axes["protocol"]]),
             "backlog": str(self._backlog),
         }

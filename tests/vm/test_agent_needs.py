@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_agent_targets import SOURCES, STRICT, compiled, zig
+from sanitized_agent import SOURCES, STRICT, compiled, zig
 
 from harness.agent import elf
 from harness.agent.build import Builder, host_target

@@ -1,31 +1,21 @@
 """The agent's C: for every system without a warning, here under sanitizers, one table of ids."""
 
-import importlib.util
 import os
 import re
-import shutil
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
+from sanitized_agent import SOURCES, STRICT, c_files, compiled, sanitized_agent, zig
 
 from harness.agent import binary
 from harness.deadline import Deadline
-from harness.places import Places
 from harness.providers.host import isolated
-from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE
 from harness.wire import parse
-
-SOURCES = guests_folder() / "agent"
-
-STRICT = ("-std=c99", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-pedantic")
-
-SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 TARGETS = (
     "x86_64-linux-musl",
@@ -47,25 +37,6 @@ SYSTEM = re.compile(
 QUICKLY = {"flows": "48", "listeners": "3", "deadline": "3000"}
 
 
-def zig(target: str) -> list[str]:
-    """Return Zig's compiler for a target, with the cache that the harness itself uses."""
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("Zig is not installed")
-    folder = Places.of_user().folder("zig")
-    caches = [f"ZIG_GLOBAL_CACHE_DIR={folder}/global", f"ZIG_LOCAL_CACHE_DIR={folder}/local"]
-    command = [sys.executable, "-m", "ziglang", "cc"]
-    return ["env", *caches, *command, *(["-target", target] if target else [])]
-
-
-def compiled(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
-
-
-def c_files() -> list[str]:
-    return sorted(map(str, SOURCES.glob("*.c")))
-
-
 @pytest.mark.vm
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_agent_is_built_without_a_warning(target: str, tmp_path: Path) -> None:
@@ -84,21 +55,12 @@ def test_the_agent_is_built_without_a_warning(target: str, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The agent with this machine's compiler and its sanitizers; without one, Zig's undefined."""
-    folder = tmp_path_factory.mktemp("sanitized")
-    made = folder / "agent"
-    cc = shutil.which("cc")
-    if cc is not None:
-        compiled([cc, *STRICT, *SANITIZED, "-o", str(made), *c_files()], folder)
-    else:  # a bare machine has no compiler, and Zig has no run-time library for addresses
-        undefined = ["-g", "-O1", "-fsanitize=undefined"]
-        compiled([*zig(""), *STRICT, *undefined, "-o", str(made), *c_files()], folder)
-    return made
+    return sanitized_agent(tmp_path_factory.mktemp("sanitized"))
 
 
 def words(scenario: str) -> list[str]:
     """Return a whole question: the first of its quick cells' options, with few flows."""
-    own = ["bind=mixed"] if scenario == "precedence" else []
+    own = {"precedence": ["bind=mixed"], "failure-handshake": ["peer=tun"]}.get(scenario, [])
     return [scenario, *own, *(f"{key}={value}" for key, value in QUICKLY.items()), "loopback=up"]
 
 
@@ -173,7 +135,7 @@ def source(name: str) -> str:
 
 def test_a_system_is_named_in_platform_only() -> None:
     for path in SOURCES.glob("*.[ch]"):
-        if path.stem != "platform":
+        if not path.stem.startswith("platform"):
             named = [line for line in conditions(path) if SYSTEM.search(line)]
             assert named == [], path.name
 
@@ -182,8 +144,11 @@ def conditions(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if re.match(r"\s*#\s*(el)?if", line)]
 
 
+PLATFORM = ("platform.h", "platform.c", "platform_tun.c")
+
+
 def test_the_pattern_knows_a_system_when_it_sees_one() -> None:
-    found = [line for name in ("platform.c", "platform.h") for line in conditions(SOURCES / name)]
+    found = [line for name in PLATFORM for line in conditions(SOURCES / name)]
     assert len([line for line in found if SYSTEM.search(line)]) >= 5
 
 

@@ -1,0 +1,276 @@
+/* A tun device, behind platform.h: one section per way a system makes one. */
+#include "platform.h"
+
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifdef __linux__
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <linux/if_tun.h>
+
+/* From <linux/ipv6.h>, which does not go along with <netinet/in.h>. */
+struct in6_ifreq {
+    struct in6_addr address;
+    uint32_t prefix;
+    int index;
+};
+
+/* The device goes with its descriptor (Documentation/networking/tuntap). */
+int platform_tun_open(struct tun *tun)
+{
+    struct ifreq request;
+    memset(tun, 0, sizeof *tun);
+    memset(&request, 0, sizeof request);
+    request.ifr_flags = IFF_TUN | IFF_NO_PI;
+    tun->fd = open("/dev/net/tun", O_RDWR);
+    if (tun->fd < 0)
+        return errno;
+    if (ioctl(tun->fd, TUNSETIFF, &request) != 0) {
+        int error = errno;
+        close(tun->fd);
+        return error;
+    }
+    snprintf(tun->name, sizeof tun->name, "%s", request.ifr_name);
+    return 0;
+}
+
+void platform_tun_close(const struct tun *tun)
+{
+    close(tun->fd);
+}
+
+static void set_address(struct ifreq *request, const char *text)
+{
+    struct sockaddr_in place;
+    memset(&place, 0, sizeof place);
+    place.sin_family = AF_INET;
+    inet_pton(AF_INET, text, &place.sin_addr);
+    memcpy(&request->ifr_addr, &place, sizeof place);
+}
+
+/* netdevice(7).  The net's route comes with the mask, and may so only once the device is up. */
+static int address_four(int fd, struct ifreq *request, const char *ours)
+{
+    set_address(request, ours);
+    if (ioctl(fd, SIOCSIFADDR, request) != 0 || ioctl(fd, SIOCGIFFLAGS, request) != 0)
+        return errno;
+    request->ifr_flags |= IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, request) != 0)
+        return errno;
+    set_address(request, "255.255.255.0");
+    return ioctl(fd, SIOCSIFNETMASK, request) == 0 ? 0 : errno;
+}
+
+static int address_six(int fd, struct ifreq *request, const char *ours)
+{
+    struct in6_ifreq six;
+    memset(&six, 0, sizeof six);
+    inet_pton(AF_INET6, ours, &six.address);
+    six.prefix = 64;
+    if (ioctl(fd, SIOCGIFFLAGS, request) != 0)
+        return errno;
+    request->ifr_flags |= IFF_UP;
+    if (ioctl(fd, SIOCSIFFLAGS, request) != 0 || ioctl(fd, SIOCGIFINDEX, request) != 0)
+        return errno;
+    six.index = request->ifr_ifindex;
+    return ioctl(fd, SIOCSIFADDR, &six) == 0 ? 0 : errno;
+}
+
+int platform_tun_address(const struct tun *tun, int six, const char *ours, const char *theirs,
+                         const char *net)
+{
+    struct ifreq request;
+    (void)theirs, (void)net; /* what the prefix holds is theirs */
+    int fd = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return errno;
+    memset(&request, 0, sizeof request);
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", tun->name);
+    int error = six ? address_six(fd, &request, ours) : address_four(fd, &request, ours);
+    close(fd);
+    return error;
+}
+
+#else /* the BSDs and darwin */
+#include <sys/wait.h>
+
+/* By the tools of the base system: their words are the same on all of these, the structures
+ * behind SIOCAIFADDR and the routing socket are not.  What they print is no answer of ours. */
+static int run(const char *path, const char *const *words)
+{
+    int status;
+    pid_t seen, pid = fork();
+    if (pid < 0)
+        return errno;
+    if (pid == 0) {
+        dup2(STDERR_FILENO, STDOUT_FILENO);
+        execv(path, (char *const *)(uintptr_t)words);
+        _exit(127);
+    }
+    do
+        seen = waitpid(pid, &status, 0);
+    while (seen < 0 && errno == EINTR);
+    if (seen != pid || !WIFEXITED(status))
+        return ECHILD;
+    return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) == 127 ? ENOENT : EINVAL;
+}
+
+/* A point-to-point link as of a tunnel, and the net behind its far end (ifconfig(8), route(8)). */
+int platform_tun_address(const struct tun *tun, int six, const char *ours, const char *theirs,
+                         const char *net)
+{
+    const char *const four_link[] = { "ifconfig", tun->name, "inet", ours, theirs, "netmask",
+                                      "255.255.255.255", "up", NULL };
+    const char *const six_link[] = { "ifconfig", tun->name, "inet6", ours, theirs, "prefixlen",
+                                     "128", NULL };
+    const char *const up[] = { "ifconfig", tun->name, "up", NULL };
+    const char *const four_route[] = { "route", "-n", "add", "-net", net, "-netmask",
+                                       "255.255.255.0", theirs, NULL };
+    const char *const six_route[] = { "route", "-n", "add", "-inet6", net, "-prefixlen", "64",
+                                      theirs, NULL };
+    int error = run("/sbin/ifconfig", six ? six_link : four_link);
+    if (error == 0)
+        error = run("/sbin/ifconfig", up);
+    return error == 0 ? run("/sbin/route", six ? six_route : four_route) : error;
+}
+
+#ifdef __APPLE__
+#include <sys/kern_control.h>
+
+#include <net/if_utun.h>
+
+/* From <sys/sys_domain.h>, which not every copy of the headers has (Zig's has not). */
+#ifndef SYSPROTO_CONTROL
+#define SYSPROTO_CONTROL 2
+#endif
+#ifndef AF_SYS_CONTROL
+#define AF_SYS_CONTROL 2
+#endif
+
+/* utun is a kernel control; the device lives as long as the socket, and each packet has its
+ * address family before it (xnu, bsd/net/if_utun.c). */
+int platform_tun_open(struct tun *tun)
+{
+    struct ctl_info info;
+    struct sockaddr_ctl address;
+    memset(tun, 0, sizeof *tun);
+    tun->headed = 1;
+    tun->fd = socket(PF_SYSTEM, SOCK_DGRAM, SYSPROTO_CONTROL);
+    if (tun->fd < 0)
+        return errno;
+    socklen_t size = sizeof tun->name;
+    memset(&info, 0, sizeof info);
+    memset(&address, 0, sizeof address);
+    snprintf(info.ctl_name, sizeof info.ctl_name, "%s", UTUN_CONTROL_NAME);
+    int failed = ioctl(tun->fd, CTLIOCGINFO, &info);
+    if (failed == 0) {
+        address.sc_len = sizeof address;
+        address.sc_family = AF_SYSTEM;
+        address.ss_sysaddr = AF_SYS_CONTROL;
+        address.sc_id = info.ctl_id;
+        failed = connect(tun->fd, (struct sockaddr *)&address, sizeof address);
+    }
+    if (failed == 0)
+        failed = getsockopt(tun->fd, SYSPROTO_CONTROL, UTUN_OPT_IFNAME, tun->name, &size);
+    int error = errno;
+    if (failed != 0)
+        close(tun->fd);
+    return failed == 0 ? 0 : error;
+}
+
+void platform_tun_close(const struct tun *tun)
+{
+    close(tun->fd);
+}
+#else
+#include <sys/sockio.h>
+
+#ifdef __DragonFly__
+#include <net/tun/if_tun.h>
+#else
+#include <net/if_tun.h>
+#endif
+
+/* Without the address family before each packet a tun takes IPv4 only (freebsd: tunwrite_l3());
+ * openbsd has no switch for it and always has it. */
+static int tell_family(int fd)
+{
+#ifdef TUNSIFHEAD
+    int on = 1;
+    return ioctl(fd, TUNSIFHEAD, &on);
+#else
+    (void)fd;
+    return 0;
+#endif
+}
+
+static int destroy(const char *name)
+{
+    struct ifreq request;
+    int ether = socket(AF_INET, SOCK_DGRAM, 0);
+    if (ether < 0)
+        return errno;
+    memset(&request, 0, sizeof request);
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    int failed = ioctl(ether, SIOCIFDESTROY, &request);
+    int error = errno;
+    close(ether);
+    return failed == 0 ? 0 : error;
+}
+
+/* One that exists and nobody has open is a leftover, perhaps of ours, and serves as well; it is
+ * destroyed in the end only if it was made here.  One that somebody has open is EBUSY. */
+static int open_unit(struct tun *tun, int ether, int unit)
+{
+    struct ifreq request;
+    char path[32];
+    memset(&request, 0, sizeof request);
+    snprintf(tun->name, sizeof tun->name, "tun%d", unit);
+    snprintf(request.ifr_name, sizeof request.ifr_name, "tun%d", unit);
+    snprintf(path, sizeof path, "/dev/tun%d", unit);
+    tun->made = ioctl(ether, SIOCIFCREATE, &request) == 0;
+    if (!tun->made && errno != EEXIST)
+        return errno;
+    tun->fd = open(path, O_RDWR);
+    if (tun->fd >= 0 && tell_family(tun->fd) == 0)
+        return 0;
+    int error = errno;
+    if (tun->fd >= 0)
+        close(tun->fd);
+    if (tun->made)
+        destroy(tun->name);
+    return error;
+}
+
+/* Units 3 to 0: some systems ship device nodes for these only. */
+int platform_tun_open(struct tun *tun)
+{
+    int error = EBUSY;
+    int ether = socket(AF_INET, SOCK_DGRAM, 0);
+    if (ether < 0)
+        return errno;
+    memset(tun, 0, sizeof *tun);
+    tun->headed = 1;
+    for (int unit = 3; unit >= 0 && error == EBUSY; unit--)
+        error = open_unit(tun, ether, unit);
+    close(ether);
+    return error;
+}
+
+void platform_tun_close(const struct tun *tun)
+{
+    close(tun->fd);
+    if (tun->made)
+        destroy(tun->name);
+}
+#endif
+#endif

@@ -1,0 +1,118 @@
+"""`failure-handshake`: the worker fails after the SYN-ACK, then comes the final ACK."""
+
+from collections import Counter
+from collections.abc import Mapping
+from itertools import product
+
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Fate, Observation
+from harness.scenarios.grid import FAILURES, PLACES, SHARING, TUN, Numbers, Row, row, table
+from harness.scenarios.homes import Homes
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import kind, measured, prevailing, server, unclear
+
+ID = "failure-handshake"
+
+QUICK = (
+    row("reuseport tcp ipv4 specific kill", ack="at-once"),
+    row("reuseport tcp ipv6 wildcard close", ack="at-once"),
+    row("reuseport tcp ipv4 wildcard close", ack="after-repeat"),
+    row("reuseport_lb tcp ipv4 specific kill", ack="at-once"),
+)
+
+REPEATED = ("close", "kill")
+"""Failures after which the ACK is also held back until the kernel has sent its SYN-ACK again."""
+
+NUMBERS = Numbers(160, 400)
+
+WORDS = {
+    "served": "completed",
+    "own": "kept",
+    "reset": "reset",
+    "ignored": "ignored",
+    "stranded": "stranded",
+    "closed": "closed",
+}
+"""Word of each outcome. `own`: the listener that failed serves it all the same; `ignored`: the ACK
+and what follows it are never acknowledged; `stranded`: they are, and nobody serves."""
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    if depth is Depth.QUICK:
+        return table(ID, QUICK)
+    rows: list[Row] = []
+    for option, (family, bind) in product(SHARING, PLACES):
+        place = f"{option} tcp {family} {bind}"
+        gone = [failure for failure in FAILURES if failure != "hang"]
+        rows += [row(f"{place} {failure}", ack="at-once") for failure in gone]
+        rows += [row(f"{place} {failure}", ack="after-repeat") for failure in REPEATED]
+    rows += [row(f"{option} tcp ipv4 specific hang", ack="at-once") for option in SHARING]
+    return table(ID, rows)
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return what the agent is asked; only a far end of its own can hold an ACK back."""
+    return {**NUMBERS(cell, depth), "peer": TUN}
+
+
+def _outcome(fate: Fate, victim: int) -> str:
+    if server(fate) == victim:
+        return "own"
+    return "ignored" if fate == "timeout" else kind(fate)
+
+
+def _counts(homes: Homes, held: int, flows: int, victim: int) -> Mapping[str, int]:
+    own = Counter(_outcome(now, victim) for now in homes.victim)
+    others = Counter(kind(now) for _, now in homes.survivors)
+    heirs = Counter(index for now in homes.victim if (index := server(now)) is not None)
+    return {
+        "held": held,
+        "not_held": flows - held,
+        "victim_total": len(homes.victim),
+        **{f"victim_{WORDS.get(name, name)}": own[name] for name in sorted(own)},
+        **{f"completed_by_{index}": heirs[index] for index in sorted(heirs)},
+        "survivors_total": len(homes.survivors),
+        **{f"survivors_{name}": others[name] for name in sorted(others)},
+    }
+
+
+def classify(seen: Observation) -> Judgement:
+    """Name what became of nearly all handshakes that were with the listener that failed.
+
+    Whose they were is known from before, and taken to hold if the others' all complete: where it
+    does not, they would share the victim's fate. With whom they complete does not matter: an ACK
+    that carries a cookie is looked up among those that remain (tcp_syncookies=2).
+    """
+    victim, held = seen.changes[0].member, [fate == "open" for fate in seen.phase("held").fates]
+    fates = zip(seen.phase("fates").fates, held, strict=True)
+    homes = Homes.of(seen.phase("home").fates, [now if ok else None for now, ok in fates], victim)
+    counts = _counts(homes, sum(held), len(held), victim)
+    figures = {"home_kept_share": homes.kept}
+    if homes.loss is not None:
+        return unclear(homes.loss, counts, figures)
+    if not homes.victim:
+        why = f"no handshake was held with listener {victim + 1}, which failed"
+        if seen.parameters.get("ack") == "after-repeat" and not any(held):
+            why = "the kernel did not send its SYN-ACK again in time"
+        return unclear(why, counts, figures)
+    others = [kind(now) for _, now in homes.survivors]
+    if others and prevailing(others) != "served":
+        why = "the survivors' own handshakes did not complete with them: nothing to compare with"
+        return unclear(why, counts, figures)
+    word = WORDS.get(prevailing(_outcome(now, victim) for now in homes.victim) or "")
+    if word is None:
+        return unclear("its handshakes share no one fate", counts, figures)
+    return measured(word, counts, figures)
+
+
+FAILURE_HANDSHAKE = Scenario(
+    id=ID,
+    sentence="A worker fails between SYN-ACK and ACK: what becomes of the handshake?",
+    words=tuple(WORDS.values()),
+    cells=cells,
+    parameters=parameters,
+    classify=classify,
+    alarm=40.0,
+    parallel=4,
+)
