@@ -1,8 +1,6 @@
 /* The bodies behind platform.h: one section per way a system does a thing. */
 #include "platform.h"
 
-
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
