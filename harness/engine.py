@@ -33,9 +33,10 @@ provider's own boot time-out, scaled by the slow-host factor, is far below it.""
 
 FACTS_SECONDS = 20.0
 
-BATCH, BATCH_FLOWS = 12, 80_000
-"""Questions in one command, at most, and their flows: a guest that hangs costs the time of one
-batch, and what one command says has to be kept whole (`transport.shell.CAP`)."""
+BATCH, ROUNDS, BATCH_FLOWS = 12, 6, 80_000
+"""Questions in one command, at most: so many, or so many rounds of those that are asked at once,
+and so many flows. A guest that hangs costs the time of one batch; cells that wait do so together
+only within one; what a command says has to be kept whole (`transport.shell.CAP`)."""
 
 ALARMED, USUAL = 3, 0.25
 """A batch may take so many alarms, and for each question so much of one, before its transport
@@ -189,9 +190,11 @@ class Life:
         common = {**self._common, "alarm": str(alarm)}
         lines = [self._line(i, asking, common) for i, asking in enumerate(batch)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
-        rounds = math.ceil(len(batch) / scenario.parallel)
+        # A slow guest has fewer at once: what mostly waits there works for longer, too.
+        jobs = scenario.parallel if self._factor == 1 else math.ceil(scenario.parallel / 2)
+        rounds = math.ceil(len(batch) / jobs)
         timeout = (min(rounds, ALARMED) + rounds * USUAL) * alarm + MARGIN_SECONDS * self._factor
-        raw, failure = _answers(agent, questions, timeout, scenario.parallel)
+        raw, failure = _answers(agent, questions, timeout, jobs)
         replies = {reply.id: reply for reply in parse(raw)}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
@@ -259,9 +262,10 @@ def _batches(todo: Sequence[Asking], depth: Depth) -> Iterator[tuple[Scenario, S
     """Yield neighbours of one scenario: as many as one command asks."""
     for name, group in itertools.groupby(todo, key=lambda asking: asking.cell.scenario):
         scenario, batch, flows = CATALOGUE[name], list[Asking](), 0
+        size = max(BATCH, ROUNDS * scenario.parallel)
         for asking in group:
             more = int(scenario.parameters(asking.cell, depth)["flows"])
-            if batch and (len(batch) == BATCH or flows + more > BATCH_FLOWS):
+            if batch and (len(batch) == size or flows + more > BATCH_FLOWS):
                 yield scenario, tuple(batch)
                 batch, flows = [], 0
             batch.append(asking)

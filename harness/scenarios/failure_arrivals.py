@@ -136,5 +136,5 @@ FAILURE_ARRIVALS = Scenario(
     parameters=Numbers(300, 600),
     classify=classify,
     alarm=30.0,
-    parallel=2,
+    parallel=4,
 )

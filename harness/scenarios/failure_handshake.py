@@ -114,5 +114,5 @@ FAILURE_HANDSHAKE = Scenario(
     parameters=parameters,
     classify=classify,
     alarm=40.0,
-    parallel=4,
+    parallel=8,
 )

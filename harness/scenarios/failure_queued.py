@@ -97,5 +97,5 @@ FAILURE_QUEUED = Scenario(
     parameters=Numbers(160, 400),
     classify=classify,
     alarm=40.0,
-    parallel=4,
+    parallel=8,
 )

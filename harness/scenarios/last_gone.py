@@ -61,5 +61,5 @@ LAST_GONE = Scenario(
     parameters=Numbers(50, 100, listeners=1),
     classify=classify,
     alarm=40.0,
-    parallel=4,
+    parallel=10,
 )
