@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 LARGEST = 2**31 - 1
 """No count, index or time of the agent's is larger: it keeps them in C's `int`."""
@@ -152,7 +153,14 @@ class Observation(Struct, frozen=True):
         return next((member for member in self.members if member.error is not None), None)
 
 
-DEFAULTS = {"listeners": 4, "flows": 400, "deadline": 8000, "alarm": 60, "sockets": 300}
+DEFAULTS = {
+    "listeners": 4,
+    "flows": 400,
+    "deadline": 8000,
+    "alarm": 60,
+    "sockets": 300,
+    "rounds": 40,
+}
 """The agent's own, where a question does not say (docs/wire.md, "Asking")."""
 
 FEW = 16
@@ -184,6 +192,20 @@ class Script(Struct, frozen=True):
             return Script(self.phases[:-1], self.members, self.changes - 1)
         order = standing_order(begin, self.members)
         return Script(members=order.index(refused) + 1 if refused in order else 0)
+
+    def as_far_as(self, seen: Observation) -> "Script":
+        """Return how far it goes with what the kernel refused."""
+        begin, refused = seen.begin, seen.refusal()
+        if refused is not None:
+            return self.until(begin, refused.index)
+        failed = [k for k, tried in enumerate(seen.attempts, start=1) if tried.error is not None]
+        if begin.scenario == "sharing" and failed:
+            return Script(attempts=self.attempts[: failed[0]])
+        if begin.scenario == "sharing" and begin.parameters.get("case") == "time-wait":
+            return Script(attempts=self.attempts)
+        if begin.scenario == "drain" and seen.changes and seen.changes[-1].error is not None:
+            return replace(self, changes=min(self.changes, len(seen.changes)))
+        return self
 
 
 def standing_order(begin: Begin, members: int) -> tuple[int, ...]:
@@ -236,6 +258,9 @@ def script(begin: Begin) -> Script | None:
         ),
         "precedence": Script(("all",), listeners),
         "group-limit": Script(("all",), attempts=("last",), facts=("stood",)),
+        "drain": Script(
+            ("stream",), listeners, 2 * number(begin, "rounds"), facts=("drained", "exposed")
+        ),
     }.get(begin.scenario)
 
 

@@ -117,6 +117,15 @@ def one_taker_is_telling(flows: int, members: int) -> bool:
     return one_taker_chance(flows, members) <= ALPHA_OTHER
 
 
+def excluded(trials: int) -> float:
+    """Return the rate from which on nothing in so many trials has a chance <= `ALPHA_BALANCED`.
+
+    Of `trials` independent ones: the upper end of the exact interval (Clopper and Pearson) for
+    none of n. About 6.9 / n.
+    """
+    return -math.expm1(math.log(ALPHA_BALANCED) / trials) if trials > 0 else 1.0
+
+
 def acceptance(flows: int, members: int, alpha: float) -> tuple[int, int]:
     """Return the smallest and the largest count of a member that p > alpha allows."""
     limit, share = alpha / members / 2, 1 / members

@@ -249,25 +249,12 @@ def _faults_of_numbers(begin: Begin, events: Sequence[Event]) -> Iterator[str]:
     yield from (f"member {index} of {limit - 2}" for index in named if index >= limit)
 
 
-def _plan(begin: Begin, plan: Script, seen: Observation) -> Script:
-    """Return the script as far as the kernel let it get."""
-    refused = seen.refusal()
-    if refused is not None:
-        return plan.until(begin, refused.index)
-    failed = [k for k, attempt in enumerate(seen.attempts, start=1) if attempt.error is not None]
-    if begin.scenario == "sharing" and failed:
-        return Script(attempts=plan.attempts[: failed[0]])
-    if begin.scenario == "sharing" and begin.parameters.get("case") == "time-wait":
-        return Script(attempts=plan.attempts)
-    return plan
-
-
 def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator[str]:
     """What was seen is the script, whole; only an `unsupported` may end it anywhere."""
     phases = tuple(flows.phase for flows in seen.flows)
     attempts = tuple(attempt.what for attempt in seen.attempts)
     facts = sum(isinstance(seen.facts.get(name), int) for name in plan.facts)
-    full, plan = plan, _plan(begin, plan, seen)
+    full, plan = plan, plan.as_far_as(seen)
     for what, found, due in (
         ("phases", len(phases), len(plan.phases)),
         ("members", len(seen.members), plan.members),

@@ -281,6 +281,27 @@ def group_limit(trial: Trial) -> None:
     trial.phase("all", ports, trial.serve(ports))
 
 
+def drain(trial: Trial) -> None:
+    """One flow a ms; `drops` of them are under way when the first member retires."""
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    kernel, rounds = trial.kernel, int(trial.parameters.get("rounds", "40"))
+    apart = trial.flows // (2 * rounds + 1)
+    way = trial.parameters.get("way", "close")
+    for change in range(2 * rounds):
+        error = kernel.retiring if change == kernel.stays else None
+        what, member = "back" if change % 2 else way, change // 2 % trial.listeners
+        trial.say("change", what=what, member=member, at=(change + 1) * apart, error=error)
+        if error is not None:
+            break
+    ports = trial.ports()
+    fates = trial.serve(ports)
+    fates[apart : apart + kernel.drops] = [kernel.arriving] * kernel.drops
+    trial.phase("stream", ports, fates)
+    trial.say("fact", name="exposed", value=32 * rounds)
+    trial.say("fact", name="drained", value=kernel.waiting * rounds)
+
+
 def last_gone(trial: Trial) -> None:
     ports, new = trial.ports(), trial.ports(16)
     if not trial.stand(0):
@@ -318,6 +339,7 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "last-gone": last_gone,
     "precedence": precedence,
     "group-limit": group_limit,
+    "drain": drain,
 }
 
 

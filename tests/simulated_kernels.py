@@ -84,6 +84,8 @@ class Kernel(Struct, frozen=True):
     `precedence` that serves, None for both; `limit` how many members a group serves. `half_open` is
     the fate of handshakes that a failed listener had not finished (`own`: it serves them yet);
     `port_counts` is 1 where the server's port is among the hash's inputs.
+    `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
+    `waiting` flows are in the queue of each member that is told to retire.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -104,6 +106,9 @@ class Kernel(Struct, frozen=True):
     limit: int = 1000
     half_open: Fate = "ECONNRESET"
     port_counts: int = 0
+    retiring: str | None = None
+    stays: int = 0
+    waiting: int = 1
 
 
 HEIR, OWN = "heir", "own"

@@ -185,6 +185,38 @@ def test_flows_lost_before_a_failure_are_not_its_doing(count: int, verdict: str 
     assert found.verdict == verdict
 
 
+def test_a_flow_lost_before_anybody_retired_spoils_the_stream() -> None:
+    asked = {"flows": "4000", "rounds": "30"}
+    found = edited(Kernel(), "drain", "stream", first(2, "ECONNRESET"), **asked)
+    assert unclear(found, "2 flows were lost before anybody retired")
+
+
+def test_a_flow_that_waits_for_a_member_as_it_retires_is_that_retirements() -> None:
+    """One of 4000 flows a ms: the first step is ordered after the 65th, which took until then."""
+    asked = {"flows": "4000", "rounds": "30"}
+    lines = answer(Kernel(drops=1), "drain", asked).splitlines(keepends=True)
+    stream = next(k for k, line in enumerate(lines) if b'"stream"' in line)
+    said = json.loads(lines[stream])
+    said["fates"][64], said["took"][64] = "ECONNRESET", 1
+    lines[stream] = json.dumps(said).encode() + b"\n"
+    (reply,) = parse(b"".join(lines))
+    assert reply.observation is not None
+    assert conclude(CATALOGUE["drain"], reply.observation).verdict == "lost:2/4000"
+
+
+@pytest.mark.parametrize(("took", "delayed"), [(201, 0), (202, 1)])
+def test_a_connection_that_waits_for_a_retransmission_is_delayed_not_lost(
+    took: int, delayed: int
+) -> None:
+    asked = {"flows": "4000", "rounds": "30", "deadline": "7000"}
+    said = answer(Kernel(gap=1), "drain", asked).replace(b'"took":[3,', b'"took":[%d,' % took)
+    (reply,) = parse(said)
+    assert reply.observation is not None
+    found = conclude(CATALOGUE["drain"], reply.observation)
+    assert (found.verdict, found.counts["delayed"]) == ("lossless", delayed)
+    assert found.counts["slowest_ms"] == took
+
+
 @pytest.mark.parametrize(("moved", "verdict"), [(2, "minimal"), (40, "reshuffled")])
 def test_a_few_flows_that_move_do_not_reshuffle(moved: int, verdict: str) -> None:
     def swapped(fates: list[Fate]) -> list[Fate]:

@@ -11,6 +11,7 @@ from simulated_kernels import HEIR, OWN, Fragile, Kernel
 from harness.judge import judge
 from harness.model import Depth, Judgement, State
 from harness.scenarios import CATALOGUE, cells
+from harness.scenarios.drain import WAYS
 from harness.scenarios.grid import Numbers
 from harness.scenarios.precedence import SIDES
 from harness.wire import parse
@@ -32,6 +33,7 @@ IDS = (
     "last-gone",
     "precedence",
     "group-limit",
+    "drain",
 )
 
 
@@ -56,7 +58,7 @@ def test_the_catalogue_is_whole_and_in_a_stable_order() -> None:
 
 
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
-    assert 45 <= len(cells(Depth.QUICK)) <= 80
+    assert 45 <= len(cells(Depth.QUICK)) <= 90
     assert 600 <= len(cells(Depth.FULL)) < 1200
 
 
@@ -67,7 +69,7 @@ def test_every_cell_has_a_key_of_its_own_and_words_for_the_agent(depth: Depth) -
     for cell in cells(depth):
         asked = CATALOGUE[cell.scenario].parameters(cell, depth)
         assert asked.items() >= cell.axes.items()
-        own = {"sockets"} if cell.scenario == "group-limit" else set()
+        own = {"group-limit": {"sockets"}, "drain": {"rounds"}}.get(cell.scenario, set())
         numbers = {"listeners", "flows", "deadline", "backlog"}
         own |= {"peer"} if cell.scenario == "failure-handshake" else set()
         assert asked.keys() - cell.axes.keys() == numbers | own
@@ -104,6 +106,7 @@ def test_a_scenario_asks_its_own_numbers() -> None:
 SCALED, NEWEST, TURNS = Kernel(), Kernel(kernels.newest), Kernel(kernels.turns)
 SWAP = Kernel(swap=True)
 HUNDREDS = {"flows": "4000", "sockets": "300"}
+STREAM = {"flows": "4000", "rounds": "30"}
 
 NAMED = [
     (Kernel(kernels.scaled), "distribution", {}, "balanced"),
@@ -194,6 +197,14 @@ NAMED = [
         {**HUNDREDS, "protocol": "udp", "flows": "400"},
         "copied",
     ),
+    *((SCALED, "drain", {**STREAM, "way": way}, "lossless") for way in WAYS),
+    (NEWEST, "drain", STREAM, "lossless"),
+    (Kernel(waiting=0), "drain", {**STREAM, "way": "shutdown"}, "lossless"),
+    (Kernel(drops=1), "drain", STREAM, "lost:1/4000"),
+    (Kernel(drops=1, arriving="ECONNREFUSED"), "drain", STREAM, "lost:1/4000"),
+    (Kernel(drops=1, arriving="eof"), "drain", STREAM, "lost:1/4000"),
+    (Kernel(drops=1, arriving="open"), "drain", STREAM, "lost:1/4000"),
+    (Kernel(drops=41, arriving="timeout"), "drain", STREAM, "lost:41/4000"),
     (SCALED, "sharing", {"case": "both"}, "shared"),
     (SCALED, "sharing", {"case": "time-wait"}, "shared"),
     (Kernel(refused="EACCES"), "sharing", {"case": "other-uid"}, "refused:EACCES"),
@@ -243,6 +254,12 @@ UNCLEAR = [
     (Kernel(kernels.lossy), "group-limit", HUNDREDS, "lossy"),
     (Kernel(limit=299), "group-limit", HUNDREDS, "may be chance"),
     (SCALED, "group-limit", {**HUNDREDS, "flows": "400"}, "may be chance"),
+    (Kernel(drops=40, arriving="timeout"), "drain", STREAM, "may be chance"),
+    (Kernel(drops=1, arriving="ETIMEDOUT"), "drain", STREAM, "may be chance"),
+    (SCALED, "drain", {"flows": "4000", "rounds": "21"}, "672 flows are too few to exclude"),
+    (Kernel(waiting=0), "drain", STREAM, "no connection waited for a worker"),
+    (Kernel(drops=1, arriving="foreign"), "drain", STREAM, "somebody else's server"),
+    (Kernel(drops=1, arriving="open", gap=3000), "drain", STREAM, "guest was starved"),
 ]
 
 
@@ -318,6 +335,28 @@ def test_the_last_one_gone_keeps_the_errnos_of_both_rebinds() -> None:
     counts = judged(SCALED, "last-gone", listeners="1").counts
     assert (counts["rebind_same_ok"], counts["rebind_none_ok"]) == (1, 0)
     assert (counts["rebind_none_EADDRINUSE"], counts["queue_reset"]) == (1, 400)
+
+
+@pytest.mark.parametrize("stays", [0, 1, 58])
+def test_a_way_that_is_refused_is_not_applicable_from_the_change_that_was(stays: int) -> None:
+    kernel = Kernel(retiring="ENOTCONN", stays=stays)
+    found = judged(kernel, "drain", **STREAM, way="shutdown")
+    what = "back" if stays % 2 else "shutdown"
+    assert found.state is State.NOT_APPLICABLE
+    assert found.why == f"{what} of listener {stays // 2 % 4 + 1} failed: ENOTCONN"
+
+
+def test_kinds_of_loss_are_counted_apart_and_what_no_loss_excludes_is_said() -> None:
+    found = judged(Kernel(drops=3, arriving="ECONNREFUSED"), "drain", **STREAM)
+    kinds = ("refused", "reset", "closed", "never_served", "delayed")
+    assert [found.counts[name] for name in kinds] == [3, 0, 0, 0, 0]
+    assert (found.counts["flows"], found.counts["retirements"]) == (4000, 30)
+    assert (found.counts["pace_per_s"], found.counts["drained"]) == (1000, 30)
+    assert found.counts["exposed"] == 960
+    figures = judged(SCALED, "drain", **STREAM).statistics
+    assert 1 / 500 < figures["excluded_share"] < 1 / 100
+    assert figures["lost_share"] == figures["lost_per_retirement"] == 0
+    assert judged(Kernel(drops=5), "drain", **STREAM).statistics["lost_per_retirement"] == 1 / 6
 
 
 def test_recovery_is_the_time_until_the_last_flow_began_that_was_hurt() -> None:

@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from harness import statistics
 from harness.statistics import ALPHA_BALANCED, ALPHA_OTHER, Decision, acceptance, decide
@@ -153,3 +153,14 @@ def test_dispersion_tells_taking_turns_from_a_hash() -> None:
     assert 0.2 < statistics.dispersion([92, 105, 89, 114]) < 3
     assert statistics.dispersion([400, 0, 0, 0]) == pytest.approx(400)
     assert statistics.dispersion([7]) == 0
+
+
+@pytest.mark.parametrize("trials", [1, 7, 48, 688, 13300])
+def test_what_none_of_n_excludes_is_the_exact_interval_of_scipy(trials: int) -> None:
+    rate = statistics.excluded(trials)
+    assert rate == pytest.approx(beta.ppf(1 - ALPHA_BALANCED, 1, trials), rel=1e-9)
+    assert binom.pmf(0, trials, rate) == pytest.approx(ALPHA_BALANCED, rel=1e-9)
+
+
+def test_nothing_tried_excludes_nothing() -> None:
+    assert statistics.excluded(0) == 1.0

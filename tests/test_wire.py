@@ -213,6 +213,19 @@ def test_an_echo_has_to_be_the_question() -> None:
     assert "flows" in why
 
 
+@pytest.mark.parametrize("at", [0, 1, 5])
+def test_changes_of_a_drain_end_with_the_one_that_was_refused_and_no_other_way(at: int) -> None:
+    asked = {**ASKED, "flows": "900", "rounds": "3"}
+    whole = answer(Kernel(retiring="ENOTCONN", stays=at), "drain", asked)
+    (reply,) = parse(whole)
+    assert reply.torn is None
+    (reply,) = parse(whole.replace(b'"ENOTCONN"', b"null"))
+    assert (reply.torn is None) == (at == 5)
+    said = answer(Kernel(), "drain", asked).splitlines(keepends=True)
+    (reply,) = parse(b"".join(said[:6] + said[7:]))
+    assert reply.torn == "5 changes, 6 belong to drain"
+
+
 @given(st.binary(max_size=400))
 def test_no_bytes_make_it_raise_and_all_are_kept(text: bytes) -> None:
     assert b"".join(reply.raw for reply in parse(text)) == text

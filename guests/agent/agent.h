@@ -31,6 +31,7 @@ enum bind { SPECIFIC, WILDCARD, MIXED };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
 enum peer { SOCKETS, TUN };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
+enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
 enum sharing {
     BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
 };
@@ -42,6 +43,7 @@ struct question {
     int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* flows come through a tun device */
     int acknowledgement;
+    int way, rounds;
     int seeded;
     uint32_t seed;
     const char *tunables;
@@ -74,6 +76,8 @@ struct trial {
     int service;                        /* ms that a member takes for each request */
     int option, family, wildcard;       /* of the next member: the question's, as a rule */
     int indexes;                        /* answers bear numbers below this */
+    int handover[2];                    /* a channel that all members share, for descriptors */
+    long drained;                       /* connections that members took while they retired */
     struct member members[MAX_MEMBERS];
     int member_count, binds, listens, phases, retries, rebinds, resends;
 };
@@ -130,6 +134,7 @@ struct phase {
     int watched;   /* a descriptor to wake up for, 0: none */
     int heard;     /* it has something to read */
     void (*watch)(struct trial *, struct phase *); /* called on every turn, and at the end */
+    void (*begun)(struct trial *, struct phase *); /* called as soon as a flow has begun */
 };
 
 /* emit.c: what is said, one JSON object a line */
@@ -148,6 +153,7 @@ void emit_exit(char *line, size_t size, const char *id, int status, int signal);
 /* question.c: from words to a question; a sentence if they are wrong, null if not */
 const char *question_parse(struct question *, char **pairs, int count);
 const char *failure_name(int failure);
+const char *way_name(int way);
 
 /* main.c: how a question ends */
 int scenario_exists(const char *name);
@@ -188,7 +194,7 @@ int send_patiently(int fd, const void *bytes, int count, const struct address *t
 /* worker.c: inside a member's process */
 enum operation {
     BIND, LISTEN, SERVE, PAUSE, CLOSE_LISTENER, SHUT_DOWN, LISTEN_ZERO, LEAVE_PROCESS,
-    CHANGE_UID, END_CONNECTIONS
+    CHANGE_UID, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM, FINISH
 };
 struct command {
     enum operation operation;
@@ -197,6 +203,7 @@ struct command {
 };
 struct answer {
     int call, error; /* index into call_names, 0: none failed */
+    int taken;       /* connections accepted on the way out */
 };
 extern const char *const call_names[];
 void worker_run(const struct trial *, int index, int control);
@@ -219,6 +226,7 @@ struct outcome member_bind_first(struct trial *, int index);
 int member_stand(struct trial *, int index);
 int members_stand(struct trial *, int count);
 void member_fail(struct trial *, int index, int failure);
+int busiest(const struct trial *, const struct flow *, int count, int asked);
 int victim(const struct trial *, const struct flow *, int count);
 
 /* client.c: one flow */
@@ -258,5 +266,6 @@ void bound_only(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);
 void group_limit(struct trial *);
+void drain(struct trial *);
 
 #endif

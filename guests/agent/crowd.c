@@ -55,7 +55,7 @@ static void stand_all(struct crowd *crowd, int control)
 {
     struct address place = address_of_member(crowd->trial);
     struct outcome outcome = { NULL, 0 };
-    struct answer said = { 0, 0 };
+    struct answer said = { 0, 0, 0 };
     int sockets = crowd->trial->question->sockets;
     while (crowd->stood < sockets && stand(crowd, &place, &outcome) == 0)
         continue;

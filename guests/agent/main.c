@@ -30,6 +30,7 @@ static const struct {
     { "last-gone", last_gone, 0, 1024 },
     { "precedence", precedence, 1, 1024 },
     { "group-limit", group_limit, 1, 1024 },
+    { "drain", drain, 0, 1024 },
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };

@@ -100,6 +100,7 @@ struct outcome member_hear(struct trial *trial, int index)
     while (got < 0 && errno == EINTR);
     if (got != (ssize_t)sizeof answer)
         broken("member %d does not answer", index);
+    trial->drained += answer.taken;
     return (struct outcome){ call_names[answer.call], answer.error };
 }
 
@@ -198,18 +199,23 @@ static int member_at(int place, int count)
 }
 
 /* The member asked for, unless it served none of these flows: then the one that served most. */
-int victim(const struct trial *trial, const struct flow *flows, int count)
+int busiest(const struct trial *trial, const struct flow *flows, int count, int asked)
 {
     int served[MAX_MEMBERS] = { 0 };
-    int asked = member_at(trial->question->member, trial->question->listeners);
     int most = asked;
     for (int i = 0; i < count; i++)
         if (flows[i].fate == SERVED)
             served[flows[i].answered[0]]++;
     if (served[asked] > 0)
         return asked;
-    for (int i = 0; i < MAX_MEMBERS; i++)
+    for (int i = 0; i < trial->member_count; i++)
         if (served[i] > served[most])
             most = i;
     return most;
+}
+
+int victim(const struct trial *trial, const struct flow *flows, int count)
+{
+    int asked = member_at(trial->question->member, trial->question->listeners);
+    return busiest(trial, flows, count, asked);
 }

@@ -67,6 +67,8 @@ static void begin_more(struct trial *trial, struct phase *phase)
         if (begin(trial, phase, flow) != 0)
             break;
         young += flow->fate == UNDECIDED;
+        if (phase->begun != NULL)
+            phase->begun(trial, phase);
     }
 }
 

@@ -24,11 +24,19 @@ static const char *const cases[] = {
 };
 static const char *const peers[] = { "sockets", "tun", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
+static const char *const ways[] = {
+    "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
+};
 static const char *const loopbacks[] = { "as-is", "up", NULL };
 
 const char *failure_name(int failure)
 {
     return failures[failure];
+}
+
+const char *way_name(int way)
+{
+    return ways[way];
 }
 
 /* A key takes one of `words`, or a number in between; `at` is where in the question it goes. */
@@ -49,9 +57,11 @@ static const struct key keys[] = {
     WORD("order", order, orders), WORD("change", change, changes),
     WORD("position", position, places), WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
+    WORD("way", way, ways),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
-    NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS)
+    NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
+    NUMBER(rounds, 1, 1000)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)
@@ -119,8 +129,8 @@ const char *question_parse(struct question *question, char **pairs, int count)
     const char *id = question->id;
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
-                                   .position = LAST, .backlog = -1, .sockets = 300, .tunables = "",
-                                   .pairs = pairs, .pair_count = count, .jobs = 1 };
+                                   .position = LAST, .backlog = -1, .sockets = 300, .rounds = 40,
+                                   .tunables = "", .pairs = pairs, .pair_count = count, .jobs = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];
         size_t length = strcspn(pairs[i], "=");

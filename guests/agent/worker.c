@@ -1,7 +1,7 @@
 /* A member of the group, inside its own process: one socket, and a channel to its parent.
  *
  * Nothing here says a line: a worker answers on its channel, and ends when the channel closes. */
-#include "agent.h"
+#include "worker.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,29 +12,14 @@
 enum { UNPRIVILEGED = 65534, RETRY_MS = 5 };
 
 const char *const call_names[] = {
-    NULL, "socket", "setsockopt", "bind", "listen", "close", "shutdown", "setuid"
-};
-enum call { NO_CALL, CALL_SOCKET, CALL_SETSOCKOPT, CALL_BIND, CALL_LISTEN, CALL_CLOSE,
-            CALL_SHUTDOWN, CALL_SETUID };
-
-struct connection {
-    int fd, received;
-    unsigned char request[REQUEST];
+    NULL, "socket", "setsockopt", "bind", "listen", "close", "shutdown", "setuid", "sendmsg",
+    "recvmsg", "socketpair", "fork"
 };
 
-struct worker {
-    const struct trial *trial;
-    int index, control, listener, serving;
-    int silent; /* poll() cries wolf over the socket: ask it in turns instead */
-    struct connection *connections;
-    struct pollfd *polls;
-    int count, room;
-};
-
-static struct answer answer(enum call call, int result)
+struct answer answer(enum call call, int result)
 {
     int error = errno;
-    return result == 0 ? (struct answer){ NO_CALL, 0 } : (struct answer){ call, error };
+    return result == 0 ? (struct answer){ NO_CALL, 0, 0 } : (struct answer){ call, error, 0 };
 }
 
 static struct answer bind_socket(struct worker *worker, const struct command *command)
@@ -45,7 +30,7 @@ static struct answer bind_socket(struct worker *worker, const struct command *co
     if (fd < 0)
         return (struct answer){ strcmp(outcome.call, "socket") == 0 ? CALL_SOCKET
                                                                       : CALL_SETSOCKOPT,
-                                outcome.error };
+                                outcome.error, 0 };
     const struct sockaddr *place = (const struct sockaddr *)&command->address.storage;
     struct answer said = answer(CALL_BIND, bind(fd, place, command->address.size));
     if (said.call == NO_CALL && command->late)
@@ -61,7 +46,7 @@ static struct answer bind_socket(struct worker *worker, const struct command *co
     return said;
 }
 
-static struct answer close_listener(struct worker *worker)
+struct answer close_listener(struct worker *worker)
 {
     int fd = worker->listener;
     worker->listener = -1;
@@ -97,6 +82,16 @@ static struct answer obey(struct worker *worker, const struct command *command)
         break;
     case LEAVE_PROCESS:
         _exit(0);
+    case RETIRE:
+    case HAND_OVER:
+    case RECEIVE:
+    case DROP:
+    case BEQUEATH:
+    case RECLAIM:
+        return retire(worker, command->operation);
+    case FINISH:
+        worker->finishing = 1;
+        break;
     case SERVE:
     case PAUSE:
         worker->serving = command->operation == SERVE;
@@ -138,29 +133,38 @@ static void keep(struct worker *worker, int fd)
         worker->room = worker->room * 2 + 64;
         worker->connections = realloc(worker->connections,
                                       (size_t)worker->room * sizeof *worker->connections);
-        worker->polls = realloc(worker->polls, (size_t)(worker->room + 2) * sizeof *worker->polls);
+        worker->polls = realloc(worker->polls,
+                                (size_t)(worker->room + OWN) * sizeof *worker->polls);
     }
     if (worker->connections == NULL || worker->polls == NULL || set_nonblocking(fd) != 0)
         _exit(EXIT_BROKEN);
     worker->connections[worker->count++] = (struct connection){ .fd = fd };
 }
 
-/* Out of descriptors is a failure of ours, which the parent finds by the exit status; a socket
- * that has nobody although poll() says so is asked again, in case it does.  After shutdown() some
- * kernels call it readable for ever (netbsd: soreadable()), and a worker that spins starves a
- * guest of one slow CPU. */
+/* 1, or 0 and errno if there is none.  Out of descriptors is a failure of ours, which the parent
+ * finds by the exit status. */
+int accept_one(struct worker *worker, int listener)
+{
+    int fd = accept(listener, NULL, NULL);
+    int error = errno;
+    if (fd < 0 && (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM))
+        _exit(EXIT_BROKEN);
+    if (fd >= 0)
+        keep(worker, fd);
+    errno = error;
+    return fd >= 0;
+}
+
+/* A socket that has nobody although poll() says so is asked again, in case it does.  After
+ * shutdown() some kernels call it readable for ever (netbsd: soreadable()), and a worker that
+ * spins starves a guest of one slow CPU. */
 static void accept_some(struct worker *worker)
 {
     int more = 1, taken = 0;
     while (more) {
-        int fd = accept(worker->listener, NULL, NULL);
-        int error = errno;
-        if (fd < 0 && (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM))
-            _exit(EXIT_BROKEN);
-        if (fd >= 0)
-            keep(worker, fd);
-        taken += fd >= 0;
-        more = fd >= 0 && worker->trial->service == 0;
+        int one = accept_one(worker, worker->listener);
+        taken += one;
+        more = one && worker->trial->service == 0;
     }
     worker->silent = taken == 0;
 }
@@ -230,30 +234,48 @@ static void serve_listener(struct worker *worker, int events)
         accept_some(worker);
 }
 
-void worker_run(const struct trial *trial, int index, int control)
+/* One turn: whoever has something to say is heard. */
+static void turn(struct worker *worker)
 {
-    struct worker worker = { .trial = trial, .index = index, .control = control, .listener = -1 };
-    worker.room = 64;
-    worker.connections = malloc((size_t)worker.room * sizeof *worker.connections);
-    worker.polls = malloc((size_t)(worker.room + 2) * sizeof *worker.polls);
-    while (worker.connections != NULL && worker.polls != NULL) {
-        int busy = trial->service > 0 && worker.count > 0; /* a slow member takes one by one */
-        int accepts = worker.serving && !busy, turns = worker.silent && accepts;
-        int served = worker.count;
-        worker.polls[0] = (struct pollfd){ .fd = control, .events = POLLIN };
-        worker.polls[1] = (struct pollfd){ .fd = accepts && !turns ? worker.listener : -1,
-                                           .events = POLLIN };
-        for (int i = 0; i < served; i++)
-            worker.polls[i + 2] = (struct pollfd){ .fd = worker.connections[i].fd,
-                                                   .events = POLLIN };
-        if (poll(worker.polls, (nfds_t)(served + 2), turns ? RETRY_MS : -1) < 0)
+    int busy = worker->trial->service > 0 && worker->count > 0; /* a slow member: one by one */
+    int accepts = worker->serving && !busy, turns = worker->silent && accepts;
+    int served = worker->count;
+    struct pollfd *polls = worker->polls;
+    polls[0] = (struct pollfd){ .fd = worker->control, .events = POLLIN };
+    polls[1] = (struct pollfd){ .fd = accepts && !turns ? worker->listener : -1,
+                                .events = POLLIN };
+    polls[2] = (struct pollfd){ .fd = worker->handing ? -1 : worker->adopted, .events = POLLIN };
+    for (int i = 0; i < served; i++)
+        polls[i + OWN] = (struct pollfd){ .fd = worker->connections[i].fd, .events = POLLIN };
+    if (poll(polls, (nfds_t)(served + OWN), turns ? RETRY_MS : -1) < 0)
+        return;
+    int control_events = polls[0].revents, listener_events = polls[1].revents;
+    int adopted_events = polls[2].revents;
+    serve_connections(worker, polls + OWN);
+    if (control_events != 0)
+        hear(worker);
+    if (accepts && worker->serving && worker->listener >= 0)
+        serve_listener(worker, listener_events);
+    if (adopted_events != 0 && worker->adopted >= 0 && !worker->handing)
+        while (accept_one(worker, worker->adopted))
             continue;
-        int control_events = worker.polls[0].revents, listener_events = worker.polls[1].revents;
-        serve_connections(&worker, worker.polls + 2);
-        if (control_events != 0)
-            hear(&worker);
-        if (accepts && worker.serving && worker.listener >= 0)
-            serve_listener(&worker, listener_events);
+}
+
+void worker_go_on(struct worker *worker)
+{
+    while (worker->connections != NULL && worker->polls != NULL) {
+        if (worker->finishing && worker->count == 0)
+            _exit(0);
+        turn(worker);
     }
     _exit(EXIT_BROKEN);
+}
+
+void worker_run(const struct trial *trial, int index, int control)
+{
+    struct worker worker = { .trial = trial, .index = index, .control = control, .listener = -1,
+                             .adopted = -1, .room = 64 };
+    worker.connections = malloc((size_t)worker.room * sizeof *worker.connections);
+    worker.polls = malloc((size_t)(worker.room + OWN) * sizeof *worker.polls);
+    worker_go_on(&worker);
 }

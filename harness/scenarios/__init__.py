@@ -6,6 +6,7 @@ from types import MappingProxyType
 from harness.model import Cell, Depth
 from harness.scenarios.bound_only import BOUND_ONLY
 from harness.scenarios.distribution import DISTRIBUTION
+from harness.scenarios.drain import DRAIN
 from harness.scenarios.failure_arrivals import FAILURE_ARRIVALS
 from harness.scenarios.failure_established import FAILURE_ESTABLISHED
 from harness.scenarios.failure_flows import FAILURE_FLOWS
@@ -38,6 +39,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             LAST_GONE,
             PRECEDENCE,
             GROUP_LIMIT,
+            DRAIN,
         )
     }
 )

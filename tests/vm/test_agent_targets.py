@@ -60,8 +60,13 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(scenario: str) -> list[str]:
     """Return a whole question: the first of its quick cells' options, with few flows."""
-    own = {"precedence": ["bind=mixed"], "failure-handshake": ["peer=tun"]}.get(scenario, [])
-    return [scenario, *own, *(f"{key}={value}" for key, value in QUICKLY.items()), "loopback=up"]
+    own = {
+        "precedence": {"bind": "mixed"},
+        "failure-handshake": {"peer": "tun"},
+        "drain": {"flows": "450", "rounds": "3"},
+    }
+    asked = {**QUICKLY, **own.get(scenario, {}), "loopback": "up"}
+    return [scenario, *(f"{key}={value}" for key, value in asked.items())]
 
 
 @pytest.mark.vm

@@ -1,0 +1,220 @@
+/* How a member retires and comes back: what it does with its listener, inside its own process. */
+#include "worker.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Room for one descriptor; not sized by CMSG_SPACE(), which is no constant on NetBSD (cmsg(3)). */
+union ancillary {
+    struct cmsghdr header;
+    unsigned char bytes[64];
+};
+
+/* At least one byte has to go along (unix(7)). */
+static struct answer send_descriptor(int channel, int fd)
+{
+    union ancillary ancillary;
+    char byte = 0;
+    struct iovec part = { &byte, 1 };
+    struct msghdr message;
+    memset(&ancillary, 0, sizeof ancillary);
+    memset(&message, 0, sizeof message);
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = &ancillary;
+    message.msg_controllen = CMSG_SPACE(sizeof fd);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return answer(CALL_SENDMSG, sendmsg(channel, &message, 0) == 1 ? 0 : -1);
+}
+
+static struct answer receive_descriptor(int channel, int *fd)
+{
+    union ancillary ancillary;
+    char byte;
+    struct iovec part = { &byte, 1 };
+    struct msghdr message;
+    ssize_t got;
+    do {
+        memset(&message, 0, sizeof message);
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = &ancillary;
+        message.msg_controllen = sizeof ancillary;
+        got = recvmsg(channel, &message, 0);
+    } while (got < 0 && errno == EINTR);
+    struct cmsghdr *header = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (got == 1 && (header == NULL || header->cmsg_type != SCM_RIGHTS))
+        errno = EBADF; /* the byte came without its descriptor */
+    if (header == NULL || header->cmsg_type != SCM_RIGHTS)
+        return answer(CALL_RECVMSG, -1);
+    memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    return answer(NO_CALL, 0);
+}
+
+/* A connection that its client has given up (ECONNABORTED, accept(2)) is not yet the end. */
+static int accept_until_empty(struct worker *worker)
+{
+    int taken = 0, one;
+    do {
+        one = accept_one(worker, worker->listener);
+        taken += one;
+    } while (one || errno == ECONNABORTED || errno == EINTR);
+    return taken;
+}
+
+/* The listener stands, served by nobody, until it is dropped: what the kernel queues in between is
+ * what is asked about.  A step that is refused leaves the member as it is. */
+static struct answer withdraw(struct worker *worker, int way)
+{
+    struct answer said = { NO_CALL, 0, 0 };
+    if (way == BY_SHUTDOWN)
+        said = answer(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RD));
+    else if (way == BY_LISTEN_ZERO)
+        said = answer(CALL_LISTEN, listen(worker->listener, 0));
+    worker->serving = said.call != NO_CALL;
+    if (!worker->serving)
+        said.taken = accept_until_empty(worker);
+    return said;
+}
+
+/* Of two it is the sibling's that goes; the sender keeps it, unused, until it has arrived: some
+ * kernels lose a descriptor whose last owner is the message (darwin; Python issue 14669). */
+static struct answer hand_over(struct worker *worker)
+{
+    int sibling = worker->adopted >= 0;
+    struct answer said = send_descriptor(worker->trial->handover[0],
+                                         sibling ? worker->adopted : worker->listener);
+    if (said.call == NO_CALL && sibling)
+        worker->handing = 1;
+    else if (said.call == NO_CALL)
+        worker->serving = 0;
+    return said;
+}
+
+static struct answer receive(struct worker *worker)
+{
+    int fd = -1;
+    struct answer said = receive_descriptor(worker->trial->handover[1], &fd);
+    if (said.call != NO_CALL)
+        return said;
+    if (worker->listener >= 0) {
+        worker->adopted = fd;
+    } else {
+        worker->listener = fd;
+        worker->serving = 1;
+        worker->silent = 0;
+    }
+    return said;
+}
+
+static struct answer drop(struct worker *worker)
+{
+    int fd = worker->adopted;
+    if (fd < 0)
+        return close_listener(worker);
+    worker->adopted = -1;
+    worker->handing = 0;
+    return answer(CALL_CLOSE, close(fd));
+}
+
+/* The heir of the last round has been told to end with its last connection. */
+static void reap_heir(struct worker *worker)
+{
+    int status;
+    pid_t seen;
+    if (worker->heir == 0)
+        return;
+    do
+        seen = waitpid(worker->heir, &status, 0);
+    while (seen < 0 && errno == EINTR);
+    if (seen != worker->heir || status != 0)
+        _exit(EXIT_BROKEN);
+    close(worker->heir_control);
+    worker->heir = 0;
+}
+
+/* In the heir: the listener is all that it goes on with.  It answers under an index of its own. */
+static void inherit(struct worker *worker, int control)
+{
+    close(worker->control);
+    while (worker->count > 0)
+        close(worker->connections[--worker->count].fd);
+    worker->control = control;
+    worker->index = worker->trial->question->listeners;
+    worker->heir = 0;
+    worker_go_on(worker);
+}
+
+static struct answer bequeath(struct worker *worker)
+{
+    int ends[2];
+    reap_heir(worker);
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
+        return answer(CALL_SOCKETPAIR, -1);
+    pid_t pid = fork();
+    if (pid < 0) {
+        struct answer said = answer(CALL_FORK, -1);
+        close(ends[0]);
+        close(ends[1]);
+        return said;
+    }
+    if (pid == 0) {
+        close(ends[0]);
+        inherit(worker, ends[1]);
+    }
+    close(ends[1]);
+    worker->heir = pid;
+    worker->heir_control = ends[0];
+    worker->serving = 0;
+    return answer(NO_CALL, 0);
+}
+
+/* An heir that does not answer has lost flows that no kernel lost. */
+static void tell_heir(struct worker *worker, enum operation operation)
+{
+    struct command command;
+    struct answer said = { NO_CALL, 0, 0 };
+    ssize_t got;
+    memset(&command, 0, sizeof command);
+    command.operation = operation;
+    if (send(worker->heir_control, &command, sizeof command, 0) != (ssize_t)sizeof command)
+        _exit(EXIT_BROKEN);
+    do
+        got = recv(worker->heir_control, &said, sizeof said, MSG_WAITALL);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof said || said.call != NO_CALL)
+        _exit(EXIT_BROKEN);
+}
+
+/* What was inherited by fork() can come back only as a message. */
+static struct answer reclaim(struct worker *worker)
+{
+    tell_heir(worker, HAND_OVER);
+    struct answer said = receive(worker);
+    tell_heir(worker, DROP);
+    tell_heir(worker, FINISH);
+    return said;
+}
+
+struct answer retire(struct worker *worker, enum operation operation)
+{
+    if (operation == HAND_OVER)
+        return hand_over(worker);
+    if (operation == RECEIVE)
+        return receive(worker);
+    if (operation == DROP)
+        return drop(worker);
+    if (operation == BEQUEATH)
+        return bequeath(worker);
+    if (operation == RECLAIM)
+        return reclaim(worker);
+    return withdraw(worker, worker->trial->question->way);
+}
