@@ -73,14 +73,21 @@ int peer_start(struct trial *trial, struct flow *flow, uint32_t number)
     return 0;
 }
 
+/* The request brings the final ACK of the handshake, too. */
+static void establish(struct trial *trial, struct flow *flow)
+{
+    flow->wire.at = ESTABLISHED;
+    flow->state = OPEN;
+    say_request(trial, flow);
+}
+
+/* Here the ACK comes alone, for it is what is asked about. */
 void peer_complete(struct trial *trial, struct flow *flow)
 {
     if (flow->wire.at != HALF_OPEN)
         return;
-    flow->wire.at = ESTABLISHED;
-    flow->state = OPEN;
     say(flow, ACK, flow->wire.next, NULL, 0);
-    say_request(trial, flow);
+    establish(trial, flow);
 }
 
 /* Whether they have not even acknowledged the request: then they never took our ACK. */
@@ -152,7 +159,7 @@ static void take_answer(struct trial *trial, const struct phase *phase, struct f
     }
     flow->wire.answers++;
     if (phase->half_open == 0) {
-        peer_complete(trial, flow);
+        establish(trial, flow);
     } else if (flow->wire.answers >= phase->half_open && flow->fate == UNDECIDED) {
         flow_end(flow, LEFT_OPEN, 0);
     }
