@@ -229,13 +229,14 @@ def script(begin: Begin) -> Script | None:
     listeners, asked = number(begin, "listeners"), begin.parameters
     change = asked.get("change", "leave")
     restart, newcomer = change == "restart", change != "leave"
-    alive, tun = asked.get("protocol", "tcp") == "tcp", asked.get("peer") == "tun"
+    alive = asked.get("protocol", "tcp") == "tcp"
     leaves = tuple(f"left-{k}" for k in range(1, min(listeners, 64)))
     streamed = ("before", "during", "after")
     return {
         "facts": Script(),
         "sharing": Script(("traffic",), attempts=("first", "second")),
-        "distribution": Script(("all", "elsewhere") if tun else ("all",), listeners),
+        "distribution": Script(("all",), listeners),
+        "server-port": Script(("all", "elsewhere"), listeners),
         "takeover": Script(
             (*streamed, "alive", "retired", "alive-retired") if alive else (*streamed, "retired"),
             members=2,

@@ -102,12 +102,11 @@ def distribution(trial: Trial) -> None:
         trial.phase("all", ports, trial.serve(ports))
 
 
-def distribution_of_peer(trial: Trial) -> None:
+def server_port(trial: Trial) -> None:
     """Ask the same again at another port, which is or is not among the hash's inputs."""
-    distribution(trial)
-    if trial.parameters.get("peer") == "tun" and trial.lines[-1]["event"] == "flows":
-        ports = trial.lines[-1]["ports"]
-        assert isinstance(ports, list)
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports = trial.ports()
+        trial.phase("all", ports, trial.serve(ports))
         moved = [(port + trial.kernel.port_counts) % 65536 for port in ports]
         trial.phase("elsewhere", ports, trial.serve(moved))
 
@@ -326,7 +325,8 @@ def sharing(trial: Trial) -> None:
 
 SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "sharing": sharing,
-    "distribution": distribution_of_peer,
+    "distribution": distribution,
+    "server-port": server_port,
     "takeover": takeover,
     "fallback": fallback,
     "failure-established": failure_established,

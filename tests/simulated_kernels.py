@@ -35,6 +35,10 @@ def rendezvous(port: int, turn: int, group: Group) -> Fate:
     return max(group, key=lambda member: hashed(port, member + 1))
 
 
+def paired(port: int, turn: int, group: Group) -> Fate:
+    return scaled(port // 2, turn, group)
+
+
 def newest(port: int, turn: int, group: Group) -> Fate:
     return group[-1]
 

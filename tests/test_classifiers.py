@@ -127,14 +127,25 @@ def test_a_queue_of_two_fates_has_none() -> None:
     assert unclear(edited(Kernel(), "failure-queued", "fates", half), "no one fate")
 
 
-@pytest.mark.parametrize("inputs", [0, 1])
-def test_whether_the_servers_port_matters_is_counted(inputs: int) -> None:
-    kernel = Kernel(port_counts=inputs)
-    found = edited(kernel, "distribution", "all", first(0, 0), peer="tun", flows="2000")
-    assert found.verdict == "balanced"
-    share = found.statistics["elsewhere_same_share"]
-    assert share == 1.0 if inputs == 0 else 0.2 < share < 0.3
-    assert found.counts["elsewhere_same"] == round(2000 * share)
+def next_member(count: int) -> Edit:
+    """Give the first flows to the member after their own, of four."""
+    return lambda fates: [*((fate + 1) % 4 for fate in map(int_of, fates[:count])), *fates[count:]]
+
+
+def int_of(fate: Fate) -> int:
+    assert isinstance(fate, int)
+    return fate
+
+
+@pytest.mark.parametrize(
+    ("moved", "verdict"), [(0, "same"), (20, "same"), (400, "partly"), (1422, None)]
+)
+def test_how_many_keep_their_listener_at_another_port(moved: int, verdict: str | None) -> None:
+    asked = {"flows": "2000", "peer": "tun"}
+    found = edited(Kernel(), "server-port", "elsewhere", next_member(moved), **asked)
+    assert found.verdict == verdict
+    assert found.counts == {"flows": 2000, "compared": 2000, "same": 2000 - moved}
+    assert found.statistics["by_chance"] == pytest.approx(0.25, abs=0.01)
 
 
 def test_handshakes_of_two_fates_have_none() -> None:

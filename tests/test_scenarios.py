@@ -21,6 +21,7 @@ HARNESS = Path(__file__).parent.parent / "harness"
 IDS = (
     "sharing",
     "distribution",
+    "server-port",
     "takeover",
     "fallback",
     "failure-established",
@@ -71,7 +72,7 @@ def test_every_cell_has_a_key_of_its_own_and_words_for_the_agent(depth: Depth) -
         assert asked.items() >= cell.axes.items()
         own = {"group-limit": {"sockets"}, "drain": {"rounds"}}.get(cell.scenario, set())
         numbers = {"listeners", "flows", "deadline", "backlog"}
-        own |= {"peer"} if cell.scenario == "failure-handshake" else set()
+        own |= {"peer"} if cell.scenario in ("failure-handshake", "server-port") else set()
         assert asked.keys() - cell.axes.keys() == numbers | own
         assert int(asked["deadline"]) > {"tcp": 6000, "udp": 1000}[asked["protocol"]]
         assert {"option", "protocol", "family", "bind"} <= cell.axes.keys()
@@ -118,6 +119,11 @@ NAMED = [
     (Kernel(kernels.idle_half), "distribution", {}, "skewed"),
     (Kernel(kernels.turns), "distribution", {}, "balanced"),
     (Kernel(kernels.stray), "distribution", {"protocol": "udp"}, "balanced"),
+    (SCALED, "server-port", {"flows": "2000"}, "same"),
+    (Kernel(port_counts=1), "server-port", {"flows": "2000"}, "independent"),
+    (Kernel(kernels.idle_half, port_counts=1), "server-port", {"flows": "2000"}, "independent"),
+    (Kernel(kernels.paired, port_counts=1), "server-port", {"flows": "2000"}, "partly"),
+    (NEWEST, "server-port", {}, "one"),
     (SCALED, "takeover", {"listeners": "2"}, "shared"),
     (NEWEST, "takeover", {"listeners": "2"}, "newest-takes-all"),
     (Kernel(kernels.oldest), "takeover", {"listeners": "2", "protocol": "udp"}, "oldest-keeps"),

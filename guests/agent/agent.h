@@ -254,6 +254,7 @@ void flows_echo(struct trial *, const char *name, struct flow *, int count);
 void facts(struct trial *);
 void sharing(struct trial *);
 void distribution(struct trial *);
+void server_port(struct trial *);
 void takeover(struct trial *);
 void fallback(struct trial *);
 void failure_established(struct trial *);

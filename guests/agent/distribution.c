@@ -1,7 +1,26 @@
-/* Who is served by a group as it stands, and beside a socket that is bound but does not listen. */
+/* Who is served by a group as it stands, on another port, and beside a socket that is bound but does
+ * not listen. */
 #include "agent.h"
 
 #include <stddef.h>
+
+static void flows_all(struct trial *trial)
+{
+    int count = trial->question->flows;
+    struct flow *flows = flows_new(count);
+    flows_serve(trial, "all", flows, count);
+    flows_end(flows, count);
+}
+
+void distribution(struct trial *trial)
+{
+    int count = trial->question->listeners;
+    reserve_port(trial);
+    need_descriptors(trial, trial->question->flows);
+    members_fork(trial, count);
+    if (members_stand(trial, count) == 0)
+        flows_all(trial);
+}
 
 /* The same members, in the same order, on another port: nobody refuses what was free. */
 static void move(struct trial *trial)
@@ -19,27 +38,22 @@ static void move(struct trial *trial)
     }
 }
 
-/* A far end of our own has the same ports again, for another port of the members'. */
-static void flows_all(struct trial *trial)
+/* Only a far end of our own has the same ports again at once, and so many. */
+void server_port(struct trial *trial)
 {
-    int count = trial->question->flows;
+    int count = trial->question->flows, listeners = trial->question->listeners;
+    if (trial->question->peer != TUN)
+        unsupported(trial, "it takes thousands of ports twice: ask with peer=tun");
+    reserve_port(trial);
+    need_descriptors(trial, count);
+    members_fork(trial, listeners);
+    if (members_stand(trial, listeners) != 0)
+        return;
     struct flow *flows = flows_new(count);
     flows_serve(trial, "all", flows, count);
-    if (trial->question->peer == TUN) {
-        move(trial);
-        flows_serve(trial, "elsewhere", flows, count);
-    }
+    move(trial);
+    flows_serve(trial, "elsewhere", flows, count);
     flows_end(flows, count);
-}
-
-void distribution(struct trial *trial)
-{
-    int count = trial->question->listeners;
-    reserve_port(trial);
-    need_descriptors(trial, trial->question->flows);
-    members_fork(trial, count);
-    if (members_stand(trial, count) == 0)
-        flows_all(trial);
 }
 
 /* 0, or -1 if the kernel refuses. */

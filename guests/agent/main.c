@@ -18,6 +18,7 @@ static const struct {
     { "facts", facts, 1, 1024 },
     { "sharing", sharing, 1, 1024 },
     { "distribution", distribution, 1, 1024 },
+    { "server-port", server_port, 0, 1024 },
     { "takeover", takeover, 1, 1024 },
     { "fallback", fallback, 1, 1024 },
     { "failure-established", failure_established, 0, 1024 },
@@ -110,7 +111,8 @@ static void install_alarm(int seconds)
 /* The others hold connections open or leave a member behind: that is for sockets. */
 static int plays_peer(void (*run)(struct trial *))
 {
-    return run == distribution || run == failure_flows || run == failure_handshake;
+    return run == distribution || run == server_port || run == failure_flows
+        || run == failure_handshake;
 }
 
 /* Asks in this process, which ends with it. */

@@ -18,6 +18,7 @@ from harness.scenarios.group_limit import GROUP_LIMIT
 from harness.scenarios.last_gone import LAST_GONE
 from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.server_port import SERVER_PORT
 from harness.scenarios.sharing import SHARING
 from harness.scenarios.takeover import TAKEOVER
 
@@ -27,6 +28,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
         for scenario in (
             SHARING,
             DISTRIBUTION,
+            SERVER_PORT,
             TAKEOVER,
             FALLBACK,
             FAILURE_ESTABLISHED,

@@ -5,7 +5,7 @@ from harness.observation import Observation
 from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
-from harness.scenarios.tally import measured, newest_first, server, tally, unclear
+from harness.scenarios.tally import measured, newest_first, tally, unclear
 
 ID = "distribution"
 
@@ -25,7 +25,7 @@ MANY = tuple(
     for option in SHARING
     for place in ("ipv4 specific", "ipv6 wildcard")
 )
-"""With a far end of the agent's own: 20 000 flows of 200 hosts, to two ports of the group's."""
+"""With a far end of the agent's own: 20 000 flows of 200 hosts."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
@@ -35,25 +35,11 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     return table(ID, (*cross(ALL, BOTH), *MANY))
 
 
-def _elsewhere(seen: Observation) -> tuple[dict[str, int], dict[str, float]]:
-    """Compare who serves a client's port at the group's other port: 1/k of them by chance.
-
-    Where nearly all stay with their member the kernel's hash does not take the server's port, or
-    not into the part that decides (Linux 6.15 on: inet_ehashfn() adds it last).
-    """
-    if seen.parameters.get("peer") != TUN:
-        return {}, {}
-    pairs = list(zip(seen.phase("all").fates, seen.phase("elsewhere").fates, strict=True))
-    same = sum(server(one) is not None and server(one) == server(two) for one, two in pairs)
-    return {"elsewhere_same": same}, {"elsewhere_same_share": same / len(pairs)}
-
-
 def classify(seen: Observation) -> Judgement:
     """Name the member that serves all, or say how the flows are shared."""
     everything, order = tally(seen.phase("all")), newest_first(seen)
     found = spread(everything, sorted(order))
-    same, share = _elsewhere(seen)
-    counts, figures = everything.counts() | same, {**found.statistics, **share}
+    counts, figures = everything.counts(), found.statistics
     if found.shape is Shape.UNCLEAR or found.shape is Shape.REFUSED:
         return unclear(found.why or "every connection was refused", counts, figures)
     if found.shape is not Shape.ONE:

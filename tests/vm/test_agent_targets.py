@@ -63,6 +63,7 @@ def words(scenario: str) -> list[str]:
     own = {
         "precedence": {"bind": "mixed"},
         "failure-handshake": {"peer": "tun"},
+        "server-port": {"peer": "tun"},
         "drain": {"flows": "450", "rounds": "3"},
     }
     asked = {**QUICKLY, **own.get(scenario, {}), "loopback": "up"}

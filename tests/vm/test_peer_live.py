@@ -38,6 +38,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "ipv4": ("distribution", "flows=1000"),
     "ipv6": ("distribution", "flows=1000", "family=ipv6", "bind=wildcard"),
     "mapped": ("distribution", "flows=300", "family=mapped", "bind=wildcard"),
+    "another port": ("server-port", "flows=500"),
     "restart": ("failure-flows", "flows=500", "change=restart"),
     "killed": ("failure-handshake", "flows=200", "failure=kill"),
     "closed": ("failure-handshake", "flows=200", "failure=close", "family=ipv6"),

@@ -1,0 +1,77 @@
+"""`server-port`: the same clients call the same group on another port: the same listeners?
+
+It tells whether the server's port is among the inputs of the hash that decide. Where it is not, a
+client whose ports are few keeps to the same worker of every service on the machine.
+"""
+
+from collections.abc import Mapping
+
+from harness import statistics
+from harness.model import Cell, Depth, Judgement
+from harness.observation import Observation
+from harness.scenarios.grid import SHARING, TUN, Numbers, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.spread import Shape, spread
+from harness.scenarios.tally import SAME, measured, newest_first, server, tally, unclear
+
+ID = "server-port"
+
+PLACES = ("ipv4 specific", "ipv6 wildcard")
+
+NUMBERS = Numbers(1000, 4000)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked."""
+    return table(ID, (row(f"{option} tcp {place}") for option in SHARING for place in PLACES))
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return what the agent is asked; only a far end of its own has so many ports twice."""
+    return {**NUMBERS(cell, depth), "peer": TUN}
+
+
+def _chance(seen: Observation) -> float:
+    """Return how often a flow has the same listener at two ports if these do not know each other.
+
+    With the shares that the listeners were seen to have, of k equal ones 1/k.
+    """
+    one, two = (tally(seen.phase(name)) for name in ("all", "elsewhere"))
+    return sum(one.share(n) * two.share(two.members.get(k, 0)) for k, n in one.members.items())
+
+
+def classify(seen: Observation) -> Judgement:
+    """Compare who serves each flow at either port, with what chance would make of it."""
+    for phase in ("all", "elsewhere"):
+        found = spread(tally(seen.phase(phase)), sorted(newest_first(seen)))
+        if found.shape is Shape.ONE:
+            return measured("one", tally(seen.phase(phase)).counts())
+        if found.shape not in (Shape.BALANCED, Shape.SKEWED):
+            why = found.why or f"the flows are {found.shape.value}"
+            return unclear(why, tally(seen.phase(phase)).counts())
+    fates = zip(seen.phase("all").fates, seen.phase("elsewhere").fates, strict=True)
+    pairs = [(server(one), server(two)) for one, two in fates]
+    both = [one == two for one, two in pairs if None not in (one, two)]
+    chance = _chance(seen)
+    p = statistics.two_sided(len(both), sum(both), chance)
+    counts = {"flows": len(pairs), "compared": len(both), "same": sum(both)}
+    figures = {"same_share": sum(both) / len(both), "by_chance": chance, "p_independent": p}
+    if sum(both) >= SAME * len(both):
+        return measured("same", counts, figures)
+    if p > statistics.ALPHA_BALANCED:
+        return measured("independent", counts, figures)
+    if p <= statistics.ALPHA_OTHER:
+        return measured("partly", counts, figures)
+    return unclear(f"p = {p:.2g} for independence: neither likely nor excluded", counts, figures)
+
+
+SERVER_PORT = Scenario(
+    id=ID,
+    sentence="The same clients call the group on another port: are they served by the same?",
+    words=("independent", "same", "partly", "one"),
+    cells=cells,
+    parameters=parameters,
+    classify=classify,
+    alarm=40.0,
+    figure="same_share",
+)
