@@ -126,6 +126,37 @@ def excluded(trials: int) -> float:
     return -math.expm1(math.log(ALPHA_BALANCED) / trials) if trials > 0 else 1.0
 
 
+def _table(hits: int, flows: int, others: int, of: int) -> float:
+    """P(X = hits) if all hits fell on `flows` and `of` blindly: X is hypergeometric."""
+    ways = (
+        math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        for n, k in ((flows, hits), (of, others), (flows + of, hits + others))
+    )
+    one, other, both = ways
+    return math.exp(one + other - both)
+
+
+def _at_least(hits: int, flows: int, others: int, of: int) -> float:
+    """P(X >= hits) given the sum of hits; from the mean up the terms soon shrink."""
+    term = total = _table(hits, flows, others, of)
+    while hits < flows and others > 0 and term > total * NEGLIGIBLE:
+        term *= (flows - hits) / (hits + 1) * others / (of - others + 1)
+        hits, others = hits + 1, others - 1
+        total += term
+    return total
+
+
+def p_one_share(hits: int, flows: int, others: int, of: int) -> float:
+    """Return the p-value of one share behind both: `hits` of `flows`, and `others` of `of`.
+
+    Fisher's exact test: given the sum of the hits, the unknown share itself plays no part. Twice
+    the tail on the side of the larger share, which is two-sided as above.
+    """
+    if hits * of < others * flows:
+        hits, flows, others, of = others, of, hits, flows
+    return min(1.0, 2 * _at_least(hits, flows, others, of))
+
+
 def acceptance(flows: int, members: int, alpha: float) -> tuple[int, int]:
     """Return the smallest and the largest count of a member that p > alpha allows."""
     limit, share = alpha / members / 2, 1 / members

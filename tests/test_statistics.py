@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, hypergeom
 
 from harness import statistics
 from harness.statistics import ALPHA_BALANCED, ALPHA_OTHER, Decision, acceptance, decide
@@ -164,3 +164,38 @@ def test_what_none_of_n_excludes_is_the_exact_interval_of_scipy(trials: int) -> 
 
 def test_nothing_tried_excludes_nothing() -> None:
     assert statistics.excluded(0) == 1.0
+
+
+def shares() -> list[tuple[int, int, int, int]]:
+    draws = random.Random(7)
+    sizes = (1, 2, 9, 160, 400, 20000)
+    pairs = [(draws.choice(sizes), draws.choice(sizes)) for _ in range(60)]
+    drawn = [(draws.randint(0, n), n, draws.randint(0, m), m) for n, m in pairs]
+    near = [(n // 3, n, (m + 1) // 3, m) for n, m in pairs]
+    return [*drawn, *near, (0, 5, 0, 5), (5, 5, 5, 5), (0, 400, 400, 400)]
+
+
+@pytest.mark.parametrize("table", shares())
+def test_the_p_value_of_one_share_is_twice_the_tail_of_scipys_hypergeometric(
+    table: tuple[int, int, int, int],
+) -> None:
+    hits, flows, others, of = table
+    if hits * of < others * flows:
+        hits, flows, others, of = others, of, hits, flows
+    tail = hypergeom.sf(hits - 1, flows + of, hits + others, flows)
+    found = statistics.p_one_share(*table)
+    assert found == pytest.approx(min(1, 2 * tail), rel=1e-6, abs=1e-290)
+    assert found == pytest.approx(statistics.p_one_share(*table[2:], *table[:2]))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.64])
+@pytest.mark.parametrize("alpha", [1e-3, 1e-6])
+def test_one_share_is_hardly_ever_taken_for_two(share: float, alpha: float) -> None:
+    """Over all pairs of counts that 40 and 60 flows with one share may show, exactly."""
+    wrong = sum(
+        binom.pmf(hits, 40, share) * binom.pmf(others, 60, share)
+        for hits in range(41)
+        for others in range(61)
+        if statistics.p_one_share(hits, 40, others, 60) <= alpha
+    )
+    assert wrong <= alpha
