@@ -5,11 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from harness.matrix import Entry, Matrix
-from harness.model import AXES, State, share, word
+from harness.model import State, share, word
+from harness.report.fold import Point, Values, folded, label
 from harness.scenarios import CATALOGUE
-
-MERGED = ("family", "bind", "protocol", "failure")
-"""The axes along which rows are merged first; the others follow in the order of their names."""
 
 MARKS = {
     State.MEASURED: "",
@@ -32,9 +30,6 @@ NEAR = 4
 DIFFERENT = "\N{NOT EQUAL TO}"
 """Before a row on which the guests' verdicts do not agree."""
 
-Values = tuple[tuple[str, tuple[str, ...]], ...]
-"""Axis to the values that a row stands for; the row is their product, no more and no less."""
-
 
 class Row(Struct, frozen=True):
     """Points of the axes at which each guest gave one and the same word."""
@@ -50,12 +45,7 @@ class Row(Struct, frozen=True):
 
     def label(self, fixed: Iterable[str] = ()) -> str:
         """Return the values in words; axes beyond the design's five say their name."""
-        parts = []
-        for axis, values in self.values:
-            if axis not in fixed:
-                name = "" if axis in AXES else f"{axis} "
-                parts.append(name + " ".join(values))
-        return " · ".join(parts) or "all"
+        return label(self.values, fixed)
 
 
 class Section(Struct, frozen=True):
@@ -104,7 +94,7 @@ def legend(matrix: Matrix) -> tuple[str, ...]:
 
 def sections(matrix: Matrix) -> tuple[Section, ...]:
     """Lay a matrix out, scenarios in the order of the catalogue and strangers last."""
-    by_scenario: dict[str, dict[tuple[tuple[str, str], ...], dict[str, Entry]]] = {}
+    by_scenario: dict[str, dict[Point, dict[str, Entry]]] = {}
     for cell in matrix.cells:
         points = by_scenario.setdefault(cell.scenario, {})
         points.setdefault(tuple(cell.axes.items()), {})[cell.guest] = cell
@@ -113,19 +103,16 @@ def sections(matrix: Matrix) -> tuple[Section, ...]:
     return tuple(_section(name, by_scenario[name]) for name in names)
 
 
-def _section(
-    name: str, points: Mapping[tuple[tuple[str, str], ...], Mapping[str, Entry]]
-) -> Section:
+def _section(name: str, points: Mapping[Point, Mapping[str, Entry]]) -> Section:
+    cells = list(points.values())
     rows = [
         Row(
-            tuple((axis, (value,)) for axis, value in point),
-            {guest: (cell,) for guest, cell in cells.items()},
+            fold.values,
+            {guest: tuple(cells[at][guest] for at in fold.members) for guest in cells[fold.first]},
         )
-        for point, cells in points.items()
+        for fold in folded(zip(points, map(_words, cells), strict=True))
     ]
-    axes = list(dict.fromkeys(axis for point in points for axis, _ in point))
-    for axis in sorted(axes, key=lambda axis: (_rank(axis), axis)):
-        rows = _merged(rows, axis)
+    axes = dict.fromkeys(axis for point in points for axis, _ in point)
     values = {axis: {dict(point).get(axis) for point in points} for axis in axes}
     single = {axis: found.pop() for axis, found in values.items() if len(found) == 1}
     fixed = tuple((axis, value) for axis, value in single.items() if value is not None)
@@ -133,29 +120,15 @@ def _section(
     return Section(name, known.sentence if known else "", fixed, tuple(rows))
 
 
-def _rank(axis: str) -> int:
-    return MERGED.index(axis) if axis in MERGED else len(MERGED)
-
-
-def _merged(rows: Sequence[Row], axis: str) -> list[Row]:
-    """Merge the rows that differ in this axis only and say the same everywhere."""
-    merged: dict[object, Row] = {}
-    for row in rows:
-        others = tuple(pair for pair in row.values if pair[0] != axis)
-        key = (others, _words(row), axis in dict(row.values))
-        merged[key] = _joined(merged[key], row, axis) if key in merged else row
-    return list(merged.values())
-
-
-def _words(row: Row) -> tuple[object, ...]:
-    firsts = ((guest, cells[0]) for guest, cells in sorted(row.cells.items()))
+def _words(cells: Mapping[str, Entry]) -> tuple[object, ...]:
     return tuple(
-        (guest, first.state, word(first.verdict or ""), _roughly(figure(first)))
-        for guest, first in firsts
+        (guest, cell.state, word(cell.verdict or ""), roughly(figure(cell)))
+        for guest, cell in sorted(cells.items())
     )
 
 
-def _roughly(value: float | None) -> int | None:
+def roughly(value: float | None) -> int | None:
+    """Return what two shares have in common that are not worth a line each."""
     return None if value is None else round(value * NEAR)
 
 
@@ -182,12 +155,3 @@ def _percent(value: float) -> str:
     if 0 < value < 0.01:
         return "<1"
     return ">99" if 0.99 < value < 1 else f"{value * 100:.0f}"
-
-
-def _joined(one: Row, other: Row, axis: str) -> Row:
-    more = dict(other.values).get(axis, ())
-    values = tuple(
-        (name, (*own, *(value for value in more if value not in own)) if name == axis else own)
-        for name, own in one.values
-    )
-    return Row(values, {guest: cells + other.cells[guest] for guest, cells in one.cells.items()})
