@@ -27,6 +27,9 @@ Figures = Mapping[str, float]
 
 Counts = Mapping[str, int]
 
+Key = tuple[str, tuple[tuple[str, str], ...]]
+"""Which cell: the scenario, and its axes in an order of their own."""
+
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -91,6 +94,11 @@ class Entry(Struct, frozen=True):
         """Which cell this is of."""
         return Cell.at(self.scenario, **self.axes)
 
+    @property
+    def key(self) -> Key:
+        """Which cell this is of, in whatever order a file has its axes."""
+        return self.scenario, tuple(sorted(self.axes.items()))
+
     @classmethod
     def of(cls, trial: Trial) -> "Entry":
         """Copy a trial, with the judgement that its repeats amount to."""
@@ -124,7 +132,7 @@ class Matrix(Struct, frozen=True):
         for entry in self.cells:
             if entry.guest not in self.guests:
                 raise ValueError(f"a cell of guest {entry.guest!r}, which is not in `guests`")
-            key = (entry.guest, entry.scenario, tuple(sorted(entry.axes.items())))
+            key = (entry.guest, entry.key)
             if key in seen:
                 raise ValueError(f"twice on guest {entry.guest!r}: {entry.cell.key}")
             seen.add(key)

@@ -33,7 +33,7 @@ class Guest(Struct, frozen=True):
     system: str
     release: str | None
     cells: Mapping[Cell, Judgement]
-    settings: Mapping[str, int] = {}
+    settings: Mapping[str, int | None] = {}
     provider: str = "qemu"
 
 

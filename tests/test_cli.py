@@ -355,6 +355,87 @@ def test_claims_by_files_taken_together_say_which_cells_decided(command: Command
     assert "nowhere" in ended.err
 
 
+def changed(source: str, target: str, **facts: str) -> None:
+    """Copy a run's matrix with its first verdict changed, and its guest's facts."""
+    matrix = json.loads(Path(source, "matrix.json").read_text())
+    next(cell for cell in matrix["cells"] if cell["state"] == "measured")["verdict"] = "newest"
+    for known in matrix["guests"].values():
+        known |= facts
+    Path(target).write_text(json.dumps(matrix))
+
+
+def test_diff_exits_1_for_a_changed_verdict_and_0_for_anything_else(command: Command) -> None:
+    command.run("one", *ONE)
+    command.run("one", "two", *ONE[:2], "--out", "more")
+    same = command("diff", "run", "more")
+    assert (same.status, same.err) == (0, "")
+    assert "in the new run only: two (" in same.out
+    assert "no verdict changed" in same.out
+    changed("run", "old.json")
+    ended = command("diff", "old.json", "run")
+    assert ended.status == 1
+    assert "verdict changed\n  distribution  newest → balanced: " in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 100
+    page = command("diff", "old.json", "run", "--format", "markdown")
+    assert (page.status, page.err) == (1, "")
+    assert "| verdict changed | distribution | newest → balanced |" in page.out
+    for form in (("--json",), ("--format", "json")):
+        data = command("diff", "old.json", "run", *form)
+        assert data.status == 1
+        assert json.loads(data.out)["counts"]["changed"] == 1
+
+
+def test_diff_of_one_run_goes_from_release_to_release(command: Command) -> None:
+    command.run("one", "two", *ONE)
+    matrix = json.loads(Path("run/matrix.json").read_text())
+    for name, release in (("two", "6.1.0"), ("one", "6.12")):
+        matrix["guests"][name] |= {"system": "Linux", "release": release}
+    first = next(cell for cell in matrix["cells"] if cell["state"] == "measured")
+    Path("same.json").write_text(json.dumps(matrix))
+    first["verdict"] = "newest"
+    Path("changed.json").write_text(json.dumps(matrix))
+    assert command("diff", "same.json").status == 0
+    ended = command("diff", "changed.json")
+    assert ended.status == 1
+    assert "between two (Linux 6.1.0) and one (Linux 6.12): " in ended.out
+    assert "distribution  balanced → newest: " in ended.out
+    assert len(json.loads(command("diff", "changed.json", "--json").out)["runs"]) == 1
+
+
+def test_diff_of_what_has_nothing_in_common_says_so_and_exits_3(command: Command) -> None:
+    for name in ("one", "two"):
+        command.run(name, *ONE[:2], "--out", name)
+    ended = command("diff", "one", "two")
+    assert ended.status == 3
+    assert "no cell was measured both times" in ended.out
+    ended = command("diff", "one")
+    assert ended.status == 3
+    assert "no two releases of one system" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "the file is empty"),
+        ('{"schema": 2, "run": {}, "cells": []}', "schema 2 is newer"),
+        ('{"name": "package"}', "not a matrix of reuseport-matrix"),
+        ('{"schema": 1, "run": {"id"', "the file is cut off"),
+    ],
+)
+def test_diff_of_a_bad_file_is_exit_2_whichever_it_is(
+    command: Command, content: str, message: str
+) -> None:
+    command.run("one", *ONE)
+    Path("bad.json").write_text(content)
+    for paths in (("bad.json", "run"), ("run", "bad.json"), ("bad.json",)):
+        ended = command("diff", *paths)
+        assert (ended.status, ended.out) == (2, "")
+        assert "bad.json" in ended.err
+        assert message in ended.err
+    for wrong in ((), ("run", "run", "run"), ("run", "nowhere")):
+        assert command("diff", *wrong).status == 2
+
+
 def test_exec_ends_with_the_commands_status_and_the_guest(command: Command) -> None:
     assert command("exec", "one", "--guests", "guests", "--", "7").status == 7
     assert command("shell", "one", "--guests", "guests").status == 0

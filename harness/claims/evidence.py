@@ -20,6 +20,12 @@ def numbers(release: str | None) -> Release:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
+def release_order(release: str) -> tuple[Release, Release, str]:
+    """Return what releases are sorted by: of 6.1.0, `-9` comes before `-50`."""
+    every = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", release))
+    return numbers(release), every, release
+
+
 class Witness(Struct, frozen=True):
     """A guest of a run, as the matrix recorded it; `settings` are its tunables."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from harness.claims.claim import Standing
-from harness.claims.evidence import Witness, numbers
+from harness.claims.evidence import Witness, numbers, release_order
 
 
 class Span(Struct, frozen=True):
@@ -39,12 +39,10 @@ def spans(cells: Iterable[tuple[Witness, bool]]) -> tuple[Span, ...]:
             of_system.setdefault(witness.release or "", []).append(agrees)
     found: list[Span] = []
     for system, said in sorted(releases.items()):
-        found += _of(system, {name: standing(said[name]) for name in sorted(said, key=_order)})
+        found += _of(
+            system, {name: standing(said[name]) for name in sorted(said, key=release_order)}
+        )
     return tuple(found)
-
-
-def _order(release: str) -> tuple[tuple[int, ...], str]:
-    return numbers(release), release
 
 
 def _of(system: str, standings: dict[str, Standing]) -> list[Span]:

@@ -20,6 +20,7 @@ COMMANDS = {
     "claims": ("harness.cli.claiming:claims", "Say which claims hold, by what was measured."),
     "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
     "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),
+    "diff": ("harness.cli.comparing:diff", "Say what changed between runs, or between releases."),
     "judge": ("harness.cli.reporting:judge", "Judge a run's recordings again; no guest needed."),
     "shell": ("harness.cli.visiting:shell", "Log in to a guest."),
     "exec": ("harness.cli.visiting:execute", "Run a command in a guest."),
@@ -33,6 +34,7 @@ Examples:
   reuseport-matrix run                        what this machine can start, quickly
   reuseport-matrix run host linux-6.12 --full
   reuseport-matrix report DIR --format markdown
+  reuseport-matrix diff YESTERDAY TODAY
 \b
 Completion: put one of these into your shell's start-up file
   bash  eval "$(_REUSEPORT_MATRIX_COMPLETE=bash_source reuseport-matrix)"
@@ -40,7 +42,7 @@ Completion: put one of these into your shell's start-up file
   fish  _REUSEPORT_MATRIX_COMPLETE=fish_source reuseport-matrix | source
 \b
 Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
-baseline; 2 usage or a bad file; 3 something asked for could not be measured;
+baseline, or from the older run; 2 usage or a bad file; 3 something asked for could not be measured;
 130 interrupted, what was measured is kept.
 """
 

@@ -3,20 +3,21 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from harness.changes import Kind, compare
 from harness.cli.plan import Plan
-from harness.matrix import Entry, Matrix
-from harness.model import State, word
+from harness.matrix import Matrix
+from harness.model import State
 
 
 def differences(old: Matrix, new: Matrix) -> tuple[str, ...]:
     """Return a line for each cell that was measured both times and has another verdict word."""
-    before = {(cell.guest, _key(cell)): cell.verdict for cell in old.cells if cell.verdict}
-    found = []
-    for cell in new.cells:
-        was = before.get((cell.guest, _key(cell)))
-        if was is not None and cell.verdict is not None and word(was) != word(cell.verdict):
-            found.append(f"{cell.guest}: {_key(cell)}: {was} before, {cell.verdict} now")
-    return tuple(found)
+    return tuple(
+        f"{change.new.guest}: {change.new.cell.key}: "
+        f"{change.old.verdict} before, {change.new.verdict} now"
+        for pair in compare(old, new).pairs
+        for change in pair.changes
+        if change.kind is Kind.CHANGED and change.old is not None and change.new is not None
+    )
 
 
 def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:
@@ -49,7 +50,3 @@ def _missed(plan: Plan, matrix: Matrix) -> Iterator[str]:
 
 def _hint(hint: str | None) -> str:
     return f" ({hint})" if hint else ""
-
-
-def _key(cell: Entry) -> str:
-    return cell.cell.key

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from harness.changes import releases
 from harness.matrix import Entry, Matrix
 from harness.model import State, word
-from harness.report import findings
+from harness.report import changes, findings
 from harness.report.grid import DIFFERENT, MARKS, Notes, Section, legend, sections, shares
 from harness.report.provenance import headline, provenance, system
 from harness.report.text import clip, markdown
@@ -37,6 +38,7 @@ def _lines(matrix: Matrix) -> Iterator[str]:
     yield f"{'; '.join(map(markdown, legend(matrix)))}."
     yield ""
     yield from (f"- {markdown(provenance(matrix, guest))}" for guest in matrix.guests)
+    yield from changes.releases_page(releases(matrix))
     yield ""
     yield from findings.page(findings.findings(matrix))
     yield ""

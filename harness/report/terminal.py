@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from harness.changes import releases
 from harness.matrix import Entry, Matrix
 from harness.model import State, word
-from harness.report import findings
+from harness.report import changes, findings
 from harness.report.grid import (
     DIFFERENT,
     MARKS,
@@ -89,6 +90,7 @@ def _body(matrix: Matrix, page: Page) -> Iterator[str]:
     yield from _legend(matrix, page)
     for guest in matrix.guests:
         yield from wrapped(visible(provenance(matrix, guest)), page.width)
+    yield from changes.releases_terminal(releases(matrix), page.width, page.paint)
     yield ""
     yield from findings.terminal(findings.findings(matrix), page.width, page.paint)
 

@@ -139,4 +139,5 @@ FAILURE_FLOWS = Scenario(
     classify=classify,
     alarm=40.0,
     figure="moved_of_survivors",
+    drawn=("survivors_moved", "survivors_total"),
 )

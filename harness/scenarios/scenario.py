@@ -27,7 +27,9 @@ class Scenario(Struct, frozen=True):
     the longest that one asking may take on a fast host, in seconds; `parallel` is how many cells
     may be asked at once (more than one only where a cell's time is spent waiting). `classify` is
     given observations that answered: set-up errors and `unsupported` are told apart before.
-    `decline` judges those that are `unsupported`.
+    `decline` judges those that are `unsupported`. `drawn` names two counts: of so many flows (the
+    second) so many (the first) met with something, each by the luck of its own 4-tuple. What
+    befalls flows together, as the losses of a stream do, is not drawn.
     """
 
     id: str
@@ -39,4 +41,5 @@ class Scenario(Struct, frozen=True):
     alarm: float = 30.0
     parallel: int = 1
     figure: str = ""
+    drawn: tuple[str, str] | None = None
     decline: Callable[[Observation], Judgement] = not_applicable

@@ -1,0 +1,124 @@
+"""Changed cells in few lines: those that changed in the same way, on the same guests, in one."""
+
+from collections.abc import Hashable, Sequence
+
+from msgspec import Struct
+
+from harness.changes import Change, Kind, Pair
+from harness.matrix import Entry
+from harness.model import State, word
+from harness.report.fold import Point, folded, label
+from harness.report.grid import figure, roughly, shares
+from harness.report.text import clip
+from harness.scenarios import CATALOGUE
+
+ASKED_ONCE = (Kind.APPEARED, Kind.GONE)
+"""Kinds that tell of two catalogues and not of a kernel: no verdict is shown with them, and cells
+that need more than a line are only counted."""
+
+FEW = 2
+"""Guests that are named even if they are all there are."""
+
+REASON = 200
+"""Columns of a reason; it is whole in matrix.json."""
+
+ARROW = " \N{RIGHTWARDS ARROW} "
+
+
+class Saying(Struct, frozen=True):
+    """Cells of a scenario that changed in the same way on the same guests: `where`, from what to
+    what (`change`; empty if they were asked once), how many.
+    """
+
+    kind: Kind
+    scenario: str
+    where: str
+    change: str
+    cells: int
+
+    @property
+    def text(self) -> str:
+        """Return what became of how many cells, and of which."""
+        said = ": ".join(part for part in (self.change, self.where) if part)
+        if not said:
+            return f"{self.cells} cells"
+        return f"{said} ({self.cells} cells)" if self.cells > 1 else said
+
+
+def sayings(pairs: Sequence[Pair]) -> tuple[Saying, ...]:
+    """Fold what changed, of all pairs together; the guests are named if there are several."""
+    groups: dict[tuple[Kind, str], dict[tuple[Point, Hashable], list[tuple[str, Change]]]] = {}
+    for pair in pairs:
+        for change in pair.changes:
+            points = groups.setdefault((change.kind, change.entry.scenario), {})
+            point = (change.entry.cell.points, _key(change))
+            points.setdefault(point, []).append((pair.new.guest, change))
+    found: list[Saying] = []
+    for (kind, scenario), points in sorted(groups.items(), key=lambda group: _order(*group[0])):
+        some = _folded(kind, scenario, points, len(pairs))
+        if kind in ASKED_ONCE and len(some) > 1:
+            some = [Saying(kind, scenario, "", "", sum(one.cells for one in some))]
+        found += some
+    return tuple(found)
+
+
+def _order(kind: Kind, scenario: str) -> tuple[int, int, str]:
+    known = list(CATALOGUE)
+    place = known.index(scenario) if scenario in CATALOGUE else len(known)
+    return list(Kind).index(kind), place, scenario
+
+
+def _key(change: Change) -> Hashable:
+    """Return what has to be the same of changes that share a line."""
+    if change.kind in ASKED_ONCE:
+        return None
+    shares_too = change.kind is Kind.SHARE
+    return tuple(
+        (entry.state, word(entry.verdict or ""), roughly(figure(entry)) if shares_too else None)
+        for entry in (change.old, change.new)
+        if entry is not None
+    )
+
+
+def _folded(
+    kind: Kind,
+    scenario: str,
+    points: dict[tuple[Point, Hashable], list[tuple[str, Change]]],
+    of: int,
+) -> list[Saying]:
+    members = list(points.values())
+    keys = [(key, tuple(guest for guest, _ in points[point, key])) for point, key in points]
+    found = []
+    for fold in folded(zip((point for point, _ in points), keys, strict=True)):
+        changes = [change for at in fold.members for _, change in members[at]]
+        guests = _guests(keys[fold.first][1], of)
+        where = ", ".join(part for part in (guests, label(fold.values)) if part)
+        found.append(Saying(kind, scenario, where, _change(kind, changes), len(changes)))
+    return found
+
+
+def _guests(names: Sequence[str], of: int) -> str:
+    if of == 1:
+        return ""
+    return f"all {of} guests" if len(names) == of > FEW else " ".join(names)
+
+
+def _change(kind: Kind, changes: Sequence[Change]) -> str:
+    if kind in ASKED_ONCE:
+        return ""
+    old = [change.old for change in changes if change.old is not None]
+    new = [change.new for change in changes if change.new is not None]
+    text = f"{_said(old)}{ARROW}{_said(new)}"
+    if kind is Kind.SHARE:
+        p = max(change.p or 0.0 for change in changes)
+        return f"{text} (p {'≤ ' if len(changes) > 1 else '= '}{p:.1g})"
+    whys = list(dict.fromkeys(entry.why for entry in new if entry.why is not None))
+    more = f", and {len(whys) - 1} other reasons" if len(whys) > 1 else ""
+    return f"{text} ({clip(whys[0], REASON)}{more})" if whys else text
+
+
+def _said(entries: Sequence[Entry]) -> str:
+    first = entries[0]
+    if first.state is not State.MEASURED:
+        return first.state
+    return f"{word(first.verdict or '')} {shares(entries)}".rstrip()

@@ -1,0 +1,200 @@
+"""Changes in words: between two runs, and from each release of a system to the next in one run."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.changes import Change, Comparison, Kind, Pair
+from harness.claims import Witness
+from harness.matrix import Entry, Matrix, Value
+from harness.report.change_lines import ARROW, Saying, sayings
+from harness.report.provenance import headline
+from harness.report.text import Paint, markdown, visible, wrapped
+
+HEADINGS = {
+    Kind.CHANGED: "verdict changed",
+    Kind.SHARE: "the same verdict, its share differs",
+    Kind.UNMEASURED: "measured before, not now",
+    Kind.MEASURED: "measured now, not before",
+    Kind.OTHERWISE: "not measured either time, for another reason",
+    Kind.APPEARED: "not asked before",
+    Kind.GONE: "not asked now",
+}
+
+STYLES = {Kind.CHANGED: "1;33", Kind.SHARE: "33", Kind.UNMEASURED: "33"}
+"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
+
+
+def summary(comparison: Comparison) -> str:
+    """Count the cells by what became of them."""
+    measured = comparison.measured
+    counts = [
+        f"{count} {HEADINGS[kind]}"
+        for kind in Kind
+        if kind is not Kind.CHANGED and (count := comparison.count(kind))
+    ]
+    changed = comparison.count(Kind.CHANGED)
+    verdicts = f"{changed or 'no'} verdict{'s' if changed > 1 else ''} changed"
+    cells = f"{measured} cell{'' if measured == 1 else 's'} measured both times"
+    head = f"{cells}, {verdicts}" if measured else "no cell was measured both times"
+    return "; ".join([head, *counts])
+
+
+def _settings(pair: Pair) -> list[str]:
+    return [f"{one.name} {_value(one.old)}{ARROW}{_value(one.new)}" for one in pair.settings]
+
+
+def _value(value: Value) -> str:
+    return "absent" if value is None else " ".join(str(value).split("\t"))
+
+
+def _heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
+    """Yield what has to be known before any cell: whose they are, and how many changed."""
+    if len(matrices) == 1:
+        yield headline(matrices[0])
+        if not comparison.pairs:
+            yield "no two releases of one system were measured in it"
+        return
+    old, new = matrices
+    yield f"old: {headline(old)}"
+    yield f"new: {headline(new)}"
+    yield from _notes(old, new, comparison)
+    yield summary(comparison)
+
+
+def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
+    if old.run.catalogue is not new.run.catalogue:
+        catalogues = f"{old.run.catalogue} and {new.run.catalogue}"
+        yield f"the catalogues differ ({catalogues}): a cell of one only was not asked in the other"
+    for which, alone in (("old", comparison.gone), ("new", comparison.appeared)):
+        if alone:
+            names = ", ".join(f"{name} ({count} cells)" for name, count in alone.items())
+            yield f"in the {which} run only: {names}"
+    for pair in comparison.pairs:
+        made = [
+            f"{before}{ARROW}{now}"
+            for before, now in zip(_made(pair.old), _made(pair.new), strict=True)
+            if before != now
+        ]
+        if made or pair.settings:
+            yield f"{pair.new.guest}: {'; '.join([*made, *_settings(pair)])}"
+
+
+def _made(witness: Witness) -> tuple[str, str]:
+    system = f"{witness.system or 'unknown'} {witness.release or 'of unknown release'}"
+    return system, f"by {witness.provider or 'nobody'}"
+
+
+def _between(pair: Pair) -> str:
+    counted = summary(Comparison((pair,), {}, {}))
+    return f"between {pair.old.name} and {pair.new.name}: {counted}"
+
+
+def terminal(
+    matrices: Sequence[Matrix], comparison: Comparison, width: int, paint: Paint
+) -> Iterator[str]:
+    """Yield lines of at most `width` columns: two runs compared, or the releases of one."""
+    for text in _heads(matrices, comparison):
+        yield from wrapped(visible(text), width, "    ")
+    if len(matrices) == 1:
+        yield from releases_terminal(comparison, width, paint)
+        return
+    yield ""
+    yield from _blocks(sayings(comparison.pairs), width, paint)
+
+
+def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Iterator[str]:
+    """Yield lines of at most `width` columns on neighbouring releases; none if there are none."""
+    for pair in comparison.pairs:
+        yield ""
+        yield from wrapped(visible(_between(pair)), width, "    ")
+        for setting in _settings(pair):
+            yield from _indented(setting, width)
+        yield from _blocks(sayings([pair]), width, paint)
+
+
+def _blocks(said: Iterable[Saying], width: int, paint: Paint) -> Iterator[str]:
+    kind = None
+    for one in said:
+        if one.kind is not kind:
+            kind = one.kind
+            yield paint(HEADINGS[kind], STYLES.get(kind, "2"))
+        yield from _indented(f"{one.scenario}  {one.text}", width)
+
+
+def _indented(text: str, width: int) -> list[str]:
+    return [f"  {line}" for line in wrapped(visible(text), width - 2, "    ")]
+
+
+def page(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
+    """Yield Markdown: two runs compared, or the releases of one."""
+    yield from (f"- {markdown(text)}" for text in _heads(matrices, comparison))
+    if len(matrices) == 1:
+        yield from releases_page(comparison)
+    else:
+        yield from _table(sayings(comparison.pairs))
+
+
+def releases_page(comparison: Comparison) -> Iterator[str]:
+    """Yield Markdown on neighbouring releases; nothing if there are none."""
+    for pair in comparison.pairs:
+        yield ""
+        tunables = "".join(f"; {setting}" for setting in _settings(pair))
+        yield f"{markdown(_between(pair) + tunables)}."
+        yield from _table(sayings([pair]))
+
+
+def _table(said: Sequence[Saying]) -> Iterator[str]:
+    if not said:
+        return
+    yield ""
+    yield "| what | scenario | change | where | cells |"
+    yield "|---|---|---|---|---|"
+    for one in said:
+        texts = map(markdown, (one.scenario, one.change, one.where))
+        yield f"| {' | '.join([HEADINGS[one.kind], *texts, str(one.cells)])} |"
+
+
+def data(matrices: Sequence[Matrix], comparison: Comparison) -> dict[str, object]:
+    """Return a comparison of two runs, or of one's releases, for a program to read."""
+    return {
+        "runs": [matrix.run for matrix in matrices],
+        "counts": {kind: comparison.count(kind) for kind in Kind},
+        "gone": comparison.gone,
+        "appeared": comparison.appeared,
+        "pairs": [
+            {
+                "old": _guest(pair.old),
+                "new": _guest(pair.new),
+                "measured": pair.measured,
+                "settings": pair.settings,
+                "changes": [_cell(change) for change in pair.changes],
+            }
+            for pair in comparison.pairs
+        ],
+    }
+
+
+def _guest(witness: Witness) -> dict[str, object]:
+    names = ("run", "guest", "system", "release", "provider")
+    return {name: getattr(witness, name) for name in names}
+
+
+def _cell(change: Change) -> dict[str, object]:
+    return {
+        "kind": change.kind,
+        "scenario": change.entry.scenario,
+        "axes": change.entry.axes,
+        "old": _side(change.old),
+        "new": _side(change.new),
+        "p": change.p,
+    }
+
+
+def _side(entry: Entry | None) -> dict[str, object] | None:
+    if entry is None:
+        return None
+    return {
+        "state": entry.state,
+        "verdict": entry.verdict,
+        "why": entry.why,
+        "counts": entry.counts,
+    }
