@@ -28,12 +28,17 @@ EMPTYING = ("close", "relisten-zero")
 """Ways whose worker accepts what is in its queue: that nothing was leaves them unasked. Not so
 after shutdown(), at which Linux moves the queue to a sibling if `tcp_migrate_req` is set."""
 
-ROUNDS = {Depth.QUICK: 48, Depth.FULL: 100}
-"""Retirements. 16 flows begin between the steps of each (docs/wire.md), 768 in the quick form of
-the way that has least of them, so that no loss excludes that one of 100 is lost."""
+ROUNDS = {"inherit": 48}
+"""Retirements, 24 of the other ways: 16 flows begin between two steps of each (docs/wire.md), 768
+in all, so that no loss excludes that one of 100 is lost. `inherit` has two steps, the others
+three."""
 
-NUMBERS = Numbers(6300, 13300)
-"""Flows: at least the 64 from one change to the next that the agent asks for (docs/wire.md)."""
+FEWER = 24
+
+APART = 65
+"""Flows from one change to the next: a little more than the 64 that the agent asks for."""
+
+NUMBERS = Numbers(APART, APART)
 
 DELAYED_MS = 200
 """As in BEHAVIOURS.md (`failure-arrivals`): a retransmission takes 1 s, a queue here a few ms."""
@@ -59,7 +64,9 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
     """Return what the agent is asked: so many retirements, one after the other."""
-    return {**NUMBERS(cell, depth), "rounds": str(ROUNDS[depth])}
+    rounds = ROUNDS.get(cell.axes["way"], FEWER)
+    flows = {"flows": str(APART * (2 * rounds + 1)), "rounds": str(rounds)}
+    return {**NUMBERS(cell, depth), **flows}
 
 
 def pace(stream: Flows) -> int:
