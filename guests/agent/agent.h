@@ -18,6 +18,7 @@ enum {
     REQUEST = TOKEN + 4,             /* token, number of the flow in this phase */
     REPLY = REQUEST + 2,             /* the same, and the index of the member */
     WINDOW = 32,
+    TUNABLE = 128,                   /* a tunable's name, and its value as text */
     MAX_JOBS = 64
 };
 
@@ -46,7 +47,8 @@ struct question {
     int way, rounds;
     int seeded;
     uint32_t seed;
-    const char *tunables;
+    const char *tunables; /* names to be said, or one NAME=VALUE that is set */
+    const char *obstacle; /* why it could not be set; may be empty */
     int slot, jobs; /* which of so many questions that run at once */
     char **pairs; /* KEY=VALUE as asked, to be echoed */
     int pair_count;
@@ -160,6 +162,9 @@ int scenario_exists(const char *name);
 void scenario_ask(const char *name, const struct question *);
 void unsupported(struct trial *, const char *format, ...);
 void broken(const char *format, ...);
+
+/* facts.c */
+void each_tunable(const char *names);
 
 /* batch.c: questions from words */
 int ask_alone(const char *scenario, struct question *);

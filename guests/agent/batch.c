@@ -16,16 +16,18 @@ int ask_alone(const char *scenario, struct question *question)
     struct front front;
     front_open(&front, 1);
     front.streaming = 1;
+    setting_begin(&front, question);
     front_start(&front, scenario, question);
     while (front.running > 0)
         front_wait(&front, 0);
+    int restored = setting_end(&front);
     int status = front.slots[0].status;
     free(front.slots);
     if (WIFSIGNALED(status)) {
         signal(WTERMSIG(status), SIG_DFL);
         raise(WTERMSIG(status));
     }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_BROKEN;
+    return !WIFEXITED(status) ? EXIT_BROKEN : restored != 0 ? restored : WEXITSTATUS(status);
 }
 
 static int plain_id(const char *id)
@@ -53,6 +55,8 @@ static void take_line(struct front *front, char *line)
         why = "unknown scenario", refused = EXIT_UNSUPPORTED;
     else if ((why = question_parse(&question, words + 2, count - 2)) != NULL)
         refused = EXIT_USAGE;
+    else if (setting_begin(front, &question) != 0)
+        why = "a batch sets one tunable, for all of its questions", refused = EXIT_USAGE;
     if (refused == 0) {
         front_start(front, words[1], &question);
         return;
@@ -97,5 +101,5 @@ int ask_batch(int jobs)
         front_wait(&front, front.running < jobs && !front.ended);
     }
     free(front.slots);
-    return 0;
+    return setting_end(&front);
 }

@@ -52,7 +52,7 @@ static int ipv6_error(void)
 
 static void fact_tunable(const char *name)
 {
-    char text[128], *rest;
+    char text[TUNABLE], *rest;
     if (platform_tunable(name, text, sizeof text) != 0) {
         emit_fact_text(name, "absent");
         return;
@@ -65,13 +65,14 @@ static void fact_tunable(const char *name)
         emit_fact_text(name, text);
 }
 
-static void each_tunable(const char *names)
+/* A value that was set is followed by what it is now: nobody may have changed it meanwhile. */
+void each_tunable(const char *names)
 {
     while (*names != '\0') {
-        char name[128];
+        char name[TUNABLE];
         size_t length = strcspn(names, ",");
         if (length > 0 && length < sizeof name) {
-            snprintf(name, sizeof name, "%.*s", (int)length, names);
+            snprintf(name, sizeof name, "%.*s", (int)strcspn(names, ",="), names);
             fact_tunable(name);
         }
         names += length + (names[length] == ',');

@@ -64,6 +64,7 @@ static void abandon(struct front *front)
             clear_group(slot->pid);
         }
     }
+    setting_end(front);
     if (told_to_stop != 0) {
         signal(told_to_stop, SIG_DFL);
         raise(told_to_stop);
@@ -81,6 +82,7 @@ static void become_question(struct front *front, const char *scenario, struct qu
     dup2(output, STDOUT_FILENO);
     close(output);
     close(front->lifeline[1]);
+    setting_forget(front);
     for (int i = 0; i < front->jobs; i++)
         if (front->slots[i].output > 0)
             close(front->slots[i].output);

@@ -6,6 +6,14 @@
 
 enum { LINE = 4096 };
 
+/* A tunable's value while the front asks; `name` is empty if none is changed. */
+struct setting {
+    char name[TUNABLE], value[12], former[TUNABLE];
+    char obstacle[TUNABLE + 64]; /* why it could not be set, if so */
+    int begun, lock;
+    pid_t keeper;
+};
+
 /* A question that runs; `output` is where its lines come from, -1 after its end of file. */
 struct slot {
     pid_t pid;
@@ -22,11 +30,17 @@ struct front {
     char line[LINE];
     size_t length;
     int ended, skipping;
+    struct setting setting;
 };
 
 void front_open(struct front *, int jobs);
 void front_start(struct front *, const char *scenario, struct question *);
 void front_wait(struct front *, int hungry);
 void front_refuse(struct front *, const char *id, int status);
+
+/* setting.c */
+int setting_begin(struct front *, struct question *);
+void setting_forget(struct front *);
+int setting_end(struct front *);
 
 #endif

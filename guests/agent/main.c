@@ -129,6 +129,8 @@ void scenario_ask(const char *name, const struct question *question)
     emit_begin(trial, name);
     if (question->raise_loopback)
         raise_loopback(trial);
+    if (question->obstacle[0] != '\0')
+        unsupported(trial, "%s", question->obstacle);
     if (index != 0 && option_missing(question->option) != NULL)
         unsupported(trial, "%s", option_missing(question->option));
     if (question->udp && !scenarios[index].datagrams)
@@ -146,6 +148,8 @@ void scenario_ask(const char *name, const struct question *question)
         emit_fact("rebind-retries", trial->rebinds);
     if (trial->resends > 0)
         emit_fact("send-retries", trial->resends);
+    if (strchr(question->tunables, '=') != NULL)
+        each_tunable(question->tunables);
     emit_end(trial, metronome_stop());
     free(trial);
     exit(0);

@@ -34,6 +34,13 @@ extern const char *const platform_loopback;
 /* Reads a tunable into text (integers in decimal); 0, or -1 if there is none of that name. */
 int platform_tunable(const char *name, char *text, size_t size);
 
+/* Gives a tunable another value, an integer in decimal; 0, or the errno. */
+int platform_tunable_set(const char *name, const char *text);
+
+/* A descriptor that is open in no other process of ours that was not forked from this one, or -1:
+ * who has it may set the tunable. */
+int platform_tunable_lock(const char *name);
+
 /* A network interface whose wire is a descriptor: a packet that is written arrives, one that the
  * kernel sends is read.  `headed`: each has its address family before it, 32 bits in network
  * order.  It ends with its descriptor, which nobody else may hold, and platform_tun_close(). */

@@ -84,6 +84,23 @@ static int parse_number(const char *value, unsigned long low, unsigned long high
     return *into < low || *into > high ? -1 : 0;
 }
 
+/* Names, or one name and the number that it is set to. */
+static int parse_tunables(struct question *question, const char *text)
+{
+    unsigned long number;
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                 "0123456789_-.,");
+    if (strstr(text, "..") != NULL) /* a dot becomes a slash on some systems */
+        return -1;
+    if (text[length] != '\0'
+        && (text[length] != '=' || length == 0 || length >= TUNABLE
+            || memchr(text, ',', length) != NULL
+            || parse_number(text + length + 1, 0, 0x7fffffffUL, &number) != 0))
+        return -1;
+    question->tunables = text;
+    return 0;
+}
+
 static int parse_text(struct question *question, const char *name, const char *value)
 {
     unsigned long seed;
@@ -94,14 +111,7 @@ static int parse_text(struct question *question, const char *name, const char *v
         question->seeded = 1;
         return 0;
     }
-    if (strcmp(name, "tunables") != 0)
-        return -1;
-    for (const char *c = value; *c != '\0'; c++)
-        if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                   "0123456789_-.,", *c) == NULL)
-            return -1;
-    question->tunables = value;
-    return strstr(value, "..") == NULL ? 0 : -1; /* a dot becomes a slash on some systems */
+    return strcmp(name, "tunables") == 0 ? parse_tunables(question, value) : -1;
 }
 
 static int parse_pair(struct question *question, const char *name, const char *value)
@@ -130,7 +140,8 @@ const char *question_parse(struct question *question, char **pairs, int count)
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
                                    .position = LAST, .backlog = -1, .sockets = 300, .rounds = 40,
-                                   .tunables = "", .pairs = pairs, .pair_count = count, .jobs = 1 };
+                                   .tunables = "", .obstacle = "", .pairs = pairs,
+                                   .pair_count = count, .jobs = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];
         size_t length = strcspn(pairs[i], "=");
