@@ -259,8 +259,12 @@ def _took(line: Asked, reply: Reply) -> Asked:
 
 
 def _batches(todo: Sequence[Asking], depth: Depth) -> Iterator[tuple[Scenario, Sequence[Asking]]]:
-    """Yield neighbours of one scenario: as many as one command asks."""
-    for name, group in itertools.groupby(todo, key=lambda asking: asking.cell.scenario):
+    """Yield neighbours of one scenario: as many as one command asks.
+
+    A tunable is the whole guest's, so all questions of a batch have the same one at one value.
+    """
+    neighbours = itertools.groupby(todo, lambda one: (one.cell.scenario, one.cell.setting))
+    for (name, _), group in neighbours:
         scenario, batch, flows = CATALOGUE[name], list[Asking](), 0
         size = max(BATCH, ROUNDS * scenario.parallel)
         for asking in group:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from harness.model import Judgement, State
+from harness.model import TUNABLES, Judgement, State
 from harness.observation import DEFAULTS, Member, Observation, number
 from harness.scenarios.scenario import Scenario
 from harness.wire import UNSUPPORTED, Reply, check_echo, visible
@@ -53,6 +53,9 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
     """Judge what was seen by an agent that answered, or said why it cannot."""
     if seen.unsupported is not None:
         return scenario.decline(seen)
+    changed = _changed(seen)
+    if changed is not None:
+        return Judgement(State.INCONCLUSIVE, why=changed)
     refused = seen.refusal()
     if refused is not None:
         return Judgement(State.NOT_APPLICABLE, why=_refused(refused, seen.listeners))
@@ -88,6 +91,16 @@ def _failure(reply: Reply, question: Asked) -> str | None:
     if reply.status not in (ANSWERED, UNSUPPORTED):
         return f"the agent ended with status {reply.status}"
     return check_echo(reply, question.id, question.scenario, question.parameters)
+
+
+def _changed(seen: Observation) -> str | None:
+    """Return how a tunable that was set for the question was found at its end, if otherwise."""
+    name, given, value = seen.parameters.get(TUNABLES, "").partition("=")
+    found = seen.facts.get(name)
+    if not given or str(found) == value:
+        return None
+    now = "not read back" if found is None else f"{visible(str(found))} at the end"
+    return f"tunable changed under the measurement: {visible(name)} was set to {value}, {now}"
 
 
 def _refused(member: Member, listeners: int) -> str:

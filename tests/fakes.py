@@ -32,6 +32,7 @@ DEFAULTS = {
     "case": "both",
     "peer": "sockets",
     "ack": "at-once",
+    "tunables": "",
 }
 
 Lines = list[dict[str, object]]

@@ -28,6 +28,7 @@ DEFAULTS = {
     "case": "both",
     "peer": "sockets",
     "ack": "at-once",
+    "tunables": "",
 }
 """The agent's own (docs/wire.md, "Asking")."""
 
@@ -43,7 +44,7 @@ def observations(scenario: str) -> list[Observation]:
 
 def whole(scenario: Scenario, cell: Cell) -> dict[str, str]:
     """Return what the agent is asked for a cell, with what it takes for granted, not the sizes."""
-    asked = {"peer": DEFAULTS["peer"], **scenario.parameters(cell, Depth.FULL)}
+    asked = {"peer": DEFAULTS["peer"], "tunables": "", **scenario.parameters(cell, Depth.FULL)}
     return {name: value for name, value in asked.items() if name in DEFAULTS}
 
 

@@ -92,6 +92,9 @@ class Trial:
         }
         end = {"event": "end", "took": 9000, "gap": self.kernel.gap}
         exit_ = {"event": "exit", "id": "q", "status": 0, "signal": 0}
+        name, given, value = self.parameters.get("tunables", "").partition("=")
+        if given:
+            self.say("fact", name=name, value=int(value))
         for line in (begin, *self.lines, end, exit_):
             yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
 

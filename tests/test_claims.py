@@ -110,7 +110,7 @@ PARTS = [(claim, part) for claim in CLAIMS for part in claim.parts]
 def catalogued(part: Part) -> tuple[Cell, ...]:
     scenario = CATALOGUE.get(part.scenario)
     cells = scenario.cells(Depth.FULL) if scenario is not None else ()
-    return tuple(cell for cell in cells if part.asks(cell.axes))
+    return tuple(cell for cell in cells if part.asks(cell))
 
 
 def test_the_catalogue_asks_for_all_but_the_parts_that_are_known_to_be_missing() -> None:
@@ -282,6 +282,25 @@ def test_a_setting_tells_guests_apart() -> None:
         {"b"},
     )
     assert found("C14", matrix(a=off)).parts[0].standing is Standing.NOT_TESTED
+
+
+def under(value: int, word: str) -> Mapping[Cell, Judgement]:
+    """Return the cells that are asked with the migration of requests switched off or on."""
+    setting = ("net.ipv4.tcp_migrate_req", str(value))
+    every = CATALOGUE["failure-queued"].cells(Depth.FULL)
+    return {cell: measured(word) for cell in every if cell.setting == setting}
+
+
+def test_a_cell_that_sets_a_tunable_speaks_for_that_value_alone() -> None:
+    """Whatever the guest has by itself, and never for what the system does as found."""
+    cells = {**under(0, "reset"), **under(1, "inherited")}
+    guest = Guest("Linux", "6.1", cells, {"net.ipv4.tcp_migrate_req": 0})
+    saved = found("C14", matrix(a=guest)).parts[0]
+    assert saved.standing is Standing.CONFIRMED
+    assert {cell.entry.cell for cell in saved.cells} == set(under(1, "inherited"))
+    assert found("C13", matrix(a=guest)).parts[0].standing is Standing.NOT_TESTED
+    lost = Guest("Linux", "6.1", under(1, "reset"))
+    assert found("C14", matrix(a=lost)).parts[0].standing is Standing.REFUTED
 
 
 def test_a_default_is_told_only_by_a_guest_that_nobody_else_has_set_up() -> None:

@@ -20,7 +20,9 @@ from harness.scenarios import cells
 from harness.store import RunBegun, Store, judge_folder
 
 SHARING = [
-    cell for cell in cells(Depth.QUICK, ["distribution"]) if cell.axes["option"] == "reuseport"
+    cell
+    for cell in cells(Depth.QUICK, ["distribution"])
+    if cell.axes["option"] == "reuseport" and cell.setting is None
 ]
 
 Answer = Callable[[str], str]
@@ -118,6 +120,33 @@ def test_a_guest_that_does_not_come_up_shows_the_end_of_its_console(
     assert "fake: console: line 99" in shown
     assert "fake: console: panic \\x1b[2J" in shown
     assert "fake: console: line 50" not in shown
+
+
+class Hearing(FakeTransport):
+    """A guest that remembers what each batch asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[str]] = []
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        """Listen, and answer."""
+        if argv[-1].startswith("jobs="):
+            self.batches.append(stdin.decode().splitlines())
+        return super().run(argv, stdin=stdin, timeout=timeout)
+
+
+def test_questions_with_different_tunables_are_never_asked_in_one_batch(tmp_path: Path) -> None:
+    """The value is the whole guest's, and a batch's questions run at the same time."""
+    asked = cells(Depth.FULL, ["failure-handshake", "failure-queued"])
+    guest = Hearing()
+    Bench(tmp_path, guest).measure(asked)
+    found = [
+        {one.partition("tunables=")[2].split(" ")[0] for one in lines} for lines in guest.batches
+    ]
+    assert all(len(settings) == 1 for settings in found)
+    assert sum(map(len, guest.batches)) == len(asked) + 1  # and the facts
+    assert {*found[-1]} != {""}
 
 
 def test_every_cell_is_measured_and_told_of_once(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """What the kernel did, what cannot be asked, and what failed never share a state."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from simulated_agent import SCRIPTS, Trial
+from simulated_agent import SCRIPTS, Trial, answer
 from simulated_kernels import Kernel
 
 from harness.judge import judge
@@ -50,6 +50,36 @@ def test_what_the_agent_cannot_ask_is_not_applicable_with_its_reason() -> None:
     found = unsupported("distribution", "no SO_REUSEPORT_LB in this system's headers")
     assert found.state is State.NOT_APPLICABLE
     assert found.why == "no SO_REUSEPORT_LB in this system's headers"
+
+
+MIGRATING = "net.ipv4.tcp_migrate_req"
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ((f'{{"event":"fact","name":"{MIGRATING}","value":0}}',), "0 at the end"),
+        ((f'{{"event":"fact","name":"{MIGRATING}","value":"absent"}}',), "absent at the end"),
+        ((), "not read back"),
+    ],
+)
+def test_a_tunable_that_did_not_stay_leaves_no_verdict(said: Sequence[str], why: str) -> None:
+    asked = {"tunables": f"{MIGRATING}=1"}
+    lines = answer(Kernel(), "distribution", asked).splitlines()
+    lines = [line for line in lines if MIGRATING.encode() not in line or b"begin" in line]
+    lines[-2:-2] = [line.encode() for line in said]
+    (reply,) = parse(b"\n".join(lines) + b"\n")
+    found = judge(CATALOGUE["distribution"], reply, Question("distribution", asked))
+    assert (found.state, found.verdict) == (State.INCONCLUSIVE, None)
+    expected = f"tunable changed under the measurement: {MIGRATING} was set to 1, {why}"
+    assert found.why == expected
+
+
+def test_a_tunable_that_stayed_as_it_was_set_takes_nothing_from_the_verdict() -> None:
+    asked = {"tunables": f"{MIGRATING}=1"}
+    (reply,) = parse(answer(Kernel(), "distribution", asked))
+    found = judge(CATALOGUE["distribution"], reply, Question("distribution", asked))
+    assert found.verdict == "balanced"
 
 
 def test_an_option_without_a_macro_is_an_answer_to_sharing() -> None:

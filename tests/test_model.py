@@ -17,6 +17,17 @@ def test_the_five_axes_come_first_whatever_the_order_of_the_call() -> None:
     assert cell.key == "fallback option=reuseport bind=specific order=newest"
 
 
+def test_a_cell_may_set_one_tunable_and_fits_a_guest_that_has_it() -> None:
+    cell = Cell.at("distribution", option="reuseport", tunables="net.a.b=1")
+    assert cell.setting == ("net.a.b", "1")
+    assert cell.key == "distribution option=reuseport tunables=net.a.b=1"
+    assert cell.fits(["net.a.b"])
+    assert not cell.fits(["net.a"])
+    plain = Cell.at("distribution", option="reuseport")
+    assert plain.setting is None
+    assert plain.fits([])
+
+
 @pytest.mark.parametrize("state", [state for state in State if state is not State.MEASURED])
 def test_only_a_measured_cell_can_carry_a_verdict(state: State) -> None:
     with pytest.raises(ValueError, match="verdict"):

@@ -8,8 +8,10 @@ import simulated_kernels as kernels
 from simulated_agent import answer
 from simulated_kernels import HEIR, OWN, Fragile, Kernel
 
+from harness import guests
 from harness.judge import judge
 from harness.model import Depth, Judgement, State
+from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.drain import WAYS
 from harness.scenarios.grid import Numbers
@@ -59,8 +61,14 @@ def test_the_catalogue_is_whole_and_in_a_stable_order() -> None:
 
 
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
-    assert 45 <= len(cells(Depth.QUICK)) <= 90
-    assert 600 <= len(cells(Depth.FULL)) < 1200
+    for depth, least, most, set_at_most in (
+        (Depth.QUICK, 45, 90, 8),
+        (Depth.FULL, 600, 1200, 50),
+    ):
+        every = cells(depth)
+        as_found = [cell for cell in every if cell.setting is None]
+        assert least <= len(as_found) <= most
+        assert len(every) - len(as_found) <= set_at_most
 
 
 @pytest.mark.parametrize("depth", Depth)
@@ -90,6 +98,25 @@ def test_the_quick_form_meets_every_value_of_an_axis_that_applies(scenario: str)
     wanted |= {"close", "kill"}
     there = {value for cell in full for value in cell.axes.values()} & wanted
     assert {value for cell in quick for value in cell.axes.values()} >= there
+
+
+def test_a_tunable_is_asked_at_two_values_or_more_and_only_where_it_is_listed() -> None:
+    values: dict[tuple[str, str], set[str]] = {}
+    for cell in cells(Depth.FULL):
+        if cell.setting is None:
+            assert cell.fits(())
+            continue
+        name, value = cell.setting
+        assert (cell.fits((name,)), cell.fits(("another",)), cell.fits(())) == (True, False, False)
+        values.setdefault((cell.scenario, name), set()).add(value)
+    assert values
+    assert all({"0", "1"} <= found for found in values.values())
+
+
+def test_a_tunable_that_is_set_is_in_some_guests_file() -> None:
+    listed = {name for guest in guests.load([guests_folder()]).values() for name in guest.tunables}
+    names = {cell.setting[0] for cell in cells(Depth.FULL) if cell.setting is not None}
+    assert names <= listed
 
 
 def test_scenarios_by_name_keep_the_order_of_the_catalogue() -> None:

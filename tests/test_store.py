@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from fakes import reply
+from msgspec.structs import replace
 
 from harness.errors import FileError, Phase, UsageError
 from harness.model import Cell, Depth, State
@@ -69,6 +70,16 @@ def test_what_was_said_is_judged_from_the_folder_alone(tmp_path: Path) -> None:
     assert matrix.guests["one"]["provider"] == "fake"
     assert matrix.guests["two"]["system"] == "NetBSD"
     assert judge_folder(tmp_path / "run") == matrix
+
+
+def test_a_cell_that_sets_a_tunable_is_a_cell_of_the_guests_that_have_it(tmp_path: Path) -> None:
+    setting = Cell.at("distribution", option="reuseport", tunables="net.a.b=1")
+    tunables = {"one": ("net.a.b",), "two": ("net.a.c",)}
+    begun = replace(BEGUN, cells=(CELL, setting), tunables=tunables)
+    with Store.create(tmp_path / "run", begun):
+        pass
+    found = [(cell.guest, cell.cell) for cell in judge_folder(tmp_path / "run").cells]
+    assert found == [("one", CELL), ("one", setting), ("two", CELL)]
 
 
 def test_a_failure_of_ours_is_never_a_verdict_and_a_later_answer_makes_it_good(

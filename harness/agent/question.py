@@ -7,6 +7,9 @@ from msgspec import Struct, field
 
 WORD = re.compile(r"[A-Za-z0-9_.,:+-]+")
 
+VALUE = re.compile(r"[A-Za-z0-9_.,:+=-]+")
+"""The first `=` of a pair ends its key."""
+
 
 class Question(Struct, frozen=True):
     """A scenario at one point; `id` comes back with the answer."""
@@ -18,9 +21,10 @@ class Question(Struct, frozen=True):
     @property
     def line(self) -> str:
         """The line for `agent batch`; a word that would need quoting is a bug of the caller's."""
-        words = (self.id, self.scenario, *self.parameters, *self.parameters.values())
-        for word in words:
-            if not WORD.fullmatch(word):
+        words = ((word, WORD) for word in (self.id, self.scenario, *self.parameters))
+        values = ((value, VALUE) for value in self.parameters.values())
+        for word, form in (*words, *values):
+            if not form.fullmatch(word):
                 raise ValueError(f"not a word of the agent's language: {word!r}")
         pairs = (f"{name}={value}" for name, value in self.parameters.items())
         return " ".join((self.id, self.scenario, *pairs)) + "\n"

@@ -6,6 +6,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from harness.claims.evidence import Evidence, Release, Witness
+from harness.model import Cell
 
 
 class Standing(StrEnum):
@@ -81,9 +82,15 @@ class Part(Struct, frozen=True):
     axes: Axes = field(default_factory=dict)
     across: tuple[str, ...] = ()
 
-    def asks(self, axes: Mapping[str, str]) -> bool:
-        """Whether a cell at this point is one of those that decide."""
-        return all(axes.get(axis) in values for axis, values in self.axes.items())
+    def asks(self, cell: Cell) -> bool:
+        """Whether a cell at this point is one of those that decide.
+
+        One that sets a tunable does only if the part is about that tunable: what a system does is
+        what it does as found.
+        """
+        if cell.setting is not None and (self.subject.setting or ("",))[0] != cell.setting[0]:
+            return False
+        return all(cell.axes.get(axis) in values for axis, values in self.axes.items())
 
 
 class Claim(Struct, frozen=True):

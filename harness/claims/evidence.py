@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.matrix import Entry, Facts, Matrix, Value
 
@@ -12,6 +13,9 @@ Release = tuple[int, ...]
 
 _NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?![0-9])")
 """Of uname's release (POSIX leaves its form open): `6.1.0-50-cloud-amd64`, `14.1-RELEASE-p5`."""
+
+DIGITS = 10
+"""Of a tunable's value that is set: docs/wire.md."""
 
 
 def numbers(release: str | None) -> Release:
@@ -51,6 +55,14 @@ class Witness(Struct, frozen=True):
             {name: value for name, value in said.items() if "." in name},
         )
 
+    def asked(self, entry: Entry) -> "Witness":
+        """Return the guest as it was when it was asked this: a cell may set a tunable."""
+        if entry.cell.setting is None:
+            return self
+        name, value = entry.cell.setting
+        number = int(value) if value.isdecimal() and len(value) <= DIGITS else value
+        return replace(self, settings={**self.settings, name: number})
+
     @property
     def name(self) -> str:
         """The guest and what it runs."""
@@ -86,5 +98,6 @@ class Record(Struct, frozen=True):
             }
             witnesses += known.values()
             for entry in matrix.cells:
-                evidence.setdefault(entry.scenario, []).append(Evidence(known[entry.guest], entry))
+                witness = known[entry.guest].asked(entry)
+                evidence.setdefault(entry.scenario, []).append(Evidence(witness, entry))
         return cls(tuple(witnesses), {name: tuple(found) for name, found in evidence.items()})

@@ -71,7 +71,7 @@ def _part(part: Part, record: Record) -> PartFinding:
     asked = [
         evidence
         for evidence in record.evidence.get(part.scenario, ())
-        if part.subject.includes(evidence.witness) and part.asks(evidence.entry.axes)
+        if part.subject.includes(evidence.witness) and part.asks(evidence.entry.cell)
     ]
     every = [(one, _agrees(part, one)) for one in asked]
     due = [(one, agrees) for one, agrees in every if _reached(part, one.witness)]
@@ -170,7 +170,7 @@ def _question(part: Part) -> str:
 
 
 def _in_catalogue(part: Part) -> bool:
-    return any(part.asks(cell.axes) for cell in _asked(part.scenario))
+    return any(part.asks(cell) for cell in _asked(part.scenario))
 
 
 @cache

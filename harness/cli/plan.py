@@ -82,7 +82,7 @@ def plan(request: Request, places: Places) -> Plan:
         folder,
         _begun(depth, chosen, cells),
         tuple(
-            _candidate(guest, workshop, request.provider, _missing(cells, done.get(guest.name)))
+            _candidate(guest, workshop, request.provider, _left(cells, guest, done))
             for guest in chosen
         ),
         {
@@ -166,8 +166,10 @@ def _settled(folder: Path) -> dict[str, set[str]]:
     return found
 
 
-def _missing(cells: Sequence[Cell], done: set[str] | None) -> tuple[Cell, ...]:
-    return tuple(cell for cell in cells if not done or cell.key not in done)
+def _left(cells: Sequence[Cell], guest: Guest, done: Mapping[str, set[str]]) -> tuple[Cell, ...]:
+    """Return what is to be asked of a guest: what it can be, without what it has answered."""
+    answered = done.get(guest.name, set())
+    return tuple(one for one in cells if one.fits(guest.tunables) and one.key not in answered)
 
 
 def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...]) -> RunBegun:
@@ -179,4 +181,5 @@ def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...]) -> Ru
         version=version(),
         guests={guest.name: guest.system for guest in guests},
         cells=cells,
+        tunables={guest.name: guest.tunables for guest in guests},
     )

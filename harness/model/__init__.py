@@ -18,6 +18,7 @@ from harness.model.guest import (
 from harness.model.trial import (
     AXES,
     COUNTED,
+    TUNABLES,
     Cell,
     Depth,
     Judgement,
@@ -31,6 +32,7 @@ from harness.model.trial import (
 __all__ = [
     "AXES",
     "COUNTED",
+    "TUNABLES",
     "AgentSource",
     "Box",
     "Cell",

@@ -1,7 +1,7 @@
 """What is asked and what came of it: cells, judgements, trials."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -9,6 +9,9 @@ from msgspec import Struct, field
 
 AXES = ("option", "protocol", "family", "bind", "failure")
 """The axes every scenario may have, in the order in which they are shown; more follow by name."""
+
+TUNABLES = "tunables"
+"""The axis of cells that are asked with a tunable at a value of theirs: `NAME=VALUE`."""
 
 
 class Depth(StrEnum):
@@ -45,6 +48,16 @@ class Cell(Struct, frozen=True):
     def axes(self) -> Mapping[str, str]:
         """The point as a mapping, axis to value."""
         return MappingProxyType(dict(self.points))
+
+    @property
+    def setting(self) -> tuple[str, str] | None:
+        """The tunable that is set while the cell is asked, and its value; None: all as found."""
+        name, given, value = self.axes.get(TUNABLES, "").partition("=")
+        return (name, value) if given else None
+
+    def fits(self, tunables: Collection[str]) -> bool:
+        """Whether a guest that has these tunables is asked."""
+        return self.setting is None or self.setting[0] in tunables
 
     @property
     def key(self) -> str:

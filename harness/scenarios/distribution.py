@@ -6,6 +6,7 @@ from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row,
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import measured, newest_first, tally, unclear
+from harness.scenarios.tunables import SPREADING, SWITCH, at_each
 
 ID = "distribution"
 
@@ -27,12 +28,19 @@ MANY = tuple(
 )
 """With a far end of the agent's own: 20 000 flows of 200 hosts."""
 
+SWITCHED = tuple(
+    setting
+    for protocol, name in SPREADING.items()
+    for bind in ("specific", "wildcard")
+    for setting in at_each(name, SWITCH, [row(f"reuseport {protocol} ipv4 {bind}")])
+)
+
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return where it is asked."""
     if depth is Depth.QUICK:
-        return table(ID, (*map(row, QUICK), MANY[0]))
-    return table(ID, (*cross(ALL, BOTH), *MANY))
+        return table(ID, (*map(row, QUICK), MANY[0], *SWITCHED[:2]))
+    return table(ID, (*cross(ALL, BOTH), *MANY, *SWITCHED))
 
 
 def classify(seen: Observation) -> Judgement:

@@ -8,6 +8,7 @@ from harness.observation import Flows, Observation, number
 from harness.scenarios.grid import SHARING, Numbers, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, unclear
+from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.statistics import excluded
 
 ID = "drain"
@@ -23,6 +24,9 @@ QUICK = (
 )
 
 PLACES = ("tcp ipv4 specific", "tcp ipv6 wildcard")
+
+MIGRATED = tuple(row(f"reuseport {PLACES[0]}", way=way) for way in ("close", "shutdown"))
+"""Where it is asked with the migration of requests switched off and on."""
 
 EMPTYING = ("close", "relisten-zero")
 """Ways whose worker accepts what is in its queue: that nothing was leaves them unasked. Not so
@@ -53,12 +57,13 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
         return table(ID, QUICK)
     return table(
         ID,
-        (
+        tuple(
             row(f"{option} {place}", way=way)
             for option in SHARING
             for place in PLACES
             for way in WAYS
-        ),
+        )
+        + tuple(at_each(MIGRATION, SWITCH, MIGRATED)),
     )
 
 

@@ -18,6 +18,7 @@ from harness.scenarios.grid import (
 )
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
+from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 
 ID = "failure-arrivals"
 
@@ -28,6 +29,8 @@ QUICK = (
     "reuseport udp ipv6 specific close",
     "reuseport_lb tcp ipv4 wildcard kill",
 )
+
+MIGRATED = ("reuseport tcp ipv4 specific kill", "reuseport tcp ipv4 wildcard close")
 
 WORDS = ("refused", "reset", "lost", "delayed", "served")
 """From the worst to the best."""
@@ -49,7 +52,8 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     tcp = cross(SHARING, BOTH[:1], failure=FAILURES)
-    return table(ID, [*tcp, *cross(SHARING, BOTH[1:], failure=DATAGRAM_FAILURES)])
+    udp = cross(SHARING, BOTH[1:], failure=DATAGRAM_FAILURES)
+    return table(ID, [*tcp, *udp, *at_each(MIGRATION, SWITCH, map(row, MIGRATED))])
 
 
 class Arrival(Struct, frozen=True):

@@ -10,6 +10,14 @@ from harness.scenarios.grid import FAILURES, PLACES, SHARING, TUN, Numbers, Row,
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
+from harness.scenarios.tunables import (
+    ALWAYS,
+    CACHE_COOKIES,
+    COOKIES,
+    MIGRATION,
+    SWITCH,
+    at_each,
+)
 
 ID = "failure-handshake"
 
@@ -22,6 +30,15 @@ QUICK = (
 
 REPEATED = ("close", "kill")
 """Failures after which the ACK is also held back until the kernel has sent its SYN-ACK again."""
+
+SET = row("reuseport tcp ipv4 specific kill", ack="at-once")
+
+SET_FULL = (
+    SET,
+    row("reuseport tcp ipv4 wildcard close", ack="at-once"),
+    row("reuseport tcp ipv4 specific kill", ack="after-repeat"),
+)
+"""Where it is asked with a request that migrates, or is none, because a cookie was sent."""
 
 NUMBERS = Numbers(160, 400)
 
@@ -40,7 +57,7 @@ and what follows it are never acknowledged; `stranded`: they are, and nobody ser
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return where it is asked."""
     if depth is Depth.QUICK:
-        return table(ID, QUICK)
+        return table(ID, (*QUICK, *at_each(MIGRATION, ("1",), [SET])))
     rows: list[Row] = []
     for option, (family, bind) in product(SHARING, PLACES):
         place = f"{option} tcp {family} {bind}"
@@ -48,6 +65,10 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
         rows += [row(f"{place} {failure}", ack="at-once") for failure in gone]
         rows += [row(f"{place} {failure}", ack="after-repeat") for failure in REPEATED]
     rows += [row(f"{option} tcp ipv4 specific hang", ack="at-once") for option in SHARING]
+    rows += at_each(MIGRATION, SWITCH, SET_FULL)
+    rows += at_each(COOKIES, ALWAYS, SET_FULL[:2])
+    for name in CACHE_COOKIES:
+        rows += at_each(name, SWITCH, SET_FULL[:1])
     return table(ID, rows)
 
 

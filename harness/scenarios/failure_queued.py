@@ -9,6 +9,7 @@ from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
+from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
 
 ID = "failure-queued"
 
@@ -19,14 +20,21 @@ QUICK = (
     "reuseport_lb tcp ipv4 specific kill",
 )
 
+SET = ("reuseport tcp ipv4 specific kill",)
+
+SET_FULL = (*SET, "reuseport tcp ipv4 wildcard close", "reuseport tcp ipv6 wildcard exit")
+"""Where it is asked with a tunable at each value: an end by a signal, by close() and by itself."""
+
 WORDS = {"reset": "reset", "served": "inherited", "closed": "closed", "stranded": "stranded"}
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return where it is asked."""
-    if depth is Depth.QUICK:
-        return table(ID, map(row, QUICK))
-    return table(ID, cross(SHARING, ("tcp",), failure=FAILURES))
+    quick = depth is Depth.QUICK
+    rows = map(row, QUICK) if quick else cross(SHARING, ("tcp",), failure=FAILURES)
+    switched = [row(one) for one in (SET if quick else SET_FULL)]
+    spreading = at_each(SPREADING["tcp"], SWITCH, switched)
+    return table(ID, [*rows, *at_each(MIGRATION, SWITCH, switched), *spreading])
 
 
 def _counts(homes: Homes, queued: int, flows: int) -> Mapping[str, int]:

@@ -10,6 +10,7 @@ from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row,
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
+from harness.scenarios.tunables import SPREADING, SWITCH, at_each
 
 ID = "fallback"
 
@@ -35,6 +36,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
         *cross(options, BOTH, failure=("close",), order=ORDERS),
         *cross(("reuseaddr",), ("udp",), failure=("close",), order=("newest",)),
         *cross(SHARING[:1], BOTH, failure=("kill",), order=ORDERS),
+        *at_each(SPREADING["tcp"], SWITCH, QUICK[:1]),
     ]
     return table(ID, rows)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from harness.errors import FileError, Phase
 from harness.model import Cell, Depth
@@ -18,7 +18,10 @@ JOURNAL = 1
 
 
 class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
-    """A run, or a resumed one, and all that it was asked; always the journal's first line."""
+    """A run, or a resumed one, and all that it was asked; always the journal's first line.
+
+    `tunables` are those of each guest: cells that set another one are not asked of it.
+    """
 
     id: str
     started: str
@@ -26,6 +29,7 @@ class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     version: str
     guests: Mapping[str, str]
     cells: tuple[Cell, ...]
+    tunables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     journal: int = JOURNAL
 
 

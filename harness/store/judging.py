@@ -25,10 +25,12 @@ def judge_folder(folder: Path) -> Matrix:
     missed = {line.guest: line for line in lines if isinstance(line, GuestMissed)}
     systems = {guest: system for run in begun for guest, system in run.guests.items()}
     cells = tuple(dict.fromkeys(cell for run in begun for cell in run.cells))
+    tunables = {guest: names for run in begun for guest, names in run.tunables.items()}
     every = [
         trials.get((guest, cell)) or _not_run(guest, cell, missed.get(guest))
         for guest in systems
         for cell in cells
+        if cell.fits(tunables.get(guest, ()))
     ]
     first = begun[0]
     run = Run(first.id, first.started, first.catalogue)

@@ -1,0 +1,263 @@
+"""A tunable is at its value while it is asked with, and as it was afterwards, whoever is killed.
+
+In a network namespace of its own, where the tunable is nobody else's.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+import pytest
+from sanitized_agent import sanitized_agent
+
+from harness.deadline import Deadline
+from harness.judge import conclude
+from harness.model import State
+from harness.providers.host import isolated
+from harness.scenarios import CATALOGUE
+from harness.wire import Reply, parse
+
+pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("tunables")]
+
+NAME = "net.ipv4.tcp_migrate_req"
+
+FILE = "/proc/sys/net/ipv4/tcp_migrate_req"
+
+PATIENCE = 20.0
+
+SLOW = f"q failure-hung listeners=3 flows=48 deadline=9000 tunables={NAME}=1\n"
+"""Takes as long as its deadline: somebody can be killed meanwhile."""
+
+
+@pytest.fixture(scope="module")
+def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if isolated(Deadline(10)) != "network namespace":
+        pytest.skip("no network namespace can be had here (unshare -n)")
+    if not Path(FILE).exists():
+        pytest.skip(f"this kernel has no {NAME}")
+    return sanitized_agent(tmp_path_factory.mktemp("tunables"))
+
+
+class Namespace:
+    """A network namespace that lives as long as a process in it, until its input ends."""
+
+    def __init__(self, holder: subprocess.Popen[bytes]) -> None:
+        self._holder = holder
+
+    def command(self, *words: object) -> list[str]:
+        return ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", *map(str, words)]
+
+    def value(self) -> str:
+        """Return the tunable's: /proc/sys shows the reader's own namespace."""
+        done = subprocess.run(self.command("cat", FILE), capture_output=True, timeout=PATIENCE)
+        return done.stdout.decode().strip()
+
+    def ask(self, agent: Path, *questions: str) -> tuple[Reply, ...]:
+        done = subprocess.run(
+            self.command(agent, "batch", "jobs=4"),
+            input="".join(questions).encode(),
+            capture_output=True,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stderr
+        return parse(done.stdout)
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    command = ["unshare", "--net", "sh", "-c", "ip link set lo up; echo up; exec cat"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdin is not None
+        assert holder.stdout.readline() == b"up\n"
+        try:
+            yield Namespace(holder)
+        finally:
+            holder.stdin.close()
+            holder.wait(PATIENCE)
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(namespace: Namespace, agent: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a batch whose question is under way, with the tunable set.
+
+    The agent has taken nsenter's place: the process is the batch itself.
+    """
+    pipe = subprocess.PIPE
+    command = namespace.command(agent, "batch")
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+    ) as batch:
+        assert batch.stdin is not None
+        batch.stdin.write(SLOW.encode())
+        batch.stdin.close()
+        try:
+            until(lambda: namespace.value() == "1", "the tunable is not set")
+            until(
+                lambda: len(psutil.Process(batch.pid).children(recursive=True)) >= 6, "no members"
+            )
+            yield batch
+        finally:
+            batch.kill()
+
+
+def keeper_of(batch: subprocess.Popen[bytes]) -> psutil.Process:
+    """Return the child that is the leader of a session of its own."""
+    children = psutil.Process(batch.pid).children()
+    (keeper,) = [child for child in children if os.getsid(child.pid) == child.pid]
+    return keeper
+
+
+def question_of(batch: subprocess.Popen[bytes]) -> psutil.Process:
+    children = psutil.Process(batch.pid).children()
+    (question,) = [child for child in children if os.getsid(child.pid) != child.pid]
+    return question
+
+
+def family(batch: subprocess.Popen[bytes]) -> Sequence[psutil.Process]:
+    return [psutil.Process(batch.pid), *psutil.Process(batch.pid).children(recursive=True)]
+
+
+@pytest.mark.parametrize(("value", "verdict"), [("0", "reset"), ("1", "inherited")])
+def test_the_queue_of_a_killed_worker_goes_as_the_tunable_says(
+    value: str, verdict: str, agent: Path, namespace: Namespace
+) -> None:
+    question = f"failure-queued failure=kill flows=160 tunables={NAME}={value}\n"
+    replies = namespace.ask(agent, f"a {question}", f"b {question}")
+    assert [reply.torn for reply in replies] == [None, None]
+    for reply in replies:
+        assert reply.observation is not None
+        assert reply.observation.facts[NAME] == int(value)
+        assert conclude(CATALOGUE["failure-queued"], reply.observation).verdict == verdict
+    assert namespace.value() == "0"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_value_is_put_back_when_the_batch_is_ended(
+    number: int, agent: Path, namespace: Namespace
+) -> None:
+    with running(namespace, agent) as batch:
+        everybody = family(batch)
+        batch.send_signal(number)
+        assert batch.wait(PATIENCE) == -number
+        until(lambda: namespace.value() == "0", "the tunable is still set")
+    until(lambda: not any(one.is_running() for one in everybody), f"left: {everybody}")
+
+
+def test_the_value_is_put_back_when_the_process_group_is_killed(
+    agent: Path, namespace: Namespace
+) -> None:
+    """What a transport does at its time-out and when it is closed."""
+    with running(namespace, agent) as batch:
+        os.killpg(batch.pid, signal.SIGKILL)
+        until(lambda: namespace.value() == "0", "the tunable is still set")
+
+
+def test_the_value_is_put_back_when_nobody_reads_any_more(
+    agent: Path, namespace: Namespace
+) -> None:
+    """What an agent meets behind a connection that is lost."""
+    with running(namespace, agent) as batch:
+        assert batch.stdout is not None
+        batch.stdout.close()
+        until(lambda: namespace.value() == "0", "the tunable is still set")
+
+
+def test_the_value_is_put_back_when_the_question_is_killed(
+    agent: Path, namespace: Namespace
+) -> None:
+    with running(namespace, agent) as batch:
+        os.kill(question_of(batch).pid, signal.SIGKILL)
+        assert batch.wait(PATIENCE) == 0
+        assert namespace.value() == "0"
+
+
+def test_the_value_is_put_back_when_the_keeper_is_killed(agent: Path, namespace: Namespace) -> None:
+    with running(namespace, agent) as batch:
+        keeper_of(batch).kill()
+        assert namespace.value() == "1"
+        os.kill(question_of(batch).pid, signal.SIGKILL)
+        assert batch.wait(PATIENCE) == 0
+        assert namespace.value() == "0"
+
+
+def test_what_somebody_else_sets_meanwhile_is_seen_and_left_alone(
+    agent: Path, namespace: Namespace
+) -> None:
+    with running(namespace, agent) as batch:
+        subprocess.run(namespace.command("sh", "-c", f"echo 0 > {FILE}"), check=True)
+        out, err = batch.stdout, batch.stderr
+        assert out is not None
+        assert err is not None
+        (reply,) = parse(out.read())
+        assert (batch.wait(PATIENCE), err.read()) == (0, b"")
+    assert reply.observation is not None
+    found = conclude(CATALOGUE["failure-hung"], reply.observation)
+    assert found.state is State.INCONCLUSIVE
+    assert "tunable changed under the measurement" in str(found.why)
+    assert namespace.value() == "0"
+
+
+def test_two_batches_at_once_take_turns(agent: Path, namespace: Namespace) -> None:
+    """Or the second would take the first one's value for the former, and leave it behind."""
+    with running(namespace, agent) as first:
+        replies = namespace.ask(agent, f"x failure-queued flows=40 tunables={NAME}=0\n")
+        assert first.wait(PATIENCE) == 0
+    assert [(reply.torn, reply.status) for reply in replies] == [(None, 0)]
+    assert replies[0].observation is not None
+    assert replies[0].observation.facts[NAME] == 0
+    assert namespace.value() == "0"
+
+
+def unsupported(namespace: Namespace, agent: Path, *words: str) -> str | None:
+    done = subprocess.run(
+        namespace.command(*words, agent, "batch"),
+        input=f"q distribution tunables={NAME}=1\n".encode(),
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    (reply,) = parse(done.stdout)
+    assert reply.observation is not None, done.stderr
+    assert conclude(CATALOGUE["distribution"], reply.observation).state is State.NOT_APPLICABLE
+    return reply.observation.unsupported
+
+
+def test_where_it_cannot_be_set_the_cell_is_not_applicable(
+    agent: Path, namespace: Namespace
+) -> None:
+    frozen = 'mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys; exec "$@"'
+    why = unsupported(namespace, agent, "unshare", "--mount", "sh", "-c", frozen, "sh")
+    assert why == f"cannot set {NAME}: EROFS"
+    (reply,) = namespace.ask(agent, "q distribution tunables=net.no.such=1\n")
+    assert reply.observation is not None
+    assert reply.observation.unsupported == "no such tunable: net.no.such"
+
+
+def test_without_root_it_is_said_to_be_needed(agent: Path, namespace: Namespace) -> None:
+    with TemporaryDirectory() as folder:  # pytest's own are closed to other users
+        Path(folder).chmod(0o755)
+        reached = Path(shutil.copy(agent, folder))
+        nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+        why = unsupported(namespace, reached, *nobody)
+    assert why == f"needs root: cannot set {NAME}: EACCES"
+
+
+def test_a_batch_has_one_setting(agent: Path, namespace: Namespace) -> None:
+    first = f"a distribution flows=16 tunables={NAME}=1\n"
+    replies = namespace.ask(agent, first, "b distribution flows=16\n", first.replace("a", "c", 1))
+    assert {reply.id: reply.status for reply in replies} == {"a": 0, "b": 64, "c": 0}
