@@ -161,6 +161,7 @@ const char *way_name(int way);
 int scenario_exists(const char *name);
 void scenario_ask(const char *name, const struct question *);
 void unsupported(struct trial *, const char *format, ...);
+void short_of(const char *format, ...);
 void broken(const char *format, ...);
 
 /* facts.c */
@@ -172,6 +173,7 @@ int ask_batch(int jobs);
 
 /* metronome.c: the longest gap, and the guard of the question's process group */
 void metronome_start(int lifeline);
+int metronome_missing(void);
 int metronome_stop(void);
 void metronome_forget(void);
 void metronome_kill(void);
@@ -185,6 +187,7 @@ void trial_open(struct trial *, const struct question *);
 uint32_t draw(struct trial *);
 struct address address(int family, const char *text, int port);
 int draw_port(struct trial *);
+void need_family(struct trial *, struct outcome);
 void reserve_port(struct trial *);
 void need_descriptors(struct trial *, int count);
 void raise_loopback(struct trial *);

@@ -98,7 +98,13 @@ void front_start(struct front *front, const char *scenario, struct question *que
         slot++;
     question->slot = (int)(slot - front->slots);
     question->jobs = front->jobs;
-    if (pipe(ends) != 0 || (slot->pid = fork()) < 0) {
+    int failed = pipe(ends);
+    /* What the others hold comes back when they end. */
+    while (failed == 0 && (slot->pid = fork()) < 0 && errno == EAGAIN && front->running > 0) {
+        slot->pid = 0;
+        front_wait(front, 0);
+    }
+    if (failed != 0 || slot->pid < 0) {
         fprintf(stderr, "agent: no process for a question: %s\n", errno_name(errno));
         slot->pid = 0;
         abandon(front);

@@ -94,6 +94,17 @@ void unsupported(struct trial *trial, const char *format, ...)
     exit(EXIT_UNSUPPORTED);
 }
 
+/* The guest has not what the question takes: no failure of ours, and asking again would not help. */
+void short_of(const char *format, ...)
+{
+    char what[150];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof what, format, arguments);
+    va_end(arguments);
+    unsupported(asking, "this guest is short of %s", what);
+}
+
 static void install_alarm(int seconds)
 {
     struct sigaction action;
@@ -127,6 +138,8 @@ void scenario_ask(const char *name, const struct question *question)
     asking = trial;
     install_alarm(question->alarm);
     emit_begin(trial, name);
+    if (metronome_missing() != 0)
+        short_of("processes: no metronome: fork: %s", errno_name(metronome_missing()));
     if (question->raise_loopback)
         raise_loopback(trial);
     if (question->obstacle[0] != '\0')

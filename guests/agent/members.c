@@ -22,7 +22,7 @@ static void fork_members(struct trial *trial, int count,
             broken("socketpair: %s", errno_name(errno));
         pid_t pid = fork();
         if (pid < 0)
-            broken("fork: %s", errno_name(errno));
+            short_of("processes: listener %d of %d: fork: %s", i + 1, count, errno_name(errno));
         if (pid == 0) {
             signal(SIGALRM, SIG_DFL);
             close(ends[0]);
@@ -127,6 +127,7 @@ struct outcome member_bind_first(struct trial *trial, int index)
         reserve_port(trial);
         outcome = member_bind(trial, index, trial->option, 0);
     }
+    need_family(trial, outcome);
     if (outcome.call != NULL && strcmp(outcome.call, "setsockopt") == 0)
         unsupported(trial, "setsockopt(%s): %s",
                     trial->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",

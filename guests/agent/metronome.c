@@ -16,7 +16,7 @@ enum { BEAT = 10 };
 
 static struct {
     pid_t pid;
-    int channel;
+    int channel, error; /* why there is none */
 } metronome;
 
 static void beat(int channel, int lifeline)
@@ -49,8 +49,7 @@ void metronome_start(int lifeline)
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
         broken("socketpair: %s", errno_name(errno));
     metronome.pid = fork();
-    if (metronome.pid < 0)
-        broken("fork: %s", errno_name(errno));
+    metronome.error = metronome.pid < 0 ? errno : 0;
     if (metronome.pid == 0) {
         signal(SIGALRM, SIG_DFL);
         close(ends[0]);
@@ -59,6 +58,12 @@ void metronome_start(int lifeline)
     close(ends[1]);
     close(lifeline);
     metronome.channel = ends[0];
+}
+
+/* The errno of its fork(), said once somebody can hear it; 0 if there is one. */
+int metronome_missing(void)
+{
+    return metronome.error;
 }
 
 /* In a child of the question: its copy of the channel would hide the question's end. */
@@ -71,6 +76,8 @@ void metronome_forget(void)
 int metronome_stop(void)
 {
     int gap = 0;
+    if (metronome.error != 0)
+        return 0;
     if (send(metronome.channel, "?", 1, 0) != 1
         || recv(metronome.channel, &gap, sizeof gap, MSG_WAITALL) != (ssize_t)sizeof gap)
         broken("the metronome is gone: %s", errno_name(errno));

@@ -206,19 +206,37 @@ static int try_reserve(struct trial *trial, struct outcome *outcome)
     return failed;
 }
 
+static void no_family(struct trial *trial, struct outcome outcome)
+{
+    static const char *const families[] = { "IPv4", "IPv6", "IPv4-mapped IPv6" };
+    unsupported(trial, "no %s here: %s: %s", families[trial->family], outcome.call,
+                errno_name(outcome.error));
+}
+
+/* Kernels are built without a family, and interfaces stand without their address of it. */
+void need_family(struct trial *trial, struct outcome outcome)
+{
+    static const int lacking[] = { EAFNOSUPPORT, EPROTONOSUPPORT, EADDRNOTAVAIL };
+    for (size_t i = 0; i < sizeof lacking / sizeof lacking[0]; i++)
+        if (outcome.call != NULL && outcome.error == lacking[i])
+            no_family(trial, outcome);
+}
+
 /* With a socket that has no option, or we might join somebody else's group unawares. */
 void reserve_port(struct trial *trial)
 {
-    static const char *const families[] = { "IPv4", "IPv6", "IPv4-mapped IPv6" };
     struct outcome outcome;
-    int family = trial->question->family, tries = 0;
+    int tries = 0;
     do
         if (try_reserve(trial, &outcome) == 0)
             return;
     while (outcome.error == EADDRINUSE && ++tries < RESERVE_TRIES);
-    if (family != IPV4 && outcome.error != EMFILE && outcome.error != ENFILE)
-        unsupported(trial, "no %s here: %s: %s", families[family], outcome.call,
-                    errno_name(outcome.error));
+    need_family(trial, outcome);
+    if (outcome.error == EADDRINUSE)
+        short_of("ports: %d tries between %d and %d: %s: %s", tries, GROUP_FIRST, GROUP_LAST,
+                 outcome.call, errno_name(outcome.error));
+    if (trial->family != IPV4 && outcome.error != EMFILE && outcome.error != ENFILE)
+        no_family(trial, outcome); /* IPV6_V6ONLY is not for everybody (openbsd: always 1) */
     broken("cannot reserve a port: %s: %s", outcome.call, errno_name(outcome.error));
 }
 
