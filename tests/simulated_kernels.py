@@ -75,6 +75,14 @@ def foreign(port: int, turn: int, group: Group) -> Fate:
     return "foreign"
 
 
+def silenced(port: int, turn: int, group: Group) -> Fate:
+    return "timeout"
+
+
+def rejected(port: int, turn: int, group: Group) -> Fate:
+    return "ECONNREFUSED"
+
+
 class Kernel(Struct, frozen=True):
     """What a kernel does: `choose` who is served, what a failure makes of a queue, and so on.
 

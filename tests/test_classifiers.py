@@ -15,6 +15,7 @@ from harness.scenarios import CATALOGUE
 from harness.wire import parse
 
 Edit = Callable[[list[Fate]], Sequence[Fate]]
+Choice = Callable[[int, int, kernels.Group], Fate]
 
 
 def edited(kernel: Kernel, scenario: str, phase: str, edit: Edit, **parameters: str) -> Judgement:
@@ -235,3 +236,16 @@ def test_a_few_flows_that_move_do_not_reshuffle(moved: int, verdict: str) -> Non
 
     found = edited(Kernel(kernels.rendezvous), "failure-flows", "after", swapped)
     assert found.verdict == verdict
+
+
+@pytest.mark.parametrize("firewall", [kernels.silenced, kernels.rejected])
+@pytest.mark.parametrize("scenario", sorted(set(CATALOGUE) - {"bound-only"}))
+def test_behind_a_firewall_nothing_is_said_of_the_kernel(scenario: str, firewall: Choice) -> None:
+    """But of a socket that takes everybody's connections, which does look the same."""
+    flows = {"group-limit": "4000", "drain": "12800"}.get(scenario, "400")
+    asked = {"flows": flows, "listeners": "1"} if scenario == "last-gone" else {"flows": flows}
+    fate = firewall(1, 0, [0])
+    found = edited(
+        Kernel(firewall, new=fate), scenario, "queued", lambda fates: [fate] * len(fates), **asked
+    )
+    assert found.state is State.INCONCLUSIVE, found

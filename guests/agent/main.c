@@ -126,6 +126,24 @@ static int plays_peer(void (*run)(struct trial *))
         || run == failure_handshake;
 }
 
+/* What listen() is given is cut to the system's limit, and tells nobody (linux: __sys_listen();
+ * freebsd: solisten_proto()): what is in flight must fit the queue as it is, not as it was asked
+ * for.  A limit of 0 or less, as of a name that is unknown, is none. */
+static int backlog_within_limits(int backlog)
+{
+    static const char *const names[] = { "net.core.somaxconn", "kern.ipc.somaxconn",
+                                         "kern.somaxconn" };
+    char text[128];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (platform_tunable(names[i], text, sizeof text) != 0)
+            continue;
+        long limit = strtol(text, NULL, 10);
+        if (limit > 0 && limit < backlog)
+            backlog = (int)limit;
+    }
+    return backlog;
+}
+
 /* Asks in this process, which ends with it. */
 void scenario_ask(const char *name, const struct question *question)
 {
@@ -135,6 +153,7 @@ void scenario_ask(const char *name, const struct question *question)
         broken("no memory");
     trial_open(trial, question);
     trial->backlog = question->backlog >= 0 ? question->backlog : scenarios[index].backlog;
+    trial->backlog = backlog_within_limits(trial->backlog);
     asking = trial;
     install_alarm(question->alarm);
     emit_begin(trial, name);

@@ -133,6 +133,8 @@ def classify(seen: Observation) -> Judgement:
         "excluded_share": excluded(counts["exposed"]),
         "excluded_per_retirement": excluded(counts["retirements"]),
     }
+    if not kinds["served"]:
+        return unclear("nobody was served, before a retirement or after", counts, figures)
     if early := _early(seen):
         return unclear(f"{early} flows were lost before anybody retired", counts, figures)
     chance = sum(fate in ("timeout", "ETIMEDOUT") for fate in fates)

@@ -118,6 +118,8 @@ def classify(seen: Observation) -> Judgement:
     late = [arrival for arrival in arrivals if arrival.ended >= at]
     counts = {**_counts(seen, late, at), "delayed_from_ms": patience}
     early = sum(arrival.word != "served" for arrival in arrivals if arrival.ended < at)
+    if not any(server(fate) is not None for fate in stream.fates):
+        return unclear("nobody was served, before the worker failed or after", counts)
     # What was lost well before the failure ends late all the same, at its deadline.
     old = sum(one.word in PATIENT and one.began + overdue < at for one in late)
     if early + old > STRAY * len(arrivals):

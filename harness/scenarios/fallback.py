@@ -87,6 +87,8 @@ def classify(seen: Observation) -> Judgement:
         counts |= leave.tally.counts(f"left_{leave.k}_")
     ps = {f"p_uniform_{leave.k}": leave.spread.statistics.get("p_uniform") for leave in leaves}
     figures = {name: p for name, p in ps.items() if p is not None}
+    if (loss := tally(seen.phase("all")).loss()) is not None:
+        return unclear(f"before anybody left: {loss}", counts, figures)
     common = frozenset.intersection(*(leave.words for leave in leaves)) if leaves else frozenset()
     if len(common) == 1:
         return measured(min(common), counts, figures)

@@ -47,6 +47,8 @@ def classify(seen: Observation) -> Judgement:
         error = attempt.error if attempt is not None else None
         counts[f"{name}_ok"] = int(attempt is not None and error is None)
         counts |= {f"{name}_{error}": 1} if error is not None else {}
+    if not queue:
+        return unclear("no connection came about before it left", counts)
     word = WORDS.get(prevailing(new.elements()) or "")
     if word is None:
         return unclear("new connects share no one fate", counts)
