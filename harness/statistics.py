@@ -12,7 +12,7 @@ largest and the smallest count have to be looked at. It is a little conservative
 where kernels differ: a member that gets all, much more than its share, or nothing.
 
 **The rule.** p > `ALPHA_BALANCED`: balanced; p <= `ALPHA_OTHER`: not; between: unclear. A uniformly
-hashing kernel is called balanced with probability >= 0.999 and anything else with <= 1e-6. With
+hashing kernel is called balanced with probability >= 0.99999 and anything else with <= 1e-6. With
 too few flows p could not get small whatever happened: then nothing is said (`enough`).
 """
 
@@ -21,8 +21,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 
-ALPHA_BALANCED = 0.001
-"""Largest chance of not calling a uniform spread balanced."""
+ALPHA_BALANCED = 1e-5
+"""Largest chance of not calling a uniform spread balanced. A full run decides some 500 times: at
+0.001, which each of them might have (BEHAVIOURS.md), every second run had a cell that was unclear
+by chance, and no two runs would agree."""
+
+ALPHA_EXCLUDED = 0.001
+"""Largest chance that a rate which is called excluded is the true one."""
 
 ALPHA_OTHER = 1e-6
 """Largest chance of calling a uniform spread anything but balanced or unclear."""
@@ -118,12 +123,12 @@ def one_taker_is_telling(flows: int, members: int) -> bool:
 
 
 def excluded(trials: int) -> float:
-    """Return the rate from which on nothing in so many trials has a chance <= `ALPHA_BALANCED`.
+    """Return the rate from which on nothing in so many trials has a chance <= `ALPHA_EXCLUDED`.
 
     Of `trials` independent ones: the upper end of the exact interval (Clopper and Pearson) for
     none of n. About 6.9 / n.
     """
-    return -math.expm1(math.log(ALPHA_BALANCED) / trials) if trials > 0 else 1.0
+    return -math.expm1(math.log(ALPHA_EXCLUDED) / trials) if trials > 0 else 1.0
 
 
 def _table(hits: int, flows: int, others: int, of: int) -> float:

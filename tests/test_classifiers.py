@@ -139,7 +139,7 @@ def int_of(fate: Fate) -> int:
 
 
 @pytest.mark.parametrize(
-    ("moved", "verdict"), [(0, "same"), (20, "same"), (400, "partly"), (1422, None)]
+    ("moved", "verdict"), [(0, "same"), (20, "same"), (400, "partly"), (1408, None)]
 )
 def test_how_many_keep_their_listener_at_another_port(moved: int, verdict: str | None) -> None:
     asked = {"flows": "2000", "peer": "tun"}
