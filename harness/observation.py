@@ -166,6 +166,9 @@ DEFAULTS = {
 FEW = 16
 """Flows of the phases whose number is not for the question to say: `traffic` and `new`."""
 
+CALM = 200
+"""Flows of `calm`, which tell how many are lost when nobody retires."""
+
 
 def number(begin: Begin, name: str) -> int:
     """Return a numeric parameter of the question; raise ValueError if it is not a number."""
@@ -253,14 +256,14 @@ def script(begin: Begin) -> Script | None:
             changes=1 + restart,
         ),
         "failure-hung": Script(("home", "hung"), listeners, 1, facts=("backlog",)),
-        "bound-only": Script(("all",), listeners + 1),
+        "bound-only": Script(("all", "alone"), listeners + 1, 1),
         "last-gone": Script(
             ("queued", "fates", "new"), 1, 1, attempts=("rebind-same", "rebind-none")
         ),
         "precedence": Script(("all",), listeners),
         "group-limit": Script(("all",), attempts=("last",), facts=("stood",)),
         "drain": Script(
-            ("stream",), listeners, 2 * number(begin, "rounds"), facts=("drained", "exposed")
+            ("calm", "stream"), listeners, 2 * number(begin, "rounds"), facts=("drained", "exposed")
         ),
     }.get(begin.scenario)
 
@@ -269,4 +272,6 @@ def flows_expected(begin: Begin, phase: str) -> int | None:
     """Return how many flows a phase has; None where it depends on how things went."""
     if phase in ("traffic", "new"):
         return FEW
+    if phase == "calm":
+        return CALM
     return None if phase == "during" else number(begin, "flows")

@@ -123,6 +123,9 @@ def bound_only(trial: Trial) -> None:
             hit = [hashed(port, 9) % (count + 1) == 0 for port in ports]
             fates = [fate if lost else own for lost, own in zip(hit, fates, strict=True)]
         trial.phase("all", ports, fates)
+        trial.say("change", what="close", member=count, at=80, error=None)
+        alone = trial.ports()
+        trial.phase("alone", alone, trial.serve(alone))
 
 
 def fallback(trial: Trial) -> None:
@@ -287,6 +290,8 @@ def drain(trial: Trial) -> None:
     """One flow a ms; `drops` of them are under way when the first member retires."""
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
+    calm = trial.ports(200)
+    trial.phase("calm", calm, trial.serve(calm))
     kernel, rounds = trial.kernel, int(trial.parameters.get("rounds", "40"))
     apart = trial.flows // (2 * rounds + 1)
     way = trial.parameters.get("way", "close")

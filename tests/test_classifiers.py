@@ -239,9 +239,8 @@ def test_a_few_flows_that_move_do_not_reshuffle(moved: int, verdict: str) -> Non
 
 
 @pytest.mark.parametrize("firewall", [kernels.silenced, kernels.rejected])
-@pytest.mark.parametrize("scenario", sorted(set(CATALOGUE) - {"bound-only"}))
+@pytest.mark.parametrize("scenario", CATALOGUE)
 def test_behind_a_firewall_nothing_is_said_of_the_kernel(scenario: str, firewall: Choice) -> None:
-    """But of a socket that takes everybody's connections, which does look the same."""
     flows = {"group-limit": "4000", "drain": "12800"}.get(scenario, "400")
     asked = {"flows": flows, "listeners": "1"} if scenario == "last-gone" else {"flows": flows}
     fate = firewall(1, 0, [0])

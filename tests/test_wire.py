@@ -272,7 +272,8 @@ def promises(reply: Reply, seen: Observation) -> None:
     assert reply.status in range(2**31)
     assert [member.index for member in seen.members if member.index >= limit] == []
     for flows in seen.flows:
-        expected = 16 if flows.phase in ("traffic", "new") else int(asked.get("flows", "400"))
+        own = {"traffic": 16, "new": 16, "calm": 200}
+        expected = own.get(flows.phase, int(asked.get("flows", "400")))
         assert flows.phase == "during" or len(flows.fates) == expected
         assert len(flows.fates) == len(flows.ports) == len(flows.took) == len(flows.started)
         for fate in flows.fates:

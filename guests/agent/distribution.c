@@ -4,11 +4,11 @@
 
 #include <stddef.h>
 
-static void flows_all(struct trial *trial)
+static void flows_all(struct trial *trial, const char *name)
 {
     int count = trial->question->flows;
     struct flow *flows = flows_new(count);
-    flows_serve(trial, "all", flows, count);
+    flows_serve(trial, name, flows, count);
     flows_end(flows, count);
 }
 
@@ -19,7 +19,7 @@ void distribution(struct trial *trial)
     need_descriptors(trial, trial->question->flows);
     members_fork(trial, count);
     if (members_stand(trial, count) == 0)
-        flows_all(trial);
+        flows_all(trial, "all");
 }
 
 /* The same members, in the same order, on another port: nobody refuses what was free. */
@@ -74,6 +74,9 @@ void bound_only(struct trial *trial)
         return;
     if (members_stand(trial, count) != 0)
         return;
-    if (first || bind_bystander(trial, count) == 0)
-        flows_all(trial);
+    if (!first && bind_bystander(trial, count) != 0)
+        return;
+    flows_all(trial, "all");
+    member_fail(trial, count, CLOSE);
+    flows_all(trial, "alone");
 }

@@ -12,7 +12,7 @@
  * does; a gap of so many flows there, which any process may be held up for, is met every time.
  * APART: flows from one change to the next, at least: two gaps, and as many flows with all members
  * in their places. */
-enum { ROOM = 512, GAP = 16, STEPS = 3, APART = 2 * (STEPS - 1) * GAP };
+enum { CALM = 200, ROOM = 512, GAP = 16, STEPS = 3, APART = 2 * (STEPS - 1) * GAP };
 
 struct step {
     int member;
@@ -182,6 +182,9 @@ void drain(struct trial *trial)
     close(trial->handover[1]);
     if (members_stand(trial, listeners) != 0)
         return;
+    struct flow *flows = flows_new(CALM);
+    flows_serve(trial, "calm", flows, CALM);
+    flows_end(flows, CALM);
     stream(trial);
     emit_fact("drained", trial->drained);
 }

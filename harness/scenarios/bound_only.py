@@ -27,6 +27,9 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 def classify(seen: Observation) -> Judgement:
     """Say what share of the connections never came to a listener, and how that shows."""
+    if (loss := tally(seen.phase("alone")).loss()) is not None:
+        why = f"without that socket it is no better: {loss}"
+        return unclear(why, tally(seen.phase("all")).counts())
     everything = tally(seen.phase("all"))
     counts, few = everything.counts(), STRAY * everything.flows
     kinds = [kind(fate) for fate in seen.phase("all").fates]

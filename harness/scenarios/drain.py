@@ -7,7 +7,7 @@ from harness.model import Cell, Depth, Judgement
 from harness.observation import Flows, Observation, number
 from harness.scenarios.grid import SHARING, Numbers, row, table
 from harness.scenarios.scenario import Scenario
-from harness.scenarios.tally import STRAY, kind, measured, unclear
+from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.statistics import excluded
 
@@ -133,6 +133,8 @@ def classify(seen: Observation) -> Judgement:
         "excluded_share": excluded(counts["exposed"]),
         "excluded_per_retirement": excluded(counts["retirements"]),
     }
+    if (loss := tally(seen.phase("calm")).loss()) is not None:
+        return unclear(f"while nobody retired: {loss}", counts, figures)
     if not kinds["served"]:
         return unclear("nobody was served, before a retirement or after", counts, figures)
     if early := _early(seen):
