@@ -204,6 +204,8 @@ class Script(Struct, frozen=True):
         failed = [k for k, tried in enumerate(seen.attempts, start=1) if tried.error is not None]
         if begin.scenario == "sharing" and failed:
             return Script(attempts=self.attempts[: failed[0]])
+        if begin.scenario == "listen-order" and failed:
+            return replace(self, phases=self.phases[:1])
         if begin.scenario == "sharing" and begin.parameters.get("case") == "time-wait":
             return Script(attempts=self.attempts)
         if begin.scenario == "drain" and seen.changes and seen.changes[-1].error is not None:
@@ -240,6 +242,7 @@ def script(begin: Begin) -> Script | None:
         "sharing": Script(("traffic",), attempts=("first", "second")),
         "distribution": Script(("all",), listeners),
         "server-port": Script(("all", "elsewhere"), listeners),
+        "listen-order": Script(("all", "crossed"), listeners, attempts=("crossed",)),
         "takeover": Script(
             (*streamed, "alive", "retired", "alive-retired") if alive else (*streamed, "retired"),
             members=2,

@@ -114,6 +114,18 @@ def server_port(trial: Trial) -> None:
         trial.phase("elsewhere", ports, trial.serve(moved))
 
 
+def listen_order(trial: Trial) -> None:
+    """Ask the same again of a group that has listened in the opposite order."""
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports, error = trial.ports(), trial.kernel.crossing
+        trial.phase("all", ports, trial.serve(ports))
+        trial.say("attempt", what="crossed", call="listen" if error else None, error=error)
+        if not trial.kernel.by_bind:
+            trial.group.reverse()
+        if error is None:
+            trial.phase("crossed", ports, trial.serve(ports))
+
+
 def bound_only(trial: Trial) -> None:
     count = trial.listeners
     if all(trial.stand(index) for index in range(count)) and trial.stand(count, listens=False):
@@ -335,6 +347,7 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "sharing": sharing,
     "distribution": distribution,
     "server-port": server_port,
+    "listen-order": listen_order,
     "takeover": takeover,
     "fallback": fallback,
     "failure-established": failure_established,

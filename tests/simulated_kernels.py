@@ -98,6 +98,8 @@ class Kernel(Struct, frozen=True):
     `port_counts` is 1 where the server's port is among the hash's inputs.
     `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
     `waiting` flows are in the queue of each member that is told to retire.
+    `by_bind`: groups follow bind(), not listen(); `crossing` is the errno by which it refuses to
+    listen in another order.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -121,6 +123,8 @@ class Kernel(Struct, frozen=True):
     retiring: str | None = None
     stays: int = 0
     waiting: int = 1
+    by_bind: bool = False
+    crossing: str | None = None
 
 
 HEIR, OWN = "heir", "own"

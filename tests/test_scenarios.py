@@ -24,6 +24,7 @@ IDS = (
     "sharing",
     "distribution",
     "server-port",
+    "listen-order",
     "takeover",
     "fallback",
     "failure-established",
@@ -133,6 +134,7 @@ def test_a_scenario_asks_its_own_numbers() -> None:
 
 SCALED, NEWEST, TURNS = Kernel(), Kernel(kernels.newest), Kernel(kernels.turns)
 SWAP = Kernel(swap=True)
+ENDS = (kernels.scaled, kernels.newest, kernels.oldest)
 HUNDREDS = {"flows": "4000", "sockets": "300"}
 STREAM = {"flows": "4000", "rounds": "30"}
 
@@ -151,6 +153,9 @@ NAMED = [
     (Kernel(kernels.idle_half, port_counts=1), "server-port", {"flows": "2000"}, "independent"),
     (Kernel(kernels.paired, port_counts=1), "server-port", {"flows": "2000"}, "partly"),
     (NEWEST, "server-port", {}, "one"),
+    *((Kernel(choose), "listen-order", {}, "listen") for choose in ENDS),
+    *((Kernel(choose, by_bind=True), "listen-order", {}, "bind") for choose in ENDS),
+    (Kernel(kernels.modulo), "listen-order", {"listeners": "5"}, "listen"),
     (SCALED, "takeover", {"listeners": "2"}, "shared"),
     (NEWEST, "takeover", {"listeners": "2"}, "newest-takes-all"),
     (Kernel(kernels.oldest), "takeover", {"listeners": "2", "protocol": "udp"}, "oldest-keeps"),
@@ -269,6 +274,9 @@ UNCLEAR = [
     (Kernel(kernels.scaled), "distribution", {"flows": "20"}, "too few"),
     (Kernel(kernels.newest), "distribution", {"flows": "8"}, "too few"),
     (Kernel(kernels.foreign), "distribution", {}, "somebody else's server"),
+    (Kernel(kernels.lossy), "listen-order", {}, "lossy"),
+    (Kernel(kernels.turns), "listen-order", {"flows": "398"}, "follows neither order"),
+    (Kernel(), "listen-order", {"listeners": "1"}, "follows neither order"),
     (Kernel(kernels.lossy), "fallback", {"protocol": "udp"}, "lossy"),
     (Kernel(kernels.second), "fallback", {"order": "oldest"}, "after leave 1: one"),
     (Kernel(kernels.copies), "takeover", {"listeners": "2", "protocol": "udp"}, "to both"),
@@ -321,6 +329,12 @@ def test_a_refused_listener_makes_a_scenario_not_applicable(scenario: str) -> No
     found = judged(Kernel(refused="EADDRINUSE"), scenario, **order)
     assert found.state is State.NOT_APPLICABLE
     assert found.why == "listener 2 of 4 was refused: bind EADDRINUSE"
+
+
+def test_members_that_may_not_listen_in_another_order_make_the_cell_not_applicable() -> None:
+    found = judged(Kernel(crossing="EADDRINUSE"), "listen-order")
+    assert found.state is State.NOT_APPLICABLE
+    assert "listen EADDRINUSE" in (found.why or "")
 
 
 def test_the_side_that_binds_second_may_be_the_first_one() -> None:

@@ -263,6 +263,7 @@ void facts(struct trial *);
 void sharing(struct trial *);
 void distribution(struct trial *);
 void server_port(struct trial *);
+void listen_order(struct trial *);
 void takeover(struct trial *);
 void fallback(struct trial *);
 void failure_established(struct trial *);

@@ -1,5 +1,5 @@
-/* Who is served by a group as it stands, on another port, and beside a socket that is bound but does
- * not listen. */
+/* Who is served by a group as it stands, on another port, in another order, and beside a socket that
+ * is bound but does not listen. */
 #include "agent.h"
 
 #include <stddef.h>
@@ -22,11 +22,16 @@ void distribution(struct trial *trial)
         flows_all(trial, "all");
 }
 
-/* The same members, in the same order, on another port: nobody refuses what was free. */
-static void move(struct trial *trial)
+static void close_all(struct trial *trial)
 {
     for (int i = 0; i < trial->question->listeners; i++)
         member_do(trial, i, CLOSE_LISTENER);
+}
+
+/* The same members, in the same order, on another port: nobody refuses what was free. */
+static void move(struct trial *trial)
+{
+    close_all(trial);
     reserve_port(trial);
     for (int i = 0; i < trial->question->listeners; i++) {
         struct outcome outcome = member_bind(trial, i, trial->option, 0);
@@ -53,6 +58,39 @@ void server_port(struct trial *trial)
     flows_serve(trial, "all", flows, count);
     move(trial);
     flows_serve(trial, "elsewhere", flows, count);
+    flows_end(flows, count);
+}
+
+/* The same members on the same port, which bind in the same order and listen in the opposite one; what
+ * the kernel says first against it. */
+static struct outcome cross(struct trial *trial)
+{
+    int count = trial->question->listeners;
+    struct outcome outcome = { NULL, 0 };
+    close_all(trial);
+    for (int i = 0; i < count && outcome.call == NULL; i++)
+        outcome = member_bind(trial, i, trial->option, 0);
+    for (int i = count - 1; i >= 0 && outcome.call == NULL; i--)
+        outcome = member_do(trial, i, LISTEN);
+    return outcome;
+}
+
+/* Only where the two orders differ it shows which of them a group follows (BEHAVIOURS.md, trap 5):
+ * with the same 4-tuples on the same port nothing else has changed, so a hash tells it, too. */
+void listen_order(struct trial *trial)
+{
+    int count = trial->question->flows, listeners = trial->question->listeners;
+    reserve_port(trial);
+    need_descriptors(trial, count);
+    members_fork(trial, listeners);
+    if (members_stand(trial, listeners) != 0)
+        return;
+    struct flow *flows = flows_new(count);
+    flows_serve(trial, "all", flows, count);
+    struct outcome outcome = cross(trial);
+    emit_attempt("crossed", outcome);
+    if (outcome.call == NULL)
+        flows_serve(trial, "crossed", flows, count);
     flows_end(flows, count);
 }
 

@@ -19,6 +19,7 @@ static const struct {
     { "sharing", sharing, 1, 1024 },
     { "distribution", distribution, 1, 1024 },
     { "server-port", server_port, 0, 1024 },
+    { "listen-order", listen_order, 0, 1024 },
     { "takeover", takeover, 1, 1024 },
     { "fallback", fallback, 1, 1024 },
     { "failure-established", failure_established, 0, 1024 },

@@ -16,6 +16,7 @@ from harness.scenarios.failure_queued import FAILURE_QUEUED
 from harness.scenarios.fallback import FALLBACK
 from harness.scenarios.group_limit import GROUP_LIMIT
 from harness.scenarios.last_gone import LAST_GONE
+from harness.scenarios.listen_order import LISTEN_ORDER
 from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
@@ -29,6 +30,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             SHARING,
             DISTRIBUTION,
             SERVER_PORT,
+            LISTEN_ORDER,
             TAKEOVER,
             FALLBACK,
             FAILURE_ESTABLISHED,

@@ -1,0 +1,63 @@
+"""`listen-order`: members bind in one order and listen in the other; which of them counts."""
+
+from harness.model import Cell, Depth, Judgement, State
+from harness.observation import Observation
+from harness.scenarios.grid import SHARING, Numbers, cross, row, table
+from harness.scenarios.scenario import Scenario
+from harness.scenarios.tally import SAME, measured, server, tally, unclear
+
+ID = "listen-order"
+
+QUICK = (
+    "reuseport tcp ipv4 specific",
+    "reuseport tcp ipv6 wildcard",
+    "reuseport_lb tcp ipv4 wildcard",
+)
+
+
+def cells(depth: Depth) -> tuple[Cell, ...]:
+    """Return where it is asked: datagram sockets do not listen."""
+    if depth is Depth.QUICK:
+        return table(ID, map(row, QUICK))
+    return table(ID, cross(SHARING, ("tcp",)))
+
+
+def classify(seen: Observation) -> Judgement:
+    """Compare each flow's member in both orders, which differ in listen() alone.
+
+    Where a group follows bind() the flow stays at its member; where it follows listen() it comes to
+    the one at the other end, counted from there. That holds for a hash as for `the newest`.
+    """
+    refused = seen.attempt("crossed")
+    if refused is not None and refused.error is not None:
+        why = f"members that all bind before one listens are refused: {refused.call}"
+        return Judgement(State.NOT_APPLICABLE, why=f"{why} {refused.error}")
+    before, after = seen.phase("all"), seen.phase("crossed")
+    counts = tally(before).counts("plain_") | tally(after).counts("crossed_")
+    for phase in (before, after):
+        if (loss := tally(phase).loss()) is not None:
+            return unclear(loss, counts)
+    last = seen.listeners - 1
+    served = zip(map(server, before.fates), map(server, after.fates), strict=True)
+    pairs = [(was, now) for was, now in served if was is not None and now is not None]
+    # The one in the middle has the same place in both orders.
+    telling = [(was, now) for was, now in pairs if 2 * was != last]
+    stayed = sum(was == now for was, now in telling)
+    turned = sum(now == last - was for was, now in telling)
+    counts |= {"telling": len(telling), "stayed": stayed, "turned": turned}
+    if telling and stayed >= SAME * len(telling):
+        return measured("bind", counts)
+    if telling and turned >= SAME * len(telling):
+        return measured("listen", counts)
+    return unclear("which member serves a flow follows neither order", counts)
+
+
+LISTEN_ORDER = Scenario(
+    id=ID,
+    sentence="Members bind in one order and listen in the other: which one does the group follow?",
+    words=("bind", "listen"),
+    cells=cells,
+    parameters=Numbers(200, 400),
+    classify=classify,
+    alarm=30.0,
+)
