@@ -241,6 +241,7 @@ def script(begin: Begin) -> Script | None:
         "facts": Script(),
         "sharing": Script(("traffic",), attempts=("first", "second")),
         "distribution": Script(("all",), listeners),
+        "datagrams": Script(("all",), listeners),
         "server-port": Script(("all", "elsewhere"), listeners),
         "listen-order": Script(("all", "crossed"), listeners, attempts=("crossed",)),
         "takeover": Script(

@@ -32,6 +32,8 @@ DEFAULTS = {
     "case": "both",
     "peer": "sockets",
     "ack": "at-once",
+    "source": "many-ports",
+    "delivery": "unicast",
     "tunables": "",
 }
 

@@ -28,6 +28,8 @@ DEFAULTS = {
     "case": "both",
     "peer": "sockets",
     "ack": "at-once",
+    "source": "many-ports",
+    "delivery": "unicast",
     "tunables": "",
 }
 """The agent's own (docs/wire.md, "Asking")."""

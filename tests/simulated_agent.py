@@ -105,6 +105,15 @@ def distribution(trial: Trial) -> None:
         trial.phase("all", ports, trial.serve(ports))
 
 
+def datagrams(trial: Trial) -> None:
+    """Of 17 senders, or of as many as there are datagrams."""
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        few = trial.parameters.get("source") == "one-sender" or "delivery" in trial.parameters
+        ports = trial.ports(17) if few else trial.ports()
+        sent = [ports[i % len(ports)] for i in range(trial.flows)]
+        trial.phase("all", sent, trial.serve(sent))
+
+
 def server_port(trial: Trial) -> None:
     """Ask the same again at another port, which is or is not among the hash's inputs."""
     if all(trial.stand(index) for index in range(trial.listeners)):
@@ -347,6 +356,7 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
     "sharing": sharing,
     "distribution": distribution,
     "server-port": server_port,
+    "datagrams": datagrams,
     "listen-order": listen_order,
     "takeover": takeover,
     "fallback": fallback,

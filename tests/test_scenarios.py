@@ -38,6 +38,7 @@ IDS = (
     "precedence",
     "group-limit",
     "drain",
+    "datagrams",
 )
 
 
@@ -148,6 +149,21 @@ NAMED = [
     (Kernel(kernels.idle_half), "distribution", {}, "skewed"),
     (Kernel(kernels.turns), "distribution", {}, "balanced"),
     (Kernel(kernels.stray), "distribution", {"protocol": "udp"}, "balanced"),
+    *(
+        (kernel, "datagrams", {"protocol": "udp", "source": "one-sender"}, word)
+        for kernel, word in (
+            (SCALED, "by-sender"),
+            (NEWEST, "newest"),
+            (Kernel(kernels.oldest), "oldest"),
+            (Kernel(kernels.second), "one"),
+            (Kernel(kernels.modulo), "by-sender"),
+            (Kernel(kernels.turns), "balanced"),
+            (Kernel(kernels.copies), "copied"),
+        )
+    ),
+    (Kernel(kernels.copies), "datagrams", {"protocol": "udp", "delivery": "multicast"}, "copied"),
+    (SCALED, "datagrams", {"protocol": "udp", "source": "many-addresses"}, "balanced"),
+    (Kernel(kernels.idle_half), "datagrams", {"protocol": "udp"}, "skewed"),
     (SCALED, "server-port", {"flows": "2000"}, "same"),
     (Kernel(port_counts=1), "server-port", {"flows": "2000"}, "independent"),
     (Kernel(kernels.idle_half, port_counts=1), "server-port", {"flows": "2000"}, "independent"),

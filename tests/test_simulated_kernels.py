@@ -30,6 +30,7 @@ NAMES: dict[str, tuple[str | None, ...]] = {
         *UNCLEAR[1:],
     ),
     "server-port": ("same", "same", "one", "one", "same", *UNCLEAR),
+    "listen-order": (*("listen",) * 5, *UNCLEAR),
     "takeover": (
         *("shared", "shared", "newest-takes-all", "oldest-keeps", "oldest-keeps"),
         *UNCLEAR,
@@ -48,6 +49,10 @@ NAMES: dict[str, tuple[str | None, ...]] = {
     "last-gone": ("refused",) * 8,
     "precedence": ("both", "both", "specific", "wildcard", "wildcard", "copied", *UNCLEAR[1:]),
     "group-limit": ("all", "all", "one", "one", "deaf", "copied", *UNCLEAR[1:]),
+    "datagrams": (
+        *("balanced", "balanced", "newest", "oldest", "skewed", "copied"),
+        *UNCLEAR[1:],
+    ),
     "drain": (*("lossless",) * 5, None, LOSSY, STARVED),
 }
 """What each kernel is to be called, in the order above: a verdict's word, a reason, or None where
@@ -70,7 +75,7 @@ def test_every_scenario_is_tried() -> None:
 @pytest.mark.parametrize("scenario", CATALOGUE)
 def test_each_classifier_names_each_kernel_rightly(scenario: str, kernel: str) -> None:
     name = NAMES[scenario][list(KERNELS).index(kernel)]
-    protocol = {"protocol": "udp"} if kernel == "copies" else {}
+    protocol = {"protocol": "udp"} if kernel == "copies" or scenario == "datagrams" else {}
     found = judged(KERNELS[kernel], scenario, **SIZES.get(scenario, {}), **protocol)
     if found.state is State.MEASURED:
         assert (found.verdict or "").partition(":")[0] == name

@@ -31,6 +31,8 @@ enum change { LEAVE, JOIN, RESTART };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
 enum peer { SOCKETS, TUN };
+enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
+enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
 enum sharing {
@@ -43,7 +45,7 @@ struct question {
     int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
     int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* flows come through a tun device */
-    int acknowledgement;
+    int acknowledgement, source, delivery;
     int way, rounds;
     int seeded;
     uint32_t seed;
@@ -194,6 +196,8 @@ void raise_loopback(struct trial *);
 const char *option_missing(int option);
 struct address address_of_member(const struct trial *);
 struct address address_of_client(const struct trial *, int port);
+struct address address_of_delivery(const struct trial *);
+int join_group(const struct trial *, int fd);
 int socket_of_member(const struct trial *, int family, int option, struct outcome *);
 int option_set(int fd, int option);
 int set_nonblocking(int fd);
@@ -276,6 +280,7 @@ void bound_only(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);
 void group_limit(struct trial *);
+void datagrams(struct trial *);
 void drain(struct trial *);
 
 #endif

@@ -41,6 +41,9 @@ void flow_close(struct flow *flow)
 /* `::` may stand where the loopback interface has no ::1; reserve_port() does not see that. */
 static void no_port(struct trial *trial, int port, int error)
 {
+    if (error == EADDRNOTAVAIL && trial->question->source == MANY_ADDRESSES)
+        unsupported(trial, "this guest has one loopback address of IPv4 only: bind: %s",
+                    errno_name(error));
     if (error == EADDRNOTAVAIL && trial->question->family == IPV6)
         unsupported(trial, "no ::1 here: bind: %s", errno_name(error));
     if (error == EADDRINUSE)

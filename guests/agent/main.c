@@ -33,6 +33,7 @@ static const struct {
     { "precedence", precedence, 1, 1024 },
     { "group-limit", group_limit, 1, 1024 },
     { "drain", drain, 0, 1024 },
+    { "datagrams", datagrams, 1, 1024 },
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };

@@ -27,6 +27,8 @@ static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL 
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
 };
+static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
+static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
 static const char *const loopbacks[] = { "as-is", "up", NULL };
 
 const char *failure_name(int failure)
@@ -57,7 +59,8 @@ static const struct key keys[] = {
     WORD("order", order, orders), WORD("change", change, changes),
     WORD("position", position, places), WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
-    WORD("way", way, ways),
+    WORD("way", way, ways), WORD("source", source, sources),
+    WORD("delivery", delivery, deliveries),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),

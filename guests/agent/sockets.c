@@ -1,7 +1,6 @@
 /* Addresses, options, ports and limits: what a socket needs before it meets the question. */
 #include "agent.h"
 
-#include <arpa/inet.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 
@@ -85,43 +84,6 @@ void trial_open(struct trial *trial, const struct question *question)
              (unsigned long)low);
     if (question->seeded)
         trial->draw = question->seed;
-}
-
-struct address address(int family, const char *text, int port)
-{
-    struct address made;
-    struct sockaddr_in *four = (struct sockaddr_in *)&made.storage;
-    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&made.storage;
-    memset(&made, 0, sizeof made);
-    made.storage.ss_family = (sa_family_t)family;
-    made.size = family == AF_INET ? sizeof *four : sizeof *six;
-    if (family == AF_INET) {
-        inet_pton(family, text, &four->sin_addr);
-        four->sin_port = htons((uint16_t)port);
-    } else {
-        inet_pton(family, text, &six->sin6_addr);
-        six->sin6_port = htons((uint16_t)port);
-    }
-    return made;
-}
-
-struct address address_of_member(const struct trial *trial)
-{
-    int family = trial->family == IPV4 ? AF_INET : AF_INET6;
-    char mapped[64];
-    if (trial->wildcard)
-        return address(family, family == AF_INET ? "0.0.0.0" : "::", trial->port);
-    snprintf(mapped, sizeof mapped, "::ffff:%s", trial->home[0]);
-    return address(family, trial->family == MAPPED ? mapped : trial->home[family != AF_INET],
-                   trial->port);
-}
-
-/* Where a client stands (its own port), or whom it calls (the group's). */
-struct address address_of_client(const struct trial *trial, int port)
-{
-    if (trial->question->family == IPV6)
-        return address(AF_INET6, "::1", port);
-    return address(AF_INET, "127.0.0.1", port);
 }
 
 int set_nonblocking(int fd)

@@ -13,7 +13,7 @@ enum { UNPRIVILEGED = 65534, RETRY_MS = 5 };
 
 const char *const call_names[] = {
     NULL, "socket", "setsockopt", "bind", "listen", "close", "shutdown", "setuid", "sendmsg",
-    "recvmsg", "socketpair", "fork"
+    "recvmsg", "socketpair", "fork", "join"
 };
 
 struct answer answer(enum call call, int result)
@@ -35,6 +35,8 @@ static struct answer bind_socket(struct worker *worker, const struct command *co
     struct answer said = answer(CALL_BIND, bind(fd, place, command->address.size));
     if (said.call == NO_CALL && command->late)
         said = answer(CALL_SETSOCKOPT, option_set(fd, command->option));
+    if (said.call == NO_CALL && worker->trial->question->delivery == MULTICAST)
+        said = answer(CALL_JOIN, join_group(worker->trial, fd));
     if (said.call == NO_CALL)
         said = answer(CALL_SETSOCKOPT, set_nonblocking(fd));
     if (said.call != NO_CALL) {

@@ -10,7 +10,7 @@ enum { OWN = 3 }; /* descriptors polled before the connections: channel, listene
 
 enum call {
     NO_CALL, CALL_SOCKET, CALL_SETSOCKOPT, CALL_BIND, CALL_LISTEN, CALL_CLOSE, CALL_SHUTDOWN,
-    CALL_SETUID, CALL_SENDMSG, CALL_RECVMSG, CALL_SOCKETPAIR, CALL_FORK
+    CALL_SETUID, CALL_SENDMSG, CALL_RECVMSG, CALL_SOCKETPAIR, CALL_FORK, CALL_JOIN
 };
 
 struct connection {

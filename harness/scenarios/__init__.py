@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from harness.model import Cell, Depth
 from harness.scenarios.bound_only import BOUND_ONLY
+from harness.scenarios.datagrams import DATAGRAMS
 from harness.scenarios.distribution import DISTRIBUTION
 from harness.scenarios.drain import DRAIN
 from harness.scenarios.failure_arrivals import FAILURE_ARRIVALS
@@ -44,6 +45,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             PRECEDENCE,
             GROUP_LIMIT,
             DRAIN,
+            DATAGRAMS,
         )
     }
 )

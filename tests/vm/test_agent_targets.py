@@ -64,6 +64,7 @@ def words(scenario: str) -> list[str]:
         "precedence": {"bind": "mixed"},
         "failure-handshake": {"peer": "tun"},
         "server-port": {"peer": "tun"},
+        "datagrams": {"source": "one-sender"},
         "drain": {"flows": "450", "rounds": "3"},
     }
     asked = {**QUICKLY, **own.get(scenario, {}), "loopback": "up"}

@@ -1,0 +1,85 @@
+/* Where members stand, where clients do, and to whom datagrams go. */
+#include "agent.h"
+
+#include <arpa/inet.h>
+
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Of senders that differ in their addresses alone. */
+enum { SOURCE_PORT = 9999 };
+
+static const char *const GROUP_FOUR = "239.255.77.77", *const GROUP_SIX = "ff01::7777";
+
+struct address address(int family, const char *text, int port)
+{
+    struct address made;
+    struct sockaddr_in *four = (struct sockaddr_in *)&made.storage;
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)&made.storage;
+    memset(&made, 0, sizeof made);
+    made.storage.ss_family = (sa_family_t)family;
+    made.size = family == AF_INET ? sizeof *four : sizeof *six;
+    if (family == AF_INET) {
+        inet_pton(family, text, &four->sin_addr);
+        four->sin_port = htons((uint16_t)port);
+    } else {
+        inet_pton(family, text, &six->sin6_addr);
+        six->sin6_port = htons((uint16_t)port);
+    }
+    return made;
+}
+
+struct address address_of_member(const struct trial *trial)
+{
+    int family = trial->family == IPV4 ? AF_INET : AF_INET6;
+    char mapped[64];
+    if (trial->wildcard)
+        return address(family, family == AF_INET ? "0.0.0.0" : "::", trial->port);
+    snprintf(mapped, sizeof mapped, "::ffff:%s", trial->home[0]);
+    return address(family, trial->family == MAPPED ? mapped : trial->home[family != AF_INET],
+                   trial->port);
+}
+
+/* Where a client stands (its own port), or whom it calls (the group's). */
+struct address address_of_client(const struct trial *trial, int port)
+{
+    char many[32]; /* a flow's own, of 127/8, by the port that was drawn for it */
+    if (trial->question->family == IPV6)
+        return address(AF_INET6, "::1", port);
+    if (trial->question->source != MANY_ADDRESSES || port == trial->port)
+        return address(AF_INET, "127.0.0.1", port);
+    snprintf(many, sizeof many, "127.1.%d.%d", port / 256, port % 256);
+    return address(AF_INET, many, SOURCE_PORT);
+}
+
+/* To whom datagrams go: one of the group, or all of them. */
+struct address address_of_delivery(const struct trial *trial)
+{
+    if (trial->question->delivery == BROADCAST)
+        return address(AF_INET, "127.255.255.255", trial->port);
+    if (trial->question->delivery == UNICAST)
+        return address_of_client(trial, trial->port);
+    if (trial->question->family != IPV6)
+        return address(AF_INET, GROUP_FOUR, trial->port);
+    struct address group = address(AF_INET6, GROUP_SIX, trial->port);
+    ((struct sockaddr_in6 *)&group.storage)->sin6_scope_id = if_nametoindex(platform_loopback);
+    return group;
+}
+
+/* On the loopback interface; a group of the site's own (RFC 2365), or of this interface (RFC 4291). */
+int join_group(const struct trial *trial, int fd)
+{
+    struct ip_mreq four;
+    struct ipv6_mreq six;
+    memset(&four, 0, sizeof four);
+    memset(&six, 0, sizeof six);
+    if (trial->family == IPV4) {
+        inet_pton(AF_INET, GROUP_FOUR, &four.imr_multiaddr);
+        inet_pton(AF_INET, trial->home[0], &four.imr_interface);
+        return setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four);
+    }
+    inet_pton(AF_INET6, GROUP_SIX, &six.ipv6mr_multiaddr);
+    six.ipv6mr_interface = if_nametoindex(platform_loopback);
+    return setsockopt(fd, IPPROTO_IPV6, IPV6_JOIN_GROUP, &six, sizeof six);
+}
