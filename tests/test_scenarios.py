@@ -64,7 +64,7 @@ def test_the_catalogue_is_whole_and_in_a_stable_order() -> None:
 
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
     for depth, least, most, set_at_most in (
-        (Depth.QUICK, 45, 90, 8),
+        (Depth.QUICK, 45, 100, 8),
         (Depth.FULL, 600, 1200, 50),
     ):
         every = cells(depth)
