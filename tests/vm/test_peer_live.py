@@ -4,10 +4,12 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 from sanitized_agent import sanitized_agent
 
@@ -20,6 +22,8 @@ from harness.scenarios import CATALOGUE
 from harness.wire import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("peer")]
+
+SMALL = 64 << 20
 
 CAPTURE = Path(__file__).with_name("capture.py")
 
@@ -152,6 +156,31 @@ def test_twenty_thousand_flows_are_mapped(family: str, agent: Path) -> None:
     assert conclude(CATALOGUE["distribution"], seen).verdict == "balanced"
     assert len(set(seen.phase("all").ports)) == 20000
     assert seen.took <= 30000
+
+
+def test_the_agent_stays_small_with_twenty_thousand_flows(agent: Path) -> None:
+    """All its processes together, what they share counted once (smaps' Pss, proc(5))."""
+    words = ["failure-flows", "peer=tun", "flows=20000", "change=restart", "alarm=90"]
+    command = ["unshare", "--net", str(agent), *words]
+    most, samples = 0, 0
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as asking:
+        while asking.poll() is None:
+            most, samples = max(most, memory(psutil.Process(asking.pid))), samples + 1
+            time.sleep(0.02)
+    assert asking.returncode == 0
+    assert samples > 10
+    assert 1 << 20 < most < SMALL
+
+
+def memory(process: psutil.Process) -> int:
+    """Return the bytes of a process and its descendants; of those that have just ended, none."""
+    found = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            found += int(one.memory_full_info().pss)
+    except psutil.Error:
+        pass
+    return found
 
 
 def test_who_may_make_no_device_is_told_so(agent: Path) -> None:
