@@ -89,8 +89,11 @@ class Sshd:
     def left(self) -> list[str]:
         """Return what is left of visits: files, processes (a zombie is none)."""
         folders = ("/tmp", "/var/tmp", "/root", f"/home/{USER}")
-        files = [str(one) for folder in folders for one in self.path(folder).rglob("*")]
-        return [*files, *(" ".join(one.cmdline()) for one in self.processes())]
+        found = [str(one) for folder in folders for one in self.path(folder).rglob("*")]
+        for one in self.processes():
+            with suppress(psutil.Error, OSError):  # it may end while it is looked at
+                found.append(" ".join(one.cmdline()))
+        return found
 
     def processes(self) -> list[psutil.Process]:
         """Return every process in there but the server itself."""
