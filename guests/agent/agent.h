@@ -241,6 +241,9 @@ void member_fail(struct trial *, int index, int failure);
 int busiest(const struct trial *, const struct flow *, int count, int asked);
 int victim(const struct trial *, const struct flow *, int count);
 
+/* failure.c: a group that stands, and its flows; null if the kernel refuses a member */
+struct flow *group_stands(struct trial *, int spare);
+
 /* client.c: one flow */
 struct flow *flows_new(int count);
 int flow_start(struct trial *, struct flow *, uint32_t number, int handshake);

@@ -46,15 +46,12 @@ static void move(struct trial *trial)
 /* Only a far end of our own has the same ports again at once, and so many. */
 void server_port(struct trial *trial)
 {
-    int count = trial->question->flows, listeners = trial->question->listeners;
+    int count = trial->question->flows;
     if (trial->question->peer != TUN)
         unsupported(trial, "it takes thousands of ports twice: ask with peer=tun");
-    reserve_port(trial);
-    need_descriptors(trial, count);
-    members_fork(trial, listeners);
-    if (members_stand(trial, listeners) != 0)
+    struct flow *flows = group_stands(trial, 0);
+    if (flows == NULL)
         return;
-    struct flow *flows = flows_new(count);
     flows_serve(trial, "all", flows, count);
     move(trial);
     flows_serve(trial, "elsewhere", flows, count);
@@ -79,13 +76,10 @@ static struct outcome cross(struct trial *trial)
  * with the same 4-tuples on the same port nothing else has changed, so a hash tells it, too. */
 void listen_order(struct trial *trial)
 {
-    int count = trial->question->flows, listeners = trial->question->listeners;
-    reserve_port(trial);
-    need_descriptors(trial, count);
-    members_fork(trial, listeners);
-    if (members_stand(trial, listeners) != 0)
+    int count = trial->question->flows;
+    struct flow *flows = group_stands(trial, 0);
+    if (flows == NULL)
         return;
-    struct flow *flows = flows_new(count);
     flows_serve(trial, "all", flows, count);
     struct outcome outcome = cross(trial);
     emit_attempt("crossed", outcome);

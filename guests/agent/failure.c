@@ -5,7 +5,7 @@
 enum { QUEUEING = 3000 };
 
 /* The group and its flows, or null if the kernel refuses the group. */
-static struct flow *group_stands(struct trial *trial, int spare)
+struct flow *group_stands(struct trial *trial, int spare)
 {
     int count = trial->question->listeners;
     reserve_port(trial);

@@ -2,6 +2,8 @@
  * of our own can hold the ACK back (BEHAVIOURS.md, trap 11). */
 #include "agent.h"
 
+#include <stddef.h>
+
 static void hold_back(struct trial *trial, struct flow *flows, int count)
 {
     struct phase phase = { .name = "held", .flows = flows, .count = count, .handshake = 1 };
@@ -20,15 +22,12 @@ static void complete(struct trial *trial, struct flow *flows, int count)
 
 void failure_handshake(struct trial *trial)
 {
-    int count = trial->question->flows, listeners = trial->question->listeners;
+    int count = trial->question->flows;
     if (trial->question->peer != TUN)
         unsupported(trial, "a handshake between sockets completes by itself: ask with peer=tun");
-    reserve_port(trial);
-    need_descriptors(trial, count);
-    members_fork(trial, listeners);
-    if (members_stand(trial, listeners) != 0)
+    struct flow *flows = group_stands(trial, 0);
+    if (flows == NULL)
         return;
-    struct flow *flows = flows_new(count);
     flows_serve(trial, "home", flows, count);
     int fails = victim(trial, flows, count);
     hold_back(trial, flows, count);
