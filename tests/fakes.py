@@ -8,41 +8,22 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+
+import recorded_matrix
 
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.model import Guest
 from harness.protocols import Completed
 
-DATA = Path(__file__).parent / "data"
-
-DEFAULTS = {
-    "option": "reuseport",
-    "protocol": "tcp",
-    "family": "ipv4",
-    "bind": "specific",
-    "failure": "close",
-    "listeners": "4",
-    "flows": "400",
-    "member": "middle",
-    "order": "newest",
-    "change": "leave",
-    "position": "last",
-    "case": "both",
-    "peer": "sockets",
-    "ack": "at-once",
-    "source": "many-ports",
-    "delivery": "unicast",
-    "tunables": "",
-}
+DEFAULTS = {**recorded_matrix.DEFAULTS, "listeners": "4", "flows": "400"}
 
 Lines = list[dict[str, object]]
 
 
 def recordings(scenario: str) -> Iterator[Lines]:
     """Yield the recorded replies to a scenario's questions."""
-    for path in sorted((DATA / scenario).glob("*.jsonl")):
+    for path in sorted((recorded_matrix.DATA / scenario).glob("*.jsonl")):
         yield [json.loads(line) for line in path.read_text().splitlines()]
 
 

@@ -153,18 +153,15 @@ void datagrams(struct trial *trial)
         unsupported(trial, "IPv6 has no broadcast");
     if (question->source == MANY_ADDRESSES && question->family == IPV6)
         unsupported(trial, "this guest has one loopback address of IPv6 only");
+    if (question->delivery == UNICAST && question->source != ONE_SENDER) {
+        distribution(trial);
+        return;
+    }
     reserve_port(trial);
     need_descriptors(trial, question->flows);
     if (question->delivery != UNICAST)
         try_delivery(trial);
     members_fork(trial, question->listeners);
-    if (members_stand(trial, question->listeners) != 0)
-        return;
-    if (question->delivery != UNICAST || question->source == ONE_SENDER) {
+    if (members_stand(trial, question->listeners) == 0)
         few_senders(trial);
-        return;
-    }
-    struct flow *flows = flows_new(question->flows);
-    flows_serve(trial, "all", flows, question->flows);
-    flows_end(flows, question->flows);
 }

@@ -1,6 +1,5 @@
 """`failure-handshake`: the worker fails after the SYN-ACK, then comes the final ACK."""
 
-from collections import Counter
 from collections.abc import Mapping
 from itertools import product
 
@@ -83,19 +82,9 @@ def _outcome(fate: Fate, victim: int) -> str:
     return "ignored" if fate == "timeout" else kind(fate)
 
 
-def _counts(homes: Homes, held: int, flows: int, victim: int) -> Mapping[str, int]:
-    own = Counter(_outcome(now, victim) for now in homes.victim)
-    others = Counter(kind(now) for _, now in homes.survivors)
-    heirs = Counter(index for now in homes.victim if (index := server(now)) is not None)
-    return {
-        "held": held,
-        "not_held": flows - held,
-        "victim_total": len(homes.victim),
-        **{f"victim_{WORDS.get(name, name)}": own[name] for name in sorted(own)},
-        **{f"completed_by_{index}": heirs[index] for index in sorted(heirs)},
-        "survivors_total": len(homes.survivors),
-        **{f"survivors_{name}": others[name] for name in sorted(others)},
-    }
+def _named(fate: Fate, victim: int) -> str:
+    outcome = _outcome(fate, victim)
+    return WORDS.get(outcome, outcome)
 
 
 def classify(seen: Observation) -> Judgement:
@@ -108,7 +97,11 @@ def classify(seen: Observation) -> Judgement:
     victim, held = seen.changes[0].member, [fate == "open" for fate in seen.phase("held").fates]
     fates = zip(seen.phase("fates").fates, held, strict=True)
     homes = Homes.of(seen.phase("home").fates, [now if ok else None for now, ok in fates], victim)
-    counts = _counts(homes, sum(held), len(held), victim)
+    counts = {
+        "held": sum(held),
+        "not_held": len(held) - sum(held),
+        **homes.counts(lambda fate: _named(fate, victim), "completed"),
+    }
     figures = {"home_kept_share": homes.kept}
     if homes.loss is not None:
         return unclear(homes.loss, counts, figures)

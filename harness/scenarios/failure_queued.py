@@ -1,6 +1,5 @@
 """`failure-queued`: handshakes are done, nobody has accepted, and one worker fails."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
@@ -37,22 +36,8 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     return table(ID, [*rows, *at_each(MIGRATION, SWITCH, switched), *spreading])
 
 
-def _counts(homes: Homes, queued: int, flows: int) -> Mapping[str, int]:
-    own = Counter(kind(now) for _, now in homes.survivors)
-    heirs = Counter(index for now in homes.victim if (index := server(now)) is not None)
-    return {
-        "queued": queued,
-        "not_queued": flows - queued,
-        "victim_total": len(homes.victim),
-        **{f"victim_{name}": n for name, n in sorted(_tallied(homes.victim).items())},
-        **{f"inherited_by_{index}": heirs[index] for index in sorted(heirs)},
-        "survivors_total": len(homes.survivors),
-        **{f"survivors_{name}": own[name] for name in sorted(own)},
-    }
-
-
-def _tallied(fates: tuple[Fate, ...]) -> Mapping[str, int]:
-    return Counter({"served": "inherited"}.get(kind(fate), kind(fate)) for fate in fates)
+def _named(fate: Fate) -> str:
+    return "inherited" if server(fate) is not None else kind(fate)
 
 
 def classify(seen: Observation) -> Judgement:
@@ -63,7 +48,8 @@ def classify(seen: Observation) -> Judgement:
     ]
     victim = seen.changes[0].member
     homes = Homes.of(seen.phase("home").fates, fates, victim)
-    counts = _counts(homes, sum(queued), len(queued))
+    held = {"queued": sum(queued), "not_queued": len(queued) - sum(queued)}
+    counts = {**held, **homes.counts(_named, "inherited")}
     figures = {"home_kept_share": homes.kept, "by_counts_only": float(not homes.hold)}
     if homes.loss is not None:
         return unclear(homes.loss, counts, figures)

@@ -1,11 +1,12 @@
 """Flows whose member is known from before: the victim's and the survivors', and if that holds."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from harness.observation import Fate
-from harness.scenarios.tally import SAME, STRAY, server
+from harness.scenarios.tally import SAME, STRAY, kind, server
 
 
 class Homes(Struct, frozen=True):
@@ -58,6 +59,24 @@ class Homes(Struct, frozen=True):
     def all(self) -> tuple[Fate, ...]:
         """Every fate, whosever it is."""
         return (*self.victim, *(now for _, now in self.survivors))
+
+    def counts(self, named: Callable[[Fate], str], taken: str) -> dict[str, int]:
+        """Count the victim's flows by the name of their fate, by who has taken them, the others'.
+
+        `taken` begins the names of the second: `inherited` makes `inherited_by_3`.
+        """
+        own, others = (
+            Counter(map(named, self.victim)),
+            Counter(kind(now) for _, now in self.survivors),
+        )
+        heirs = Counter(index for now in self.victim if (index := server(now)) is not None)
+        return {
+            "victim_total": len(self.victim),
+            **{f"victim_{name}": own[name] for name in sorted(own)},
+            **{f"{taken}_by_{index}": heirs[index] for index in sorted(heirs)},
+            "survivors_total": len(self.survivors),
+            **{f"survivors_{name}": others[name] for name in sorted(others)},
+        }
 
     def plausible(self, count: int) -> bool:
         """Whether so many flows may be the victim's, by their number alone: its share, or near."""
