@@ -8,7 +8,7 @@ import pytest
 
 from harness.matrix import Facts, Matrix, Run, encode
 from harness.model import Cell, Depth, Judgement, State, Trial
-from harness.report import FORMATS, grid, markdown, terminal, text
+from harness.report import FORMATS, Report, grid, markdown, terminal, text
 
 HOSTILE = (
     "\x1b[31m\x00\r\nx | `rm` <script>&amp; \u202eevil\u2066 @all #1 :tada: http://x [^9] \ud800"
@@ -222,7 +222,7 @@ def test_nothing_a_guest_says_reaches_the_reader_raw(form: str) -> None:
         {("a", cell()): Judgement(State.INCONCLUSIVE, why=HOSTILE), ("b", cell()): word(HOSTILE)},
         a={"system": HOSTILE, "release": HOSTILE, "provenance": {"cpu": HOSTILE}},
     )
-    shown = FORMATS[form](one)
+    shown = FORMATS[form](Report(one))
     assert all(character.isprintable() or character == "\n" for character in shown)
     assert "evil" in shown
     assert ("\\\\x1b" in shown) == (form == "markdown")  # whose backslashes are written twice
@@ -279,10 +279,10 @@ def test_the_same_matrix_gives_the_same_text_and_10_000_cells_take_less_than_a_s
     one = matrix(cells)
     assert len(one.cells) == 10_000
     begun = time.process_time()
-    shown = FORMATS[form](one)
+    shown = FORMATS[form](Report(one))
     assert time.process_time() - begun < 1
-    assert FORMATS[form](one) == shown
+    assert FORMATS[form](Report(one)) == shown
 
 
 def test_json_is_the_matrix() -> None:
-    assert FORMATS["json"](square()).encode() == encode(square())
+    assert FORMATS["json"](Report(square())).encode() == encode(square())

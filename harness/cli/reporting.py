@@ -51,7 +51,7 @@ def report(paths: Sequence[Path], form: str, output: Path | None, verbose: bool)
     elif form == "terminal":
         texts = [terminal.render(matrix, width=WIDTH, verbose=verbose) for matrix in matrices]
     else:
-        texts = [reports.FORMATS[form](matrix) for matrix in matrices]
+        texts = [reports.FORMATS[form](reports.Report(matrix)) for matrix in matrices]
     text = "\n".join(texts)
     if output is None:
         click.echo(text, nl=False, color=True)

@@ -1,18 +1,16 @@
-"""A matrix as text: one module for each format, and this table. Same matrix, same bytes."""
+"""A matrix as text: one module for each format, and this table. Same report, same bytes."""
 
 from collections.abc import Callable, Mapping
 
-from harness.matrix import Matrix, encode
+from harness.matrix import encode
 from harness.report import markdown, terminal
+from harness.report.report import Report
 
+__all__ = ["FORMATS", "Report"]
 
-def _json(matrix: Matrix) -> str:
-    return encode(matrix).decode()
-
-
-FORMATS: Mapping[str, Callable[[Matrix], str]] = {
-    "terminal": terminal.render,
-    "markdown": markdown.render,
-    "json": _json,
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "terminal": lambda report: terminal.render(report.matrix),
+    "markdown": lambda report: markdown.render(report.matrix),
+    "json": lambda report: encode(report.matrix).decode(),
 }
 """Format to what renders it."""

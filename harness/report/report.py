@@ -1,0 +1,12 @@
+"""What is shown: a matrix, and what stands behind and beside it."""
+
+from msgspec import Struct
+
+from harness.matrix import Matrix
+
+
+class Report(Struct, frozen=True):
+    """A matrix to show; `before` is the run it is compared with, if there is one."""
+
+    matrix: Matrix
+    before: Matrix | None = None
