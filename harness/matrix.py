@@ -30,6 +30,12 @@ Counts = Mapping[str, int]
 Key = tuple[str, tuple[tuple[str, str], ...]]
 """Which cell: the scenario, and its axes in an order of their own."""
 
+
+def key_of(scenario: str, axes: Mapping[str, str]) -> Key:
+    """Return which cell it is, in whatever order its axes are."""
+    return scenario, tuple(sorted(axes.items()))
+
+
 Seconds = Annotated[float, Meta(ge=0)]
 
 
@@ -97,7 +103,7 @@ class Entry(Struct, frozen=True):
     @property
     def key(self) -> Key:
         """Which cell this is of, in whatever order a file has its axes."""
-        return self.scenario, tuple(sorted(self.axes.items()))
+        return key_of(self.scenario, self.axes)
 
     @classmethod
     def of(cls, trial: Trial) -> "Entry":

@@ -78,12 +78,13 @@ def test_a_run_prints_the_matrix_and_says_where_the_report_is(command: Command) 
     assert ended.status == 0
     assert "tcp udp · ipv4 · specific" in ended.out
     assert "balanced" in ended.out
-    assert "report: run/report.md" in ended.err
+    assert "report: run/report.html" in ended.err
     assert "one: boot" in ended.err
     assert "\x1b" not in ended.out + ended.err
     assert {path.name for path in Path("run").iterdir()} == {
         "journal.jsonl",
         "matrix.json",
+        "report.html",
         "report.md",
         "guests",
     }

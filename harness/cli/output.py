@@ -1,5 +1,6 @@
 """Reads matrices, writes a run's reports, and puts a matrix where the user sees it."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,14 +10,18 @@ import click
 from harness import matrix as matrices
 from harness.errors import FileError
 from harness.matrix import Matrix
-from harness.report import markdown, terminal
-from harness.store import judge_folder, replace
+from harness.report import Report, html, markdown, terminal
+from harness.report.recordings import Recordings
+from harness.store import judge_folder, recordings_of, replace
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "matrix-"
 """What the folder of a run is called, unless `--out` says otherwise; its date and time follow."""
 
 MATRIX = "matrix.json"
-REPORT = "report.md"
+REPORT = "report.html"
+TABLE = "report.md"
 
 WIDTH = 100
 """Columns off a terminal."""
@@ -49,8 +54,30 @@ def write_reports(folder: Path) -> Matrix:
     """Judge a run's folder and write its matrix and reports; return the matrix."""
     matrix = judge_folder(folder)
     replace(folder / MATRIX, matrices.encode(matrix))
-    replace(folder / REPORT, markdown.render(matrix).encode())
+    replace(folder / TABLE, markdown.render(matrix).encode())
+    report = Report(matrix, _before(folder, matrix), recordings_of(folder))
+    replace(folder / REPORT, html.render(report).encode())
     return matrix
+
+
+def _before(folder: Path, matrix: Matrix) -> Matrix | None:
+    """Return the run before this one in the same place, if it measured a guest of this one's."""
+    names = [run for run in runs(folder.parent, MATRIX) if run.name < folder.name]
+    if not names or not folder.name.startswith(PREFIX):
+        return None
+    try:
+        before = load_matrix(names[-1])
+    except FileError as exc:
+        logger.warning("not compared with the run before: %s", exc)
+        return None
+    return before if before.guests.keys() & matrix.guests.keys() else None
+
+
+def load_report(path: Path, before: Path | None, *, whole: bool) -> Report:
+    """Read a matrix and what it is compared with; `whole`: and what it was judged from."""
+    older = load_matrix(before) if before is not None else None
+    recordings = recordings_of(path) if whole and path.is_dir() else Recordings()
+    return Report(load_matrix(path), older, recordings)
 
 
 def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:

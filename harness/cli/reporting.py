@@ -2,14 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-FORMATS = ("terminal", "markdown", "json")
+if TYPE_CHECKING:
+    from harness.report import Report
+
+FORMATS = ("terminal", "html", "markdown", "json")
+
+ONE = ("html", "json")
+"""Formats that are one document of one run."""
 
 REPORT_EPILOG = """\b
 Examples:
   reuseport-matrix report matrix-20260101-120000
+  reuseport-matrix report DIR --format html -o page.html
+  reuseport-matrix report DIR --format html --since YESTERDAY -o page.html
   reuseport-matrix report DIR --format markdown -o table.md
   reuseport-matrix report DIR/matrix.json --format json
   reuseport-matrix report DIR --verbose               the counts behind each word
@@ -29,34 +38,49 @@ Examples:
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="terminal", help="What to write."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout."
+)
+@click.option(
+    "--since",
+    type=click.Path(path_type=Path),
+    metavar="OLD",
+    help="Say what changed since this run (html).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="The counts behind each word (terminal).")
-def report(paths: Sequence[Path], form: str, output: Path | None, verbose: bool) -> None:
+def report(
+    paths: Sequence[Path], form: str, output: Path | None, since: Path | None, verbose: bool
+) -> None:
     """Show recordings as a table, a page or data.
 
     Reads the matrix.json of a run's folder, or the file itself: the same input gives the same
-    bytes. Several are shown one after the other.
+    bytes. Several are shown one after the other, where a format is no document of its own.
     """
-    from harness import report as reports
-    from harness.cli.output import WIDTH, for_terminal, load_matrix
+    from harness.cli.output import load_report
     from harness.errors import UsageError
-    from harness.report import terminal
     from harness.store import replace
 
-    if form == "json" and len(paths) > 1:
-        raise UsageError("json is one document: name one run", hint="call it once for each")
-    matrices = [load_matrix(path) for path in paths]
-    if output is None and form == "terminal":
-        texts = [for_terminal(matrix, verbose=verbose) for matrix in matrices]
-    elif form == "terminal":
-        texts = [terminal.render(matrix, width=WIDTH, verbose=verbose) for matrix in matrices]
-    else:
-        texts = [reports.FORMATS[form](reports.Report(matrix)) for matrix in matrices]
-    text = "\n".join(texts)
+    if form in ONE and len(paths) > 1:
+        raise UsageError(f"{form} is one document: name one run", hint="call it once for each")
+    if since is not None and form != "html":
+        raise UsageError("--since goes with --format html", hint="`diff OLD NEW` says it alone")
+    found = [load_report(path, since, whole=form == "html") for path in paths]
+    text = "\n".join(_text(one, form, output is None, verbose) for one in found)
     if output is None:
         click.echo(text, nl=False, color=True)
     else:
         replace(output, text.encode())
+
+
+def _text(report: "Report", form: str, shown: bool, verbose: bool) -> str:
+    from harness.cli.output import WIDTH, for_terminal
+    from harness.report import FORMATS, terminal
+
+    if form != "terminal":
+        return FORMATS[form](report)
+    if shown:
+        return for_terminal(report.matrix, verbose=verbose)
+    return terminal.render(report.matrix, width=WIDTH, verbose=verbose)
 
 
 @click.command(epilog=JUDGE_EPILOG)

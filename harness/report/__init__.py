@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from harness.matrix import encode
-from harness.report import markdown, terminal
+from harness.report import html, markdown, terminal
 from harness.report.report import Report
 
 __all__ = ["FORMATS", "Report"]
@@ -11,6 +11,7 @@ __all__ = ["FORMATS", "Report"]
 FORMATS: Mapping[str, Callable[[Report], str]] = {
     "terminal": lambda report: terminal.render(report.matrix),
     "markdown": lambda report: markdown.render(report.matrix),
+    "html": html.render,
     "json": lambda report: encode(report.matrix).decode(),
 }
 """Format to what renders it."""

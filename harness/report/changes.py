@@ -38,7 +38,8 @@ def summary(comparison: Comparison) -> str:
     return "; ".join([head, *counts])
 
 
-def _settings(pair: Pair) -> list[str]:
+def settings(pair: Pair) -> list[str]:
+    """Return the tunables that were read both times and differ."""
     return [f"{one.name} {_value(one.old)}{ARROW}{_value(one.new)}" for one in pair.settings]
 
 
@@ -46,7 +47,7 @@ def _value(value: Value) -> str:
     return "absent" if value is None else " ".join(str(value).split("\t"))
 
 
-def _heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
+def heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
     """Yield what has to be known before any cell: whose they are, and how many changed."""
     if len(matrices) == 1:
         yield headline(matrices[0])
@@ -75,7 +76,7 @@ def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
             if before != now
         ]
         if made or pair.settings:
-            yield f"{pair.new.guest}: {'; '.join([*made, *_settings(pair)])}"
+            yield f"{pair.new.guest}: {'; '.join([*made, *settings(pair)])}"
 
 
 def _made(witness: Witness) -> tuple[str, str]:
@@ -83,7 +84,8 @@ def _made(witness: Witness) -> tuple[str, str]:
     return system, f"by {witness.provider or 'nobody'}"
 
 
-def _between(pair: Pair) -> str:
+def between(pair: Pair) -> str:
+    """Say which two guests are compared, and how many of their cells changed."""
     counted = summary(Comparison((pair,), {}, {}))
     return f"between {pair.old.name} and {pair.new.name}: {counted}"
 
@@ -92,7 +94,7 @@ def terminal(
     matrices: Sequence[Matrix], comparison: Comparison, width: int, paint: Paint
 ) -> Iterator[str]:
     """Yield lines of at most `width` columns: two runs compared, or the releases of one."""
-    for text in _heads(matrices, comparison):
+    for text in heads(matrices, comparison):
         yield from wrapped(visible(text), width, "    ")
     if len(matrices) == 1:
         yield from releases_terminal(comparison, width, paint)
@@ -105,8 +107,8 @@ def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Itera
     """Yield lines of at most `width` columns on neighbouring releases; none if there are none."""
     for pair in comparison.pairs:
         yield ""
-        yield from wrapped(visible(_between(pair)), width, "    ")
-        for setting in _settings(pair):
+        yield from wrapped(visible(between(pair)), width, "    ")
+        for setting in settings(pair):
             yield from _indented(setting, width)
         yield from _blocks(sayings([pair]), width, paint)
 
@@ -126,7 +128,7 @@ def _indented(text: str, width: int) -> list[str]:
 
 def page(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
     """Yield Markdown: two runs compared, or the releases of one."""
-    yield from (f"- {markdown(text)}" for text in _heads(matrices, comparison))
+    yield from (f"- {markdown(text)}" for text in heads(matrices, comparison))
     if len(matrices) == 1:
         yield from releases_page(comparison)
     else:
@@ -137,8 +139,8 @@ def releases_page(comparison: Comparison) -> Iterator[str]:
     """Yield Markdown on neighbouring releases; nothing if there are none."""
     for pair in comparison.pairs:
         yield ""
-        tunables = "".join(f"; {setting}" for setting in _settings(pair))
-        yield f"{markdown(_between(pair) + tunables)}."
+        tunables = "".join(f"; {setting}" for setting in settings(pair))
+        yield f"{markdown(between(pair) + tunables)}."
         yield from _table(sayings([pair]))
 
 

@@ -146,12 +146,12 @@ def shares(cells: Iterable[Entry]) -> str:
     found = [value for value in map(figure, cells) if value is not None]
     if not found:
         return ""
-    least, most = _percent(min(found)), _percent(max(found))
+    least, most = percent(min(found)), percent(max(found))
     return f"{least}%" if least == most else f"{least}–{most}%"  # noqa: RUF001 - from, to
 
 
-def _percent(value: float) -> str:
-    """Round, but never to nothing or to all what is not."""
+def percent(value: float) -> str:
+    """Return a share in percent, rounded, but never to nothing or to all what is not."""
     if 0 < value < 0.01:
         return "<1"
     return ">99" if 0.99 < value < 1 else f"{value * 100:.0f}"

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from harness.matrix import Matrix
+from harness.report.recordings import Recordings
 
 
 class Report(Struct, frozen=True):
@@ -10,3 +11,4 @@ class Report(Struct, frozen=True):
 
     matrix: Matrix
     before: Matrix | None = None
+    recordings: Recordings = Recordings()

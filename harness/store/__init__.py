@@ -3,6 +3,7 @@
 from harness.store.folder import GuestRecord, Store, console_of, lines_of, replace, replies_of
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
 from harness.store.judging import judge_folder, judged
+from harness.store.recorded import recordings_of
 
 __all__ = [
     "Asked",
@@ -17,6 +18,7 @@ __all__ = [
     "judge_folder",
     "judged",
     "lines_of",
+    "recordings_of",
     "replace",
     "replies_of",
 ]

@@ -66,13 +66,14 @@ def _trials(folder: Path, lines: Sequence[Line]) -> list[Trial]:
     for guest, cells in by_guest.items():
         said = replies_of(folder, guest)
         for cell, askings in cells.items():
-            repeats = tuple(judged(one, _extent(folder, said, one)) for one in askings)
+            repeats = tuple(judged(one, extent(folder, said, one)) for one in askings)
             seconds = round(sum(one.seconds for one in askings), 3)
             trials.append(Trial(guest, cell, repeats, askings[0].started, seconds))
     return trials
 
 
-def _extent(folder: Path, said: bytes, asked: Asked) -> bytes:
+def extent(folder: Path, said: bytes, asked: Asked) -> bytes:
+    """Return the bytes that answered one asking; raise `FileError` if they are not all there."""
     offset, length = asked.raw
     if offset < 0 or length < 0 or offset + length > len(said):
         message = f"bytes {offset} to {offset + length} of what {asked.guest} said are missing"

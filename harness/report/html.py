@@ -1,0 +1,192 @@
+"""The report as one HTML page that needs nothing else: no network, no other file.
+
+The table stands in the page as it is, so that it can be read and printed without a script; the
+script (page/*.js) filters it and shows what stands behind a cell. A guest's text is made
+visible here, escaped by the template, and set as text by the script: three times inert.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from harness.changes import Comparison, compare, releases
+from harness.claims import Finding
+from harness.matrix import Entry, Matrix
+from harness.model import State, word
+from harness.report import changes, findings
+from harness.report.change_lines import Saying, sayings
+from harness.report.grid import DIFFERENT, Row, Section, legend, sections, shares
+from harness.report.page_data import encoded, glyph, place_of
+from harness.report.provenance import headline, provenance, system
+from harness.report.report import Report
+from harness.report.text import visible
+
+if TYPE_CHECKING:
+    import jinja2
+
+SCRIPTS = ("data.js", "evidence.js", "table.js")
+STYLES = ("page.css",)
+
+COLOURS = 8
+"""Colours that the style sheet has for words; shapes tell apart what shares one."""
+
+Shown = Mapping[str, object]
+
+
+class Tail(Struct, frozen=True):
+    """A part of the page below the matrix."""
+
+    heading: str
+    lines: Sequence[str]
+    said: Sequence[Saying]
+
+
+def render(report: Report) -> str:
+    """Return the page."""
+    matrix = report.matrix
+    found = sections(matrix)
+    style, script = _asset(*STYLES), _asset(*SCRIPTS)
+    page = _template().render(
+        run=visible(matrix.run.id),
+        headline=visible(headline(matrix)),
+        guests=[_guest(matrix, name) for name in matrix.guests],
+        sections=[_section(matrix, section) for section in found],
+        different=DIFFERENT,
+        legend=[visible(text) for text in legend(matrix)],
+        claims=_claims(findings.findings(matrix)),
+        differences=[*_differences(report), *_releases(matrix)],
+        headings=changes.HEADINGS,
+        data=encoded(matrix, found, report.recordings),
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    return f"{page}\n"
+
+
+@cache
+def _template() -> "jinja2.Template":
+    import jinja2  # 40 ms, that no other format and no `--help` has to wait for
+
+    loader = jinja2.PackageLoader("harness.report", "page")
+    world = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return world.get_template("page.html")
+
+
+@cache
+def _asset(*names: str) -> str:
+    """Return files of the page, one after the other, as they stand in its one element."""
+    folder = files("harness.report").joinpath("page")
+    return "\n" + "".join(folder.joinpath(name).read_text("utf-8") for name in names)
+
+
+def _hash(text: str) -> str:
+    """Return what lets this very text run, and no other (Content Security Policy 3, 2.3.1)."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _guest(matrix: Matrix, name: str) -> Shown:
+    own = [cell for cell in matrix.cells if cell.guest == name]
+    answered = any(cell.state is not State.NOT_RUN for cell in own)
+    why = next((cell.why for cell in own if cell.state is State.NOT_RUN), None)
+    return {
+        "name": visible(name),
+        "system": visible(system(matrix, name)),
+        "provenance": visible(provenance(matrix, name)),
+        "facts": [*_facts(matrix, name)],
+        "answered": answered,
+        "why": "" if answered or why is None else visible(why),
+    }
+
+
+def _facts(matrix: Matrix, name: str) -> Iterator[tuple[str, str]]:
+    for group in ("provenance", "facts"):
+        values = matrix.guests[name].get(group)
+        if isinstance(values, Mapping):
+            yield from ((visible(key), visible(str(value))) for key, value in values.items())
+
+
+def _section(matrix: Matrix, section: Section) -> Shown:
+    return {
+        "id": visible(section.scenario),
+        "sentence": visible(section.sentence),
+        "fixed": [f"{visible(axis)} {visible(value)}" for axis, value in section.fixed],
+        "rows": [_row(matrix, section, row) for row in section.rows],
+    }
+
+
+def _row(matrix: Matrix, section: Section, row: Row) -> Shown:
+    return {
+        "label": visible(section.label(row)),
+        "differs": row.differs,
+        "cells": [_cell(row.cells.get(guest, ())) for guest in matrix.guests],
+    }
+
+
+def _cell(entries: Sequence[Entry]) -> Shown | None:
+    """Return what a row says of one guest: all these cells say the same."""
+    if not entries:
+        return None
+    first = entries[0]
+    place = place_of(first)
+    return {
+        "mark": glyph(first),
+        "style": f"m{place % COLOURS}" if place is not None else first.state.value,
+        "word": visible(word(first.verdict) if first.verdict is not None else first.state),
+        "share": shares(entries),
+    }
+
+
+def _claims(found: Sequence[Finding]) -> Shown:
+    return {
+        "summary": findings.summary(found),
+        "findings": [
+            {
+                "id": one.claim.id,
+                "heading": visible(findings.heading(one)),
+                "style": one.standing.value.replace(" ", "-").lower(),
+                "sentence": visible(one.claim.sentence),
+                "source": visible(one.claim.source),
+                "tested": bool(one.tested),
+                "lines": [
+                    (line.standing or "", visible(line.text))
+                    for line in findings.sayings(one, whole=True)
+                ],
+            }
+            for one in found
+        ],
+    }
+
+
+def _differences(report: Report) -> Iterator[Tail]:
+    if report.before is None:
+        return
+    comparison = compare(report.before, report.matrix)
+    heads = changes.heads([report.before, report.matrix], comparison)
+    yield _tail("Since the run before", heads, comparison)
+
+
+def _releases(matrix: Matrix) -> Iterator[Tail]:
+    for pair in releases(matrix).pairs:
+        one = Comparison((pair,), {}, {})
+        yield _tail(changes.between(pair), changes.settings(pair), one)
+
+
+def _tail(heading: str, lines: Iterable[str], comparison: Comparison) -> Tail:
+    said = [
+        Saying(one.kind, visible(one.scenario), visible(one.where), visible(one.change), one.cells)
+        for one in sayings(comparison.pairs)
+    ]
+    return Tail(visible(heading), [visible(line) for line in lines], said)

@@ -1,0 +1,76 @@
+"use strict";
+// The data of the page: numbers into tables (page_data.py writes them), read here into cells.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+
+const text = (number) => (number === null || number === undefined ? null : DATA.texts[number]);
+
+const named = ([names, ...values] = []) =>
+  names === undefined ? {} : Object.fromEntries(DATA.names[names].map((name, at) => [name, values[at]]));
+
+const AXES_AT = DATA.points.map((point) => new Map(point));
+
+// One cell, as in matrix.json; `word` is its verdict without a count, `share` a figure and its text.
+function cellAt(number) {
+  const [guest, scenario, point, state, verdict, word, glyph, place, why, share, counts, statistics, started, seconds, repeats] =
+    DATA.cells[number];
+  return {
+    number,
+    guest: DATA.guests[guest],
+    scenario: DATA.scenarios[scenario],
+    axes: Object.fromEntries(DATA.points[point]),
+    state: DATA.states[state],
+    verdict: text(verdict),
+    word: text(word),
+    glyph: text(glyph),
+    place,
+    why: text(why),
+    share,
+    counts: named(counts),
+    statistics: named(statistics),
+    started: text(started),
+    seconds,
+    repeats: (repeats ?? []).map(([came, because, ...numbers]) => ({
+      came: text(came),
+      why: text(because),
+      counts: named(numbers[0]),
+      statistics: named(numbers[1]),
+    })),
+  };
+}
+
+// What is read of every cell at every filtering is read without building the cell.
+const guestOf = (number) => DATA.cells[number][0];
+const pointOf = (number) => DATA.cells[number][2];
+const wordOf = (number) => DATA.cells[number][5];
+const shareOf = (number) => DATA.cells[number][9];
+const styleOf = (number) => {
+  const [, , , state, , , , place] = DATA.cells[number];
+  return place === null ? DATA.states[state] : `m${place % 8}`;
+};
+
+// A cell in one line, the same in every report: what links name.
+const keyOf = (number) => {
+  const [, scenario, point] = DATA.cells[number];
+  return [DATA.scenarios[scenario], ...DATA.points[point].map(([axis, value]) => `${axis}=${value}`)].join(" ");
+};
+
+const percents = (numbers) => {
+  const shares = numbers.map(shareOf).filter((share) => share !== null);
+  if (!shares.length) return "";
+  shares.sort((one, other) => one[0] - other[0]);
+  const [least, most] = [shares[0][1], shares[shares.length - 1][1]];
+  return least === most ? `${least}%` : `${least}–${most}%`;
+};
+
+// Make an element; text is always set as text.
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "class") element.className = value;
+    else if (name in element && name !== "role") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}

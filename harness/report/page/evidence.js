@@ -1,0 +1,137 @@
+// What stands behind a cell: counts, statistics, a picture, every line that the agent said.
+
+const dialog = document.getElementById("evidence");
+const tip = document.getElementById("tip");
+
+const figures = (values) =>
+  Object.entries(values).map(([name, value]) => `${name} ${Number.isInteger(value) ? value : Number(value).toPrecision(3)}`);
+
+const where = (cell) => Object.values(cell.axes).join(" · ");
+
+const said = (cell) => cell.verdict ?? `${cell.state}: ${cell.why}`;
+
+function listed(values) {
+  const list = make("dl", { class: "facts" });
+  for (const [name, value] of Object.entries(values)) {
+    const shown = Number.isInteger(value) ? String(value) : Number(value).toPrecision(4);
+    list.append(make("div", {}, make("dt", {}, name), make("dd", {}, shown)));
+  }
+  return list;
+}
+
+function part(heading, ...content) {
+  return make("section", {}, make("h3", {}, heading), ...content);
+}
+
+const linkTo = (parameters) => `#${new URLSearchParams(parameters)}`;
+
+const CHUNKS = new Map(DATA.replies.map(([guest, scenario, packed]) => [`${guest} ${scenario}`, packed]));
+
+async function repliesTo(number) {
+  const [guest, scenario] = DATA.cells[number];
+  const packed = CHUNKS.get(`${guest} ${scenario}`);
+  if (packed === undefined) return [];
+  const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const rows = await new Response(stream).json();
+  return rows.filter(([cell]) => cell === number);
+}
+
+function reply(guest, [, attempt, started, seconds, status, failure, offset, length, carried, lines]) {
+  const facts = [`asked ${started}, ${Number(seconds).toFixed(1)} s`, status === null ? null : `agent's exit status ${status}`, failure];
+  const left = length > carried ? `; the first ${carried} are shown, the rest is in the run's folder` : "";
+  const source = `guests/${guest}/agent.jsonl, bytes ${offset} to ${offset + length} (${length})${left}`;
+  return [
+    make("p", { class: "note" }, `Asking ${attempt + 1}: ${facts.filter((fact) => fact !== null).join("; ")}. ${source}.`),
+    ...(carried ? [make("pre", { tabIndex: 0 }, lines)] : []),
+  ];
+}
+
+async function fillReplies(cell, section) {
+  try {
+    const rows = await repliesTo(cell.number);
+    const none = "No recording of it is in this page: it was not asked, or only matrix.json was at hand.";
+    section.append(...(rows.length ? rows.flatMap((row) => reply(cell.guest, row)) : [make("p", { class: "note" }, none)]));
+  } catch (error) {
+    section.append(make("p", { class: "note" }, `This browser cannot unpack the recording (${error.name}); it is in guests/${cell.guest}/agent.jsonl.`));
+  }
+}
+
+function provenance(cell) {
+  const entry = document.querySelectorAll("#guests .guest")[DATA.guests.indexOf(cell.guest)];
+  return part("Provenance", ...[...entry.children].slice(1).map((child) => child.cloneNode(true)));
+}
+
+// Everything of one cell, below the dialog's header.
+function details(cell) {
+  const picture = cell.state === "measured" && typeof chart === "function" ? chart(cell) : null;
+  const replies = part("What the agent saw");
+  fillReplies(cell, replies);
+  const console = DATA.consoles[cell.guest];
+  return [
+    make("p", { class: `verdict ${styleOf(cell.number)}` }, make("i", { "aria-hidden": "true" }, cell.glyph), ` ${said(cell)}`),
+    make("p", { class: "note" }, Object.entries(cell.axes).map(([axis, value]) => `${axis} ${value}`).join(" · ")),
+    make("p", { class: "links" },
+      make("a", { href: linkTo({ guest: cell.guest, cell: keyOf(cell.number) }) }, "link to this cell"),
+      make("a", { href: linkTo({ row: keyOf(cell.number) }) }, "link to its row")),
+    picture && make("figure", {}, picture),
+    Object.keys(cell.counts).length ? part("Counts", listed(cell.counts)) : null,
+    Object.keys(cell.statistics).length ? part("Statistics", listed(cell.statistics)) : null,
+    cell.repeats.length
+      ? part("Repeats", make("ol", {}, ...cell.repeats.map((one) =>
+          make("li", {}, [one.came, one.why, ...figures(one.counts)].filter((word) => word !== null).join("; ")))))
+      : null,
+    replies,
+    provenance(cell),
+    console ? part("Console, its end", make("pre", { tabIndex: 0 }, console)) : null,
+  ].filter((element) => element !== null);
+}
+
+// Open the dialog on cells that the table shows as one; `first` is shown, the others can be chosen.
+function openEvidence(numbers, first = numbers[0]) {
+  const body = make("div");
+  const show = (number) => {
+    const cell = cellAt(number);
+    body.replaceChildren(...details(cell));
+    history.replaceState(null, "", linkTo({ guest: cell.guest, cell: keyOf(number) }));
+  };
+  const cell = cellAt(first);
+  const header = make("header", {},
+    make("h2", { id: "evidence-heading", tabIndex: -1 }, `${cell.scenario} on ${cell.guest}`),
+    make("button", { type: "button", onclick: () => dialog.close() }, "Close"));
+  const choice = make("select", { onchange: () => show(numbers[choice.selectedIndex]) },
+    ...numbers.map((number) => make("option", { selected: number === first }, `${where(cellAt(number))}: ${said(cellAt(number))}`)));
+  const label = make("label", { hidden: numbers.length === 1 }, `One of ${numbers.length} cells: `, choice);
+  dialog.replaceChildren(header, label, body);
+  show(first);
+  hideTip();
+  if (!dialog.open) dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+function tipText(numbers) {
+  const cell = cellAt(numbers[0]);
+  const words = new Map();
+  for (const number of numbers) words.set(said(cellAt(number)), (words.get(said(cellAt(number))) ?? 0) + 1);
+  const many = [...words].slice(0, 6).map(([word, count]) => (numbers.length > 1 ? `${count} × ${word}` : word));
+  const some = [...figures(cell.counts), ...figures(cell.statistics)];
+  const first = numbers.length > 1 ? `${numbers.length} cells, the first (${where(cell)}):\n` : "";
+  return `${cell.guest}\n${many.join("\n")}${words.size > 6 ? "\n…" : ""}\n${first}${some.join(", ")}`;
+}
+
+function showTip(button, numbers, held = false) {
+  tip.replaceChildren(tipText(numbers));
+  if (held) tip.append(make("button", { type: "button", onclick: () => openEvidence(numbers) }, "What stands behind it"));
+  tip.classList.toggle("held", held);
+  tip.hidden = false;
+  button.setAttribute("aria-describedby", "tip");
+  const at = button.getBoundingClientRect();
+  const below = at.bottom + tip.offsetHeight + 8 < innerHeight;
+  tip.style.top = `${below ? at.bottom + 4 : Math.max(4, at.top - tip.offsetHeight - 4)}px`;
+  tip.style.left = `${Math.max(4, Math.min(at.left, innerWidth - tip.offsetWidth - 4))}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+  document.querySelector("[aria-describedby=tip]")?.removeAttribute("aria-describedby");
+}

@@ -1,0 +1,172 @@
+"""What the page's script reads: the cells and rows as numbers into tables, each text once."""
+
+from collections.abc import Hashable, Mapping, Sequence
+
+import msgspec
+
+from harness.matrix import Entry, Key, Matrix
+from harness.model import AXES, State, word
+from harness.report.grid import MARKS, Row, Section, figure, percent
+from harness.report.recordings import Recordings, packed, tail
+from harness.report.text import visible
+from harness.scenarios import CATALOGUE
+
+FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
+"""The axes that can be filtered by; the others stand in the rows."""
+
+GLYPHS = "●■▲◆★○□△◇☆"
+"""Marks of a scenario's words, by shape: who sees no colour sees as much."""
+
+STRANGE = "•"
+"""The mark of a word that this version does not know."""
+
+
+class Table:
+    """Values and their numbers, in the order in which they were first met."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def __getitem__(self, value: Hashable) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+    @property
+    def values(self) -> list[Hashable]:
+        """All values, each at its number."""
+        return list(self._numbers)
+
+
+class Tables:
+    """The tables that cells point into."""
+
+    def __init__(self, matrix: Matrix) -> None:
+        self.guests = {name: number for number, name in enumerate(matrix.guests)}
+        self.scenarios = Table()
+        self.points = Table()
+        self.texts = Table()
+        self.names = Table()
+
+    def text(self, value: str | None) -> int | None:
+        """Return the number of a text made safe to show."""
+        return None if value is None else self.texts[visible(value)]
+
+    def numbers(self, values: Mapping[str, float]) -> list[object]:
+        """Return the number of their names, and the values; nothing if there are none."""
+        if not values:
+            return []
+        return [self.names[tuple(map(visible, values))], *values.values()]
+
+
+def glyph(entry: Entry) -> str:
+    """Return the mark of a cell: its word's shape, or what its state is marked with."""
+    if entry.verdict is None:
+        return MARKS[entry.state]
+    place = place_of(entry)
+    return STRANGE if place is None else GLYPHS[place % len(GLYPHS)]
+
+
+def place_of(entry: Entry) -> int | None:
+    """Return which of its scenario's words a verdict is; an errno after it is no word."""
+    known = CATALOGUE.get(entry.scenario)
+    head = word(entry.verdict or "").partition(":")[0]
+    return known.words.index(head) if known is not None and head in known.words else None
+
+
+def encoded(matrix: Matrix, sections: Sequence[Section], recordings: Recordings) -> str:
+    """Return the JSON that the page carries; no text in it can end a script element."""
+    content = msgspec.json.encode(_data(matrix, sections, recordings))
+    # The four are the only characters with which HTML leaves a script's text, or JavaScript a
+    # line (HTML, 4.12.1.3; ECMA-262, 12.3); inside JSON's strings they can be escaped.
+    return (
+        content.decode()
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("\N{LINE SEPARATOR}", "\\u2028")
+        .replace("\N{PARAGRAPH SEPARATOR}", "\\u2029")
+    )
+
+
+def _data(
+    matrix: Matrix, sections: Sequence[Section], recordings: Recordings
+) -> Mapping[str, object]:
+    tables = Tables(matrix)
+    places: dict[tuple[str, Key], int] = {}
+    cells = []
+    for number, entry in enumerate(matrix.cells):
+        places[entry.guest, entry.key] = number
+        cells.append(_cell(entry, tables))
+    rows = [
+        [
+            tables.scenarios[section.scenario],
+            _values(section, row),
+            [
+                [tables.guests[guest], [places[guest, entry.key] for entry in entries]]
+                for guest, entries in row.cells.items()
+            ],
+        ]
+        for section in sections
+        for row in section.rows
+    ]
+    chunks = packed(recordings, places)
+    return {
+        "run": matrix.run.id,
+        "guests": list(map(visible, matrix.guests)),
+        "scenarios": [visible(str(name)) for name in tables.scenarios.values],
+        "points": tables.points.values,
+        "texts": tables.texts.values,
+        "names": tables.names.values,
+        "states": list(State),
+        "filtered": FILTERED,
+        "cells": cells,
+        "rows": rows,
+        "replies": [
+            [tables.guests[guest], tables.scenarios[scenario], text]
+            for (guest, scenario), text in chunks.items()
+        ],
+        "consoles": {visible(name): tail(text) for name, text in recordings.consoles.items()},
+    }
+
+
+def _values(section: Section, row: Row) -> list[object]:
+    """Return what tells a row from the others, as `label` says it: axis, values, name unsaid."""
+    fixed = [axis for axis, _ in section.fixed]
+    return [
+        [visible(axis), list(map(visible, some)), axis in AXES]
+        for axis, some in row.values
+        if axis not in fixed
+    ]
+
+
+def _cell(entry: Entry, tables: Tables) -> list[object]:
+    """Return a cell as the script's `cell()` reads it, what is missing at the end left out."""
+    share = figure(entry)
+    point = tuple((visible(axis), visible(value)) for axis, value in entry.axes.items())
+    fields: list[object] = [
+        tables.guests[entry.guest],
+        tables.scenarios[entry.scenario],
+        tables.points[point],
+        list(State).index(entry.state),
+        tables.text(entry.verdict),
+        tables.text(None if entry.verdict is None else word(entry.verdict)),
+        tables.text(glyph(entry)),
+        place_of(entry),
+        tables.text(entry.why),
+        None if share is None else [round(share, 6), percent(share)],
+        tables.numbers(entry.counts),
+        tables.numbers(entry.statistics),
+        tables.text(entry.started),
+        entry.seconds,
+    ]
+    if len(entry.repeats) > 1:
+        fields.append(
+            [
+                [
+                    tables.text(one.verdict or one.state),
+                    tables.text(one.why),
+                    tables.numbers(one.counts),
+                    tables.numbers(one.statistics),
+                ]
+                for one in entry.repeats
+            ]
+        )
+    return fields
