@@ -99,9 +99,12 @@ def test_json_on_standard_output_is_matrix_json(command: Command) -> None:
     assert {cell["state"] for cell in matrix["cells"]} == {"measured", "not-applicable"}
 
 
+REPORTS = ("matrix.json", "report.html", "report.md")
+
+
 def test_judging_again_gives_the_same_matrix_and_reports(command: Command) -> None:
     command.run("one", *ONE)
-    before = {name: Path("run", name).read_bytes() for name in ("matrix.json", "report.md")}
+    before = {name: Path("run", name).read_bytes() for name in REPORTS}
     for name in before:
         Path("run", name).unlink()
     assert command("judge", "run").status == 0
@@ -113,9 +116,24 @@ def test_reports_come_from_the_file_alone(command: Command, tmp_path: Path) -> N
     shown = command("report", "run", "--format", "markdown")
     assert shown.out == Path("run/report.md").read_text()
     assert command("report", "run/matrix.json", "--format", "markdown").out == shown.out
+    assert command("report", "run", "--format", "html").out == Path("run/report.html").read_text()
     assert command("report", "run", "-o", "page.txt").out == ""
     assert Path("page.txt").read_text() == command("report", "run").out
     assert "member_0" in command("report", "run", "--verbose").out
+
+
+def test_a_page_says_what_changed_since_the_run_before(command: Command) -> None:
+    arguments = ("run", "one", "--guests", "guests", "--scenario", "sharing")
+    command(*arguments, "--out", "matrix-20260101-000000")
+    ended = command(*arguments, "--out", "matrix-20260102-000000")
+    page = Path("matrix-20260102-000000/report.html").read_text()
+    assert "report: matrix-20260102-000000/report.html" in ended.err
+    assert "Since the run before" in page
+    assert "Since" not in Path("matrix-20260101-000000/report.html").read_text()
+    asked = ("report", "matrix-20260102-000000", "--format", "html")
+    assert command(*asked, "--since", "matrix-20260101-000000").out == page
+    assert "Since" not in command(*asked).out
+    assert command("report", "run", "--since", "run").status == 2
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from harness.errors import FileError, Phase, UsageError
 from harness.model import Cell, Depth, State
+from harness.report.recordings import Recordings
 from harness.store import (
     Asked,
     Failure,
@@ -21,6 +22,7 @@ from harness.store import (
     judge_folder,
     judged,
     lines_of,
+    recordings_of,
     replies_of,
 )
 
@@ -117,6 +119,26 @@ def test_a_journal_whose_last_line_was_cut_off_is_read_without_it_and_goes_on(
     with Store.resume(tmp_path, BEGUN) as again:
         again.guest("two").not_run("still no image")
     assert lines_of(tmp_path) == (BEGUN, BEGUN, GuestMissed("two", "still no image"))
+
+
+def test_what_was_kept_is_there_for_a_page(tmp_path: Path) -> None:
+    with store(tmp_path) as one:
+        one.guest("one").answered(asked(), RAW)
+        one.guest("one").answered(asked(OTHER), RAW)
+        one.guest("two").answered(replace(failed("no kernel"), guest="two"), b"")
+        one.guest("two").console.write_bytes(b"panic\n")
+    kept = recordings_of(tmp_path)
+    assert [(found.guest, found.key[0], found.failure) for found in kept.replies] == [
+        ("one", "distribution", None),
+        ("one", "distribution", None),
+        ("two", "distribution", f"{Phase.BOOT}: no kernel"),
+    ]
+    assert [(found.raw, found.offset) for found in kept.replies[:2]] == [(RAW, 0), (RAW, len(RAW))]
+    assert kept.consoles == {"two": b"panic\n"}
+
+
+def test_a_matrix_alone_has_no_recordings(tmp_path: Path) -> None:
+    assert recordings_of(tmp_path) == Recordings()
 
 
 def test_a_newer_programs_journal_is_refused_as_that(tmp_path: Path) -> None:

@@ -61,9 +61,16 @@ def limit(lengths: Collection[int]) -> int:
 def packed(recordings: Recordings, cells: Mapping[tuple[str, Key], int]) -> Chunks:
     """Return what a page carries of the replies, each with the number of its cell."""
     known = [one for one in recordings.replies if (one.guest, one.key) in cells]
-    first = limit([len(one.raw) for one in known])
-    tried = (_chunks(known, cells, one) for one in LIMITS if one <= first)
-    return next((one for one in tried if sum(map(len, one.values())) <= PACKED), {})
+    most = limit([len(one.raw) for one in known])
+    for one in LIMITS:
+        if one <= most:
+            chunks = _chunks(known, cells, one)
+            size = sum(map(len, chunks.values()))
+            if size <= PACKED:
+                return chunks
+            # Text that does not shrink: what is sure to be too much is not packed to find out.
+            most = one * PACKED // size
+    return {}
 
 
 def _chunks(

@@ -36,7 +36,23 @@ def visible(text: str) -> str:
     """
     if _PLAIN.fullmatch(text) and "\\" not in text:
         return text
-    return "".join(_visible_character(character) for character in text)
+    return text.translate(_VISIBLE)
+
+
+class _Visible(dict[int, str]):
+    """What each character is shown as, worked out when it is first met (str.translate)."""
+
+    def __missing__(self, code: int) -> str:
+        shown = _visible_character(chr(code))
+        if code < KEPT:
+            self[code] = shown
+        return shown
+
+
+KEPT = 0x10000
+"""Code points of which it is kept: a guest that says every one there is does not fill memory."""
+
+_VISIBLE = _Visible()
 
 
 def _visible_character(character: str) -> str:

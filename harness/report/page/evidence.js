@@ -42,7 +42,7 @@ function reply(guest, [, attempt, started, seconds, status, failure, offset, len
   const left = length > carried ? `; the first ${carried} are shown, the rest is in the run's folder` : "";
   const source = `guests/${guest}/agent.jsonl, bytes ${offset} to ${offset + length} (${length})${left}`;
   return [
-    make("p", { class: "note" }, `Asking ${attempt + 1}: ${facts.filter((fact) => fact !== null).join("; ")}. ${source}.`),
+    make("p", { class: "note" }, `Asking ${attempt}: ${facts.filter((fact) => fact !== null).join("; ")}. ${source}.`),
     ...(carried ? [make("pre", { tabIndex: 0 }, lines)] : []),
   ];
 }
@@ -97,7 +97,7 @@ function openEvidence(numbers, first = numbers[0]) {
   };
   const cell = cellAt(first);
   const header = make("header", {},
-    make("h2", { id: "evidence-heading", tabIndex: -1 }, `${cell.scenario} on ${cell.guest}`),
+    make("h2", { id: "evidence-heading" }, `${cell.scenario} on ${cell.guest}`),
     make("button", { type: "button", onclick: () => dialog.close() }, "Close"));
   const choice = make("select", { onchange: () => show(numbers[choice.selectedIndex]) },
     ...numbers.map((number) => make("option", { selected: number === first }, `${where(cellAt(number))}: ${said(cellAt(number))}`)));

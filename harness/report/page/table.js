@@ -134,6 +134,13 @@ function summary(section, rows) {
   }
 }
 
+function chosenWords() {
+  const words = [...selects].filter(([, select]) => select.value).map(([axis, select]) => `${axis} ${select.value}`);
+  if (which.value) words.push(which.selectedOptions[0].textContent);
+  if (search.value) words.push(`“${search.value}”`);
+  return words.join(" · ");
+}
+
 function apply() {
   const points = fitting();
   const query = search.value.trim().toLowerCase();
@@ -155,6 +162,7 @@ function apply() {
     section.fold.setAttribute("aria-expanded", String(section.open));
   }
   for (const line of table.rows) for (const [guest, box] of boxes.entries()) line.cells[guest + 1].hidden = !box.checked;
+  document.getElementById("chosen").textContent = chosenWords();
   document.getElementById("tally").textContent = `${cells} of ${DATA.cells.length} cells, in ${rows} rows`;
   const folded = SECTIONS.some((section) => !section.open);
   unfold.textContent = folded ? "Unfold all" : "Fold all";
@@ -286,6 +294,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") hideTip();
   if (event.key !== "/" || event.target.closest("input, select, dialog")) return;
   event.preventDefault();
+  document.getElementById("filter-box").open = true;
   search.focus();
 });
 dialog.addEventListener("close", remember);
@@ -293,5 +302,6 @@ dialog.addEventListener("click", (event) => { if (event.target === dialog) dialo
 addEventListener("hashchange", follow);
 
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
+document.getElementById("filter-box").open = matchMedia("(min-width: 40rem)").matches;
 start();
 follow();
