@@ -86,16 +86,22 @@ EXTRAS: Mapping[str, Extra] = {
         },
     ),
     "tests": Extra(
-        ("sudo", "doas", "csh", "tcsh", "zsh", "cc", "tshark"),
+        ("sudo", "doas", "csh", "tcsh", "zsh", "cc", "tshark", "chromium", "chromedriver"),
         {
-            "apt-get": ("sudo", "opendoas", "csh", "tcsh", "zsh", "gcc", "libc6-dev", "tshark"),
-            "dnf": ("sudo", "opendoas", "tcsh", "zsh", "gcc", "glibc-devel", "wireshark-cli"),
+            "apt-get": (
+                *("sudo", "opendoas", "csh", "tcsh", "zsh", "gcc", "libc6-dev", "tshark"),
+                *("chromium", "chromium-driver"),
+            ),
+            "dnf": (
+                *("sudo", "opendoas", "tcsh", "zsh", "gcc", "glibc-devel", "wireshark-cli"),
+                *("chromium", "chromedriver"),
+            ),
         },
     ),
 }
 """What is installed only if it is asked for by name: Vagrant with libvirt is 300 MB, and what the
-live tests meet other ways to root, other shells, a guest's compiler and packets with is for them
-alone."""
+live tests meet other ways to root, other shells, a guest's compiler, packets and pages with is for
+them alone."""
 
 PLUGIN_FILES: Mapping[str, Path] = {
     "apt-get": Path("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json"),

@@ -260,7 +260,7 @@ for (const section of SECTIONS) {
   section.fold.after(make("span", { class: "differs" }));
 }
 
-filters.addEventListener("input", change);
+for (const event of ["input", "change"]) filters.addEventListener(event, change);
 filters.addEventListener("submit", (event) => event.preventDefault());
 filters.addEventListener("reset", () => setTimeout(() => { start(); change(); }));
 unfold.addEventListener("click", () => {
@@ -274,13 +274,14 @@ table.addEventListener("click", (event) => {
   if (!button) return;
   const numbers = numbersAt(button);
   // Where nothing hovers the first tap shows what hovering does, and offers the rest.
-  if (event.pointerType === "touch" && button.getAttribute("aria-describedby") !== "tip") showTip(button, numbers, true);
+  if (event.pointerType === "touch" && !tip.classList.contains("held")) showTip(button, numbers, true);
   else openEvidence(numbers);
 });
-for (const [on, off] of [["mouseover", "mouseout"], ["focusin", "focusout"]]) {
+for (const [on, off] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {
   table.addEventListener(on, (event) => {
     const button = event.target.closest(".cell");
-    if (button && !tip.classList.contains("held") && matchMedia("(hover: hover)").matches) showTip(button, numbersAt(button));
+    const touched = event.pointerType === "touch" || tip.classList.contains("held");
+    if (button && !touched) showTip(button, numbersAt(button));
   });
   table.addEventListener(off, (event) => {
     if (event.target.closest(".cell") && !tip.classList.contains("held")) hideTip();
