@@ -7,7 +7,7 @@ from harness.claims import Witness
 from harness.matrix import Entry, Matrix, Value
 from harness.report.change_lines import ARROW, Saying, sayings
 from harness.report.provenance import headline
-from harness.report.text import Paint, markdown, visible, wrapped
+from harness.report.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
     Kind.CHANGED: "verdict changed",
@@ -95,7 +95,7 @@ def terminal(
 ) -> Iterator[str]:
     """Yield lines of at most `width` columns: two runs compared, or the releases of one."""
     for text in heads(matrices, comparison):
-        yield from wrapped(visible(text), width, "    ")
+        yield from wrapped(short(text), width, "    ")
     if len(matrices) == 1:
         yield from releases_terminal(comparison, width, paint)
         return
@@ -107,7 +107,7 @@ def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Itera
     """Yield lines of at most `width` columns on neighbouring releases; none if there are none."""
     for pair in comparison.pairs:
         yield ""
-        yield from wrapped(visible(between(pair)), width, "    ")
+        yield from wrapped(short(between(pair)), width, "    ")
         for setting in settings(pair):
             yield from _indented(setting, width)
         yield from _blocks(sayings([pair]), width, paint)
@@ -123,7 +123,7 @@ def _blocks(said: Iterable[Saying], width: int, paint: Paint) -> Iterator[str]:
 
 
 def _indented(text: str, width: int) -> list[str]:
-    return [f"  {line}" for line in wrapped(visible(text), width - 2, "    ")]
+    return [f"  {line}" for line in wrapped(short(text), width - 2, "    ")]
 
 
 def page(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:

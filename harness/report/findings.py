@@ -9,7 +9,7 @@ from harness.claims import CLAIMS, Decided, Finding, PartFinding, Standing, sett
 from harness.claims.separate import Separator
 from harness.claims.spans import Span
 from harness.matrix import Matrix
-from harness.report.text import Paint, markdown, visible, wrapped
+from harness.report.text import Paint, markdown, short, wrapped
 
 STYLES = {
     Standing.CONFIRMED: "32",
@@ -132,7 +132,7 @@ def terminal(
     for one in found if whole else touched(found):
         head = heading(one)
         yield ""
-        lines = wrapped(visible(f"{one.claim.id}  {head}  {one.claim.sentence}"), width, "    ")
+        lines = wrapped(short(f"{one.claim.id}  {head}  {one.claim.sentence}"), width, "    ")
         yield lines[0].replace(head, paint(head, STYLES[one.standing]), 1)
         yield from lines[1:]
         if whole:
@@ -147,7 +147,7 @@ def terminal(
 
 def _indented(text: str, width: int) -> list[str]:
     indent = " " * MARGIN
-    return [indent + line for line in wrapped(visible(text), width - MARGIN, indent)]
+    return [indent + line for line in wrapped(short(text), width - MARGIN, indent)]
 
 
 def page(found: Sequence[Finding]) -> Iterator[str]:

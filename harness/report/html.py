@@ -24,7 +24,7 @@ from harness.report.grid import DIFFERENT, Row, Section, legend, sections, share
 from harness.report.page_data import encoded, glyph, place_of
 from harness.report.provenance import headline, provenance, system
 from harness.report.report import Report
-from harness.report.text import visible
+from harness.report.text import short
 
 if TYPE_CHECKING:
     import jinja2
@@ -52,12 +52,12 @@ def render(report: Report) -> str:
     found = sections(matrix)
     style, script = _asset(*STYLES), _asset(*SCRIPTS)
     page = _template().render(
-        run=visible(matrix.run.id),
-        headline=visible(headline(matrix)),
+        run=short(matrix.run.id),
+        headline=short(headline(matrix)),
         guests=[_guest(matrix, name) for name in matrix.guests],
         sections=[_section(matrix, section) for section in found],
         different=DIFFERENT,
-        legend=[visible(text) for text in legend(matrix)],
+        legend=[short(text) for text in legend(matrix)],
         claims=_claims(findings.findings(matrix)),
         differences=[*_differences(report), *_releases(matrix)],
         headings=changes.HEADINGS,
@@ -102,12 +102,12 @@ def _guest(matrix: Matrix, name: str) -> Shown:
     answered = any(cell.state is not State.NOT_RUN for cell in own)
     why = next((cell.why for cell in own if cell.state is State.NOT_RUN), None)
     return {
-        "name": visible(name),
-        "system": visible(system(matrix, name)),
-        "provenance": visible(provenance(matrix, name)),
+        "name": short(name),
+        "system": short(system(matrix, name)),
+        "provenance": short(provenance(matrix, name)),
         "facts": [*_facts(matrix, name)],
         "answered": answered,
-        "why": "" if answered or why is None else visible(why),
+        "why": "" if answered or why is None else short(why),
     }
 
 
@@ -115,21 +115,21 @@ def _facts(matrix: Matrix, name: str) -> Iterator[tuple[str, str]]:
     for group in ("provenance", "facts"):
         values = matrix.guests[name].get(group)
         if isinstance(values, Mapping):
-            yield from ((visible(key), visible(str(value))) for key, value in values.items())
+            yield from ((short(key), short(str(value))) for key, value in values.items())
 
 
 def _section(matrix: Matrix, section: Section) -> Shown:
     return {
-        "id": visible(section.scenario),
-        "sentence": visible(section.sentence),
-        "fixed": [f"{visible(axis)} {visible(value)}" for axis, value in section.fixed],
+        "id": short(section.scenario),
+        "sentence": short(section.sentence),
+        "fixed": [f"{short(axis)} {short(value)}" for axis, value in section.fixed],
         "rows": [_row(matrix, section, row) for row in section.rows],
     }
 
 
 def _row(matrix: Matrix, section: Section, row: Row) -> Shown:
     return {
-        "label": visible(section.label(row)),
+        "label": short(section.label(row)),
         "differs": row.differs,
         "cells": [_cell(row.cells.get(guest, ())) for guest in matrix.guests],
     }
@@ -144,7 +144,7 @@ def _cell(entries: Sequence[Entry]) -> Shown | None:
     return {
         "mark": glyph(first),
         "style": f"m{place % COLOURS}" if place is not None else first.state.value,
-        "word": visible(word(first.verdict) if first.verdict is not None else first.state),
+        "word": short(word(first.verdict) if first.verdict is not None else first.state),
         "share": shares(entries),
     }
 
@@ -155,13 +155,13 @@ def _claims(found: Sequence[Finding]) -> Shown:
         "findings": [
             {
                 "id": one.claim.id,
-                "heading": visible(findings.heading(one)),
+                "heading": short(findings.heading(one)),
                 "style": one.standing.value.replace(" ", "-").lower(),
-                "sentence": visible(one.claim.sentence),
-                "source": visible(one.claim.source),
+                "sentence": short(one.claim.sentence),
+                "source": short(one.claim.source),
                 "tested": bool(one.tested),
                 "lines": [
-                    (line.standing or "", visible(line.text))
+                    (line.standing or "", short(line.text))
                     for line in findings.sayings(one, whole=True)
                 ],
             }
@@ -186,7 +186,7 @@ def _releases(matrix: Matrix) -> Iterator[Tail]:
 
 def _tail(heading: str, lines: Iterable[str], comparison: Comparison) -> Tail:
     said = [
-        Saying(one.kind, visible(one.scenario), visible(one.where), visible(one.change), one.cells)
+        Saying(one.kind, short(one.scenario), short(one.where), short(one.change), one.cells)
         for one in sayings(comparison.pairs)
     ]
-    return Tail(visible(heading), [visible(line) for line in lines], said)
+    return Tail(short(heading), [short(line) for line in lines], said)

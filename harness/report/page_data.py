@@ -8,7 +8,7 @@ from harness.matrix import Entry, Key, Matrix
 from harness.model import AXES, State, word
 from harness.report.grid import MARKS, Row, Section, figure, percent
 from harness.report.recordings import Recordings, packed, tail
-from harness.report.text import visible
+from harness.report.text import short
 from harness.scenarios import CATALOGUE
 
 FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
@@ -48,13 +48,13 @@ class Tables:
 
     def text(self, value: str | None) -> int | None:
         """Return the number of a text made safe to show."""
-        return None if value is None else self.texts[visible(value)]
+        return None if value is None else self.texts[short(value)]
 
     def numbers(self, values: Mapping[str, float]) -> list[object]:
         """Return the number of their names, and the values; nothing if there are none."""
         if not values:
             return []
-        return [self.names[tuple(map(visible, values))], *values.values()]
+        return [self.names[tuple(map(short, values))], *values.values()]
 
 
 def glyph(entry: Entry) -> str:
@@ -110,8 +110,8 @@ def _data(
     chunks = packed(recordings, places)
     return {
         "run": matrix.run.id,
-        "guests": list(map(visible, matrix.guests)),
-        "scenarios": [visible(str(name)) for name in tables.scenarios.values],
+        "guests": list(map(short, matrix.guests)),
+        "scenarios": [short(str(name)) for name in tables.scenarios.values],
         "points": tables.points.values,
         "texts": tables.texts.values,
         "names": tables.names.values,
@@ -123,7 +123,7 @@ def _data(
             [tables.guests[guest], tables.scenarios[scenario], text]
             for (guest, scenario), text in chunks.items()
         ],
-        "consoles": {visible(name): tail(text) for name, text in recordings.consoles.items()},
+        "consoles": {short(name): tail(text) for name, text in recordings.consoles.items()},
     }
 
 
@@ -131,7 +131,7 @@ def _values(section: Section, row: Row) -> list[object]:
     """Return what tells a row from the others, as `label` says it: axis, values, name unsaid."""
     fixed = [axis for axis, _ in section.fixed]
     return [
-        [visible(axis), list(map(visible, some)), axis in AXES]
+        [short(axis), list(map(short, some)), axis in AXES]
         for axis, some in row.values
         if axis not in fixed
     ]
@@ -140,7 +140,7 @@ def _values(section: Section, row: Row) -> list[object]:
 def _cell(entry: Entry, tables: Tables) -> list[object]:
     """Return a cell as the script's `cell()` reads it, what is missing at the end left out."""
     share = figure(entry)
-    point = tuple((visible(axis), visible(value)) for axis, value in entry.axes.items())
+    point = tuple((short(axis), short(value)) for axis, value in entry.axes.items())
     fields: list[object] = [
         tables.guests[entry.guest],
         tables.scenarios[entry.scenario],

@@ -21,7 +21,7 @@ from harness.report.grid import (
     shares,
 )
 from harness.report.provenance import headline, provenance, system
-from harness.report.text import Paint, cells, clip, visible, wrapped
+from harness.report.text import Paint, cells, clip, short, wrapped
 
 LABEL_LEAST = 30
 """Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""
@@ -75,7 +75,7 @@ def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: b
 
 
 def _body(matrix: Matrix, page: Page) -> Iterator[str]:
-    yield from wrapped(visible(headline(matrix)), page.width)
+    yield from wrapped(short(headline(matrix)), page.width)
     found = sections(matrix)
     texts = _texts(found, page.notes)
     for block in _blocks(matrix, found, texts, page.width):
@@ -89,7 +89,7 @@ def _body(matrix: Matrix, page: Page) -> Iterator[str]:
     yield ""
     yield from _legend(matrix, page)
     for guest in matrix.guests:
-        yield from wrapped(visible(provenance(matrix, guest)), page.width)
+        yield from wrapped(short(provenance(matrix, guest)), page.width)
     yield from changes.releases_terminal(releases(matrix), page.width, page.paint)
     yield ""
     yield from findings.terminal(findings.findings(matrix), page.width, page.paint)
@@ -110,7 +110,7 @@ def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
     first = row_cells[0]
     numbers = notes.numbers(row_cells)
     if first.state is State.MEASURED:
-        return f"{visible(word(first.verdict or ''))} {shares(row_cells)}".rstrip()
+        return f"{short(word(first.verdict or ''))} {shares(row_cells)}".rstrip()
     shown = "".join(f"[{number}]" for number in numbers[:NOTES_SHOWN])
     return f"{MARKS[first.state]} {shown}{'…' if len(numbers) > NOTES_SHOWN else ''}"
 
@@ -130,7 +130,7 @@ def _pieces(text: str, width: int) -> list[str]:
 def _blocks(
     matrix: Matrix, found: Sequence[Section], texts: Mapping[str, list[str]], width: int
 ) -> Iterator[Block]:
-    labels = [cells(visible(section.label(row))) for section in found for row in section.rows]
+    labels = [cells(short(section.label(row))) for section in found for row in section.rows]
     least, most = (
         width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
         for room in (width, 0)
@@ -151,7 +151,7 @@ def _blocks(
 
 def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mapping[str, int]:
     """Return the widths that the guests' columns need: the most generous that fit, if any do."""
-    words = {guest: [*texts.get(guest, []), visible(guest)] for guest in matrix.guests}
+    words = {guest: [*texts.get(guest, []), short(guest)] for guest in matrix.guests}
     generous = {guest: [*found, *_system(matrix, guest)] for guest, found in words.items()}
     pieces = {
         guest: [piece for text in found for piece in BREAK.split(text)]
@@ -170,11 +170,11 @@ def _widths(texts: Mapping[str, Sequence[str]]) -> Mapping[str, int]:
 
 def _system(matrix: Matrix, guest: str) -> tuple[str, str]:
     name, _, release = system(matrix, guest).partition(" ")
-    return visible(name), visible(release)
+    return short(name), short(release)
 
 
 def _header(matrix: Matrix, block: Block, page: Page) -> Iterator[str]:
-    lines = [(visible(guest), *_system(matrix, guest)) for guest, _ in block.columns]
+    lines = [(short(guest), *_system(matrix, guest)) for guest, _ in block.columns]
     for number, style in enumerate(("1", "2", "2")):
         texts = [
             (_cut(line[number], width), width)
@@ -203,15 +203,15 @@ def _padded(text: str, width: int) -> str:
 
 def _heading(section: Section, page: Page) -> Iterator[str]:
     points = " ".join(value for _, value in section.fixed)
-    first = visible(section.scenario)
-    rest = visible(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
-    text = f"{first}  {rest}" + (f" ({visible(points)})" if points else "")
+    first = short(section.scenario)
+    rest = short(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
+    text = f"{first}  {rest}" + (f" ({short(points)})" if points else "")
     for number, line in enumerate(wrapped(text, page.width)):
         yield line.replace(first, page.paint(first, "1"), 1) if number == 0 else line
 
 
 def _row(section: Section, row: Row, block: Block, page: Page) -> Iterator[str]:
-    label = _label(visible(section.label(row)), block.label - 2)
+    label = _label(short(section.label(row)), block.label - 2)
     columns = []
     for guest, width in block.columns:
         found = row.cells.get(guest, ())
@@ -270,7 +270,7 @@ def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
             numbers += [f"{name} {value:.3g}" for name, value in cell.statistics.items()]
             if numbers:
                 where = " ".join(cell.axes.values())
-                text = visible(f"{guest} {where}: {', '.join(numbers)}")
+                text = short(f"{guest} {where}: {', '.join(numbers)}")
                 yield from wrapped(text, page.width, indent="      ")
 
 
@@ -279,7 +279,7 @@ def _legend(matrix: Matrix, page: Page) -> Iterator[str]:
     yield from wrapped(DOT.join(marks), page.width)
     for number, state, why in page.notes:
         yield from wrapped(
-            clip(visible(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "
+            clip(short(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "
         )
     if marks:
         yield ""

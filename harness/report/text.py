@@ -8,6 +8,9 @@ from msgspec import Struct
 
 _PLAIN = re.compile(r"[ -~]*")
 
+LONGEST = 2000
+"""Characters of one text in a report; what our own programs say is a tenth of it."""
+
 _EMOJI = r"(?:[+-]1|100|1234|[a-z0-9_-]*[a-z_][a-z0-9_-]*):"
 """What after a colon makes GitHub see a short code; a time of day does not."""
 
@@ -37,6 +40,11 @@ def visible(text: str) -> str:
     if _PLAIN.fullmatch(text) and "\\" not in text:
         return text
     return text.translate(_VISIBLE)
+
+
+def short(text: str) -> str:
+    """Return as much of a text as a report has room for, visible; the rest is in matrix.json."""
+    return visible(text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}")
 
 
 class _Visible(dict[int, str]):
@@ -72,7 +80,7 @@ def markdown(text: str) -> str:
     Any ASCII punctuation may have a backslash (CommonMark 0.31, 2.4); for the rest see
     `_MEANS_MORE`.
     """
-    return _MARKDOWN.sub(lambda match: _MEANS_MORE.get(match[0], f"\\{match[0]}"), visible(text))
+    return _MARKDOWN.sub(lambda match: _MEANS_MORE.get(match[0], f"\\{match[0]}"), short(text))
 
 
 def cells(text: str) -> int:
