@@ -43,12 +43,36 @@ class Cancellation:
 
 
 class Deadline:
-    """So many seconds from now; waits take what is `left`. Passed at once when cancelled."""
+    """So many seconds from now; waits take what is `left`. Passed at once when cancelled.
 
-    def __init__(self, seconds: float, cancellation: Cancellation | None = None) -> None:
+    With `silence` it passes also when nothing was `heard` for so many seconds.
+    """
+
+    def __init__(
+        self,
+        seconds: float,
+        cancellation: Cancellation | None = None,
+        *,
+        silence: float | None = None,
+    ) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
         self._cancellation = cancellation
+        self._silence = silence
+        self._silent = self._end
+        self.heard()
+
+    def heard(self) -> None:
+        """Begin the silence anew."""
+        if self._silence is not None:
+            self._silent = time.monotonic() + self._silence
+
+    @property
+    def missed(self) -> str:
+        """What did not happen, for a message that begins with who was waited for."""
+        if self._silence is not None and self._silent < self._end:
+            return f"said nothing for {self._silence:g} s"
+        return f"did not end within {self.seconds:g} s"
 
     @property
     def cancelled(self) -> bool:
@@ -57,7 +81,7 @@ class Deadline:
 
     def left(self) -> float:
         """Seconds until the deadline, never negative."""
-        return 0.0 if self.cancelled else max(0.0, self._end - time.monotonic())
+        return 0.0 if self.cancelled else max(0.0, min(self._end, self._silent) - time.monotonic())
 
     @property
     def passed(self) -> bool:

@@ -43,8 +43,7 @@ ALARMED, USUAL = 3, 0.25
 gives up: waiting for every alarm of a guest that hangs would take hours."""
 
 MARGIN_SECONDS = 10.0
-"""What a batch may take on top of that."""
-
+"""What a batch may take on top of that, and the agent on top of an alarm before it speaks."""
 
 TAIL = 12
 """Lines of a console that are shown of a guest that did not come up."""
@@ -193,8 +192,9 @@ class Life:
         # A slow guest has fewer at once: what mostly waits there works for longer, too.
         jobs = scenario.parallel if self._factor == 1 else math.ceil(scenario.parallel / 2)
         rounds = math.ceil(len(batch) / jobs)
-        timeout = (min(rounds, ALARMED) + rounds * USUAL) * alarm + MARGIN_SECONDS * self._factor
-        raw, failure = _answers(agent, questions, timeout, jobs)
+        margin = MARGIN_SECONDS * self._factor
+        timeout = (min(rounds, ALARMED) + rounds * USUAL) * alarm + margin
+        raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=alarm + margin)
         replies = {reply.id: reply for reply in parse(raw)}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
@@ -239,11 +239,11 @@ class Life:
 
 
 def _answers(
-    agent: Agent, questions: Sequence[Question], timeout: float, jobs: int
+    agent: Agent, questions: Sequence[Question], jobs: int, *, timeout: float, silence: float
 ) -> tuple[bytes, InfrastructureError | None]:
     """Return what the agent said, and what kept it from saying all."""
     try:
-        return agent.ask(questions, timeout, jobs), None
+        return agent.ask(questions, timeout, jobs, silence=silence), None
     except InfrastructureError as exc:
         return exc.partial, exc
 

@@ -34,8 +34,18 @@ class Transport(Protocol):
     def folders(self) -> Sequence[str]:
         """Where in the guest a program of ours may be put, best first."""
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
-        """Run `argv`; raise `CommandTimeoutError` or `GuestLostError` with what was said so far."""
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
+        """Run `argv`; raise `CommandTimeoutError` or `GuestLostError` with what was said so far.
+
+        `timeout` is for all of it, `silence` for each time in which nothing is said, in seconds.
+        """
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
         """Put `content` at `path` in the guest, whole or not at all."""

@@ -68,7 +68,14 @@ class FakeTransport:
 
     folders = ("/tmp",)
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Make the agent's folder, be the agent, or remove it."""
         if self._closed.is_set():
             raise GuestLostError(Phase.SCENARIO, "the connection is closed")

@@ -129,6 +129,18 @@ class TransportContract:
         assert time.monotonic() - began < 3
         assert caught.value.partial == b"said\n"
 
+    def test_a_silence_is_noticed_long_before_the_timeout(self, transport: Transport) -> None:
+        began = time.monotonic()
+        with pytest.raises(CommandTimeoutError, match="said nothing for 1 s") as caught:
+            transport.run(["sh", "-c", "echo said; exec sleep 60"], timeout=50, silence=1)
+        assert time.monotonic() - began < 4
+        assert caught.value.partial == b"said\n"
+
+    def test_who_goes_on_speaking_is_not_silent(self, transport: Transport) -> None:
+        speak = "for i in 1 2 3 4; do sleep 0.5; echo $i; done"
+        done = transport.run(["sh", "-c", speak], timeout=SOON, silence=1.5)
+        assert done.stdout == b"1\n2\n3\n4\n"
+
     def test_a_flood_without_end_is_ended_by_the_timeout(self, transport: Transport) -> None:
         began = time.monotonic()
         with pytest.raises(CommandTimeoutError) as caught:

@@ -247,7 +247,14 @@ class Noexec:
         self._folders = folders
         self.pushed: list[str] = []
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         return Completed(0, self.said, b"")
 
     @property

@@ -1,6 +1,7 @@
 """Deadlines nest, and one word ends them all."""
 
 import threading
+import time
 
 from harness.deadline import Cancellation, Deadline
 
@@ -46,3 +47,14 @@ def test_a_deadline_begun_afresh_still_hears_the_word() -> None:
     assert (spent.passed, fresh.passed) == (True, False)
     cancellation.say()
     assert fresh.passed
+
+
+def test_a_silence_ends_before_its_time_and_a_word_begins_it_anew() -> None:
+    deadline = Deadline(60, silence=0.05)
+    time.sleep(0.06)
+    assert (deadline.passed, deadline.missed) == (True, "said nothing for 0.05 s")
+    deadline.heard()
+    assert not deadline.passed
+    spent = Deadline(0.0, silence=60)
+    spent.heard()
+    assert (spent.passed, spent.missed) == (True, "did not end within 0 s")

@@ -16,7 +16,7 @@ from harness.matrix import Matrix
 from harness.model import AgentSource, Cell, Depth, Guest, State, Trial
 from harness.places import Places
 from harness.protocols import Completed, Transport
-from harness.scenarios import cells
+from harness.scenarios import CATALOGUE, cells
 from harness.store import RunBegun, Store, judge_folder
 
 SHARING = [
@@ -35,7 +35,14 @@ class Mortal(FakeTransport):
         super().__init__()
         self.left = last
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Answer until the hour has come."""
         lines = stdin.decode().splitlines()
         if argv[-1].startswith("jobs=") and "facts" not in stdin.decode():
@@ -129,7 +136,14 @@ class Hearing(FakeTransport):
         super().__init__()
         self.batches: list[list[str]] = []
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Listen, and answer."""
         if argv[-1].startswith("jobs="):
             self.batches.append(stdin.decode().splitlines())
@@ -200,7 +214,14 @@ def test_what_turns_out_to_be_missing_is_not_run(tmp_path: Path) -> None:
 class Impostor(FakeTransport):
     """A guest in which something answers every question, also one that nobody can know."""
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Say yes."""
         done = super().run(argv, stdin=stdin, timeout=timeout)
         return Completed(0, done.stdout, b"")
@@ -272,10 +293,19 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
     tmp_path: Path,
 ) -> None:
     commands: list[tuple[int, float]] = []
+    silences: list[float | None] = []
 
     class Watched(FakeTransport):
-        def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+        def run(
+            self,
+            argv: Sequence[str],
+            *,
+            stdin: bytes = b"",
+            timeout: float,
+            silence: float | None = None,
+        ) -> Completed:
             commands.append((len(stdin.splitlines()), timeout))
+            silences.append(silence)
             return super().run(argv, stdin=stdin, timeout=timeout)
 
     many = cells(Depth.FULL, ["sharing"])
@@ -283,3 +313,8 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
     assert len(matrix.cells) == len(many)
     assert max(count for count, _ in commands) <= 12
     assert max(timeout for _, timeout in commands) <= 300
+    # Of an agent that hangs each question has an alarm, and no two are waited for in turn.
+    longest = max(scenario.alarm for scenario in CATALOGUE.values())
+    asked = [silence for silence in silences if silence is not None]
+    assert asked
+    assert max(asked) <= longest + 10

@@ -93,13 +93,21 @@ class Agent(Struct, frozen=True):
             message = f"the agent answered an unknown scenario with status {done.status}"
             raise AgentError(Phase.VOUCH, message + self._complaint(done))
 
-    def ask(self, questions: Sequence[Question], timeout: float, jobs: int = 1) -> bytes:
+    def ask(
+        self,
+        questions: Sequence[Question],
+        timeout: float,
+        jobs: int = 1,
+        *,
+        silence: float | None = None,
+    ) -> bytes:
         """Return what the agent says to all questions, `jobs` of them asked at once, unjudged.
 
-        An error keeps what was said until then in its `partial`.
+        It says something at the latest when a question's alarm ends that: `silence` is more than
+        an alarm. An error keeps what was said until then in its `partial`.
         """
         lines = "".join(question.line for question in questions)
-        done = self._run(["batch", f"jobs={jobs}"], lines.encode(), timeout)
+        done = self._run(["batch", f"jobs={jobs}"], lines.encode(), timeout, silence)
         if done.truncated:
             message = "the agent said more than is read of it"
             raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
@@ -108,9 +116,15 @@ class Agent(Struct, frozen=True):
             raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
         return done.stdout
 
-    def _run(self, arguments: Sequence[str], stdin: bytes, timeout: float) -> Completed:
+    def _run(
+        self,
+        arguments: Sequence[str],
+        stdin: bytes,
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         argv = self.user.command([self.path, *arguments])
-        return self.transport.run(argv, stdin=stdin, timeout=timeout)
+        return self.transport.run(argv, stdin=stdin, timeout=timeout, silence=silence)
 
     def _complaint(self, done: Completed) -> str:
         said = done.stderr[-TAIL:].decode(errors="replace").strip()

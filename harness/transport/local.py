@@ -54,18 +54,25 @@ class LocalTransport:
         """Where a program of ours may be put."""
         return self._folders
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Run `argv`; its whole process group is killed when the time is over.
 
         A command has ended when it has exited and nobody holds its output any more.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(timeout, silence=silence)
         streams = Streams()
         with self._started(["sh", "-c", script(argv)]) as process:
             drained = _pump(process, stdin, streams, deadline, lambda: self._closed)
             ended = drained and _wait(process, deadline.left())
             if not ended and not self._closed:
-                message = f"{argv[0]} did not end within {timeout:g} s"
+                message = f"{argv[0]} {deadline.missed}"
                 raise CommandTimeoutError(Phase.SCENARIO, message, partial=streams.stdout.kept)
         if process.returncode < 0 or self._closed:
             message = f"the shell of {argv[0]} was ended from outside"
@@ -165,6 +172,7 @@ def _pump(
                         process.stdin.close()
                 elif chunk := os.read(key.fd, CHUNK):
                     captures[key.fd].add(chunk)
+                    deadline.heard()
                 else:
                     selector.unregister(key.fd)
                     del captures[key.fd]

@@ -98,17 +98,24 @@ class SshTransport:
         """The key that the guest proved: what a later connection has to pin."""
         return self._connection.get_remote_server_key()
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        silence: float | None = None,
+    ) -> Completed:
         """Run `argv`; when the time is over only the channel is closed, the guest's agent ends
         itself by its alarm.
 
         A command has ended when it has exited and nobody holds its output any more.
         """
-        deadline = Deadline(timeout)
+        deadline = Deadline(timeout, silence=silence)
         streams = Streams()
         command = login_command(argv)
         try:
-            with self._watched(deadline):
+            with self._watched(Deadline(timeout)):
                 channel = self._connection.open_session(timeout=timeout)
                 with _closing(channel):
                     channel.exec_command(command)
@@ -192,7 +199,7 @@ class SshTransport:
         """Tell a command that took too long from a guest that is gone."""
         partial = streams.stdout.kept
         if deadline.passed:
-            message = f"{argv[0]} did not end within {deadline.seconds:g} s"
+            message = f"{argv[0]} {deadline.missed}"
             return CommandTimeoutError(Phase.SCENARIO, message, partial=partial)
         self.close()
         message = f"the guest was lost while {argv[0]} ran: {problem}"
@@ -238,6 +245,7 @@ def _drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> N
     while not deadline.passed:
         ended = channel.eof_received or channel.closed  # before the look: all data has come then
         if _read(channel, streams):
+            deadline.heard()
             continue
         if ended:
             return
