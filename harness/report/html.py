@@ -29,8 +29,8 @@ from harness.report.text import short
 if TYPE_CHECKING:
     import jinja2
 
-SCRIPTS = ("data.js", "evidence.js", "table.js")
-STYLES = ("page.css",)
+SCRIPTS = ("data.js", "charts.js", "evidence.js", "table.js")
+STYLES = ("page.css", "charts.css")
 
 COLOURS = 8
 """Colours that the style sheet has for words; shapes tell apart what shares one."""
