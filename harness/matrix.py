@@ -163,15 +163,15 @@ def encode(matrix: Matrix) -> bytes:
 
 def decode(content: bytes, path: object = "matrix.json") -> Matrix:
     """Read `matrix.json`; raise `FileError` in the user's terms if it is anything else."""
-    _check_version(content, path)
+    check_version(content, path)
     try:
         return msgspec.json.decode(content, type=Matrix)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
         raise FileError(path, None, f"a matrix with a fault: {exc}") from exc
 
 
-def _check_version(content: bytes, path: object) -> None:
-    """Tell what is no matrix at all from one that this program is too old for."""
+def check_version(content: bytes, path: object) -> None:
+    """Raise `FileError` for what is no matrix at all, or one that this program is too old for."""
     again = "run `report` on the run's folder, or copy the file again"
     if not content.strip():
         raise FileError(path, 1, "the file is empty", hint=again)

@@ -21,6 +21,8 @@ COMMANDS = {
     "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
     "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),
     "diff": ("harness.cli.comparing:diff", "Say what changed between runs, or between releases."),
+    "merge": ("harness.cli.merging:merge", "Join what several machines measured."),
+    "history": ("harness.cli.chronicle:history", "Say how each cell went over many runs."),
     "judge": ("harness.cli.reporting:judge", "Judge a run's recordings again; no guest needed."),
     "shell": ("harness.cli.visiting:shell", "Log in to a guest."),
     "exec": ("harness.cli.visiting:execute", "Run a command in a guest."),

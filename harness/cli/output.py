@@ -12,7 +12,7 @@ from harness.errors import FileError
 from harness.matrix import Matrix
 from harness.report import Report, html, markdown, terminal
 from harness.report.recordings import Recordings
-from harness.store import judge_folder, recordings_of, replace
+from harness.store import JOURNAL, judge_folder, make_folder, recordings_of, replace
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +42,41 @@ def latest_matrix(parent: Path) -> Path | None:
 def load_matrix(path: Path) -> Matrix:
     """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
     file = path / MATRIX if path.is_dir() else path
+    return matrices.decode(load(file), file)
+
+
+def load(file: Path) -> bytes:
+    """Read a file that the user named; raise `FileError`."""
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as exc:
         hint = "name a run's folder or its matrix.json"
         raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=hint) from exc
-    return matrices.decode(content, file)
 
 
 def write_reports(folder: Path) -> Matrix:
     """Judge a run's folder and write its matrix and reports; return the matrix."""
     matrix = judge_folder(folder)
-    replace(folder / MATRIX, matrices.encode(matrix))
-    replace(folder / TABLE, markdown.render(matrix).encode())
-    report = Report(matrix, _before(folder, matrix), recordings_of(folder))
-    replace(folder / REPORT, html.render(report).encode())
+    _write(folder, Report(matrix, _before(folder, matrix), recordings_of(folder)))
     return matrix
+
+
+def write_matrix(path: Path, matrix: Matrix) -> None:
+    """Write a matrix that no run of this folder measured: a file, or a folder with its reports."""
+    if path.suffix == ".json":
+        replace(path, matrices.encode(matrix))
+        return
+    if (path / JOURNAL).exists():
+        hint = "name a folder of its own, or a file that ends in .json"
+        raise FileError(path, None, "is a run's folder", hint=hint)
+    make_folder(path)
+    _write(path, Report(matrix))
+
+
+def _write(folder: Path, report: Report) -> None:
+    replace(folder / MATRIX, matrices.encode(report.matrix))
+    replace(folder / TABLE, markdown.render(report.matrix).encode())
+    replace(folder / REPORT, html.render(report).encode())
 
 
 def _before(folder: Path, matrix: Matrix) -> Matrix | None:

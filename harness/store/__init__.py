@@ -1,11 +1,21 @@
 """The run folder: what guests said, kept before it is judged; and its judging, any time later."""
 
-from harness.store.folder import GuestRecord, Store, console_of, lines_of, replace, replies_of
+from harness.store.folder import (
+    JOURNAL,
+    GuestRecord,
+    Store,
+    console_of,
+    lines_of,
+    make_folder,
+    replace,
+    replies_of,
+)
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
 from harness.store.judging import judge_folder, judged
 from harness.store.recorded import recordings_of
 
 __all__ = [
+    "JOURNAL",
     "Asked",
     "Failure",
     "GuestMet",
@@ -18,6 +28,7 @@ __all__ = [
     "judge_folder",
     "judged",
     "lines_of",
+    "make_folder",
     "recordings_of",
     "replace",
     "replies_of",

@@ -212,6 +212,12 @@ def replace(path: Path, content: bytes) -> None:
             raise
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder if there is none; raise `FileError`."""
+    with _translated(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def check_room(folder: Path) -> None:
     """Raise `FileError` unless the folder can be written and has room for a run."""
     with _translated(folder), tempfile.TemporaryFile(dir=folder) as probe:

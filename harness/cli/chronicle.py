@@ -1,0 +1,123 @@
+"""`history`: how each cell went over many runs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from harness.cli.naming import complete_scenarios
+
+if TYPE_CHECKING:
+    from harness.history import History, Night
+
+HISTORY_EPILOG = """\b
+Examples:
+  reuseport-matrix history nights/*               runs' folders, or matrix.json files
+  reuseport-matrix history nights                 a folder of runs' folders
+  reuseport-matrix history --db history.sqlite TODAY   keeps every run that it was ever given
+  reuseport-matrix history --db history.sqlite    what is kept
+  reuseport-matrix history nights --guest linux-6.1 --scenario failure-queued
+\b
+A cell is flaky if its word changed twice or more on one release of the kernel, stale if the
+newest run did not measure it. Ages are from the newest run on.
+\b
+Exit status: 0 whatever the history is (`diff` judges); 2 usage or a bad file.
+"""
+
+
+@click.command(epilog=HISTORY_EPILOG)
+@click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(path_type=Path))
+@click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="Keep the runs here.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Runs to look at (30).")
+@click.option("--guest", "guests", multiple=True, metavar="NAME", help="Of this guest only.")
+@click.option(
+    "--scenario",
+    "scenarios",
+    multiple=True,
+    metavar="ID",
+    shell_complete=complete_scenarios,
+    help="Of this scenario only.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "json"]),
+    default="terminal",
+    help="What to write.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def history(
+    paths: Sequence[Path],
+    db: Path | None,
+    last: int | None,
+    guests: Sequence[str],
+    scenarios: Sequence[str],
+    form: str,
+    as_json: bool,
+) -> None:
+    """Say how each cell went over the last runs: how often its word came, what is flaky or stale.
+
+    Reads runs' folders, folders of runs' folders, and matrix.json files; with --db also all runs
+    that were given before. A run that comes twice counts once.
+    """
+    from harness.errors import UsageError
+    from harness.history import WINDOW
+    from harness.history import history as looked_at
+
+    if not paths and db is None:
+        raise UsageError("name runs, or a file of runs with --db", hint="history --help")
+    found = looked_at(nights(paths, db, last or WINDOW), last or WINDOW)
+    tracks = tuple(
+        track
+        for track in found.tracks
+        if (not guests or track.guest in guests)
+        and (not scenarios or track.cell.scenario in scenarios)
+    )
+    _show(msgspec.structs.replace(found, tracks=tracks), "json" if as_json else form)
+
+
+def nights(paths: Sequence[Path], db: Path | None, last: int) -> "list[Night]":
+    """Return the runs that are named, or with a file the last ones that it knows after them."""
+    from harness.cli.output import load
+    from harness.store.archive import archive, night
+
+    named = (night(load(file), file) for path in paths for file in _files(path))
+    if db is None:
+        return list(named)
+    with archive(db) as kept:
+        kept.add(named)
+        return list(kept.nights(last))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a run's matrix.json, or those of a folder of runs."""
+    from harness.cli.output import MATRIX
+    from harness.errors import FileError
+
+    if not path.is_dir() or (path / MATRIX).exists():
+        yield path / MATRIX if path.is_dir() else path
+        return
+    found = sorted(path.glob(f"*/{MATRIX}"))
+    if not found:
+        hint = "name runs' folders or their matrix.json"
+        raise FileError(path, None, "holds no run that has a matrix.json", hint=hint)
+    yield from found
+
+
+def _show(found: "History", form: str) -> None:
+    from harness.cli.output import looks
+    from harness.cli.table import write_json
+    from harness.report import history as report
+    from harness.report.text import Paint
+
+    if form == "json":
+        write_json(report.data(found))
+        return
+    width, colour = looks()
+    lines = (
+        report.page(found) if form == "markdown" else report.terminal(found, width, Paint(colour))
+    )
+    for line in lines:
+        click.echo(line.rstrip(), color=True)

@@ -1,0 +1,72 @@
+"""`merge`: what several machines measured, as one matrix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from harness.merge import Merged
+
+MERGE_EPILOG = """\b
+Examples:
+  reuseport-matrix merge linux mac -o all            a folder: matrix.json and its reports
+  reuseport-matrix merge */matrix.json -o all.json
+  reuseport-matrix merge A B -o C --strict           exit 1 if two runs contradict each other
+\b
+Guests of one name are one guest if system, release and provider are the same; then the newest
+run's measurement counts, and where words differ the cell is inconclusive, with both. Otherwise,
+as a Mac's and a Linux machine's `host`, each gets a name of its own.
+\b
+Exit status: 0; with --strict 1 if runs contradict each other; 2 usage or a bad file.
+"""
+
+
+@click.command(epilog=MERGE_EPILOG)
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="DIR|FILE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE|DIR",
+    help="A file that ends in .json, or a folder.",
+)
+@click.option("--strict", is_flag=True, help="Exit 1 if two runs contradict each other.")
+@click.option("--json", "as_json", is_flag=True, help="Say what was renamed and what conflicts.")
+def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> int:
+    """Join matrices of several machines into one.
+
+    Reads the matrix.json of runs' folders, or the files themselves; the order in which they are
+    named changes nothing.
+    """
+    from harness import merge as merging
+    from harness.cli.exit import Exit
+    from harness.cli.output import load_matrix, write_matrix
+
+    merged = merging.merge([load_matrix(path) for path in paths])
+    write_matrix(output, merged.matrix)
+    _say(merged, output, as_json)
+    return Exit.DIFFERS if strict and merged.conflicts else Exit.OK
+
+
+def _say(merged: "Merged", output: Path, as_json: bool) -> None:
+    from harness.cli.exit import complain
+    from harness.cli.table import write_json
+    from harness.report.text import short
+
+    for conflict in merged.conflicts:
+        words = " and ".join(conflict.words)
+        complain(f"{conflict.guest}: {conflict.cell}: {words}, so it is inconclusive")
+    if as_json:
+        renamed = [dict(zip(("guest", "name", "run"), one, strict=True)) for one in merged.renamed]
+        write_json({"run": merged.matrix.run, "renamed": renamed, "conflicts": merged.conflicts})
+        return
+    for old, new, run in merged.renamed:
+        click.echo(f"{short(old)} of run {short(run)} is {short(new)}", err=True)
+    guests, cells = len(merged.matrix.guests), len(merged.matrix.cells)
+    conflicts = len(merged.conflicts)
+    click.echo(f"{guests} guests, {cells} cells, {conflicts} conflicts: {output}", err=True)

@@ -1,0 +1,150 @@
+"""How each cell went over many runs: how often its word came, what flickers, what grew old.
+
+All ages are from the newest run on, not from today: the same runs say the same.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from msgspec import Struct
+
+from harness.model import Cell, State
+
+WINDOW = 30
+"""Runs that are looked at: a month of nights."""
+
+FLICKERS = 2
+"""Changes of word on one release of the kernel from which on a cell is called flaky: one change
+may have a cause that stays, a second one takes it back or is another."""
+
+
+class Visit(Struct, frozen=True):
+    """What came of a cell in one run; `word` goes with a verdict, without its count."""
+
+    release: str | None
+    state: State
+    word: str | None
+
+
+class Night(Struct, frozen=True):
+    """A run: which cells of which guests it has, and what came of them."""
+
+    id: str
+    started: str
+    visits: Mapping[tuple[str, Cell], Visit]
+
+
+class Standing(StrEnum):
+    """What is to be said of a cell, in the order in which it matters."""
+
+    FLAKY = "flaky"
+    CHANGED = "changed"
+    STALE = "stale"
+    NEW = "new"
+    STEADY = "steady"
+    NEVER = "never-measured"
+
+
+class Track(Struct, frozen=True):
+    """A cell over the runs: `k` of the `n` in which it was measured gave the last `word`.
+
+    `changes` counts changes of word on one release, `before` is the word before the last measured
+    one. `runs_ago` and `days_ago` tell how old the last measurement is, 0 if it is of the newest
+    run; None if there is none. `state` is the newest run's; None if it does not have the cell.
+    """
+
+    guest: str
+    cell: Cell
+    standing: Standing
+    word: str | None
+    before: str | None
+    k: int
+    n: int
+    changes: int
+    runs_ago: int | None
+    days_ago: int | None
+    state: State | None
+
+
+class History(Struct, frozen=True):
+    """Runs, oldest first, and every cell that any of them has."""
+
+    runs: tuple[tuple[str, str], ...]
+    tracks: tuple[Track, ...]
+
+    def of(self, standing: Standing) -> tuple[Track, ...]:
+        """Return the cells of which this is to be said."""
+        return tuple(track for track in self.tracks if track.standing is standing)
+
+
+def history(nights: Iterable[Night], last: int = WINDOW) -> History:
+    """Look at the last so many runs; a run that comes twice counts once."""
+    known = {night.id: night for night in nights}
+    ordered = sorted(known.values(), key=lambda night: (night.started, night.id))[-last:]
+    visits: dict[tuple[str, Cell], list[tuple[int, Visit]]] = {}
+    for number, night in enumerate(ordered):
+        for key, visit in night.visits.items():
+            visits.setdefault(key, []).append((number, visit))
+    tracks = (_track(key, found, ordered) for key, found in visits.items())
+    return History(tuple((night.id, night.started) for night in ordered), tuple(tracks))
+
+
+def _track(
+    key: tuple[str, Cell], visits: Sequence[tuple[int, Visit]], nights: Sequence[Night]
+) -> Track:
+    measured = [(number, visit) for number, visit in visits if visit.word is not None]
+    words = [visit.word for _, visit in measured]
+    word = words[-1] if words else None
+    before = words[-2] if len(words) > 1 else None
+    newest = len(nights) - 1
+    ago = newest - measured[-1][0] if measured else None
+    changes = _changes([visit for _, visit in measured])
+    return Track(
+        guest=key[0],
+        cell=key[1],
+        standing=_standing(word, before, ago, changes, first=len(nights) > 1 and len(visits) == 1),
+        word=word,
+        before=before,
+        k=words.count(word) if word is not None else 0,
+        n=len(words),
+        changes=changes,
+        runs_ago=ago,
+        days_ago=None if ago is None else _days(nights[newest - ago].started, nights[-1].started),
+        state=visits[-1][1].state if visits[-1][0] == newest else None,
+    )
+
+
+def _changes(measured: Sequence[Visit]) -> int:
+    """Count the changes of word between neighbours of one release: a new kernel may differ."""
+    last: dict[str | None, str | None] = {}
+    changes = 0
+    for visit in measured:
+        changes += visit.release in last and last[visit.release] != visit.word
+        last[visit.release] = visit.word
+    return changes
+
+
+def _standing(
+    word: str | None, before: str | None, ago: int | None, changes: int, *, first: bool
+) -> Standing:
+    if word is None:
+        return Standing.NEVER
+    if changes >= FLICKERS:
+        return Standing.FLAKY
+    if ago:
+        return Standing.STALE
+    if before is not None and before != word:
+        return Standing.CHANGED
+    return Standing.NEW if first else Standing.STEADY
+
+
+def _days(then: str, now: str) -> int | None:
+    """Return whole days between two times of a run; None if they are no times."""
+    try:
+        times = [datetime.fromisoformat(one) for one in (then, now)]
+    except ValueError:
+        return None
+    # A time that does not say its zone is UTC, as all of ours are.
+    first, last = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in times)
+    return (last - first).days

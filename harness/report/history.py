@@ -1,0 +1,142 @@
+"""How cells went over many runs, in words: what flickers first, then what changed or grew old."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from harness.history import History, Standing, Track
+from harness.report.fold import folded, label
+from harness.report.text import Paint, markdown, short, wrapped
+from harness.scenarios import CATALOGUE
+
+HEADINGS = {
+    Standing.FLAKY: "flaky: the word came and went on one release of the kernel",
+    Standing.CHANGED: "changed in the newest run",
+    Standing.STALE: "not measured in the newest run, and how old the last word is",
+    Standing.NEW: "asked for the first time",
+    Standing.STEADY: "steady",
+    Standing.NEVER: "never measured",
+}
+
+STYLES = {Standing.FLAKY: "1;33", Standing.CHANGED: "1;33", Standing.STALE: "33"}
+"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
+
+
+class Saying(Struct, frozen=True):
+    """Cells of a guest's scenario that went alike: where, what came of them, how many."""
+
+    standing: Standing
+    guest: str
+    scenario: str
+    where: str
+    went: str
+    cells: int
+
+
+def summary(history: History) -> str:
+    """Say which runs were looked at, and count the cells by what is to be said of them."""
+    if not history.runs:
+        return "no run was given"
+    (first, since), (last, until) = history.runs[0], history.runs[-1]
+    runs = len(history.runs)
+    between = f"{first}, {since}" if runs == 1 else f"{since} to {until}, the newest {last}"
+    counts = [f"{count} {one}" for one in Standing if (count := len(history.of(one)))]
+    return f"{runs} run{'s' if runs > 1 else ''} ({between}): {', '.join(counts) or 'no cells'}"
+
+
+def sayings(history: History) -> Iterator[Saying]:
+    """Fold cells that went alike."""
+    order = {name: place for place, name in enumerate(CATALOGUE)}
+    groups: dict[tuple[Standing, str, str], list[Track]] = {}
+    for track in history.tracks:
+        groups.setdefault((track.standing, track.guest, track.cell.scenario), []).append(track)
+    ranks = list(Standing)
+    for (standing, guest, scenario), tracks in sorted(
+        groups.items(),
+        key=lambda group: (
+            *(ranks.index(group[0][0]), group[0][1]),
+            *(order.get(group[0][2], len(order)), group[0][2]),
+        ),
+    ):
+        for fold in folded((track.cell.points, _went(track)) for track in tracks):
+            went = _went(tracks[fold.first])
+            yield Saying(standing, guest, scenario, label(fold.values), went, len(fold.members))
+
+
+def _went(track: Track) -> str:
+    now = track.state or "not asked"
+    if track.word is None:
+        return now
+    said = f"{track.word} {track.k} of {track.n}"
+    if track.standing is Standing.FLAKY:
+        return f"{said}, changed {track.changes} times"
+    if track.standing is Standing.CHANGED:
+        return f"{track.before} \N{RIGHTWARDS ARROW} {said}"
+    if track.standing is Standing.STALE:
+        days = "" if track.days_ago is None else f", {_count(track.days_ago, 'day')}"
+        return f"{said}, {_count(track.runs_ago or 0, 'run')}{days} ago, now {now}"
+    return said
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _text(one: Saying) -> str:
+    cells = f" ({one.cells} cells)" if one.cells > 1 else ""
+    return f"{one.guest}  {one.scenario}  {one.went}: {one.where}{cells}"
+
+
+def terminal(history: History, width: int, paint: Paint) -> Iterator[str]:
+    """Yield lines of at most `width` columns."""
+    yield from wrapped(short(summary(history)), width)
+    standing = None
+    for one in sayings(history):
+        if one.standing is not standing:
+            standing = one.standing
+            yield ""
+            yield paint(HEADINGS[standing], STYLES.get(standing, "2"))
+        yield from (f"  {line}" for line in wrapped(short(_text(one)), width - 2, "    "))
+
+
+def page(history: History, *, steady: bool = True) -> Iterator[str]:
+    """Yield Markdown; without the steady cells where only what is to be looked at is wanted."""
+    yield f"{markdown(summary(history))}."
+    shown = [one for one in sayings(history) if steady or one.standing is not Standing.STEADY]
+    yield from _table(shown)
+
+
+def _table(shown: Sequence[Saying]) -> Iterator[str]:
+    if not shown:
+        return
+    yield ""
+    yield "| what | guest | scenario | over the runs | where | cells |"
+    yield "|---|---|---|---|---|---|"
+    for one in shown:
+        texts = map(markdown, (one.guest, one.scenario, one.went, one.where))
+        yield f"| {' | '.join([one.standing, *texts, str(one.cells)])} |"
+
+
+def data(history: History) -> dict[str, object]:
+    """Return a history for a program to read."""
+    return {
+        "runs": [{"id": name, "started": started} for name, started in history.runs],
+        "counts": {one: len(history.of(one)) for one in Standing},
+        "cells": [
+            {
+                "guest": track.guest,
+                "scenario": track.cell.scenario,
+                "axes": dict(track.cell.points),
+                "standing": track.standing,
+                "word": track.word,
+                "before": track.before,
+                "k": track.k,
+                "n": track.n,
+                "changes": track.changes,
+                "runs_ago": track.runs_ago,
+                "days_ago": track.days_ago,
+                "state": track.state,
+            }
+            for track in history.tracks
+        ],
+    }

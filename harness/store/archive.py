@@ -1,0 +1,160 @@
+"""Runs over time in one SQLite file: of each cell its state and word, nothing else."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from harness.errors import FileError
+from harness.history import Night, Visit
+from harness.matrix import Run, check_version
+from harness.model import Cell, State, word
+
+VERSION = 1
+
+APPLICATION = 0x52504D31
+"""What tells our files from other programs' (PRAGMA application_id): `RPM1`."""
+
+LOCKED_SECONDS = 20.0
+
+TABLES = """
+CREATE TABLE run (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, started TEXT NOT NULL);
+CREATE TABLE cell (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
+CREATE TABLE visit (
+  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  guest TEXT NOT NULL, cell INTEGER NOT NULL REFERENCES cell,
+  release TEXT, state TEXT NOT NULL, word TEXT,
+  PRIMARY KEY (run, guest, cell)
+) WITHOUT ROWID;
+"""
+
+
+class _Entry(Struct):
+    """Of a cell of matrix.json what a history needs: the rest, most of the file, is skipped."""
+
+    guest: str
+    scenario: str
+    axes: dict[str, str]
+    state: State
+    verdict: str | None = None
+
+
+class _Guest(Struct):
+    release: str | None = None
+
+
+class _Matrix(Struct):
+    run: Run
+    guests: dict[str, _Guest]
+    cells: list[_Entry]
+
+
+_decoder = msgspec.json.Decoder(_Matrix)
+
+
+def night(content: bytes, path: object) -> Night:
+    """Read of a matrix.json what a history needs; raise `FileError` as `matrix.decode` does."""
+    check_version(content, path)
+    try:
+        found = _decoder.decode(content)
+    except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
+        raise FileError(path, None, f"a matrix with a fault: {exc}") from exc
+    releases = {name: guest.release for name, guest in found.guests.items()}
+    return Night(found.run.id, found.run.started, dict(_visits(found.cells, releases)))
+
+
+def _visits(
+    cells: Iterable[_Entry], releases: Mapping[str, str | None]
+) -> Iterator[tuple[tuple[str, Cell], Visit]]:
+    for entry in cells:
+        cell = Cell.at(entry.scenario, **entry.axes)
+        said = None if entry.verdict is None else word(entry.verdict)
+        yield (entry.guest, cell), Visit(releases.get(entry.guest), entry.state, said)
+
+
+class Archive:
+    """An open file of runs."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def add(self, nights: Iterable[Night]) -> None:
+        """Keep runs; one that is there already is replaced, as it may have been judged again."""
+        with self._connection as connection:
+            known = dict(connection.execute("SELECT key, number FROM cell"))
+            for one in nights:
+                connection.execute("DELETE FROM run WHERE id = ?", (one.id,))
+                cursor = connection.execute(
+                    "INSERT INTO run (id, started) VALUES (?, ?)", (one.id, one.started)
+                )
+                rows = []
+                for (guest, cell), visit in one.visits.items():
+                    key = _encoded(cell)
+                    if key not in known:
+                        added = connection.execute("INSERT INTO cell (key) VALUES (?)", (key,))
+                        known[key] = added.lastrowid
+                    number = known[key]
+                    made = (visit.release, visit.state, visit.word)
+                    rows.append((cursor.lastrowid, guest, number, *made))
+                connection.executemany("INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def nights(self, last: int) -> Iterator[Night]:
+        """Yield the last so many runs, the oldest first."""
+        cells = {
+            number: _decoded(key)
+            for number, key in self._connection.execute("SELECT number, key FROM cell")
+        }
+        newest = "SELECT number, id, started FROM run ORDER BY started DESC, id DESC LIMIT ?"
+        for number, name, started in reversed(self._connection.execute(newest, (last,)).fetchall()):
+            rows = self._connection.execute(
+                "SELECT guest, cell, release, state, word FROM visit WHERE run = ?", (number,)
+            )
+            visits = {
+                (guest, cells[cell]): Visit(release, State(state), said)
+                for guest, cell, release, state, said in rows
+            }
+            yield Night(name, started, visits)
+
+
+def _encoded(cell: Cell) -> str:
+    return msgspec.json.encode([cell.scenario, cell.points]).decode()
+
+
+def _decoded(key: str) -> Cell:
+    scenario, points = msgspec.json.decode(key, type=tuple[str, tuple[tuple[str, str], ...]])
+    return Cell(scenario, points)
+
+
+@contextmanager
+def archive(path: Path) -> Iterator[Archive]:
+    """Open a file of runs, or make one; raise `FileError` if it is none of ours, or locked."""
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as connection:
+            _prepare(connection, path)
+            yield Archive(connection)
+    except sqlite3.DatabaseError as exc:
+        hint = "--db names the file that `history` keeps; another one is made if there is none"
+        raise FileError(path, None, f"cannot be used as a history: {exc}", hint=hint) from exc
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Check whose file it is, and make the tables in an empty one."""
+    connection.execute("PRAGMA foreign_keys = ON")
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application == 0 and tables == 0:
+        with connection:
+            connection.executescript(
+                f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
+                f" PRAGMA user_version = {VERSION}; COMMIT;"
+            )
+    elif application != APPLICATION:
+        hint = "--db names a file of its own"
+        raise FileError(path, None, "is another program's database", hint=hint)
+    elif version > VERSION:
+        message = f"history {version} is newer than this program reads ({VERSION})"
+        raise FileError(path, None, message, hint="install a newer reuseport-matrix")

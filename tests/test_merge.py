@@ -1,0 +1,139 @@
+"""Runs of several machines as one matrix: nobody's guest is lost, mixed up or believed twice."""
+
+import time
+from collections.abc import Mapping
+from itertools import permutations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.matrix import Facts, Matrix, Run, encode
+from harness.merge import merge
+from harness.model import Cell, Depth, Judgement, State, Trial
+
+LINUX: Facts = {"system": "Linux", "release": "6.1", "provider": "qemu"}
+MAC: Facts = {"system": "Darwin", "release": "24.1.0", "provider": "host"}
+
+
+def cell(number: int = 0) -> Cell:
+    return Cell.at("distribution", family="ipv4", number=str(number))
+
+
+def run(
+    day: int,
+    said: Mapping[str, str | State | None],
+    facts: Mapping[str, Facts] | None = None,
+    depth: Depth = Depth.FULL,
+) -> Matrix:
+    trials = [
+        Trial(guest, cell(), (judgement(word),), f"t{day}", 0.5)
+        for guest, word in said.items()
+        if word is not None
+    ]
+    known = {guest: (facts or {}).get(guest, LINUX) for guest in said}
+    return Matrix.of(Run(f"r{day}", f"2026-11-{day:02}T00:00:00+00:00", depth), known, trials)
+
+
+def judgement(word: str | State) -> Judgement:
+    if isinstance(word, State):
+        return Judgement(word, why="because")
+    return Judgement(State.MEASURED, word, counts={"flows": 4})
+
+
+def said(matrix: Matrix) -> dict[str, str]:
+    return {one.guest: one.verdict or one.state for one in matrix.cells}
+
+
+def test_guests_of_all_runs_are_there_with_the_run_that_they_are_of() -> None:
+    merged = merge([run(1, {"a": "balanced"}), run(2, {"b": "newest"})])
+    assert said(merged.matrix) == {"a": "balanced", "b": "newest"}
+    assert [merged.matrix.guests[name]["run"] for name in "ab"] == ["r1", "r2"]
+    assert (merged.renamed, merged.conflicts) == ((), ())
+
+
+def test_two_machines_called_host_are_two_guests() -> None:
+    merged = merge(
+        [run(1, {"host": "balanced"}), run(2, {"host": "newest", "b": "x"}, {"host": MAC})]
+    )
+    assert said(merged.matrix) == {
+        "host-Darwin-24.1.0": "newest",
+        "host-Linux-6.1": "balanced",
+        "b": "x",
+    }
+    assert {(old, new) for old, new, _ in merged.renamed} == {
+        ("host", "host-Darwin-24.1.0"),
+        ("host", "host-Linux-6.1"),
+    }
+
+
+def test_the_same_kernel_by_two_providers_is_not_the_same_guest() -> None:
+    other = {**LINUX, "provider": "vagrant"}
+    merged = merge([run(1, {"a": "x"}), run(2, {"a": "y"}, {"a": other})])
+    assert set(said(merged.matrix)) == {"a-Linux-6.1", "a-Linux-6.1-vagrant"}
+
+
+def test_a_machine_that_could_not_start_a_guest_adds_nothing_to_it() -> None:
+    unknown: Facts = {"system": "macOS", "release": None, "provider": None}
+    merged = merge([run(1, {"a": "x"}, {"a": MAC}), run(2, {"a": State.NOT_RUN}, {"a": unknown})])
+    assert (said(merged.matrix), merged.renamed) == ({"a": "x"}, ())
+    alone = merge([run(2, {"a": State.NOT_RUN}, {"a": unknown})])
+    assert said(alone.matrix) == {"a": State.NOT_RUN}
+
+
+def test_what_was_measured_holds_against_what_was_not() -> None:
+    merged = merge([run(1, {"a": "x"}), run(2, {"a": State.INFRASTRUCTURE})])
+    assert said(merged.matrix) == {"a": "x"}
+    merged = merge([run(1, {"a": State.NOT_APPLICABLE}), run(2, {"a": State.NOT_RUN})])
+    assert said(merged.matrix) == {"a": State.NOT_APPLICABLE}
+
+
+def test_the_newest_of_several_measurements_is_shown() -> None:
+    merged = merge([run(2, {"a": "reset:2/9"}), run(1, {"a": "reset:1/9"})])
+    assert said(merged.matrix) == {"a": "reset:2/9"}
+    assert merged.conflicts == ()
+
+
+def test_contradicting_runs_make_a_cell_inconclusive_with_both_in_it() -> None:
+    merged = merge([run(1, {"a": "x"}), run(2, {"a": "y"})])
+    (entry,) = merged.matrix.cells
+    assert (entry.state, entry.why) == (State.INCONCLUSIVE, "repeats disagree: x 1 of 2, y 1 of 2")
+    assert [one.verdict for one in entry.repeats] == ["x", "y"]
+    assert [(one.guest, one.words) for one in merged.conflicts] == [("a", ("x", "y"))]
+
+
+def test_the_order_of_the_runs_changes_nothing_nor_does_a_copy_of_one() -> None:
+    runs = [
+        run(1, {"a": "x", "host": "p"}),
+        run(2, {"a": "y", "host": "q"}, {"host": MAC}),
+        run(3, {"c": "z"}, depth=Depth.QUICK),
+    ]
+    texts = {encode(merge(order).matrix) for order in permutations(runs)}
+    texts.add(encode(merge([*runs, runs[0]]).matrix))
+    assert len(texts) == 1
+    assert merge(runs).matrix.run.catalogue is Depth.QUICK
+    assert merge(runs[:2]).matrix.run.catalogue is Depth.FULL
+    assert merge(runs).matrix.run.started == runs[2].run.started
+
+
+def test_what_was_merged_can_be_merged_again() -> None:
+    runs = [run(1, {"a": "x"}), run(2, {"b": "y"}), run(3, {"c": "z"})]
+    first = merge(runs[:2]).matrix
+    assert said(merge([first, runs[2]]).matrix) == said(merge(runs).matrix)
+
+
+def test_nothing_cannot_be_merged() -> None:
+    with pytest.raises(UsageError):
+        merge([])
+
+
+def test_a_hundred_runs_take_less_than_two_seconds() -> None:
+    runs = []
+    for day in range(100):
+        trials = [
+            Trial("a", cell(number), (judgement("x"),), "t", 0.1)
+            for number in range(100 if day else 1000)
+        ]
+        runs.append(Matrix.of(Run(f"r{day}", f"t{day:03}", Depth.FULL), {"a": LINUX}, trials))
+    begun = time.process_time()
+    assert len(merge(runs).matrix.cells) == 1000
+    assert time.process_time() - begun < 2
