@@ -83,6 +83,7 @@ def test_a_run_prints_the_matrix_and_says_where_the_report_is(command: Command) 
     assert "\x1b" not in ended.out + ended.err
     assert {path.name for path in Path("run").iterdir()} == {
         "journal.jsonl",
+        "junit.xml",
         "matrix.json",
         "report.html",
         "report.md",
@@ -99,7 +100,7 @@ def test_json_on_standard_output_is_matrix_json(command: Command) -> None:
     assert {cell["state"] for cell in matrix["cells"]} == {"measured", "not-applicable"}
 
 
-REPORTS = ("matrix.json", "report.html", "report.md")
+REPORTS = ("matrix.json", "junit.xml", "report.html", "report.md")
 
 
 def test_judging_again_gives_the_same_matrix_and_reports(command: Command) -> None:

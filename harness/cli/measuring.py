@@ -11,6 +11,7 @@ from harness.cli.exit import Exit, complain
 from harness.cli.naming import complete_guests, complete_scenarios, guest_folders
 
 if TYPE_CHECKING:
+    from harness.baseline import Baseline, Verdict
     from harness.cli.interruption import Interruption
     from harness.cli.plan import Plan, Request
     from harness.matrix import Matrix
@@ -25,6 +26,7 @@ Examples:
   reuseport-matrix run --resume --out results   asks only what is missing
   reuseport-matrix run --guests DIR my-kernel   a guest file of your own
   reuseport-matrix run --baseline results/matrix.json
+  reuseport-matrix run --baseline expected.yaml   with known differences, their reasons and ends
 \b
 Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
 baseline (this comes before 3); 2 usage or a bad file; 3 something asked for could
@@ -70,7 +72,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Exit 1 if a verdict differs from this matrix.json.",
+    help="Exit 1 if a verdict is not as this matrix.json or YAML file says.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="More talk, and the counts behind each word.")
@@ -117,24 +119,28 @@ def _run(
     flags: Flags,
 ) -> int:
     from harness import leases
+    from harness.cli.expected import load_baseline
     from harness.cli.interruption import listening
-    from harness.cli.outcome import differences, unmeasured
-    from harness.cli.output import load_matrix, show
+    from harness.cli.outcome import unmeasured
+    from harness.cli.output import held, show
     from harness.cli.plan import plan
     from harness.places import Places
 
     until = time.monotonic() + timeout if timeout is not None else None
-    expected = load_matrix(baseline) if baseline is not None else None
+    expected = load_baseline(baseline) if baseline is not None else None
     places = Places.of_user()
     with listening() as interruption:
         leases.gc(places)
         settled = plan(request, places)
-        matrix = _measured(settled, places, interruption, jobs, until, verbose=flags["verbose"])
+        matrix = _measured(
+            settled, places, interruption, jobs, until, expected, verbose=flags["verbose"]
+        )
         show(matrix, settled.folder, as_json=flags["as_json"], verbose=flags["verbose"])
     if interruption.signal is not None:
         complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
         return Exit.INTERRUPTED
-    changed = differences(expected, matrix) if expected is not None else ()
+    verdict = held(matrix, expected)
+    changed = _said(verdict) if verdict is not None else ()
     missing = unmeasured(settled, matrix)
     for line in (*changed, *missing):
         complain(line)
@@ -143,12 +149,28 @@ def _run(
     return Exit.UNMEASURED if missing else Exit.OK
 
 
+def _said(verdict: "Verdict") -> tuple[str, ...]:
+    """Say what is known and what met nothing; return what contradicts the baseline."""
+    from harness.baseline import Outcome
+    from harness.report.text import short
+
+    for one in verdict.held:
+        if one.outcome is Outcome.KNOWN:
+            click.echo(f"known: {short(one.sentence)}", err=True)
+    for known in verdict.unused:
+        click.echo(f"no cell of this run is meant by: {short(known.label)}", err=True)
+    if not verdict.compared:
+        click.echo("nothing in this run can be compared with the baseline", err=True)
+    return tuple(one.sentence for one in verdict.contradictions)
+
+
 def _measured(
     settled: "Plan",
     places: "Places",
     interruption: "Interruption",
     jobs: int | None,
     until: float | None,
+    expected: "Baseline | None",
     *,
     verbose: bool,
 ) -> "Matrix":
@@ -167,5 +189,5 @@ def _measured(
             fleet = Fleet(settled, store, places, face, Cancellation())
             fleet.measure(jobs_for(jobs, len(names)), interruption, until)
     finally:
-        matrix = write_reports(settled.folder)
+        matrix = write_reports(settled.folder, expected)
     return matrix

@@ -1,23 +1,11 @@
-"""What a run came to: which verdicts differ from a baseline, what could not be measured."""
+"""What a run came to: what of it could not be measured, and why."""
 
 from collections import Counter
 from collections.abc import Iterator
 
-from harness.changes import Kind, compare
 from harness.cli.plan import Plan
 from harness.matrix import Matrix
 from harness.model import State
-
-
-def differences(old: Matrix, new: Matrix) -> tuple[str, ...]:
-    """Return a line for each cell that was measured both times and has another verdict word."""
-    return tuple(
-        f"{change.new.guest}: {change.new.cell.key}: "
-        f"{change.old.verdict} before, {change.new.verdict} now"
-        for pair in compare(old, new).pairs
-        for change in pair.changes
-        if change.kind is Kind.CHANGED and change.old is not None and change.new is not None
-    )
 
 
 def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from harness import matrix as matrices
+from harness.baseline import Baseline, Verdict, hold
 from harness.errors import FileError
 from harness.matrix import Matrix
-from harness.report import Report, html, markdown, terminal
+from harness.report import Report, html, junit, markdown, terminal
 from harness.report.recordings import Recordings
 from harness.store import JOURNAL, judge_folder, make_folder, recordings_of, replace
 
@@ -22,6 +24,7 @@ PREFIX = "matrix-"
 MATRIX = "matrix.json"
 REPORT = "report.html"
 TABLE = "report.md"
+TESTS = "junit.xml"
 
 WIDTH = 100
 """Columns off a terminal."""
@@ -54,11 +57,17 @@ def load(file: Path) -> bytes:
         raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=hint) from exc
 
 
-def write_reports(folder: Path) -> Matrix:
+def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
     """Judge a run's folder and write its matrix and reports; return the matrix."""
     matrix = judge_folder(folder)
-    _write(folder, Report(matrix, _before(folder, matrix), recordings_of(folder)))
+    before = _before(folder, matrix)
+    _write(folder, Report(matrix, before, recordings_of(folder), held(matrix, expected)))
     return matrix
+
+
+def held(matrix: Matrix, expected: Baseline | None) -> Verdict | None:
+    """Hold a matrix against a baseline, if there is one, as of today (UTC, as a run's times)."""
+    return None if expected is None else hold(matrix, expected, datetime.now(UTC).date())
 
 
 def write_matrix(path: Path, matrix: Matrix) -> None:
@@ -77,6 +86,7 @@ def _write(folder: Path, report: Report) -> None:
     replace(folder / MATRIX, matrices.encode(report.matrix))
     replace(folder / TABLE, markdown.render(report.matrix).encode())
     replace(folder / REPORT, html.render(report).encode())
+    replace(folder / TESTS, junit.render(report).encode())
 
 
 def _before(folder: Path, matrix: Matrix) -> Matrix | None:
@@ -92,11 +102,14 @@ def _before(folder: Path, matrix: Matrix) -> Matrix | None:
     return before if before.guests.keys() & matrix.guests.keys() else None
 
 
-def load_report(path: Path, before: Path | None, *, whole: bool) -> Report:
+def load_report(
+    path: Path, before: Path | None, expected: Baseline | None, *, whole: bool
+) -> Report:
     """Read a matrix and what it is compared with; `whole`: and what it was judged from."""
+    matrix = load_matrix(path)
     older = load_matrix(before) if before is not None else None
     recordings = recordings_of(path) if whole and path.is_dir() else Recordings()
-    return Report(load_matrix(path), older, recordings)
+    return Report(matrix, older, recordings, held(matrix, expected))
 
 
 def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:

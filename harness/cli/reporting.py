@@ -9,9 +9,9 @@ import click
 if TYPE_CHECKING:
     from harness.report import Report
 
-FORMATS = ("terminal", "html", "markdown", "json")
+FORMATS = ("terminal", "html", "markdown", "junit", "json")
 
-ONE = ("html", "json")
+ONE = ("html", "junit", "json")
 """Formats that are one document of one run."""
 
 REPORT_EPILOG = """\b
@@ -20,6 +20,7 @@ Examples:
   reuseport-matrix report DIR --format html -o page.html
   reuseport-matrix report DIR --format html --since YESTERDAY -o page.html
   reuseport-matrix report DIR --format markdown -o table.md
+  reuseport-matrix report DIR --format junit --baseline expected.yaml -o junit.xml
   reuseport-matrix report DIR/matrix.json --format json
   reuseport-matrix report DIR --verbose               the counts behind each word
 """
@@ -47,15 +48,28 @@ Examples:
     metavar="OLD",
     help="Say what changed since this run (html).",
 )
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Tests fail that are not as this says (junit).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="The counts behind each word (terminal).")
 def report(
-    paths: Sequence[Path], form: str, output: Path | None, since: Path | None, verbose: bool
+    *,
+    paths: Sequence[Path],
+    form: str,
+    output: Path | None,
+    since: Path | None,
+    baseline: Path | None,
+    verbose: bool,
 ) -> None:
     """Show recordings as a table, a page or data.
 
     Reads the matrix.json of a run's folder, or the file itself: the same input gives the same
     bytes. Several are shown one after the other, where a format is no document of its own.
     """
+    from harness.cli.expected import load_baseline
     from harness.cli.output import load_report
     from harness.errors import UsageError
     from harness.store import replace
@@ -64,7 +78,11 @@ def report(
         raise UsageError(f"{form} is one document: name one run", hint="call it once for each")
     if since is not None and form != "html":
         raise UsageError("--since goes with --format html", hint="`diff OLD NEW` says it alone")
-    found = [load_report(path, since, whole=form == "html") for path in paths]
+    if baseline is not None and form != "junit":
+        hint = "`run --baseline` and `diff` compare"
+        raise UsageError("--baseline goes with --format junit", hint=hint)
+    expected = load_baseline(baseline) if baseline is not None else None
+    found = [load_report(path, since, expected, whole=form == "html") for path in paths]
     text = "\n".join(_text(one, form, output is None, verbose) for one in found)
     if output is None:
         click.echo(text, nl=False, color=True)

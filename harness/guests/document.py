@@ -1,6 +1,6 @@
 """A YAML file as plain values that remember their lines, with what could be a trap refused."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import yaml
@@ -14,8 +14,10 @@ SIZE_LIMIT = 256 << 10
 DEPTH_LIMIT = 16
 """PyYAML composes by recursion."""
 
+PREFIX = "tag:yaml.org,2002:"
+
 TAGS = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")
+    f"{PREFIX}{name}" for name in ("map", "seq", "str", "int", "float", "bool", "null")
 )
 
 Scalar = str | int | float | bool | None
@@ -60,8 +62,11 @@ class Node(Struct, frozen=True):
         return Node(self.line, merged)
 
 
-def read(path: Path) -> Node:
-    """Return the file's only document; raise `FileError`."""
+def read(path: Path, also: Collection[str] = ()) -> Node:
+    """Return the file's only document; raise `FileError`.
+
+    `also` names further types that its values may have, as text.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
@@ -76,8 +81,8 @@ def read(path: Path) -> Node:
         _refuse_traps(path, text)
         root = yaml.compose(text, yaml.SafeLoader)
         if root is None:
-            raise FileError(path, 1, "is empty: expected a guest")
-        return _node(path, root)
+            raise FileError(path, 1, "is empty")
+        return _node(path, root, TAGS | {f"{PREFIX}{name}" for name in also})
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else None
         hint = "indent with blanks" if "'\\t'" in str(exc.problem) else None
@@ -102,20 +107,20 @@ def _refuse_traps(path: Path, text: str) -> None:
             raise FileError(path, line, "a second document; one file is one document")
 
 
-def _node(path: Path, node: yaml.Node) -> Node:
+def _node(path: Path, node: yaml.Node, tags: Collection[str]) -> Node:
     line = node.start_mark.line + 1
-    if node.tag not in TAGS:
+    if node.tag not in tags:
         name = node.tag.rpartition(":")[2]
         shown = f"`{node.value}`" if isinstance(node, yaml.ScalarNode) else "this"
         raise FileError(path, line, f"{shown} is read as {name}; quote it to make it text")
     if isinstance(node, yaml.MappingNode):
-        return Node(line, _mapping(path, node))
+        return Node(line, _mapping(path, node, tags))
     if isinstance(node, yaml.SequenceNode):
-        return Node(line, [_node(path, item) for item in node.value])
+        return Node(line, [_node(path, item, tags) for item in node.value])
     return Node(line, _scalar(path, node))
 
 
-def _mapping(path: Path, node: yaml.MappingNode) -> dict[str, Node]:
+def _mapping(path: Path, node: yaml.MappingNode, tags: Collection[str]) -> dict[str, Node]:
     found: dict[str, Node] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
@@ -125,7 +130,7 @@ def _mapping(path: Path, node: yaml.MappingNode) -> dict[str, Node]:
         if key in found:
             raise FileError(path, line, f"`{key}` is given twice (first in line {found[key].line})")
         # The key's line, not the value's: a nested mapping starts a line later.
-        found[key] = Node(line, _node(path, value_node).value)
+        found[key] = Node(line, _node(path, value_node, tags).value)
     return found
 
 

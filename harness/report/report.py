@@ -2,13 +2,18 @@
 
 from msgspec import Struct
 
+from harness.baseline import Verdict
 from harness.matrix import Matrix
 from harness.report.recordings import Recordings
 
 
 class Report(Struct, frozen=True):
-    """A matrix to show; `before` is the run it is compared with, if there is one."""
+    """A matrix to show; `before` is the run it is compared with, `held` what a baseline says of it.
+
+    Both are None where there is none.
+    """
 
     matrix: Matrix
     before: Matrix | None = None
     recordings: Recordings = Recordings()
+    held: Verdict | None = None
