@@ -4,9 +4,10 @@ import re
 import time
 from collections.abc import Mapping
 
+import msgspec
 import pytest
 
-from harness.matrix import Facts, Matrix, Run, encode
+from harness.matrix import Facts, Matrix, Run, decode
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report import FORMATS, Report, grid, markdown, terminal, text
 
@@ -300,5 +301,7 @@ def test_the_same_matrix_gives_the_same_text_and_10_000_cells_take_less_than_a_s
     assert FORMATS[form](Report(one)) == shown
 
 
-def test_json_is_the_matrix() -> None:
-    assert FORMATS["json"](Report(square())).encode() == encode(square())
+def test_json_is_the_matrix_and_compatibility_data() -> None:
+    text = FORMATS["json"](Report(square()))
+    assert decode(text.encode()) == square()
+    assert msgspec.json.decode(text)["compatibility"]["schema"] == 1

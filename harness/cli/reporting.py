@@ -9,9 +9,9 @@ import click
 if TYPE_CHECKING:
     from harness.report import Report
 
-FORMATS = ("terminal", "html", "markdown", "junit", "json")
+FORMATS = ("terminal", "html", "markdown", "csv", "junit", "json", "compat", "header")
 
-ONE = ("html", "junit", "json")
+ONE = ("html", "csv", "junit", "json", "compat", "header")
 """Formats that are one document of one run."""
 
 REPORT_EPILOG = """\b
@@ -21,7 +21,8 @@ Examples:
   reuseport-matrix report DIR --format html --since YESTERDAY -o page.html
   reuseport-matrix report DIR --format markdown -o table.md
   reuseport-matrix report DIR --format junit --baseline expected.yaml -o junit.xml
-  reuseport-matrix report DIR/matrix.json --format json
+  reuseport-matrix report DIR/matrix.json --format json     with compatibility data
+  reuseport-matrix report DIR --format header -o reuseport_matrix.h
   reuseport-matrix report DIR --verbose               the counts behind each word
 """
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from harness.matrix import encode
-from harness.report import html, junit, markdown, terminal
+from harness.report import compatibility, header, html, junit, markdown, table, terminal
 from harness.report.report import Report
 
 __all__ = ["FORMATS", "Report"]
@@ -13,6 +12,9 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
     "markdown": lambda report: markdown.render(report.matrix),
     "html": html.render,
     "junit": junit.render,
-    "json": lambda report: encode(report.matrix).decode(),
+    "csv": lambda report: table.render(report.matrix),
+    "json": lambda report: compatibility.with_matrix(report.matrix),
+    "compat": lambda report: compatibility.render(report.matrix),
+    "header": lambda report: header.render(report.matrix),
 }
 """Format to what renders it."""

@@ -10,7 +10,7 @@ from live_command import Ended, Here, need_guest
 
 from harness import scenarios
 from harness.cli.reporting import FORMATS
-from harness.matrix import Entry, Matrix
+from harness.matrix import Entry, Matrix, decode
 from harness.model import Depth, State
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("run")]
@@ -113,7 +113,7 @@ def test_the_run_can_be_reported(run: Measured, form: str) -> None:
     assert first.out == again.out
     assert all(name in first.out for name in run.names)
     if form == "json":
-        assert first.out == (run.folder / "matrix.json").read_text()
+        assert decode(first.out.encode()) == run.matrix
 
 
 def test_the_harness_stays_small(run: Measured) -> None:

@@ -1,0 +1,176 @@
+"""Compatibility data: of each behaviour what each system does from which release to which.
+
+In the spirit of MDN's browser-compat-data. A range joins releases that were measured one after the
+other with the same word: what lies between two that differ is in neither.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from harness.claims.evidence import release_order
+from harness.matrix import SCHEMA_URI, Entry, Matrix, Run
+from harness.model import State, word
+from harness.report.fold import Point, folded
+from harness.report.grid import figure
+from harness.scenarios import CATALOGUE
+
+VERSION: Final = 1
+
+
+class Range(Struct, frozen=True, omit_defaults=True):
+    """Releases of a system that say the same: the first and last, and all that were measured.
+
+    `verdict` is a word without its count and goes with state `measured` only; `share` is the least
+    and the most of what goes with the word.
+    """
+
+    state: State
+    first: str | None = msgspec.field(name="from")
+    last: str | None = msgspec.field(name="to")
+    releases: tuple[str | None, ...]
+    guests: tuple[str, ...]
+    verdict: str | None = None
+    why: str | None = None
+    share: tuple[float, float] | None = None
+
+
+class Support(Struct, frozen=True):
+    """What systems do at the product of these values of the axes."""
+
+    axes: Mapping[str, tuple[str, ...]]
+    support: Mapping[str, tuple[Range, ...]]
+
+
+class Behaviour(Struct, frozen=True):
+    """A scenario: its sentence, and what was measured of it."""
+
+    sentence: str
+    supports: tuple[Support, ...]
+
+
+class Compatibility(Struct, frozen=True):
+    """All behaviours of a matrix; `schema` is of this shape, not the matrix's."""
+
+    schema: Literal[1]
+    run: Run
+    behaviours: Mapping[str, Behaviour]
+
+
+Told = tuple[str, str | None, Entry]
+"""Guest, release, and what it said."""
+
+
+def compatibility(matrix: Matrix) -> Compatibility:
+    """Gather what a matrix says of each system; guests that were not run say nothing."""
+    by_scenario: dict[str, dict[Point, dict[str, list[Told]]]] = {}
+    for entry in matrix.cells:
+        if entry.state in (State.NOT_RUN, State.INFRASTRUCTURE):
+            continue
+        facts = matrix.guests[entry.guest]
+        system, release = (facts.get(name) for name in ("system", "release"))
+        points = by_scenario.setdefault(entry.scenario, {})
+        systems = points.setdefault(tuple(entry.axes.items()), {})
+        told = (entry.guest, None if release is None else str(release), entry)
+        systems.setdefault(str(system or "unknown"), []).append(told)
+    return Compatibility(
+        VERSION,
+        matrix.run,
+        {name: _behaviour(name, points) for name, points in by_scenario.items()},
+    )
+
+
+def _behaviour(name: str, points: Mapping[Point, Mapping[str, list[Told]]]) -> Behaviour:
+    found = {
+        point: {system: tuple(_ranges(told)) for system, told in sorted(systems.items())}
+        for point, systems in points.items()
+    }
+    ordered = list(found)
+    supports = [
+        Support(dict(fold.values), _joined([found[ordered[at]] for at in fold.members]))
+        for fold in folded((point, _said(found[point])) for point in ordered)
+    ]
+    known = CATALOGUE.get(name)
+    return Behaviour(known.sentence if known else "", tuple(supports))
+
+
+def _said(systems: Mapping[str, tuple[Range, ...]]) -> Hashable:
+    """Return what has to be the same of points that share an entry: all but the shares."""
+    return tuple(
+        (system, tuple(msgspec.structs.replace(one, share=None) for one in ranges))
+        for system, ranges in systems.items()
+    )
+
+
+def _joined(every: list[dict[str, tuple[Range, ...]]]) -> Mapping[str, tuple[Range, ...]]:
+    """Return the ranges of points that say the same, their shares from the least to the most."""
+    return {
+        system: tuple(
+            msgspec.structs.replace(one, share=_span(other[system][at].share for other in every))
+            for at, one in enumerate(ranges)
+        )
+        for system, ranges in every[0].items()
+    }
+
+
+def _span(shares: Iterable[tuple[float, float] | None]) -> tuple[float, float] | None:
+    known = [share for share in shares if share is not None]
+    return (min(low for low, _ in known), max(high for _, high in known)) if known else None
+
+
+def _ranges(told: Iterable[Told]) -> Iterator[Range]:
+    """Yield neighbours that say the same as one range, in the order of their releases."""
+    group: list[Told] = []
+    for one in sorted(told, key=lambda one: (release_order(one[1] or ""), one[0])):
+        if group and _word(group[-1][2]) != _word(one[2]):
+            yield _range(group)
+            group = []
+        group.append(one)
+    if group:
+        yield _range(group)
+
+
+def _word(entry: Entry) -> tuple[State, str | None]:
+    return entry.state, None if entry.verdict is None else word(entry.verdict)
+
+
+def _range(group: list[Told]) -> Range:
+    state, said = _word(group[0][2])
+    figures = [figure(entry) for _, _, entry in group]
+    known = [round(one, 4) for one in figures if one is not None]
+    return Range(
+        state,
+        group[0][1],
+        group[-1][1],
+        tuple(dict.fromkeys(release for _, release, _ in group)),
+        tuple(guest for guest, _, _ in group),
+        said,
+        group[0][2].why,
+        (min(known), max(known)) if known else None,
+    )
+
+
+def render(matrix: Matrix) -> str:
+    """Return the data as JSON."""
+    return msgspec.json.format(msgspec.json.encode(compatibility(matrix)), indent=1).decode() + "\n"
+
+
+def with_matrix(matrix: Matrix) -> str:
+    """Return matrix.json with one key more: who reads matrix.json can read this, too."""
+    both = {
+        **{name: getattr(matrix, name) for name in matrix.__struct_fields__},
+        "compatibility": compatibility(matrix),
+    }
+    return msgspec.json.format(msgspec.json.encode(both), indent=1).decode() + "\n"
+
+
+def published() -> bytes:
+    """Return the content of docs/compatibility.schema.json."""
+    schema = {
+        "$schema": SCHEMA_URI,
+        "title": "compatibility data",
+        **msgspec.json.schema(Compatibility),
+    }
+    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"

@@ -1,0 +1,68 @@
+"""The matrix as CSV (RFC 4180): a row for each cell, for spreadsheets and data frames.
+
+Axes beyond the design's five, counts and statistics are JSON in one column each.
+"""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+
+from harness.matrix import Entry, Matrix
+from harness.model import AXES, word
+from harness.report.grid import figure
+from harness.report.text import short
+
+COLUMNS = (
+    *("guest", "system", "release", "scenario", *AXES, "axes"),
+    *("state", "verdict", "word", "share", "why", "repeats", "started", "seconds"),
+    *("counts", "statistics"),
+)
+
+ACTIVE = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+
+
+def render(matrix: Matrix) -> str:
+    """Return the table, its names in the first line."""
+    lines = _Lines()
+    writer = csv.writer(lines)
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(matrix))
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """What csv writes to: one line at a time."""
+
+    def write(self, line: str) -> None:
+        """Keep a line."""
+        self.append(line)
+
+
+def _rows(matrix: Matrix) -> Iterator[list[str]]:
+    for entry in matrix.cells:
+        yield [_inert(text) for text in _row(entry, matrix.guests[entry.guest])]
+
+
+def _row(entry: Entry, facts: Mapping[str, object]) -> Iterator[str]:
+    yield from (entry.guest, *(str(facts.get(name) or "") for name in ("system", "release")))
+    yield entry.scenario
+    yield from (entry.axes.get(axis, "") for axis in AXES)
+    yield _json({axis: value for axis, value in entry.axes.items() if axis not in AXES})
+    yield from (entry.state, entry.verdict or "", word(entry.verdict or ""))
+    share = figure(entry)
+    yield "" if share is None else f"{share:.6g}"
+    yield entry.why or ""
+    yield from (str(len(entry.repeats)), entry.started or "", f"{entry.seconds:.3f}")
+    yield from (_json(entry.counts), _json(entry.statistics))
+
+
+def _json(values: Mapping[str, object]) -> str:
+    """Return JSON of ASCII only, which needs no more care than that."""
+    return json.dumps(dict(values), separators=(",", ":")) if values else ""
+
+
+def _inert(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula; a number may be negative."""
+    shown = text if text.startswith("{") and text.isascii() else short(text)
+    return f"'{shown}" if shown.startswith(ACTIVE) else shown
