@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from chromium import PHONE, Browser, page, started
+from chromium import Browser, page, started
 from recorded_matrix import recorded
 from test_page import written
 
@@ -78,10 +78,90 @@ def test_odd_counts_are_drawn_or_not_but_never_throw(
     assert "NaN" not in str(page.script(f"return {shapes}.map((shape) => shape.outerHTML).join()"))
 
 
-def test_on_a_phone_the_words_can_be_read(page: Browser, file: Path) -> None:
-    page.open(file, size=PHONE)
+def words(page: Browser, file: Path, scenario: str, counts: str, more: str = "") -> list[str]:
+    """Draw, and return what stands in the picture."""
+    page.open(file)
+    found = page.script(
+        f"return [...chart({{scenario: '{scenario}', guest: 'g', state: 'measured', verdict: 'v',"
+        f"axes: {{}}, counts: {counts}, statistics: {{}}, {more}}})"
+        ".querySelectorAll('.c-text')].map((word) => word.textContent);"
+    )
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_flow_is_drawn_once(page: Browser, file: Path) -> None:
+    counts = "{after_change: 440, served: 312, delayed: 128, unserved: 128, lost: 0}"
+    drawn = words(page, file, "failure-arrivals", counts)
+    assert drawn[:3] == ["connections since the failure: 440", "served 312", "delayed 128"]
+    counts = "{victim_total: 100, victim_dropped: 40, victim_eof: 10, victim_ECONNRESET: 30}"
+    drawn = words(page, file, "failure-established", counts)
+    assert drawn == ["the failed one's: 100", "eof 10", "ECONNRESET 30", "unaffected 60"]
+
+
+def test_a_phase_in_which_nobody_serves_has_a_bar(page: Browser, file: Path) -> None:
+    counts = "{all_flows: 9, all_member_0: 9, left_1_flows: 9, left_1_ECONNREFUSED: 9}"
+    drawn = words(page, file, "fallback", counts)
+    assert drawn[-2:] == ["after 1 left: 9", "ECONNREFUSED 9"]
+
+
+def test_what_a_load_met_that_has_no_word_is_not_served(page: Browser, file: Path) -> None:
+    drawn = words(page, file, "drain", "{flows: 100, reset: 5, EHOSTUNREACH: 10, slowest_ms: 7}")
+    assert drawn == ["new connections: 100", "served 85", "reset 5", "EHOSTUNREACH 10"]
+
+
+def test_flows_that_come_back_to_a_restarted_listener_are_told(page: Browser, file: Path) -> None:
+    counts = "{flows: 400, survivors_total: 300, survivors_moved: 60, newcomer: 90}"
+    more = "axes: {change: 'restart'}, statistics: {moved_of_all: 0.2}"
+    drawn = words(page, file, "failure-flows", counts, more)
+    assert {"stay 240", "move 60", "come back 80", "find another 20"} <= set(drawn)
+
+
+def test_an_even_share_is_drawn_from_senders_where_they_decide(page: Browser, file: Path) -> None:
+    drawn = words(
+        page, file, "datagrams", "{flows: 640, member_0: 400, member_1: 240, senders: 17}"
+    )
+    assert drawn[-1].endswith("of 17 draws")
+
+
+def test_what_is_bad_has_a_pattern_and_a_listener_its_number(page: Browser, file: Path) -> None:
+    page.open(file)
+    widths(page, "{victim_total: 9, victim_reset: 9}", "failure-queued")
+    assert page.script("return document.querySelectorAll('main .c-hatch').length") == 2
+    widths(page, "{all_flows: 9, all_member_0: 4, all_member_1: 5}", "fallback")
+    signs = "[...document.querySelectorAll('main .c-in')].map((sign) => sign.textContent)"
+    assert page.script(f"return {signs}") == ["1", "2"]
+
+
+def test_hostile_words_stay_words(page: Browser, file: Path) -> None:
+    page.open(file)
+    evil = "<img src=x onerror=console.error(1)>"
+    found = page.script(
+        "const evil = arguments[0];"
+        "const picture = chart({scenario: 'precedence', guest: evil, state: evil, verdict: evil,"
+        " axes: {[evil]: evil}, statistics: {}, counts: {[`served_by_${evil}`]: 5, flows: 5}});"
+        "document.querySelector('main').replaceChildren(picture);"
+        "return [picture.getAttribute('aria-label'),"
+        " [...new Set([...picture.querySelectorAll('*')].map((one) => one.tagName))].sort()];",
+        evil,
+    )
+    assert isinstance(found, list)
+    label, tags = found
+    assert label == f"precedence on {evil}: {evil}; served_by_{evil} 5, flows 5"
+    assert tags == ["rect", "text", "title"]
+
+
+def test_on_a_small_phone_the_words_can_be_read(page: Browser, file: Path) -> None:
+    page.open(file, size=(320, 640))
     widths(page, "{member_0: 100, member_1: 200}")
-    height = page.script("return document.querySelector('.c-text').getBoundingClientRect().height")
-    assert isinstance(height, float | int)
-    assert height >= 11
-    assert page.script("return document.documentElement.scrollWidth") == PHONE[0]
+    found = page.script(
+        "const picture = document.querySelector('main .chart');"
+        "const scale = picture.getBoundingClientRect().width / picture.viewBox.baseVal.width;"
+        "return [...picture.querySelectorAll('text')].map((word) =>"
+        " [scale * parseFloat(getComputedStyle(word).fontSize),"
+        "  word.getBBox().x + word.getBBox().width]);"
+    )
+    assert isinstance(found, list)
+    assert min(size for size, _ in found) >= 11
+    assert max(end for _, end in found) <= 300
+    assert page.script("return document.documentElement.scrollWidth") == 320

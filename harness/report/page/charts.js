@@ -1,15 +1,21 @@
 // Pictures of a cell's counts, drawn from the numbers alone: null where a picture says nothing.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 360;
+const WIDTH = 300; // as on a phone of 320 pixels, so that words keep their size there
+const MOST = 16; // listeners with a bar of their own
 const FAIR = 3; // standard deviations of a fair draw that the band shows
 
-// What befell a connection, and the colour of that; what is not here is neither good nor bad.
-const FATES = {
-  served: "good", inherited: "good", completed: "good", kept: "good", open: "good",
-  reset: "bad", dropped: "bad", refused: "bad", lost: "bad", closed: "bad", eof: "bad", unserved: "bad", never_served: "bad",
-  stranded: "doubt", timeout: "doubt", delayed: "doubt",
-};
+// What befell a connection; what is in neither is the one's or the other's to judge. Of the system's
+// own names for an error (`ECONNRESET`) none is good.
+const GOOD = new Set(["served", "inherited", "completed", "kept"]);
+const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served"]);
+const DOUBT = new Set(["stranded", "open", "delayed", "copied"]);
+
+function befell(fate) {
+  if (GOOD.has(fate)) return "good";
+  if (BAD.has(fate) || /^E[A-Z0-9]+$/.test(fate)) return "bad";
+  return DOUBT.has(fate) ? "doubt" : null;
+}
 
 function draw(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag);
@@ -23,35 +29,73 @@ const word = (x, y, said, style = "") => draw("text", { x, y, class: `c-text ${s
 // A count as it can be drawn: a file may hold anything.
 const count = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 
-// Counts that end in `member_0`, `member_1`, …, by what stands before: each a phase of the scenario.
-function phases(counts) {
-  const found = new Map();
-  for (const [name, value] of Object.entries(counts)) {
-    const member = /^(.*?)_?member_(\d+)$/.exec(name);
-    if (!member) continue;
-    const [, phase, place] = member;
-    if (!found.has(phase)) found.set(phase, []);
-    found.get(phase).push({ place: Number(place), name: `listener ${Number(place) + 1}`, value: count(value), style: `c-m${Number(place) % 8}` });
-  }
-  for (const parts of found.values()) parts.sort((one, other) => one.place - other.place);
-  return found;
-}
+const listener = (place, value) => ({ place, name: `listener ${place + 1}`, value: count(value), style: `c-m${place % 8}`, sign: String(place + 1) });
 
 const sum = (parts) => parts.reduce((total, part) => total + part.value, 0);
 
-// What befell those whose count's name begins so: `victim_reset`, `victim_total`.
-function fates(counts, prefix, total) {
-  const parts = [];
+const fate = (name, value) => ({ name: name.replace("_", " "), value: count(value), style: `c-${befell(name)}` });
+
+// Counts by what stands before `flows` and `member_0`, `member_1`, …: each a phase of the scenario,
+// with what came of the flows that nobody served in it. The failed one's have a bar of their own.
+function phases(counts) {
+  const found = new Map();
   for (const [name, value] of Object.entries(counts)) {
-    const fate = name.startsWith(prefix) ? name.slice(prefix.length) : null;
-    if (fate && fate in FATES && count(value)) parts.push({ name: fate.replace("_", " "), value: count(value), style: `c-${FATES[fate]}` });
+    const [, phase = "", place] = /^(?:(.*)_)?(?:member_(\d{1,5})|flows)$/.exec(name) ?? [];
+    if (name === "flows" || phase === "victim" || !(place || name.endsWith("_flows"))) continue;
+    if (!found.has(phase)) found.set(phase, []);
+    if (place) found.get(phase).push(listener(Number(place), value));
   }
-  // `dropped` is the sum where its kinds have counts of their own.
-  if (sum(parts) > count(total)) parts.splice(0, parts.length, ...parts.filter((part) => part.name !== "dropped"));
-  const rest = count(total) - sum(parts);
-  if (rest > 0) parts.push({ name: parts.length ? "other" : "unaffected", value: rest, style: parts.length ? "c-other" : "c-good" });
-  return parts;
+  for (const [phase, parts] of found) {
+    parts.sort((one, other) => one.place - other.place);
+    if (phase) parts.push(...unserved(counts, `${phase}_`));
+  }
+  return found;
 }
+
+// The fates that have a count of their own: `victim_reset`, `left_1_ECONNREFUSED`.
+function unserved(counts, prefix) {
+  return Object.entries(counts)
+    .filter(([name, value]) => name.startsWith(prefix) && befell(name.slice(prefix.length)) && count(value))
+    .map(([name, value]) => fate(name.slice(prefix.length), value));
+}
+
+// What befell those whose counts' names begin so, of so many; `rest` is what no count says.
+function fates(counts, prefix, total, rest) {
+  const elsewhere = Object.keys(counts).filter((name) => name.startsWith(`${prefix}member_`));
+  const taken = elsewhere.reduce((all, name) => all + count(counts[name]), 0);
+  let parts = unserved(counts, prefix);
+  // `dropped` is the sum where its kinds have counts of their own.
+  if (parts.length > 1) parts = parts.filter((part) => part.name !== "dropped");
+  if (taken) parts.push({ name: "served by others", value: taken, style: "c-good" });
+  const left = count(total) - sum(parts);
+  return left > 0 ? [...parts, { ...rest, value: left }] : parts;
+}
+
+const UNAFFECTED = { name: "unaffected", style: "c-good" };
+const OTHER = { name: "other", style: "c-other" };
+
+// A bar or its swatch; what is bad is hatched too and what is in doubt dotted, for who sees no hue.
+function bar(svg, x, y, width, height, part, ...children) {
+  const shape = { x, y, width: Math.max(width, 0.5), height };
+  svg.append(draw("rect", { ...shape, class: `c-bar ${part.style}` }, ...children));
+  if (part.style !== "c-bad" && part.style !== "c-doubt") return;
+  const path = part.style === "c-bad" ? hatch(shape) : dots(shape);
+  if (path) svg.append(draw("path", { d: path, class: part.style === "c-bad" ? "c-hatch" : "c-dots" }));
+}
+
+function hatch({ x, y, width, height }) {
+  let path = "";
+  for (let at = x + 1; at + height / 2 <= x + width; at += 6) path += `M${at} ${y + height}l${height / 2} ${-height}`;
+  return path;
+}
+
+function dots({ x, y, width, height }) {
+  let path = "";
+  for (let at = x + 4; at + 2 <= x + width; at += 7) path += `M${at} ${y + height / 2}h0`;
+  return path;
+}
+
+const titled = (part) => draw("title", {}, `${part.name} ${part.value}`);
 
 // One bar of several parts, its words below it; returns how far down it reached.
 function stacked(svg, y, label, parts) {
@@ -60,7 +104,8 @@ function stacked(svg, y, label, parts) {
   let x = 0;
   for (const part of parts) {
     const width = total ? (part.value / total) * WIDTH : 0;
-    svg.append(draw("rect", { x, y: y + 18, width: Math.max(width - 1, 0.5), height: 16, class: part.style }, draw("title", {}, `${part.name} ${part.value}`)));
+    bar(svg, x, y + 18, width - 1, 16, part, titled(part));
+    if (part.sign && width > 9 * part.sign.length + 4) svg.append(word(x + width / 2, y + 30.5, part.sign, `c-in ${part.style}`));
     x += width;
   }
   return legend(svg, y + 50, parts) + 8;
@@ -70,42 +115,43 @@ function stacked(svg, y, label, parts) {
 function legend(svg, y, parts) {
   let x = 0;
   for (const part of parts) {
-    const said = `${part.name} ${part.value}`;
-    const width = 14 + said.length * 7.2;
+    const words = `${part.name} ${part.value}`;
+    const width = 14 + words.length * 7.2;
     if (x && x + width > WIDTH) [x, y] = [0, y + 18];
-    svg.append(draw("rect", { x, y: y - 9, width: 10, height: 10, class: part.style }), word(x + 14, y, said));
+    bar(svg, x, y - 9, 10, 10, part);
+    svg.append(word(x + 14, y, words));
     x += width + 8;
   }
   return y + 8;
 }
 
-// A bar for each listener; the line is an even share, the band what chance makes of one.
-function shares(svg, y, parts) {
-  const [flows, fair] = [sum(parts), 1 / parts.length];
-  const spread = FAIR * Math.sqrt((fair * (1 - fair)) / Math.max(flows, 1));
+// A bar for each listener; the line is an even share, the band what chance makes of one in as many
+// draws: of senders, where these decide who gets what, for theirs are drawn together.
+function shares(svg, y, { parts, size, draws }) {
+  const [flows, fair] = [Math.max(sum(parts), 1), 1 / size];
+  const spread = FAIR * Math.sqrt((fair * (1 - fair)) / Math.max(draws, 1));
   const [left, room] = [76, WIDTH - 76 - 92];
-  const most = Math.max(fair + spread, ...parts.map((part) => part.value / Math.max(flows, 1)));
+  const most = Math.max(fair + spread, ...parts.map((part) => part.value / flows));
   const at = (share) => left + (share / most) * room;
   const height = parts.length * 22;
-  const band = draw("rect", { x: at(Math.max(0, fair - spread)), y, width: at(fair + spread) - at(Math.max(0, fair - spread)), height, class: "c-band" });
-  svg.append(band);
+  const low = at(Math.max(0, fair - spread));
+  svg.append(draw("rect", { x: low, y, width: at(fair + spread) - low, height, class: "c-band" }));
   for (const [index, part] of parts.entries()) {
     const top = y + index * 22;
-    const share = part.value / Math.max(flows, 1);
-    svg.append(
-      word(0, top + 15, part.name),
-      draw("rect", { x: left, y: top + 3, width: Math.max(at(share) - left, 0.5), height: 15, class: part.style }, draw("title", {}, `${part.name} ${part.value}`)),
-      word(at(most) + 6, top + 15, `${part.value} (${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%)`));
+    const share = part.value / flows;
+    svg.append(word(0, top + 15, part.name));
+    bar(svg, left, top + 3, at(share) - left, 15, part, titled(part));
+    svg.append(word(at(most) + 6, top + 15, `${part.value} (${(100 * share).toFixed(share && share < 0.1 ? 1 : 0)}%)`));
   }
   svg.append(draw("line", { x1: at(fair), x2: at(fair), y1: y, y2: y + height, class: "c-line" }));
-  svg.append(word(0, y + height + 14, `line: an even share; band: chance, ${FAIR} σ of a fair draw`, "c-faint"));
+  svg.append(word(0, y + height + 14, `dashed: even share; shaded: ${FAIR} σ of ${draws} draws`, "c-faint"));
   return y + height + 22;
 }
 
 // Where flows went: blocks before and after, ribbons as thick as there are flows.
 function ribbons(svg, y, blocks) {
   const total = Math.max(sum(blocks), 1);
-  const [left, right, height] = [88, WIDTH - 124, 120];
+  const [left, right, height] = [84, WIDTH - 128, 120];
   let before = y;
   let after = y;
   for (const block of blocks) {
@@ -124,44 +170,62 @@ function ribbons(svg, y, blocks) {
   return after + 6;
 }
 
-function flows({ axes, counts }) {
+function flows({ axes, counts, statistics }) {
   const [all, survivors, moved, newcomer] = ["flows", "survivors_total", "survivors_moved", "newcomer"].map((name) => count(counts[name]));
   const stayed = Math.max(survivors - moved, 0);
   const rest = Math.max(all - survivors, 0);
-  const joins = axes.change === "join";
+  const [joins, restarts] = [axes.change === "join", axes.change === "restart"];
+  // The share of all that moved says how many came back to the one that restarted.
+  const gone = restarts ? Math.min(rest, Math.max(0, Math.round(count(statistics?.moved_of_all) * all) - moved)) : rest;
+  const [others, own] = [joins ? "all flows" : "the others'", restarts ? "restarted's" : "the leaver's"];
   return [
-    { from: joins ? "all flows" : "the others'", name: "stay", value: stayed, style: "c-good" },
-    { from: stayed ? "" : "the others'", name: joins ? "to newcomer" : "move", value: joins ? Math.min(newcomer, moved) : moved, style: joins ? "c-other" : "c-bad" },
+    { from: others, name: "stay", value: stayed, style: "c-good" },
+    { from: stayed ? "" : others, name: joins ? "to newcomer" : "move", value: joins ? Math.min(newcomer, moved) : moved, style: joins ? "c-other" : "c-bad" },
     { from: "", name: "elsewhere", value: joins ? Math.max(moved - newcomer, 0) : 0, style: "c-bad" },
-    { from: axes.change === "restart" ? "restarted" : "the leaver's", name: axes.change === "restart" ? "its own" : "find another", value: rest, style: "c-other" },
+    { from: own, name: "come back", value: rest - gone, style: "c-m4" },
+    { from: rest > gone ? "" : own, name: "find another", value: gone, style: "c-other" },
   ];
 }
 
-const ARRIVALS = ["served", "delayed", "reset", "refused", "lost", "closed", "unserved", "never_served"];
-
-const PHASES = { all: "all listen", plain: "bound and listening in one order", crossed: "listening in the other", after: "after the newcomer", survivors: "the others serve" };
+const PHASES = {
+  all: "all listen", plain: "bound and listening in one order", crossed: "listening in the other",
+  after: "3. after it joined: both listen", survivors: "the others'",
+};
 
 const phaseName = (name) => PHASES[name] ?? name.replace(/^left_(\d+)$/, "after $1 left").replace("_", " ");
+
+// Scenarios whose counts have names of their own, and what of them is drawn.
+const OWN = {
+  takeover, drain, "failure-arrivals": arrivals, "group-limit": group,
+  "failure-flows": (svg, cell) => ribbons(svg, 6, flows(cell)),
+  "server-port": (svg, { counts }) => stacked(svg, 0, "flows at both ports", split(counts.compared, counts.same, "same listener", "another")),
+};
 
 // Draw what of a cell can be drawn, from the top down; returns the height.
 function picture(svg, cell) {
   const { counts, scenario } = cell;
-  if (scenario === "failure-flows") return ribbons(svg, 6, flows(cell));
-  let y = 0;
-  const found = phases(counts);
-  if (scenario === "takeover" && found.has("after")) return takeover(svg, counts, found.get("after"));
+  if (Object.hasOwn(OWN, scenario)) return OWN[scenario](svg, cell);
   const pairs = Object.entries(counts).filter(([name]) => name.startsWith("served_by_"));
-  if (pairs.length) return stacked(svg, 0, "flows", pairs.map(([name, value], at) => ({ name: name.slice("served_by_".length), value: count(value), style: `c-m${at}` })));
-  if (found.has("") && found.size === 1) return shares(svg, y, even(cell, found.get("")));
-  if (scenario === "server-port") return stacked(svg, 0, "flows at both ports", split(counts.compared, counts.same, "same listener", "another"));
-  if (scenario === "group-limit") return stacked(svg, 0, "sockets", split(counts.asked, counts.ever_served, "served", "never did"));
-  for (const [name, parts] of found) if (name !== "retired") y = stacked(svg, y, phaseName(name), parts);
+  if (pairs.length) return stacked(svg, 0, "flows", pairs.map(([name, value], at) => ({ name: name.slice("served_by_".length), value: count(value), style: `c-m${at % 8}` })));
+  const found = phases(counts);
+  if (found.has("") && found.size === 1) return shares(svg, 0, even(cell, found.get("")));
+  if (count(counts.copied)) return stacked(svg, 0, "datagrams", split(counts.flows, counts.copied, "reached several", "did not"));
+  let y = 0;
+  const rest = scenario === "failure-established" ? UNAFFECTED : OTHER;
   for (const [prefix, label] of [["victim_", "the failed one's"], ["survivors_", "the others'"]]) {
     const total = counts[`${prefix}total`] ?? (prefix === "victim_" ? counts.victim_flows : undefined);
-    if (count(total)) y = stacked(svg, y, label, fates(counts, prefix, total));
+    if (count(total)) y = stacked(svg, y, label, fates(counts, prefix, total, rest));
   }
-  if (count(counts.queued) && !("victim_total" in counts)) y = stacked(svg, y, "in the queue", fates(counts, "queue_", counts.queued));
-  if (["failure-arrivals", "drain"].includes(scenario)) y = stacked(svg, y, "new connections", arrivals(counts));
+  for (const [name, parts] of found) y = stacked(svg, y, phaseName(name), parts);
+  for (const [prefix, label] of [["inherited_by_", "who inherited the failed one's"], ["completed_by_", "who completed the failed one's"]]) {
+    const heirs = Object.entries(counts).filter(([name]) => name.startsWith(prefix) && /^\d{1,5}$/.test(name.slice(prefix.length)));
+    if (heirs.length) y = stacked(svg, y, label, heirs.map(([name, value]) => listener(Number(name.slice(prefix.length)), value)));
+  }
+  if (count(counts.queued) && !("victim_total" in counts)) {
+    y = stacked(svg, y, "in the queue", fates(counts, "queue_", counts.queued, OTHER));
+    const fresh = unserved(counts, "new_");
+    if (fresh.length) y = stacked(svg, y, "new connections", fresh);
+  }
   return y;
 }
 
@@ -171,26 +235,53 @@ function split(all, part, name, other) {
 }
 
 // The phases of a takeover, one below the other: time runs down.
-function takeover(svg, counts, after) {
-  const lost = ["lost_during", "lost_after"].map((name) => ({ name: name.replace("_", " "), value: count(counts[name]), style: "c-bad" }));
-  const retired = [{ name: "listener 2", value: count(counts.retired_newcomer), style: "c-m1" }, { name: "lost", value: count(counts.lost_retired), style: "c-bad" }];
-  svg.append(word(0, 12, "listener 1 is alone, then listener 2 joins", "c-faint"));
-  const y = stacked(svg, 20, phaseName("after"), [...after, ...lost.filter((part) => part.value)]);
-  const left = retired.filter((part) => part.value);
-  return left.length ? stacked(svg, y, "after listener 1 left", left) : y;
+function takeover(svg, { counts }) {
+  const some = (parts) => parts.filter((part) => part.value);
+  svg.append(word(0, 12, "1. listener 1 is alone", "c-faint"));
+  let y = 20;
+  const meanwhile = count(counts.during);
+  const astray = Math.min(count(counts.lost_during), meanwhile);
+  if (meanwhile) y = stacked(svg, y, "2. while listener 2 joins", some([fate("served", meanwhile - astray), fate("lost", astray)]));
+  const after = phases(counts).get("after");
+  if (after) y = stacked(svg, y, phaseName("after"), after);
+  const last = some([listener(1, counts.retired_newcomer), fate("lost", counts.lost_retired)]);
+  if (last.length) y = stacked(svg, y, "4. after listener 1 left", last);
+  const [kept, dropped] = [count(counts.established), count(counts.alive_lost)];
+  if (kept) y = stacked(svg, y, "connections of listener 1", some([{ ...UNAFFECTED, value: Math.max(kept - dropped, 0) }, fate("lost", dropped)]));
+  return svg.childElementCount > 1 ? y : svg.replaceChildren();
 }
 
 // A listener that served nobody has no count; the group is as large as the others say.
 function even({ scenario, counts }, parts) {
-  const size = Math.max(scenario === "sharing" ? 2 : 0, ...parts.map((part) => part.place + 1), parts.length < 2 && scenario !== "precedence" ? 2 : 0);
-  return [...Array(Math.min(size, 16)).keys()].map((place) =>
-    parts.find((part) => part.place === place) ?? { place, name: `listener ${place + 1}`, value: 0, style: "c-other" });
+  const size = Math.max(...parts.map((part) => part.place + 1), scenario === "precedence" ? 1 : 2);
+  const shown = [...Array(Math.min(size, MOST)).keys()].map((place) => parts.find((part) => part.place === place) ?? listener(place, 0));
+  const more = sum(parts) - sum(shown);
+  if (more > 0) shown.push({ name: "the rest", value: more, style: "c-other" });
+  return { parts: shown, size, draws: count(counts.senders) || sum(parts) };
 }
 
-function arrivals(counts) {
-  const parts = ARRIVALS.filter((name) => count(counts[name])).map((name) => ({ name: name.replace("_", " "), value: count(counts[name]), style: `c-${FATES[name]}` }));
-  const rest = count(counts.after_change ?? counts.flows) - sum(parts);
-  return rest > 0 ? [{ name: "served", value: rest, style: "c-good" }, ...parts] : parts;
+// Of those that had not ended when the worker failed. `unserved` are among `delayed` and `lost`.
+function arrivals(svg, { counts }) {
+  const names = ["served", "delayed", "reset", "refused", "lost"];
+  const parts = names.map((name) => fate(name, counts[name])).filter((part) => part.value);
+  if (!parts.length) return 0;
+  const y = stacked(svg, 0, "connections since the failure", parts);
+  svg.append(word(0, y + 6, `the last one hurt began after ${count(counts.recovery_ms)} ms`, "c-faint"));
+  return y + 14;
+}
+
+// All that were neither slow nor lost were served.
+function drain(svg, { counts }) {
+  const parts = unserved(counts, "");
+  const rest = count(counts.flows) - sum(parts);
+  if (rest > 0) parts.unshift(fate("served", rest));
+  return parts.length ? stacked(svg, 0, "new connections", parts) : 0;
+}
+
+function group(svg, { counts }) {
+  const [asked, stood, served] = ["asked", "stood", "ever_served"].map((name) => count(counts[name]));
+  const parts = [fate("served", served), { name: "never served", value: Math.max(stood - served, 0), style: "c-doubt" }, { name: "could not join", value: Math.max(asked - stood, 0), style: "c-bad" }];
+  return asked ? stacked(svg, 0, "sockets", parts.filter((part) => part.value)) : 0;
 }
 
 // The picture of a cell, with its numbers as its name for who does not see it.
