@@ -15,6 +15,7 @@ NAME = "reuseport-matrix"
 
 COMMANDS = {
     "run": ("harness.cli.measuring:run", "Measure guests and show them side by side."),
+    "nightly": ("harness.cli.nightly:nightly", "Measure, keep the run, say what changed."),
     "guests": ("harness.cli.roster:guests", "List the guests, and what would start each here."),
     "scenarios": ("harness.cli.listing:scenarios", "List what is asked of a kernel."),
     "claims": ("harness.cli.claiming:claims", "Say which claims hold, by what was measured."),

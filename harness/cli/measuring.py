@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from harness.cli.exit import Exit, complain
 from harness.cli.naming import complete_guests, complete_scenarios, guest_folders
@@ -32,8 +33,6 @@ Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
 baseline (this comes before 3); 2 usage or a bad file; 3 something asked for could
 not be measured; 130 interrupted, what was measured is kept.
 """
-
-Flags = dict[str, bool]
 
 
 def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
@@ -107,17 +106,32 @@ def run(
         keep=flags["keep"],
         resume=flags["resume"],
     )
-    return _run(request, jobs=jobs, timeout=timeout, baseline=baseline, flags=flags)
+    return measure(
+        Asked(
+            request,
+            jobs=jobs,
+            timeout=timeout,
+            baseline=baseline,
+            as_json=flags["as_json"],
+            verbose=flags["verbose"],
+        )
+    )
 
 
-def _run(
-    request: "Request",
-    *,
-    jobs: int | None,
-    timeout: float | None,
-    baseline: Path | None,
-    flags: Flags,
-) -> int:
+class Asked(Struct, frozen=True):
+    """What a run is asked for beside its plan; `shown`: the matrix goes to standard output."""
+
+    request: "Request"
+    jobs: int | None = None
+    timeout: float | None = None
+    baseline: Path | None = None
+    shown: bool = True
+    as_json: bool = False
+    verbose: bool = False
+
+
+def measure(asked: Asked) -> Exit:
+    """Measure, write the reports, say what is wrong; return how it went."""
     from harness import leases
     from harness.cli.expected import load_baseline
     from harness.cli.interruption import listening
@@ -126,16 +140,15 @@ def _run(
     from harness.cli.plan import plan
     from harness.places import Places
 
-    until = time.monotonic() + timeout if timeout is not None else None
-    expected = load_baseline(baseline) if baseline is not None else None
+    until = time.monotonic() + asked.timeout if asked.timeout is not None else None
+    expected = load_baseline(asked.baseline) if asked.baseline is not None else None
     places = Places.of_user()
     with listening() as interruption:
         leases.gc(places)
-        settled = plan(request, places)
-        matrix = _measured(
-            settled, places, interruption, jobs, until, expected, verbose=flags["verbose"]
-        )
-        show(matrix, settled.folder, as_json=flags["as_json"], verbose=flags["verbose"])
+        settled = plan(asked.request, places)
+        matrix = _measured(asked, settled, places, interruption, until, expected)
+        if asked.shown:
+            show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)
     if interruption.signal is not None:
         complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
         return Exit.INTERRUPTED
@@ -165,14 +178,12 @@ def _said(verdict: "Verdict") -> tuple[str, ...]:
 
 
 def _measured(
+    asked: Asked,
     settled: "Plan",
     places: "Places",
     interruption: "Interruption",
-    jobs: int | None,
     until: float | None,
     expected: "Baseline | None",
-    *,
-    verbose: bool,
 ) -> "Matrix":
     """Measure, and write the reports whatever happens: what was measured is not lost."""
     from harness.cli.fleet import Fleet, jobs_for
@@ -185,9 +196,9 @@ def _measured(
     names = [candidate.guest.name for candidate in settled.candidates]
     store = begin(settled.folder, settled.begun)
     try:
-        with store, following(names, verbose=verbose) as face:
+        with store, following(names, verbose=asked.verbose) as face:
             fleet = Fleet(settled, store, places, face, Cancellation())
-            fleet.measure(jobs_for(jobs, len(names)), interruption, until)
+            fleet.measure(jobs_for(asked.jobs, len(names)), interruption, until)
     finally:
         matrix = write_reports(settled.folder, expected)
     return matrix

@@ -14,7 +14,7 @@ from harness.errors import FileError
 from harness.matrix import Matrix
 from harness.report import Report, html, junit, markdown, terminal
 from harness.report.recordings import Recordings
-from harness.store import JOURNAL, judge_folder, make_folder, recordings_of, replace
+from harness.store import JOURNAL, NEVER_ASKED, judge_folder, make_folder, recordings_of, replace
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,10 @@ def load(file: Path) -> bytes:
 def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
     """Judge a run's folder and write its matrix and reports; return the matrix."""
     matrix = judge_folder(folder)
-    before = _before(folder, matrix)
+    last = complete(folder)
+    before = load_matrix(last) if last is not None else None
+    if before is not None and not before.guests.keys() & matrix.guests.keys():
+        before = None
     _write(folder, Report(matrix, before, recordings_of(folder), held(matrix, expected)))
     return matrix
 
@@ -89,17 +92,23 @@ def _write(folder: Path, report: Report) -> None:
     replace(folder / TESTS, junit.render(report).encode())
 
 
-def _before(folder: Path, matrix: Matrix) -> Matrix | None:
-    """Return the run before this one in the same place, if it measured a guest of this one's."""
-    names = [run for run in runs(folder.parent, MATRIX) if run.name < folder.name]
-    if not names or not folder.name.startswith(PREFIX):
+def complete(folder: Path) -> Path | None:
+    """Return the last run beside this one, before it, of which every cell was asked.
+
+    Runs are told apart by the names that `run` gives them; one of another name is compared with
+    none, unless somebody says with which.
+    """
+    if not folder.name.startswith(PREFIX):
         return None
-    try:
-        before = load_matrix(names[-1])
-    except FileError as exc:
-        logger.warning("not compared with the run before: %s", exc)
-        return None
-    return before if before.guests.keys() & matrix.guests.keys() else None
+    for run in reversed(runs(folder.parent, MATRIX)):
+        if run.name >= folder.name:
+            continue
+        try:
+            if all(cell.why != NEVER_ASKED for cell in load_matrix(run).cells):
+                return run
+        except FileError as exc:
+            logger.warning("not compared with a run before: %s", exc)
+    return None
 
 
 def load_report(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from harness.history import History, Standing, Track
+from harness.model import State
 from harness.report.fold import folded, label
 from harness.report.text import Paint, markdown, short, wrapped
 from harness.scenarios import CATALOGUE
@@ -100,10 +101,19 @@ def terminal(history: History, width: int, paint: Paint) -> Iterator[str]:
 
 
 def page(history: History, *, steady: bool = True) -> Iterator[str]:
-    """Yield Markdown; without the steady cells where only what is to be looked at is wanted."""
+    """Yield Markdown; without `steady` only what is to be looked at, which leaves out also what
+    cannot be asked of a guest.
+    """
     yield f"{markdown(summary(history))}."
-    shown = [one for one in sayings(history) if steady or one.standing is not Standing.STEADY]
-    yield from _table(shown)
+    dull = {(Standing.NEVER, State.NOT_APPLICABLE.value)}
+    yield from _table(
+        [
+            one
+            for one in sayings(history)
+            if steady
+            or (one.standing is not Standing.STEADY and (one.standing, one.went) not in dull)
+        ]
+    )
 
 
 def _table(shown: Sequence[Saying]) -> Iterator[str]:

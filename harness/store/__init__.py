@@ -11,11 +11,12 @@ from harness.store.folder import (
     replies_of,
 )
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
-from harness.store.judging import judge_folder, judged
+from harness.store.judging import NEVER_ASKED, judge_folder, judged
 from harness.store.recorded import recordings_of
 
 __all__ = [
     "JOURNAL",
+    "NEVER_ASKED",
     "Asked",
     "Failure",
     "GuestMet",

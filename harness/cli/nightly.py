@@ -1,0 +1,183 @@
+"""`nightly`: measures everything, keeps the run, says what changed since the last one."""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.exit import Exit, complain, complain_of
+from harness.cli.naming import complete_guests, guest_folders
+from harness.errors import FileError, HarnessError
+
+if TYPE_CHECKING:
+    from harness.report.summary import Night
+
+logger = logging.getLogger(__name__)
+
+NIGHTLY_EPILOG = """\b
+Examples:
+  reuseport-matrix nightly                           what this machine can start, everything
+  reuseport-matrix nightly linux freebsd --folder /srv/nights --jobs 2
+  reuseport-matrix nightly host --quick --baseline expected.yaml
+  reuseport-matrix nightly --keep-runs 60            runs before the last 60 go; the history stays
+\b
+The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md for a CI's
+step summary, and the newest run's report.html.
+\b
+Exit status: that of `run`, and 1 if a verdict changed since the last complete run.
+"""
+
+
+@click.command(epilog=NIGHTLY_EPILOG)
+@click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("nightly"),
+    show_default=True,
+    help="Where the nights are.",
+)
+@click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue.")
+@click.option("--full", "depth", flag_value="full", help="The nightly catalogue (default).")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")
+@guest_folders()
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="As with `run`.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="As `run`.")
+@click.option("--keep-runs", type=click.IntRange(1), metavar="N", help="Remove older runs.")
+@click.option("--json", "as_json", is_flag=True, help="Say how it went, instead of the matrix.")
+def nightly(
+    *,
+    names: Sequence[str],
+    folder: Path,
+    depth: str | None,
+    jobs: int | None,
+    folders: Sequence[Path],
+    baseline: Path | None,
+    timeout: float | None,
+    keep_runs: int | None,
+    as_json: bool,
+) -> int:
+    """Measure, keep the run, and say what changed since the last complete one.
+
+    GUEST is as with `run`; the default is what this machine can start without downloading the
+    image of a disk.
+    """
+    from harness.cli.measuring import Asked, measure
+    from harness.cli.plan import Request
+    from harness.model import Depth
+
+    out = _fresh(folder / "runs")
+    request = Request(
+        names=tuple(names), depth=Depth(depth or "full"), folders=tuple(folders), out=out
+    )
+    status, sentences = Exit.OK, []
+    try:
+        status = measure(Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False))
+    except HarnessError as exc:
+        # A night that broke off has a folder still: what is in it is reported, and the error kept.
+        complain_of(exc)
+        status = Exit.of(exc)
+        sentences.append(str(exc))
+    if not (out / "matrix.json").exists():
+        return status
+    night = _looked_at(folder, out, _sentence(status, sentences))
+    _write(folder, out, night)
+    if keep_runs is not None:
+        _prune(folder / "runs", keep_runs)
+    _say(folder, out, night, as_json=as_json)
+    if night.changed and status in (Exit.OK, Exit.UNMEASURED):
+        return Exit.DIFFERS
+    return status
+
+
+def _fresh(parent: Path) -> Path:
+    """Return a name that no other night has, not even one that begins in the same second."""
+    from harness.cli.output import PREFIX
+    from harness.store import make_folder
+
+    make_folder(parent)
+    name, count = f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}", 1
+    folder = parent / name
+    while folder.exists():
+        count += 1
+        folder = parent / f"{name}-{count}"
+    return folder
+
+
+def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
+    said = {
+        Exit.DIFFERS: "A verdict is not what the baseline says; junit.xml names it.",
+        Exit.UNMEASURED: "Something that was asked for could not be measured.",
+        Exit.INTERRUPTED: "The run was interrupted; what was measured is kept.",
+    }
+    return (*sentences, *([said[status]] if status in said else []))
+
+
+def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> "Night":
+    """Put the night beside those before: the last complete one, and the history of all."""
+    from harness.cli.chronicle import nights
+    from harness.cli.output import complete, load_report
+    from harness.history import WINDOW, history
+    from harness.report.summary import Night
+
+    report = load_report(out, complete(out), None, whole=False)
+    kept = nights([out], folder / "history.sqlite", WINDOW)
+    return Night(report, history(kept), sentences)
+
+
+def _write(folder: Path, out: Path, night: "Night") -> None:
+    from harness.cli.output import REPORT, load
+    from harness.report import summary
+    from harness.store import replace
+
+    replace(folder / "summary.md", summary.render(night).encode())
+    replace(folder / REPORT, load(out / REPORT))
+
+
+def _prune(parent: Path, keep: int) -> None:
+    """Remove the oldest runs; only what looks like a run of ours, and never the newest."""
+    from harness.cli.output import runs
+    from harness.store import JOURNAL
+
+    for run in runs(parent, JOURNAL)[:-keep]:
+        try:
+            shutil.rmtree(run)
+        except OSError as exc:
+            raise FileError(run, None, f"cannot be removed: {exc.strerror}") from exc
+        click.echo(f"removed {run}", err=True)
+
+
+def _say(folder: Path, out: Path, night: "Night", *, as_json: bool) -> None:
+    from harness.cli.output import for_terminal
+    from harness.cli.table import write_json
+    from harness.history import Standing
+    from harness.report import changes
+
+    before, comparison = night.report.before, night.comparison
+    if as_json:
+        counts = {one: len(night.history.of(one)) for one in Standing}
+        since = before.run.id if before is not None else None
+        write_json(
+            {
+                "run": night.report.matrix.run,
+                "folder": str(out),
+                "since": since,
+                "changed": night.changed,
+                "history": counts,
+                "said": night.sentences,
+            }
+        )
+    else:
+        click.echo(for_terminal(night.report.matrix, verbose=False), nl=False, color=True)
+    if comparison is None:
+        click.echo("no complete run before this one to compare it with", err=True)
+    else:
+        click.echo(f"since the run before: {changes.summary(comparison)}", err=True)
+    if night.changed:
+        complain(f"{night.changed} verdicts changed", hint=f"see {folder / 'summary.md'}")
+    for name in ("summary.md", "report.html"):
+        click.echo(f"{name.partition('.')[0]}: {folder / name}", err=True)

@@ -1,0 +1,77 @@
+"""A night on one page of Markdown, as a CI shows it: what changed first, the matrix last."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from harness.changes import Comparison, Kind, compare
+from harness.history import History
+from harness.matrix import Matrix
+from harness.report import changes, markdown
+from harness.report import history as histories
+from harness.report.provenance import headline
+from harness.report.report import Report
+from harness.report.text import markdown as inert
+
+LIMIT = 1_000_000
+"""Bytes of a page: GitHub takes a step's summary of 1 MiB, and cuts nothing but refuses it all."""
+
+
+class Night(Struct, frozen=True):
+    """A night's run, and how it ended: one sentence for each thing that is to be looked at."""
+
+    report: Report
+    history: History
+    sentences: tuple[str, ...]
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """What changed since the run before; None on the first night."""
+        before = self.report.before
+        return None if before is None else compare(before, self.report.matrix)
+
+    @property
+    def changed(self) -> int:
+        """How many verdicts changed since the run before."""
+        comparison = self.comparison
+        return 0 if comparison is None else comparison.count(Kind.CHANGED)
+
+
+def render(night: Night) -> str:
+    """Return the page; sections that do not fit are left out, and that is said."""
+    kept: list[str] = []
+    left: list[str] = []
+    room = LIMIT
+    for name, lines in _sections(night):
+        text = "\n".join(lines) + "\n"
+        size = len(text.encode())
+        if size <= room:
+            kept.append(text)
+            room -= size
+        else:
+            left.append(name)
+    if left:
+        kept.append(f"Left out, as this page may not be larger: {', '.join(left)}.\n")
+    return "\n".join(kept)
+
+
+def _sections(night: Night) -> Iterator[tuple[str, Sequence[str]]]:
+    matrix, before = night.report.matrix, night.report.before
+    yield "the head", [f"## {inert(headline(matrix))}"]
+    if night.sentences:
+        yield "what is to be looked at", [f"- {inert(one)}" for one in night.sentences]
+    yield "what changed", ["### Since the run before", "", *_changes(matrix, before, night)]
+    yield "the history", ["### Over the last runs", "", *_history(night.history)]
+    yield "the matrix", ["### Matrix", "", markdown.render(matrix)]
+
+
+def _changes(matrix: Matrix, before: Matrix | None, night: Night) -> Iterator[str]:
+    comparison = night.comparison
+    if before is None or comparison is None:
+        yield "There is no complete run before this one to compare it with."
+        return
+    yield from changes.page([before, matrix], comparison)
+
+
+def _history(history: History) -> Iterator[str]:
+    return histories.page(history, steady=False)
