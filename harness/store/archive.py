@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,9 @@ CREATE TABLE visit (
   PRIMARY KEY (run, guest, cell)
 ) WITHOUT ROWID;
 """
+
+
+ADD_CELL = "INSERT INTO cell (key) VALUES (?)"
 
 
 class _Entry(Struct):
@@ -70,9 +74,18 @@ def _visits(
     cells: Iterable[_Entry], releases: Mapping[str, str | None]
 ) -> Iterator[tuple[tuple[str, Cell], Visit]]:
     for entry in cells:
-        cell = Cell.at(entry.scenario, **entry.axes)
-        said = None if entry.verdict is None else word(entry.verdict)
+        cell = _cell(entry.scenario, tuple(entry.axes.items()))
+        said = None if entry.verdict is None else _word(entry.verdict)
         yield (entry.guest, cell), Visit(releases.get(entry.guest), entry.state, said)
+
+
+_word = lru_cache(1 << 12)(word)
+
+
+@lru_cache(1 << 16)
+def _cell(scenario: str, points: tuple[tuple[str, str], ...]) -> Cell:
+    """Return a cell; the same ones come with every run, and making them is most of the work."""
+    return Cell.at(scenario, **dict(points))
 
 
 class Archive:
@@ -84,22 +97,23 @@ class Archive:
     def add(self, nights: Iterable[Night]) -> None:
         """Keep runs; one that is there already is replaced, as it may have been judged again."""
         with self._connection as connection:
-            known = dict(connection.execute("SELECT key, number FROM cell"))
+            rows = connection.execute("SELECT key, number FROM cell")
+            known = {_decoded(key): number for key, number in rows}
             for one in nights:
                 connection.execute("DELETE FROM run WHERE id = ?", (one.id,))
                 cursor = connection.execute(
                     "INSERT INTO run (id, started) VALUES (?, ?)", (one.id, one.started)
                 )
-                rows = []
-                for (guest, cell), visit in one.visits.items():
-                    key = _encoded(cell)
-                    if key not in known:
-                        added = connection.execute("INSERT INTO cell (key) VALUES (?)", (key,))
-                        known[key] = added.lastrowid
-                    number = known[key]
-                    made = (visit.release, visit.state, visit.word)
-                    rows.append((cursor.lastrowid, guest, number, *made))
-                connection.executemany("INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?)", rows)
+                for cell in {cell for _, cell in one.visits} - known.keys():
+                    key = (_encoded(cell),)
+                    known[cell] = connection.execute(ADD_CELL, key).lastrowid
+                connection.executemany(
+                    "INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?)",
+                    [
+                        (cursor.lastrowid, guest, known[cell], got.release, got.state, got.word)
+                        for (guest, cell), got in one.visits.items()
+                    ],
+                )
 
     def nights(self, last: int) -> Iterator[Night]:
         """Yield the last so many runs, the oldest first."""
