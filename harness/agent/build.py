@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from filelock import FileLock, Timeout
 
@@ -46,6 +46,9 @@ BUILD_SECONDS = 900.0
 
 TAIL = 2000
 """Bytes of a compiler's complaint that are passed on."""
+
+OWN = {"freebsd": ("-DOWN_START",)}
+"""What only the agent's sources are told (guests/agent/start.c)."""
 
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
@@ -93,10 +96,20 @@ class Builder:
         target = source.target or HOST
         return self.build(host_target() if target == HOST else target)
 
+    def compiled(
+        self, target: str | None, sources: Sequence[Path], flags: Sequence[str] = ()
+    ) -> bytes:
+        """Return a program of other people's sources for a guest's target; nothing is kept."""
+        command = (*_compiler(host_target() if target in (None, HOST) else str(target)), *flags)
+        with TemporaryDirectory(dir=self._places.folder("agents")) as folder:
+            made = Path(folder) / "program"
+            self._compile_alone(command, [path.absolute() for path in sources], made)
+            return made.read_bytes()
+
     def build(self, target: str) -> Program:
         """Compile for `target`, unless that was done before; N processes at once do it once."""
         files = self._files()
-        command = _compiler(target)
+        command = (*_compiler(target), *OWN.get(target.partition("-")[2], ()))
         digest = hashlib.sha256(repr((command, _zig_version(target))).encode())
         for path in files:
             digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
@@ -143,7 +156,8 @@ class Builder:
             done = LocalTransport().run(argv, timeout=BUILD_SECONDS)
             if done.status != 0:
                 said = done.stderr[-TAIL:].decode(errors="replace").strip()
-                raise AgentError(Phase.BUILD, f"the agent cannot be compiled: {said}")
+                names = " ".join(path.name for path in sources)
+                raise AgentError(Phase.BUILD, f"{names} cannot be compiled: {said}")
             os.replace(made, kept)
         except InfrastructureError as exc:
             exc.phase = Phase.BUILD
@@ -169,8 +183,7 @@ def _compiler(target: str) -> tuple[str, ...]:
             hint="pip install ziglang",
         )
     static = ("-static",) if target.endswith("musl") else ()
-    own = ("-DOWN_START",) if "-freebsd" in target else ()  # guests/agent/start.c
-    return (sys.executable, "-m", "ziglang", "cc", "-target", target, *static, *own, *FLAGS)
+    return (sys.executable, "-m", "ziglang", "cc", "-target", target, *static, *FLAGS)
 
 
 def _zig_version(target: str) -> str:

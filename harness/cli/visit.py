@@ -15,6 +15,7 @@ from harness.errors import InfrastructureError, NotRunError, Phase
 from harness.leases import Lease, Login
 from harness.model import Guest
 from harness.places import Places
+from harness.protocols import Transport
 from harness.providers import choose
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
@@ -28,7 +29,7 @@ CONNECT_SECONDS = 60.0
 
 
 @runtime_checkable
-class Visited(Protocol):
+class Visited(Transport, Protocol):
     """A live guest that a terminal can be connected to; both transports of ours are that."""
 
     def interactive(self, argv: Sequence[str] | None) -> int:
