@@ -101,6 +101,20 @@ def test_a_guest_that_cannot_be_measured_is_exit_3_with_a_summary(command: Comma
     assert "could not be measured" in Path("nights/summary.md").read_text()
 
 
+def test_what_other_machines_measured_is_a_night_too(command: Command) -> None:
+    for guest in ("one", "two"):
+        asked = ("--guests", "guests", "--scenario", "distribution", "--out", guest)
+        command("run", guest, *asked)
+    merged = ("nightly", "--folder", "nights", "--of", "one", "--of", "two/matrix.json")
+    assert command(*merged).status == 0
+    assert set(load_matrix(runs()[0]).guests) == {"one", "two"}
+    rewritten(runs()[0], "newest")
+    ended = command(*merged, "--json")
+    assert (ended.status, json.loads(ended.out)["changed"] > 0) == (1, True)
+    assert "Since the run before" in Path("nights/report.html").read_text()
+    assert command("nightly", "--folder", "nights", "--of", "nowhere").status == 2
+
+
 def test_a_bad_baseline_is_said_before_anything_is_measured(command: Command) -> None:
     ended = command(*ASKED, "--baseline", "none.yaml")
     assert (ended.status, "none.yaml" in ended.err) == (2, True)

@@ -53,14 +53,21 @@ def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> i
     return Exit.DIFFERS if strict and merged.conflicts else Exit.OK
 
 
+def sentences(merged: "Merged") -> list[str]:
+    """Say where two runs contradict each other."""
+    return [
+        f"{one.guest}: {one.cell}: {' and '.join(one.words)}, so it is inconclusive"
+        for one in merged.conflicts
+    ]
+
+
 def _say(merged: "Merged", output: Path, as_json: bool) -> None:
     from harness.cli.exit import complain
     from harness.cli.table import write_json
     from harness.report.text import short
 
-    for conflict in merged.conflicts:
-        words = " and ".join(conflict.words)
-        complain(f"{conflict.guest}: {conflict.cell}: {words}, so it is inconclusive")
+    for sentence in sentences(merged):
+        complain(sentence)
     if as_json:
         renamed = [dict(zip(("guest", "name", "run"), one, strict=True)) for one in merged.renamed]
         write_json({"run": merged.matrix.run, "renamed": renamed, "conflicts": merged.conflicts})

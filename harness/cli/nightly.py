@@ -14,6 +14,7 @@ from harness.cli.naming import complete_guests, guest_folders
 from harness.errors import FileError, HarnessError
 
 if TYPE_CHECKING:
+    from harness.cli.measuring import Asked
     from harness.report.summary import Night
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ Examples:
   reuseport-matrix nightly linux freebsd --folder /srv/nights --jobs 2
   reuseport-matrix nightly host --quick --baseline expected.yaml
   reuseport-matrix nightly --keep-runs 60            runs before the last 60 go; the history stays
+  reuseport-matrix nightly --of linux --of mac       what other machines measured, merged
 \b
 The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md for a CI's
 step summary, and the newest run's report.html.
@@ -41,6 +43,14 @@ Exit status: that of `run`, and 1 if a verdict changed since the last complete r
     show_default=True,
     help="Where the nights are.",
 )
+@click.option(
+    "--of",
+    "measured",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="Measure nothing: merge runs of other machines; may be given more than once.",
+)
 @click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue.")
 @click.option("--full", "depth", flag_value="full", help="The nightly catalogue (default).")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")
@@ -53,6 +63,7 @@ def nightly(
     *,
     names: Sequence[str],
     folder: Path,
+    measured: Sequence[Path],
     depth: str | None,
     jobs: int | None,
     folders: Sequence[Path],
@@ -66,7 +77,7 @@ def nightly(
     GUEST is as with `run`; the default is what this machine can start without downloading the
     image of a disk.
     """
-    from harness.cli.measuring import Asked, measure
+    from harness.cli.measuring import Asked
     from harness.cli.plan import Request
     from harness.model import Depth
 
@@ -74,14 +85,8 @@ def nightly(
     request = Request(
         names=tuple(names), depth=Depth(depth or "full"), folders=tuple(folders), out=out
     )
-    status, sentences = Exit.OK, []
-    try:
-        status = measure(Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False))
-    except HarnessError as exc:
-        # A night that broke off has a folder still: what is in it is reported, and the error kept.
-        complain_of(exc)
-        status = Exit.of(exc)
-        sentences.append(str(exc))
+    asked = Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
+    status, sentences = _joined(measured, out) if measured else _measured(asked)
     if not (out / "matrix.json").exists():
         return status
     night = _looked_at(folder, out, _sentence(status, sentences))
@@ -92,6 +97,33 @@ def nightly(
     if night.changed and status in (Exit.OK, Exit.UNMEASURED):
         return Exit.DIFFERS
     return status
+
+
+def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
+    """Measure; a night that broke off is reported all the same, with the error in it."""
+    from harness.cli.measuring import measure
+
+    try:
+        return measure(asked), []
+    except HarnessError as exc:
+        complain_of(exc)
+        return Exit.of(exc), [str(exc)]
+
+
+def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
+    """Merge what was measured elsewhere; raise `FileError` for what is no run."""
+    from harness.cli.merging import sentences
+    from harness.cli.output import load_matrix, write_matrix
+    from harness.merge import merge
+    from harness.model import State
+
+    merged = merge([load_matrix(path) for path in measured])
+    write_matrix(out, merged.matrix)
+    said = sentences(merged)
+    for sentence in said:
+        complain(sentence)
+    failed = any(cell.state is State.INFRASTRUCTURE for cell in merged.matrix.cells)
+    return Exit.UNMEASURED if failed else Exit.OK, said
 
 
 def _fresh(parent: Path) -> Path:
@@ -140,10 +172,9 @@ def _write(folder: Path, out: Path, night: "Night") -> None:
 
 def _prune(parent: Path, keep: int) -> None:
     """Remove the oldest runs; only what looks like a run of ours, and never the newest."""
-    from harness.cli.output import runs
-    from harness.store import JOURNAL
+    from harness.cli.output import MATRIX, runs
 
-    for run in runs(parent, JOURNAL)[:-keep]:
+    for run in runs(parent, MATRIX)[:-keep]:
         try:
             shutil.rmtree(run)
         except OSError as exc:

@@ -82,7 +82,8 @@ def write_matrix(path: Path, matrix: Matrix) -> None:
         hint = "name a folder of its own, or a file that ends in .json"
         raise FileError(path, None, "is a run's folder", hint=hint)
     make_folder(path)
-    _write(path, Report(matrix))
+    last = complete(path)
+    _write(path, Report(matrix, None if last is None else load_matrix(last)))
 
 
 def _write(folder: Path, report: Report) -> None:
