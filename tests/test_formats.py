@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -67,7 +69,10 @@ def test_a_row_of_csv_says_all_of_a_cell() -> None:
     assert tuple(found[0]) == table.COLUMNS
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", HOSTILE])
+FORMULAE = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\N{FULLWIDTH EQUALS SIGN}1")
+
+
+@pytest.mark.parametrize("text", [*FORMULAE, "{\x1b[31m", HOSTILE])
 def test_csv_holds_no_formula_and_no_control_character(text: str) -> None:
     (one,) = rows(matrix({(text, cell(case=text)): Judgement(State.INCONCLUSIVE, why=text)}))
     assert not one["guest"].startswith(table.ACTIVE)
@@ -88,6 +93,20 @@ def test_neighbours_that_say_the_same_are_one_range() -> None:
         ("5.10.0", "6.10.0", "reset"),
         ("6.12.0", "6.12.0", "inherited"),
     ]
+
+
+def test_a_release_that_is_not_known_is_in_no_range_and_reasons_stand_apart() -> None:
+    one = matrix(
+        {(name, QUEUED): word("reset") for name in "abc"},
+        a={"system": "Linux"},
+        b={"system": "Linux", "release": "6.1"},
+        c={"system": "Linux", "release": "6.2"},
+    )
+    assert spans(one) == [(None, None, "reset"), ("6.1", "6.2", "reset")]
+    reasons = {name: Judgement(State.INCONCLUSIVE, why=f"because of {name}") for name in "ab"}
+    two = matrix({(name, QUEUED): why for name, why in reasons.items()})
+    (support,) = compatibility.compatibility(two).behaviours[QUEUED.scenario].supports
+    assert [found.why for found in support.support["Linux"]] == ["because of a", "because of b"]
 
 
 def test_a_state_that_is_no_verdict_parts_ranges_and_a_guest_not_run_says_nothing() -> None:
@@ -120,86 +139,129 @@ def test_the_data_is_what_its_schema_says_and_the_schema_is_fresh() -> None:
     jsonschema.validate(json.loads(text), json.loads(published))
 
 
-def answers(one: Matrix, *releases: str) -> list[str]:
-    """Return the names of the answers to QUEUE_AT_KILL by the rows of the header."""
-    found = []
-    for release in releases:
-        number = tuple(map(int, release.split(".")))
-        words = ["RPM_UNKNOWN"]
-        for line in header.render(one).splitlines():
-            if line.startswith("    {RPM_QUEUE_AT_KILL, RPM_REUSEPORT,"):
-                _, _, since, until, said = line.partition("}")[0].split(", ")
-                low, high = (
-                    tuple(int(part) for part in text.split(" * 100000L + "))
-                    for text in (since, until)
-                )
-                words += [said] if low <= number <= high else []
-        found.append(words[-1])
-    return found
+ASK = """
+#include "reuseport_matrix.h"
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    int i;
+    for (i = 1; i < argc; i++)
+        printf("%s %s\\n", rpm_text(rpm_answer(RPM_QUEUE_AT_KILL, RPM_REUSEPORT, argv[i])),
+               rpm_text(rpm_nearest(RPM_QUEUE_AT_KILL, RPM_REUSEPORT, argv[i])));
+    return 0;
+}
+"""
 
 
-def test_the_header_knows_what_was_measured_and_what_lies_between_two_that_agree() -> None:
-    one = kernels({"6.1.0-50": "reset", "6.9": "reset", "6.12.5": "inherited"})
-    assert answers(one, "6.0", "6.1", "6.5", "6.9", "6.10", "6.12", "6.13") == [
-        "RPM_UNKNOWN",
-        *["RPM_RESET"] * 3,
-        "RPM_UNKNOWN",
-        "RPM_INHERITED",
-        "RPM_UNKNOWN",
-    ]
-
-
-def test_kernels_of_one_release_that_differ_are_mixed() -> None:
-    one = kernels({"6.1.2": "reset", "6.1.9": "inherited"})
-    assert answers(one, "6.1") == ["RPM_MIXED"]
-
-
-def test_cells_that_were_not_asked_plainly_say_nothing_in_the_header() -> None:
-    tuned = Cell(QUEUED.scenario, (*QUEUED.points, ("tunables", "x=1")))
-    assert answers(kernels({"6.1": "reset"}, tuned), "6.1") == ["RPM_UNKNOWN"]
-    assert answers(kernels({"6.1": State.INCONCLUSIVE}), "6.1") == ["RPM_UNKNOWN"]
-
-
-def built(folder: Path, one: Matrix) -> Path:
+def built(folder: Path, one: Matrix, source: Path = CHOOSE) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler here: `doctor --install --with tests` installs one")
+    if platform.system() not in header.SYSTEMS:
+        pytest.skip(f"{platform.system()} is no system of the header")
     (folder / "reuseport_matrix.h").write_text(header.render(one))
-    program = folder / "choose"
-    argv = [compiler, *STRICT, f"-I{folder}", "-o", str(program), str(CHOOSE)]
+    program = folder / source.stem
+    argv = [compiler, *STRICT, f"-I{folder}", "-o", str(program), str(source)]
     subprocess.run(argv, check=True, capture_output=True)
     return program
 
 
-def test_the_sample_says_what_was_measured(tmp_path: Path) -> None:
-    import platform
+def says(program: Path, *releases: str) -> str:
+    argv = [str(program), *releases]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
 
+
+def asked(folder: Path, said: Mapping[str, str | State], *releases: str) -> list[str]:
+    """Return the answers and the nearest ones to QUEUE_AT_KILL, as a program has them."""
+    source = folder / "ask.c"
+    source.write_text(ASK)
+    program = built(folder, kernels(said, system=platform.system()), source)
+    return says(program, *releases).splitlines()
+
+
+def test_a_program_knows_what_was_measured_what_is_beyond_and_what_lies_between(
+    tmp_path: Path,
+) -> None:
+    said = {"5.10.9": "reset", "6.1.0-50": "reset", "6.9": State.INCONCLUSIVE, "6.12": "inherited"}
+    answers = {
+        "5.9.16": "beyond reset",
+        "5.10.0-8-amd64": "reset reset",
+        "5.15": "reset reset",
+        "6.1.112": "reset reset",
+        "6.2": "unknown unknown",
+        "6.9.1": "unknown unknown",
+        "6.12.5-RELEASE": "inherited inherited",
+        "6.120": "beyond inherited",
+        "10.1": "beyond inherited",
+        "99999.1": "unknown unknown",
+        "6": "unknown unknown",
+        "": "unknown unknown",
+        "-6.1": "unknown unknown",
+    }
+    assert asked(tmp_path, said, *answers) == list(answers.values())
+
+
+def test_a_program_knows_nothing_of_a_system_that_was_not_measured(tmp_path: Path) -> None:
+    other = next(name for name in header.SYSTEMS if name != platform.system())
+    (tmp_path / "ask.c").write_text(ASK)
+    program = built(tmp_path, kernels({"6.1": "reset"}, system=other), tmp_path / "ask.c")
+    assert says(program, "6.1", "7.0").split() == ["unknown"] * 4
+
+
+def test_the_sample_says_what_was_measured(tmp_path: Path) -> None:
     system = platform.system()
     one = kernels({"6.1": "reset", "6.12": "inherited"}, system=system)
     spread = kernels({"6.1": "balanced", "6.12": "balanced"}, SPREAD, system)
     program = built(tmp_path, Matrix(1, one.run, one.guests, (*one.cells, *spread.cells)))
-    if system not in header.SYSTEMS:
-        pytest.skip(f"{system} is no system of the header")
-
-    def says(release: str) -> str:
-        argv = [str(program), release]
-        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-
-    assert "spread connections: SO_REUSEPORT\n" in says("6.1.0-50-cloud-amd64")
-    assert "worker's queue: reset" in says("6.1.112")
-    assert "siblings accept it" in says("6.12.4")
-    assert "not measured here" in says("7.0.0")
-    assert "none that was measured" in says("nonsense")
+    assert "spread connections: SO_REUSEPORT\n" in says(program, "6.1.0-50-cloud-amd64")
+    assert "its queue: reset\n" in says(program, "6.1.112")
+    assert "a worker may simply end" in says(program, "6.12.4")
+    assert "its queue: beyond what was measured; the nearest: inherited\n" in says(program, "7.0")
+    assert "none that was measured" in says(program, "nonsense")
 
 
-def test_nothing_a_guest_says_is_code(tmp_path: Path) -> None:
-    evil = '*/ int main(void){return 1;} /* " \\\n#error x'
-    facts: Facts = {"system": "Linux", "release": f"6.1{evil}"}
-    cells: dict[tuple[str, Cell], Judgement] = {(evil, QUEUED): word(evil)}
-    text = header.render(matrix(cells, **{evil: facts}))
-    assert "#error" not in text
-    assert text.count("*/") == text.count("/*")
-    built(tmp_path, matrix(cells, **{evil: facts}))
+def test_the_sample_says_of_this_kernel_what_its_matrix_says(tmp_path: Path) -> None:
+    here = {platform.release(): "inherited"}
+    program = built(tmp_path, kernels(here, system=platform.system()))
+    assert "its queue: inherited\n" in says(program)
+
+
+def test_the_header_alone_is_without_a_warning_in_c_and_cpp(tmp_path: Path) -> None:
+    one = kernels({"6.1": "reset"}, system=platform.system())
+    (tmp_path / "alone.c").write_text('#include "reuseport_matrix.h"\nint main(void){return 0;}\n')
+    built(tmp_path, one, tmp_path / "alone.c")
+    plus = shutil.which("c++")
+    if plus is None:
+        pytest.skip("no C++ compiler here; the C part passed")
+    options = ["-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{tmp_path}", "-xc++"]
+    argv = [plus, *options, "-c", "-o", str(tmp_path / "object"), str(CHOOSE)]
+    subprocess.run(argv, check=True, capture_output=True)
+
+
+EVIL = (
+    '*/ int main(void){return 1;} /* " \\\n#error x',
+    "*/\n#include </etc/passwd>\n/*",
+    "??/\n??-//*",
+    HOSTILE,
+    "x" * 100_000,
+)
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=range(len(EVIL)))
+def test_nothing_a_guest_says_is_code(evil: str, tmp_path: Path) -> None:
+    system = platform.system()
+    facts: Facts = {"system": system, "release": f"6.1{evil}"}
+    cells = {(evil, QUEUED): word(evil), (evil, SPREAD): word("balanced")}
+    one = matrix(cells, **{evil: facts})
+    plain = header.render(matrix({("a", SPREAD): word("balanced")}, a={**facts, "release": "6.1"}))
+    text = header.render(one)
+    assert without_comments(text) == without_comments(plain)
+    assert len(text) < 2 * len(plain)
+    assert "balanced" in says(built(tmp_path, one), "6.1")
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
 def test_same_matrix_same_bytes() -> None:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from harness.claims.evidence import release_order
+from harness.claims.evidence import numbers, release_order
 from harness.matrix import SCHEMA_URI, Entry, Matrix, Run
 from harness.model import State, word
 from harness.report.fold import Point, folded
@@ -121,10 +121,13 @@ def _span(shares: Iterable[tuple[float, float] | None]) -> tuple[float, float] |
 
 
 def _ranges(told: Iterable[Told]) -> Iterator[Range]:
-    """Yield neighbours that say the same as one range, in the order of their releases."""
+    """Yield neighbours that say the same as one range, in the order of their releases.
+
+    A release without a number has no neighbours.
+    """
     group: list[Told] = []
     for one in sorted(told, key=lambda one: (release_order(one[1] or ""), one[0])):
-        if group and _word(group[-1][2]) != _word(one[2]):
+        if group and not _alike(group[-1], one):
             yield _range(group)
             group = []
         group.append(one)
@@ -132,12 +135,17 @@ def _ranges(told: Iterable[Told]) -> Iterator[Range]:
         yield _range(group)
 
 
-def _word(entry: Entry) -> tuple[State, str | None]:
-    return entry.state, None if entry.verdict is None else word(entry.verdict)
+def _alike(one: Told, other: Told) -> bool:
+    ordered = bool(numbers(one[1]) and numbers(other[1])) or one[1] == other[1]
+    return ordered and _word(one[2]) == _word(other[2])
+
+
+def _word(entry: Entry) -> tuple[State, str | None, str | None]:
+    return entry.state, None if entry.verdict is None else word(entry.verdict), entry.why
 
 
 def _range(group: list[Told]) -> Range:
-    state, said = _word(group[0][2])
+    state, said, why = _word(group[0][2])
     figures = [figure(entry) for _, _, entry in group]
     known = [round(one, 4) for one in figures if one is not None]
     return Range(
@@ -147,7 +155,7 @@ def _range(group: list[Told]) -> Range:
         tuple(dict.fromkeys(release for _, release, _ in group)),
         tuple(guest for guest, _, _ in group),
         said,
-        group[0][2].why,
+        why,
         (min(known), max(known)) if known else None,
     )
 

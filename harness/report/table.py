@@ -18,8 +18,9 @@ COLUMNS = (
     *("counts", "statistics"),
 )
 
-ACTIVE = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection")."""
+ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a spreadsheet takes for the beginning of a formula, the last four in their full-width forms
+(OWASP, "CSV Injection")."""
 
 
 def render(matrix: Matrix) -> str:
@@ -41,28 +42,30 @@ class _Lines(list[str]):
 
 def _rows(matrix: Matrix) -> Iterator[list[str]]:
     for entry in matrix.cells:
-        yield [_inert(text) for text in _row(entry, matrix.guests[entry.guest])]
+        yield list(_row(entry, matrix.guests[entry.guest]))
 
 
 def _row(entry: Entry, facts: Mapping[str, object]) -> Iterator[str]:
-    yield from (entry.guest, *(str(facts.get(name) or "") for name in ("system", "release")))
-    yield entry.scenario
-    yield from (entry.axes.get(axis, "") for axis in AXES)
+    yield _inert(entry.guest)
+    yield from (_inert(str(facts.get(name) or "")) for name in ("system", "release"))
+    yield _inert(entry.scenario)
+    yield from (_inert(entry.axes.get(axis, "")) for axis in AXES)
     yield _json({axis: value for axis, value in entry.axes.items() if axis not in AXES})
-    yield from (entry.state, entry.verdict or "", word(entry.verdict or ""))
+    yield entry.state
+    yield from (_inert(entry.verdict or ""), _inert(word(entry.verdict or "")))
     share = figure(entry)
     yield "" if share is None else f"{share:.6g}"
-    yield entry.why or ""
-    yield from (str(len(entry.repeats)), entry.started or "", f"{entry.seconds:.3f}")
+    yield _inert(entry.why or "")
+    yield from (str(len(entry.repeats)), _inert(entry.started or ""), f"{entry.seconds:.3f}")
     yield from (_json(entry.counts), _json(entry.statistics))
 
 
 def _json(values: Mapping[str, object]) -> str:
-    """Return JSON of ASCII only, which needs no more care than that."""
+    """Return JSON, which begins with a brace, and of ASCII only: all else in it is escaped."""
     return json.dumps(dict(values), separators=(",", ":")) if values else ""
 
 
 def _inert(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula; a number may be negative."""
-    shown = text if text.startswith("{") and text.isascii() else short(text)
+    """Return a text that no spreadsheet takes for a formula."""
+    shown = short(text)
     return f"'{shown}" if shown.startswith(ACTIVE) else shown
