@@ -47,7 +47,10 @@ class Run(Struct, frozen=True):
     catalogue: Depth
 
 
-class Asking(Struct, frozen=True):
+# Askings and entries are tens of thousands in a merge of many runs, and no cycle can lead through
+# what is frozen and holds texts and numbers only: the cyclic collector, which would take as long
+# as the rest, need not look at them (msgspec, "Disabling Garbage Collection").
+class Asking(Struct, frozen=True, gc=False):
     """One asking of a cell, as it was judged by itself."""
 
     state: State
@@ -71,7 +74,7 @@ class Asking(Struct, frozen=True):
         return cls(one.state, one.verdict, one.why, dict(one.counts), dict(one.statistics))
 
 
-class Entry(Struct, frozen=True):
+class Entry(Struct, frozen=True, gc=False):
     """A cell on one guest: its state, and behind it every asking."""
 
     guest: str

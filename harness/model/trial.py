@@ -38,8 +38,11 @@ class Cell(Struct, frozen=True):
     points: tuple[tuple[str, str], ...]
 
     @classmethod
-    def at(cls, scenario: str, **axes: str) -> "Cell":
-        """Make a cell; the five axes of the design come first, others in the order given."""
+    def at(cls, scenario: str, /, **axes: str) -> "Cell":
+        """Make a cell; the five axes of the design come first, others in the order given.
+
+        By position, as a file may have an axis of any name, `scenario` too.
+        """
         names = [name for name in AXES if name in axes]
         names += [name for name in axes if name not in AXES]
         return cls(scenario, tuple((name, axes[name]) for name in names))
