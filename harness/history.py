@@ -86,8 +86,14 @@ def history(nights: Iterable[Night], last: int = WINDOW) -> History:
     for number, night in enumerate(ordered):
         for key, visit in night.visits.items():
             visits.setdefault(key, []).append((number, visit))
-    tracks = (_track(key, found, ordered) for key, found in visits.items())
+    tracks = (_track(key, visits[key], ordered) for key in sorted(visits, key=_place))
     return History(tuple((night.id, night.started) for night in ordered), tuple(tracks))
+
+
+def _place(key: tuple[str, Cell]) -> tuple[object, ...]:
+    """Return where a cell stands, in whatever order runs and files came."""
+    guest, cell = key
+    return guest, cell.scenario, cell.points
 
 
 def _track(

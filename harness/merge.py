@@ -5,17 +5,22 @@ The order in which they are given changes nothing: older runs come first, by the
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain, count
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.errors import UsageError
-from harness.matrix import SCHEMA, Asking, Entry, Facts, Key, Matrix, Run
-from harness.model import Depth, State, settle
+from harness.matrix import SCHEMA, Asking, Entry, Facts, Key, Matrix, Run, encode
+from harness.model import Cell, Depth, State, settle, word
 
-Identity = tuple[str, str, str]
-"""What makes two guests of one name the same: system, release, provider."""
+Identity = tuple[str, str, str, str]
+"""What makes two guests of one name the same: system, release, machine (uname -m), provider."""
+
+NAME = 60
+"""Characters of a guest's new name; the folder of a run allows 64."""
 
 UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 """What a guest's name cannot have in it."""
@@ -25,7 +30,7 @@ class Conflict(Struct, frozen=True):
     """A cell that was measured with different words on what is the same guest."""
 
     guest: str
-    cell: str
+    cell: Cell
     words: tuple[str, ...]
 
 
@@ -46,22 +51,32 @@ class _Share(Struct, frozen=True):
     cells: tuple[Entry, ...]
 
     @property
-    def answered(self) -> bool:
-        """Whether anything was asked of it there."""
-        return any(cell.state is not State.NOT_RUN for cell in self.cells)
+    def came_up(self) -> bool:
+        """Whether it ever did there: it has a release then, or says something of a kernel."""
+        silent = (State.NOT_RUN, State.INFRASTRUCTURE)
+        return bool(self.facts.get("release")) or any(
+            cell.state not in silent for cell in self.cells
+        )
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was to be asked there, and something failed."""
+        return any(cell.state is State.INFRASTRUCTURE for cell in self.cells)
 
     @property
     def identity(self) -> Identity:
         """What the guest is, as far as the run knows."""
+        own = self.facts.get("facts")
+        machine = own.get("machine") if isinstance(own, Mapping) else None
         system, release, provider = (
             str(self.facts.get(name) or "") for name in ("system", "release", "provider")
         )
-        return system, release, provider
+        return system, release, str(machine or ""), provider
 
 
 def merge(matrices: Iterable[Matrix]) -> Merged:
     """Join matrices; raise `UsageError` if there is none."""
-    ordered = sorted(matrices, key=lambda one: (one.run.started, one.run.id))
+    ordered = _ordered(matrices)
     if not ordered:
         raise UsageError("there is nothing to merge")
     groups: dict[str, dict[Identity, list[_Share]]] = {}
@@ -74,9 +89,11 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
     for name, identities in sorted(groups.items()):
         same = _same(identities)
         for identity, shares in same.items():
-            new = name if len(same) == 1 else _named(name, identity, groups, guests)
+            taken = {*groups, *guests}
+            new = name if len(same) == 1 else _named(name, identity, same, taken)
             renamed += [(name, new, share.run.id) for share in shares if new != name]
-            guests[new] = {**shares[-1].facts, "run": shares[-1].run.id}
+            # What was merged before knows which run it is of.
+            guests[new] = {"run": shares[-1].run.id, **shares[-1].facts}
             for entries in _by_cell(shares).values():
                 entry, conflict = _settled(new, entries)
                 cells.append(entry)
@@ -84,6 +101,14 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
     return Merged(
         Matrix(SCHEMA, _run(ordered), guests, tuple(cells)), tuple(renamed), tuple(conflicts)
     )
+
+
+def _ordered(matrices: Iterable[Matrix]) -> list[Matrix]:
+    """Return runs oldest first; of copies one, of a run that was judged again every judgement."""
+    every = list(matrices)
+    if len({one.run.id for one in every}) < len(every):
+        every = [one for _, one in sorted({encode(one): one for one in every}.items())]
+    return sorted(every, key=lambda one: (one.run.started, one.run.id))
 
 
 def _shares(matrices: Sequence[Matrix]) -> Iterable[_Share]:
@@ -96,31 +121,40 @@ def _shares(matrices: Sequence[Matrix]) -> Iterable[_Share]:
 
 
 def _same(identities: Mapping[Identity, Sequence[_Share]]) -> dict[Identity, list[_Share]]:
-    """Return a name's guests by what they are; a run that could not start it knows of none."""
-    answered = {
-        identity: [share for share in shares if share.answered]
-        for identity, shares in identities.items()
-    }
-    found = {identity: shares for identity, shares in answered.items() if shares}
-    if found:
-        return dict(sorted(found.items()))
+    """Return a name's guests by what they are, the share that knows it best last.
+
+    A run in which it never came up knows only the system that was meant to: what failed there is
+    of the one guest of that system, or of a guest by itself; what nobody asked is of none.
+    """
     every = [share for shares in identities.values() for share in shares]
-    return {every[-1].identity: every}
+    found: dict[Identity, list[_Share]] = {}
+    for share in every:
+        if share.came_up:
+            found.setdefault(share.identity, []).append(share)
+    if not found:
+        return {every[-1].identity: every}
+    known = tuple(found)
+    for share in every:
+        if share.failed and not share.came_up:
+            alike = [identity for identity in known if identity[0] == share.identity[0]]
+            home = alike[0] if len(alike) == 1 else share.identity
+            found.setdefault(home, []).insert(0, share)
+    return dict(sorted(found.items()))
 
 
 def _named(
-    name: str, identity: Identity, groups: Mapping[str, object], guests: Mapping[str, Facts]
+    name: str, identity: Identity, same: Collection[Identity], taken: Collection[str]
 ) -> str:
-    """Return a name of its own for a guest whose name another one has, too."""
-    system, release, provider = (UNFIT.sub("-", part).strip("-") for part in identity)
-    new = "-".join(part for part in (name, system, release) if part)[:60]
-    taken = {*groups, *guests}
-    if new in taken:
-        new = f"{new[:48]}-{provider or 'other'}"
-    number = 2
-    while new in taken:
-        new, number = f"{new[:56]}-{number}", number + 1
-    return new
+    """Return a name of its own: with system and release, and what else tells it from the others."""
+    alike = [other for other in same if other[:2] == identity[:2]]
+    telling = [
+        UNFIT.sub("-", part).strip("-")
+        for place, part in enumerate(identity)
+        if place < 2 or len({other[place] for other in alike}) > 1
+    ]
+    new = "-".join(part for part in (name, *telling) if part)[:NAME]
+    numbered = (f"{new[: NAME - 4]}-{number}" for number in count(2))
+    return next(one for one in chain([new], numbered) if one not in taken)
 
 
 def _by_cell(shares: Iterable[_Share]) -> Mapping[Key, list[Entry]]:
@@ -132,33 +166,49 @@ def _by_cell(shares: Iterable[_Share]) -> Mapping[Key, list[Entry]]:
 
 
 def _settled(guest: str, entries: Sequence[Entry]) -> tuple[Entry, Conflict | None]:
-    """Return what all runs together say of a cell, oldest first: what was measured holds."""
-    # The same asking may come twice, in a copy of a run or in what was merged before.
-    entries = [entry for at, entry in enumerate(entries) if entry not in entries[:at]]
+    """Return what all runs together say of a cell, oldest first: what was measured holds.
+
+    A run that contradicts itself is asked of its repeats, too: what disagreed once is not settled
+    by whoever measures it next.
+    """
     measured = [entry for entry in entries if entry.state is State.MEASURED]
     asked = [entry for entry in entries if entry.state is not State.NOT_RUN]
-    newest = (measured or asked or entries)[-1]
-    repeats = tuple(one for entry in measured for one in _askings(entry))
-    judgement = settle([one.judgement for one in repeats]) if measured else newest.judgement
-    if judgement.state is newest.state:
-        return replace(newest, guest=guest), None
+    newest = replace((measured or asked or entries)[-1], guest=guest)
+    if len(_words(asked)) < 2:
+        return newest, None
+    # The same asking may come twice, in a copy of a run or in what was merged before.
+    distinct = list({msgspec.json.encode(entry): entry for entry in asked}.values())
+    if len(distinct) == 1:
+        return newest, None
+    repeats = tuple(one for entry in distinct for one in _askings(entry))
+    judgement = settle([one.judgement for one in repeats])
     entry = replace(
         newest,
-        guest=guest,
         state=judgement.state,
         verdict=judgement.verdict,
         why=judgement.why,
         counts={},
         statistics={},
         repeats=repeats,
-        seconds=round(sum(entry.seconds for entry in measured), 3),
+        seconds=round(sum(entry.seconds for entry in distinct), 3),
     )
-    words = dict.fromkeys(entry.verdict or "" for entry in measured)
-    return entry, Conflict(guest, entry.cell.key, tuple(words))
+    return entry, Conflict(guest, entry.cell, _words(distinct))
+
+
+def _words(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Return the words that were said of a cell, each once."""
+    said: dict[str, None] = {}
+    for entry in entries:
+        every = (*(one.verdict for one in entry.repeats), entry.verdict)
+        said |= {word(one): None for one in every if one is not None}
+    return tuple(said)
 
 
 def _askings(entry: Entry) -> Sequence[Asking]:
-    return entry.repeats or (Asking.of(entry.judgement),)
+    """Return each asking of a cell; the cell itself, where a file has none that says its word."""
+    own = Asking.of(entry.judgement)
+    said = {one.verdict for one in entry.repeats}
+    return entry.repeats if entry.repeats and own.verdict in {None, *said} else (own,)
 
 
 def _run(ordered: Sequence[Matrix]) -> Run:

@@ -76,7 +76,7 @@ def test_history_of_folders_of_a_folder_of_them_and_of_a_file(command: Command) 
     data = json.loads(command("history", "nights", "--json").out)
     assert (len(data["runs"]), data["counts"]["changed"] > 0) == (2, True)
     assert data["cells"][0]["guest"] == "one"
-    assert json.loads(command("history", "nights", "--json", "--guest", "two").out)["cells"] == []
+    assert json.loads(command("history", "nights", "--json", "--guest", "one").out) == data
     assert "| changed | one |" in command("history", "nights", "--format", "markdown").out
 
 
@@ -84,7 +84,7 @@ def test_merge_into_a_folder_with_its_reports_and_into_a_file(command: Command) 
     measured(command, "a")
     command("run", "two", "--guests", "guests", "--scenario", "distribution", "--out", "b")
     ended = command("merge", "a", "b", "-o", "all")
-    assert (ended.status, "2 guests" in ended.err) == (0, True)
+    assert (ended.status, "guests: 2, cells: " in ended.err) == (0, True)
     assert {path.name for path in Path("all").iterdir()} == {
         "junit.xml",
         "matrix.json",
@@ -101,7 +101,7 @@ def test_a_merge_of_runs_that_contradict_each_other(command: Command) -> None:
     measured(command, "a")
     measured(command, "b", "newest")
     ended = command("merge", "a", "b", "-o", "all.json")
-    assert (ended.status, "balanced and newest, so it is inconclusive" in ended.err) == (0, True)
+    assert (ended.status, "balanced and newest, so inconclusive: " in ended.err) == (0, True)
     assert command("merge", "a", "b", "-o", "all.json", "--strict").status == 1
     said = json.loads(command("merge", "a", "b", "-o", "all.json", "--json").out)
     assert said["conflicts"][0]["words"] == ["balanced", "newest"]

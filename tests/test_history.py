@@ -2,8 +2,10 @@
 
 import json
 import sqlite3
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from harness.matrix import Matrix, Run, encode
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report import history as report
 from harness.report.text import Paint
+from harness.store import archive as archives
 from harness.store.archive import archive, night
 
 CELL = Cell.at("distribution", protocol="tcp", family="ipv4")
@@ -111,6 +114,33 @@ def test_a_broken_run_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         kept.add([bad])
     with archive(path) as kept:
         assert list(kept.nights(30)) == [good]
+
+
+def test_who_adds_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "LOCKED_SECONDS", 0.1)
+    path = tmp_path / "history.sqlite"
+    one, other = nights(["balanced", "newest"])
+
+    def meanwhile() -> Iterator[Night]:
+        with pytest.raises(FileError, match="locked"), archive(path) as second:
+            second.add([other])
+        yield one
+
+    with archive(path) as first:
+        first.add(meanwhile())
+        assert list(first.nights(30)) == [one]
+
+
+def test_several_may_make_the_file_at_once(tmp_path: Path) -> None:
+    def make(path: Path) -> bool:
+        barrier.wait(60)
+        with archive(path) as made:
+            return not list(made.nights(1))
+
+    barrier = threading.Barrier(4)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(25):
+            assert all(pool.map(make, [tmp_path / f"{number}.sqlite"] * 4))
 
 
 def test_other_files_are_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from itertools import permutations
 
 import pytest
+from msgspec.structs import replace
+from test_report import HOSTILE
 
 from harness.errors import UsageError
-from harness.matrix import Facts, Matrix, Run, encode
-from harness.merge import merge
+from harness.matrix import Entry, Facts, Matrix, Run, encode
+from harness.merge import Conflict, Merged, merge
 from harness.model import Cell, Depth, Judgement, State, Trial
+from harness.report.merge import data, terminal
 
 LINUX: Facts = {"system": "Linux", "release": "6.1", "provider": "qemu"}
 MAC: Facts = {"system": "Darwin", "release": "24.1.0", "provider": "host"}
@@ -69,7 +72,7 @@ def test_two_machines_called_host_are_two_guests() -> None:
 def test_the_same_kernel_by_two_providers_is_not_the_same_guest() -> None:
     other = {**LINUX, "provider": "vagrant"}
     merged = merge([run(1, {"a": "x"}), run(2, {"a": "y"}, {"a": other})])
-    assert set(said(merged.matrix)) == {"a-Linux-6.1", "a-Linux-6.1-vagrant"}
+    assert set(said(merged.matrix)) == {"a-Linux-6.1-qemu", "a-Linux-6.1-vagrant"}
 
 
 def test_a_machine_that_could_not_start_a_guest_adds_nothing_to_it() -> None:
@@ -113,6 +116,91 @@ def test_the_order_of_the_runs_changes_nothing_nor_does_a_copy_of_one() -> None:
     assert merge(runs).matrix.run.catalogue is Depth.QUICK
     assert merge(runs[:2]).matrix.run.catalogue is Depth.FULL
     assert merge(runs).matrix.run.started == runs[2].run.started
+
+
+def test_a_run_that_was_judged_twice_is_the_same_whichever_comes_first() -> None:
+    old, new = run(1, {"a": "x", "b": "x"}), run(1, {"a": "x", "b": "y"})
+    assert encode(merge([old, new]).matrix) == encode(merge([new, old]).matrix)
+    assert said(merge([old, new]).matrix) == {"a": "x", "b": State.INCONCLUSIVE}
+
+
+def test_a_contradiction_is_not_settled_by_whoever_measures_next() -> None:
+    both = merge([run(1, {"a": "x"}), run(2, {"a": "y"})]).matrix
+    (entry,) = merge([both, run(3, {"a": "x"})]).matrix.cells
+    assert (entry.state, entry.why) == (State.INCONCLUSIVE, "repeats disagree: x 2 of 3, y 1 of 3")
+    again = merge([both, both])
+    assert (again.matrix.cells, again.conflicts) == (both.cells, ())
+
+
+def test_what_could_not_be_told_once_is_told_by_who_could() -> None:
+    merged = merge([run(1, {"a": "x"}), run(2, {"a": State.INCONCLUSIVE})])
+    assert (said(merged.matrix), merged.conflicts) == ({"a": "x"}, ())
+
+
+def test_a_guest_that_did_not_boot_elsewhere_is_no_other_guest() -> None:
+    dead: Facts = {"system": "Linux", "release": None, "provider": None}
+    merged = merge([run(1, {"a": "x"}), run(2, {"a": State.INFRASTRUCTURE}, {"a": dead})])
+    assert (said(merged.matrix), merged.renamed) == ({"a": "x"}, ())
+
+
+def test_a_failure_elsewhere_is_not_lost() -> None:
+    """A Mac whose `host` failed is no Linux machine's; what failed of a Linux is of that Linux."""
+    dead: Facts = {"system": "macOS", "release": None, "provider": None}
+    failed = run(2, {"host": State.INFRASTRUCTURE}, {"host": dead})
+    assert said(merge([run(1, {"host": "x"}), failed]).matrix) == {
+        "host-Linux-6.1": "x",
+        "host-macOS": State.INFRASTRUCTURE,
+    }
+    other = replace(
+        failed, guests={"host": {**dead, "system": "Linux"}}, cells=(moved(failed), *failed.cells)
+    )
+    merged = merge([run(1, {"host": "x"}), other]).matrix
+    assert {one.state for one in merged.cells} == {State.MEASURED, State.INFRASTRUCTURE}
+    assert merged.guests == {"host": {**LINUX, "run": "r1"}}
+
+
+def moved(one: Matrix) -> Entry:
+    return replace(one.cells[0], axes={"family": "ipv6"})
+
+
+def test_one_release_on_two_machines_is_two_guests() -> None:
+    arm, intel = ({**MAC, "facts": {"machine": name}} for name in ("arm64", "x86_64"))
+    merged = merge([run(1, {"host": "x"}, {"host": arm}), run(2, {"host": "y"}, {"host": intel})])
+    assert said(merged.matrix) == {
+        "host-Darwin-24.1.0-arm64": "x",
+        "host-Darwin-24.1.0-x86_64": "y",
+    }
+
+
+def test_a_new_name_is_nobodys() -> None:
+    taken = run(3, {"host-Darwin-24.1.0": "z"})
+    runs = [run(1, {"host": "x"}), run(2, {"host": "y"}, {"host": MAC}), taken]
+    assert set(said(merge(runs).matrix)) == {
+        "host-Darwin-24.1.0",
+        "host-Darwin-24.1.0-2",
+        "host-Linux-6.1",
+    }
+
+
+def test_a_guest_keeps_the_run_that_it_is_of() -> None:
+    first = merge([run(1, {"a": "x"}), run(2, {"b": "y"})]).matrix
+    again = merge([first, run(3, {"c": "z"})]).matrix
+    assert [again.guests[name]["run"] for name in "abc"] == ["r1", "r2", "r3"]
+
+
+def test_what_is_said_of_a_merge_is_folded_and_inert() -> None:
+    cells = [Cell.at("sharing", family=family, odd=HOSTILE) for family in ("ipv4", "ipv6")]
+    words = ("balanced", HOSTILE)
+    conflicts = tuple(Conflict(HOSTILE, one, words) for one in cells)
+    whole = run(1, {"a": "x"})
+    text = "\n".join(terminal(Merged(whole, ((HOSTILE, "b", HOSTILE),), conflicts), 100))
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert max(map(len, text.splitlines())) <= 100
+    assert "(2 cells)" in text
+    assert data(Merged(whole, (), conflicts))["conflicts"] == [
+        {"guest": HOSTILE, "scenario": "sharing", "axes": dict(one.points), "words": words}
+        for one in cells
+    ]
 
 
 def test_what_was_merged_can_be_merged_again() -> None:

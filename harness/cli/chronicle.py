@@ -66,16 +66,30 @@ def history(
     from harness.history import WINDOW
     from harness.history import history as looked_at
 
-    if not paths and db is None:
-        raise UsageError("name runs, or a file of runs with --db", hint="history --help")
+    if not paths and (db is None or not db.exists()):
+        error = "name runs, or a file of runs with --db" if db is None else f"there is no {db} yet"
+        raise UsageError(error, hint="history DIR... --db FILE keeps runs in it")
     found = looked_at(nights(paths, db, last or WINDOW), last or WINDOW)
+    _show(_only(found, guests, scenarios), "json" if as_json else form)
+
+
+def _only(found: "History", guests: Sequence[str], scenarios: Sequence[str]) -> "History":
+    """Keep the cells that were asked for; raise `UsageError` for a name that no run has."""
+    from harness.cli.nearest import unknown
+
+    names = {"guest": {track.guest for track in found.tracks}}
+    names["scenario"] = {track.cell.scenario for track in found.tracks}
+    for what, asked in (("guest", guests), ("scenario", scenarios)):
+        for name in asked:
+            if name not in names[what]:
+                raise unknown(f"{what} in these runs", name, sorted(names[what]))
     tracks = tuple(
         track
         for track in found.tracks
         if (not guests or track.guest in guests)
         and (not scenarios or track.cell.scenario in scenarios)
     )
-    _show(msgspec.structs.replace(found, tracks=tracks), "json" if as_json else form)
+    return msgspec.structs.replace(found, tracks=tracks)
 
 
 def nights(paths: Sequence[Path], db: Path | None, last: int) -> "list[Night]":
@@ -87,19 +101,26 @@ def nights(paths: Sequence[Path], db: Path | None, last: int) -> "list[Night]":
     if db is None:
         return list(named)
     with archive(db) as kept:
-        kept.add(named)
+        if paths:  # a file that may not be written can be looked at
+            kept.add(named)
         return list(kept.nights(last))
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield a run's matrix.json, or those of a folder of runs."""
+    """Yield a run's matrix.json, or those of a folder of runs; say which run has none."""
     from harness.cli.output import MATRIX
     from harness.errors import FileError
+    from harness.report.text import short
+    from harness.store import JOURNAL
 
-    if not path.is_dir() or (path / MATRIX).exists():
+    if not path.is_dir() or (path / MATRIX).exists() or (path / JOURNAL).exists():
         yield path / MATRIX if path.is_dir() else path
         return
     found = sorted(path.glob(f"*/{MATRIX}"))
+    for run in sorted({one.parent for one in path.glob(f"*/{JOURNAL}")}):
+        if run / MATRIX not in found:
+            text = f"{short(str(run))} is left out: `judge` makes its matrix.json"
+            click.echo(text, err=True)
     if not found:
         hint = "name runs' folders or their matrix.json"
         raise FileError(path, None, "holds no run that has a matrix.json", hint=hint)

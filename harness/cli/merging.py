@@ -15,9 +15,9 @@ Examples:
   reuseport-matrix merge */matrix.json -o all.json
   reuseport-matrix merge A B -o C --strict           exit 1 if two runs contradict each other
 \b
-Guests of one name are one guest if system, release and provider are the same; then the newest
-run's measurement counts, and where words differ the cell is inconclusive, with both. Otherwise,
-as a Mac's and a Linux machine's `host`, each gets a name of its own.
+Guests of one name are one guest if system, release, machine and provider are the same; then the
+newest run's measurement counts, and where words differ the cell is inconclusive, with both.
+Otherwise, as a Mac's and a Linux machine's `host`, each gets a name of its own.
 \b
 Exit status: 0; with --strict 1 if runs contradict each other; 2 usage or a bad file.
 """
@@ -53,27 +53,13 @@ def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> i
     return Exit.DIFFERS if strict and merged.conflicts else Exit.OK
 
 
-def sentences(merged: "Merged") -> list[str]:
-    """Say where two runs contradict each other."""
-    return [
-        f"{one.guest}: {one.cell}: {' and '.join(one.words)}, so it is inconclusive"
-        for one in merged.conflicts
-    ]
-
-
 def _say(merged: "Merged", output: Path, as_json: bool) -> None:
-    from harness.cli.exit import complain
+    from harness.cli.output import WIDTH
     from harness.cli.table import write_json
-    from harness.report.text import short
+    from harness.report import merge as report
 
-    for sentence in sentences(merged):
-        complain(sentence)
+    for line in report.terminal(merged, WIDTH):
+        click.echo(line, err=True)
+    click.echo(f"written: {output}", err=True)
     if as_json:
-        renamed = [dict(zip(("guest", "name", "run"), one, strict=True)) for one in merged.renamed]
-        write_json({"run": merged.matrix.run, "renamed": renamed, "conflicts": merged.conflicts})
-        return
-    for old, new, run in merged.renamed:
-        click.echo(f"{short(old)} of run {short(run)} is {short(new)}", err=True)
-    guests, cells = len(merged.matrix.guests), len(merged.matrix.cells)
-    conflicts = len(merged.conflicts)
-    click.echo(f"{guests} guests, {cells} cells, {conflicts} conflicts: {output}", err=True)
+        write_json(report.data(merged))

@@ -112,14 +112,14 @@ def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
 
 def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
     """Merge what was measured elsewhere; raise `FileError` for what is no run."""
-    from harness.cli.merging import sentences
     from harness.cli.output import load_matrix, write_matrix
     from harness.merge import merge
     from harness.model import State
+    from harness.report.merge import sentences
 
     merged = merge([load_matrix(path) for path in measured])
     write_matrix(out, merged.matrix)
-    said = sentences(merged)
+    said = list(sentences(merged))
     for sentence in said:
         complain(sentence)
     failed = any(cell.state is State.INFRASTRUCTURE for cell in merged.matrix.cells)

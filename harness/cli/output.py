@@ -53,8 +53,13 @@ def load(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as exc:
-        hint = "name a run's folder or its matrix.json"
-        raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=hint) from exc
+        raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=_hint(file)) from exc
+
+
+def _hint(file: Path) -> str:
+    if file.name == MATRIX and (file.parent / JOURNAL).exists():
+        return f"`judge {file.parent}` makes it from what the run wrote down"
+    return "name a run's folder or its matrix.json"
 
 
 def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:

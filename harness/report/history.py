@@ -70,12 +70,12 @@ def _went(track: Track) -> str:
         return now
     said = f"{track.word} {track.k} of {track.n}"
     if track.standing is Standing.FLAKY:
-        return f"{said}, changed {track.changes} times"
+        said = f"{said}, changed {track.changes} times"
     if track.standing is Standing.CHANGED:
-        return f"{track.before} \N{RIGHTWARDS ARROW} {said}"
-    if track.standing is Standing.STALE:
+        said = f"{track.before} \N{RIGHTWARDS ARROW} {said}"
+    if track.runs_ago:
         days = "" if track.days_ago is None else f", {_count(track.days_ago, 'day')}"
-        return f"{said}, {_count(track.runs_ago or 0, 'run')}{days} ago, now {now}"
+        said = f"{said}, {_count(track.runs_ago, 'run')}{days} ago, now {now}"
     return said
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from harness.errors import FileError
 from harness.history import Night, Visit
-from harness.matrix import Run, check_version
+from harness.matrix import Run, check_version, decode
 from harness.model import Cell, State, word
 
 VERSION = 1
@@ -22,9 +22,11 @@ APPLICATION = 0x52504D31
 LOCKED_SECONDS = 20.0
 
 TABLES = """
-CREATE TABLE run (number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, started TEXT NOT NULL);
-CREATE TABLE cell (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
-CREATE TABLE visit (
+CREATE TABLE IF NOT EXISTS run (
+  number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, started TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS cell (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS visit (
   run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
   guest TEXT NOT NULL, cell INTEGER NOT NULL REFERENCES cell,
   release TEXT, state TEXT NOT NULL, word TEXT,
@@ -58,6 +60,9 @@ class _Matrix(Struct):
 
 _decoder = msgspec.json.Decoder(_Matrix)
 
+KEPT = 1 << 16
+"""Cells and words that are made once, as every run has the same: else they are most of the work."""
+
 
 def night(content: bytes, path: object) -> Night:
     """Read of a matrix.json what a history needs; raise `FileError` as `matrix.decode` does."""
@@ -67,7 +72,10 @@ def night(content: bytes, path: object) -> Night:
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
         raise FileError(path, None, f"a matrix with a fault: {exc}") from exc
     releases = {name: guest.release for name, guest in found.guests.items()}
-    return Night(found.run.id, found.run.started, dict(_visits(found.cells, releases)))
+    visits = dict(_visits(found.cells, releases))
+    if not _sound(found, visits):
+        decode(content, path)  # which says what is wrong
+    return Night(found.run.id, found.run.started, visits)
 
 
 def _visits(
@@ -79,13 +87,22 @@ def _visits(
         yield (entry.guest, cell), Visit(releases.get(entry.guest), entry.state, said)
 
 
-_word = lru_cache(1 << 12)(word)
+_word = lru_cache(KEPT)(word)
 
 
-@lru_cache(1 << 16)
+@lru_cache(KEPT)
 def _cell(scenario: str, points: tuple[tuple[str, str], ...]) -> Cell:
-    """Return a cell; the same ones come with every run, and making them is most of the work."""
-    return Cell.at(scenario, **dict(points))
+    """Return the one cell of these axes, in whatever order a file has them."""
+    return Cell.at(scenario, **dict(sorted(points)))
+
+
+def _sound(found: _Matrix, visits: Mapping[tuple[str, Cell], Visit]) -> bool:
+    """Whether each cell is there once, of a known guest, with a verdict if it was measured."""
+    return len(visits) == len(found.cells) and all(
+        entry.guest in found.guests
+        and (entry.verdict is not None) == (entry.state is State.MEASURED)
+        for entry in found.cells
+    )
 
 
 class Archive:
@@ -97,6 +114,7 @@ class Archive:
     def add(self, nights: Iterable[Night]) -> None:
         """Keep runs; one that is there already is replaced, as it may have been judged again."""
         with self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")  # nobody else's cells between ours
             rows = connection.execute("SELECT key, number FROM cell")
             known = {_decoded(key): number for key, number in rows}
             for one in nights:
@@ -104,9 +122,10 @@ class Archive:
                 cursor = connection.execute(
                     "INSERT INTO run (id, started) VALUES (?, ?)", (one.id, one.started)
                 )
-                for cell in {cell for _, cell in one.visits} - known.keys():
-                    key = (_encoded(cell),)
-                    known[cell] = connection.execute(ADD_CELL, key).lastrowid
+                for _, cell in one.visits:
+                    if cell not in known:
+                        key = (_encoded(cell),)
+                        known[cell] = connection.execute(ADD_CELL, key).lastrowid
                 connection.executemany(
                     "INSERT INTO visit VALUES (?, ?, ?, ?, ?, ?)",
                     [
@@ -127,10 +146,16 @@ class Archive:
                 "SELECT guest, cell, release, state, word FROM visit WHERE run = ?", (number,)
             )
             visits = {
-                (guest, cells[cell]): Visit(release, State(state), said)
+                (guest, cells[cell]): Visit(release, _state(state), said)
                 for guest, cell, release, state, said in rows
             }
             yield Night(name, started, visits)
+
+
+@lru_cache(KEPT)
+def _state(text: str) -> State:
+    """Return a state; one that there is not raises what `archive` reports."""
+    return msgspec.convert(text, State)
 
 
 def _encoded(cell: Cell) -> str:
@@ -149,13 +174,13 @@ def archive(path: Path) -> Iterator[Archive]:
         with closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as connection:
             _prepare(connection, path)
             yield Archive(connection)
-    except sqlite3.DatabaseError as exc:
+    except (sqlite3.DatabaseError, msgspec.DecodeError) as exc:
         hint = "--db names the file that `history` keeps; another one is made if there is none"
         raise FileError(path, None, f"cannot be used as a history: {exc}", hint=hint) from exc
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Check whose file it is, and make the tables in an empty one."""
+    """Check whose file it is, and make the tables in an empty one, as may another program now."""
     connection.execute("PRAGMA foreign_keys = ON")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -163,7 +188,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     if application == 0 and tables == 0:
         with connection:
             connection.executescript(
-                f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION};"
+                f"BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION};"
                 f" PRAGMA user_version = {VERSION}; COMMIT;"
             )
     elif application != APPLICATION:

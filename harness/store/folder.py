@@ -28,7 +28,7 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        hint = "name another folder with --out"
+        hint = "name another place with --out, or -o"
         raise FileError(path, None, exc.strerror or str(exc), hint=hint) from exc
 
 
