@@ -7,6 +7,7 @@ from live_command import need_guest
 from test_pytest_plugin import Project
 
 from harness.live_guest import LiveGuest
+from harness.resources import guests_folder
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("plugin")]
 
@@ -29,3 +30,18 @@ def test_a_program_is_compiled_for_the_guest(guest: LiveGuest, tmp_path: Path) -
     source.write_text('#include <stdio.h>\nint main(void) { puts("made"); return 0; }\n')
     guest.build(source, name="made")
     assert guest.run(["./made"]).stdout == "made\n"
+
+
+def test_the_agent_answers_in_every_guest_what_it_cannot_know(guest: LiveGuest) -> None:
+    """Its exit status for a scenario that nobody has is 77, as automake's (docs/wire.md)."""
+    sources = sorted((guests_folder() / "agent").glob("*.c"))
+    guest.build(*sources, name="agent")
+    ran = guest.run(["./agent", "no-such-scenario"], check=False)
+    assert ran.status == 77, ran.stderr
+
+
+def test_a_guests_kernel_is_the_one_that_its_name_says(guest: LiveGuest) -> None:
+    if guest.name != "host":
+        assert guest.release.startswith(guest.name.removeprefix("linux-"))
+        assert guest.provenance["kernel_sha256"]
+    assert guest.provenance["provider"] == ("host" if guest.name == "host" else "qemu")
