@@ -182,9 +182,10 @@ def archive(path: Path) -> Iterator[Archive]:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Check whose file it is, and make the tables in an empty one, as may another program now."""
     connection.execute("PRAGMA foreign_keys = ON")
+    # In this order: who makes the file in between puts all three there at once.
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if application == 0 and tables == 0:
         with connection:
             connection.executescript(
