@@ -68,14 +68,7 @@ class FakeTransport:
 
     folders = ("/tmp",)
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        silence: float | None = None,
-    ) -> Completed:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
         """Make the agent's folder, be the agent, or remove it."""
         if self._closed.is_set():
             raise GuestLostError(Phase.SCENARIO, "the connection is closed")

@@ -35,14 +35,7 @@ class Mortal(FakeTransport):
         super().__init__()
         self.left = last
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        silence: float | None = None,
-    ) -> Completed:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
         """Answer until the hour has come."""
         lines = stdin.decode().splitlines()
         if argv[-1].startswith("jobs=") and "facts" not in stdin.decode():
@@ -50,7 +43,7 @@ class Mortal(FakeTransport):
                 said = "".join(map(reply, lines[: self.left]))
                 raise GuestLostError(Phase.SCENARIO, "gone", partial=said[:-30].encode())
             self.left -= len(lines)
-        return super().run(argv, stdin=stdin, timeout=timeout)
+        return super().run(argv, stdin=stdin, **limits)
 
 
 class Lives(Struct, frozen=True):
@@ -136,18 +129,11 @@ class Hearing(FakeTransport):
         super().__init__()
         self.batches: list[list[str]] = []
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        silence: float | None = None,
-    ) -> Completed:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
         """Listen, and answer."""
         if argv[-1].startswith("jobs="):
             self.batches.append(stdin.decode().splitlines())
-        return super().run(argv, stdin=stdin, timeout=timeout)
+        return super().run(argv, stdin=stdin, **limits)
 
 
 def test_questions_with_different_tunables_are_never_asked_in_one_batch(tmp_path: Path) -> None:
@@ -214,16 +200,9 @@ def test_what_turns_out_to_be_missing_is_not_run(tmp_path: Path) -> None:
 class Impostor(FakeTransport):
     """A guest in which something answers every question, also one that nobody can know."""
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        timeout: float,
-        silence: float | None = None,
-    ) -> Completed:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
         """Say yes."""
-        done = super().run(argv, stdin=stdin, timeout=timeout)
+        done = super().run(argv, stdin=stdin, **limits)
         return Completed(0, done.stdout, b"")
 
 
@@ -297,16 +276,11 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
 
     class Watched(FakeTransport):
         def run(
-            self,
-            argv: Sequence[str],
-            *,
-            stdin: bytes = b"",
-            timeout: float,
-            silence: float | None = None,
+            self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None
         ) -> Completed:
-            commands.append((len(stdin.splitlines()), timeout))
-            silences.append(silence)
-            return super().run(argv, stdin=stdin, timeout=timeout)
+            commands.append((len(stdin.splitlines()), limits["timeout"] or 0.0))
+            silences.append(limits.get("silence"))
+            return super().run(argv, stdin=stdin, **limits)
 
     many = cells(Depth.FULL, ["sharing"])
     matrix = Bench(tmp_path, Watched()).measure(many)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import re
+import time
 import zlib
 from html.parser import HTMLParser
 
@@ -157,6 +158,22 @@ def test_noise_of_any_length_fits(length: int) -> None:
     page = Page(Report(one, recordings=Recordings(tuple(replies), {"a": noise})))
     assert len(page.text) < MOST
     assert len(inflated(page)) == len(replies)
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
+def test_ten_mebibytes_of_a_guests_text_do_not_fill_a_report(form: str) -> None:
+    long = "\u202e<b>" * (10 << 18)
+    one = matrix(
+        {
+            ("a", cell()): Judgement(State.INCONCLUSIVE, why=long),
+            ("a", cell(case="long")): word(long),
+            (long, cell()): word("balanced"),
+        },
+        a={"system": long, "release": long, "provenance": {"cpu": long}},
+    )
+    begun = time.process_time()
+    assert len(FORMATS[form](Report(one, one))) < 1 << 20
+    assert time.process_time() - begun < 5
 
 
 def test_ten_thousand_cells_fit() -> None:
