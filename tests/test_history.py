@@ -3,12 +3,12 @@
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cost import cheap
 from test_report import HOSTILE
 
 from harness.errors import FileError
@@ -211,11 +211,13 @@ def test_a_hundred_runs_take_less_than_two_seconds(tmp_path: Path) -> None:
         encode(Matrix.of(Run(f"r{number}", f"t{number:03}", Depth.FULL), facts, trials))
         for number in range(100)
     ]
-    begun = time.process_time()
-    with archive(tmp_path / "db") as kept:
-        kept.add(night(content, "m") for content in files)
-        found = history(kept.nights(100), 100)
+
+    def looked_at() -> History:
+        with archive(tmp_path / "db") as kept:
+            kept.add(night(content, "m") for content in files)
+            return history(kept.nights(100), 100)
+
+    found = cheap(looked_at, 2)
     text = json.dumps(report.data(found), default=str)
-    assert time.process_time() - begun < 2
     assert (len(found.tracks), found.tracks[0].k) == (1000, 100)
     assert len(text) > 1000
