@@ -192,7 +192,8 @@ class Debian:
 
     def _unpack(self, deb: Path, suite: str, deadline: Deadline) -> Unpacked:
         """Unpack what is wanted into a folder that appears whole or not at all."""
-        sha256 = hashlib.sha256(deb.read_bytes()).hexdigest()
+        with deb.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         package, version = apt.tool(
             ["dpkg-deb", "--showformat=${Package} ${Version}", "--show", str(deb)], deadline
         ).split()

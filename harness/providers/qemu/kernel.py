@@ -6,9 +6,12 @@ Emulated, a kernel's own decompressor takes up to half of the boot (zstd the lon
 import hashlib
 import io
 import lzma
+import multiprocessing
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import lz4.block
@@ -49,19 +52,26 @@ class Kernel(Struct, frozen=True):
 def prepare(image: Path, places: Places) -> Kernel:
     """Return the fastest form of a kernel image, from the cache after the first time."""
     try:
-        content = image.read_bytes()
+        with image.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise ImageError(f"the kernel cannot be read: {exc}") from exc
-    sha256 = hashlib.sha256(content).hexdigest()
     cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
     if cached.exists():
         return Kernel(cached, sha256)
-    try:
-        unpacked = vmlinux(content)
-    except UnknownFormatError:
-        return Kernel(image, sha256)
-    write_whole(cached, unpacked)
+    # In a process of its own: xz takes 130 MiB for a kernel, more than all the rest of us.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            pool.submit(_unpack, image, cached).result()
+        except UnknownFormatError:
+            return Kernel(image, sha256)
+        except BrokenProcessPool as exc:
+            raise ImageError(f"unpacking the kernel {image.name} was ended from outside") from exc
     return Kernel(cached, sha256)
+
+
+def _unpack(image: Path, cached: Path) -> None:
+    write_whole(cached, vmlinux(image.read_bytes()))
 
 
 def vmlinux(image: bytes) -> bytes:
@@ -92,7 +102,8 @@ def payload_of(image: bytes) -> bytes:
     # 0 means 4, for old boot loaders' sake; the boot sector itself is one more.
     sectors = (image[SETUP_HEADER] or 4) + 1
     offset, length = struct.unpack_from("<II", image, 0x248)
-    payload = image[sectors * 512 + offset :][:length]
+    start = sectors * 512 + offset
+    payload = image[start : start + length]
     if len(payload) != length or not length:
         raise UnknownFormatError("the image is cut off")
     return payload
