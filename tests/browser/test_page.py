@@ -221,6 +221,7 @@ def test_on_paper_there_is_the_table_and_no_control(page: Browser, file: Path) -
     assert page.all("tr.row")
     assert not page.all("select")
     assert not page.all("nav")
+    assert "option reuseport" in page.texts("#chosen")[0]
 
 
 def test_what_a_guest_says_is_text_everywhere(page: Browser, tmp_path: Path) -> None:
