@@ -14,6 +14,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
 
 ARGUMENTS = (
     "--headless=new",
@@ -30,6 +31,9 @@ ARGUMENTS = (
 
 WIDE = (1280, 900)
 PHONE = (360, 740)
+
+UNPACKED = 20
+"""Seconds for what a page does behind a click, on a busy machine."""
 
 
 class Browser:
@@ -67,7 +71,10 @@ class Browser:
         return self.driver.execute_script(text, *arguments)
 
     def all(self, selector: str) -> list[WebElement]:
-        """Return the elements that a person sees."""
+        """Return the elements that a person sees once the page has unpacked what it shows."""
+        WebDriverWait(self.driver, UNPACKED).until(
+            lambda driver: not driver.find_elements(By.CSS_SELECTOR, "[aria-busy]")
+        )
         found = self.driver.find_elements(By.CSS_SELECTOR, selector)
         return [element for element in found if element.is_displayed()]
 

@@ -48,6 +48,7 @@ function reply(guest, [, attempt, started, seconds, status, failure, offset, len
 }
 
 async function fillReplies(cell, section) {
+  section.setAttribute("aria-busy", "true");
   try {
     const rows = await repliesTo(cell.number);
     const none = "No recording of it is in this page: it was not asked, or only matrix.json was at hand.";
@@ -55,6 +56,7 @@ async function fillReplies(cell, section) {
   } catch (error) {
     section.append(make("p", { class: "note" }, `This browser cannot unpack the recording (${error.name}); it is in guests/${cell.guest}/agent.jsonl.`));
   }
+  section.removeAttribute("aria-busy");
 }
 
 function provenance(cell) {
