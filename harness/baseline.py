@@ -158,14 +158,18 @@ def _held(
     system = str(matrix.guests[entry.guest].get("system") or "")
     known = _last(rule for rule in baseline.known if rule.matches(entry, system))
     rule = _last(rule for rule in baseline.expect if rule.matches(entry, system))
-    expected = before.get((entry.guest, entry.key)) if rule is None else " or ".join(rule.words)
-    words = () if expected is None else (word(expected),) if rule is None else rule.words
-    return Held(entry, _outcome(entry, words, known, today), expected, known)
+    if rule is not None:
+        words, expected = rule.words, " or ".join(rule.words)
+        return Held(entry, _outcome(entry, words, known, today), expected, known)
+    verdict = before.get((entry.guest, entry.key))
+    words = () if verdict is None else (word(verdict),)
+    return Held(entry, _outcome(entry, words, known, today), verdict, known)
 
 
 def _last(found: Iterator[One]) -> One | None:
     """Return the last: who writes a file by hand puts the exception below the rule."""
-    return next(iter([*found][-1:]), None)
+    every = tuple(found)
+    return every[-1] if every else None
 
 
 def _outcome(entry: Entry, words: Sequence[str], known: Known | None, today: date) -> Outcome:
@@ -180,8 +184,7 @@ def _outcome(entry: Entry, words: Sequence[str], known: Known | None, today: dat
 
 
 def _again(one: Held, over: set[int]) -> Held:
-    """Mark agreement where all that a known difference is about agrees; else it is forgotten."""
-    if one.known is None or one.outcome is not Outcome.AGREES:
+    """Mark agreement where all that a known difference is about agrees."""
+    if id(one.known) not in over or one.outcome is not Outcome.AGREES:
         return one
-    outcome = Outcome.UNEXPECTED if id(one.known) in over else Outcome.AGREES
-    return Held(one.entry, outcome, one.expected, one.known)
+    return Held(one.entry, Outcome.UNEXPECTED, one.expected, one.known)

@@ -122,12 +122,12 @@ def releases(matrix: Matrix) -> Comparison:
 
 
 def _sides(matrix: Matrix) -> dict[str, _Side]:
-    cells: dict[str, dict[Key, Entry]] = {name: {} for name in matrix.guests}
-    for entry in matrix.cells:
-        cells[entry.guest][entry.key] = entry
     return {
-        name: _Side(Witness.of(matrix.run.id, name, known), cells[name])
-        for name, known in matrix.guests.items()
+        name: _Side(
+            Witness.of(matrix.run.id, name, matrix.guests[name]),
+            {entry.key: entry for entry in entries},
+        )
+        for name, entries in matrix.by_guest.items()
     }
 
 

@@ -2,23 +2,22 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from harness import guests, leases
-from harness.agent import Builder
+from harness.agent import Builder, placed
 from harness.cli.naming import known_guests
+from harness.cli.plan import startable_by
 from harness.cli.visit import Visited, visited
-from harness.errors import InfrastructureError, NotRunError, Phase, UsageError
+from harness.errors import NotRunError, UsageError
 from harness.model import Guest
 from harness.places import Places
 from harness.protocols import Completed
-from harness.providers import choose
 from harness.providers.workshop import Workshop
 
 SECONDS = 60.0
@@ -27,8 +26,6 @@ SECONDS = 60.0
 NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,200}")
 
 INSIDE = 'cd "$0" && exec "$@"'
-
-MAKE = 'umask 077 && mkdir -p "$0" && cd "$0" && pwd'
 
 
 class CommandFailedError(AssertionError):
@@ -121,23 +118,13 @@ class LiveGuest:
 
         Raise `AgentError` if it does not compile, `NotRunError` where there is no target.
         """
-        target = self._guest.agent.target
-        if self._guest.agent.build is not None or self._guest.agent.path is not None:
+        agent = self._guest.agent
+        if agent.build is not None or agent.path is not None:
             raise NotRunError(f"{self.name}: there is no compiler's target; build it in the guest")
         if not sources:
             raise UsageError("there is nothing to compile")
-        program = Builder(self._places).compiled(target, sources, flags)
+        program = Builder(self._places).compiled(agent, sources, flags)
         return self.push(program, name or sources[0].stem, executable=True)
-
-    @contextmanager
-    def fresh(self) -> Iterator["LiveGuest"]:
-        """Yield the guest with an empty folder of its own, removed afterwards."""
-        folder = f"{self.folder}/{secrets.token_hex(6)}"
-        self._live.run(["sh", "-c", MAKE, folder], timeout=SECONDS * self._factor)
-        try:
-            yield LiveGuest(self._guest, self._live, folder, self._places)
-        finally:
-            self._live.run(["rm", "-rf", folder], timeout=SECONDS * self._factor)
 
     def _run(self, argv: Sequence[str], stdin: bytes, timeout: float) -> Completed:
         command = ["sh", "-c", INSIDE, self.folder, *argv]
@@ -152,31 +139,31 @@ class LiveGuest:
 def chosen(names: Sequence[str], folders: Sequence[str], provider: str | None) -> tuple[Guest, ...]:
     """Return the guests of these names; raise `UsageError` for a name that is none."""
     known = known_guests([Path(folder) for folder in folders])
-    workshop = Workshop(Places.of_user(), Path)
-
-    def startable(guest: Guest) -> bool:
-        try:
-            return choose(guest, workshop, provider).download is None
-        except NotRunError:
-            return False
-
+    startable = startable_by(Workshop(Places.of_user(), Path), provider)
     return tuple(guests.select(known, names, startable))
 
 
+class Booted(Struct, frozen=True):
+    """A guest that is up, for as many tests as there are."""
+
+    guest: Guest
+    live: Visited
+    places: Places
+
+    @contextmanager
+    def fresh(self) -> Iterator[LiveGuest]:
+        """Yield the guest with an empty folder, removed afterwards."""
+        with placed(self.live, "reuseport-test") as place:
+            yield LiveGuest(self.guest, self.live, place.folder, self.places)
+
+
 @contextmanager
-def booted(guest: Guest, provider: str | None) -> Iterator[LiveGuest]:
+def booted(guest: Guest, provider: str | None) -> Iterator[Booted]:
     """Boot a guest, or take the one that was kept; raise what `exec` would say."""
     places = Places.of_user()
     leases.gc(places)
     if guest.host is not None:
         # In a network namespace of each command's own a server and its client would not meet.
         guest = replace(guest, host=replace(guest.host, isolate=False))
-    with ExitStack() as stack:
-        live = stack.enter_context(visited(guest, places, only=provider, keep=False))
-        folder = f"{live.folders[0]}/reuseport-matrix-{secrets.token_hex(6)}"
-        done = live.run(["sh", "-c", MAKE, folder], timeout=SECONDS)
-        if done.status != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            raise InfrastructureError(Phase.PUSH, f"{guest.name}: no folder in the guest: {said}")
-        stack.callback(live.run, ["rm", "-rf", folder], timeout=SECONDS)
-        yield LiveGuest(guest, live, folder, places)
+    with visited(guest, places, only=provider, keep=False) as live:
+        yield Booted(guest, live, places)

@@ -5,7 +5,7 @@ more can be added without a new schema version.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -146,6 +146,14 @@ class Matrix(Struct, frozen=True):
                 raise ValueError(f"twice on guest {entry.guest!r}: {entry.cell.key}")
             seen.add(key)
 
+    @property
+    def by_guest(self) -> Mapping[str, Sequence[Entry]]:
+        """The cells of each guest, in their order; a guest without any is there, too."""
+        own: dict[str, list[Entry]] = {name: [] for name in self.guests}
+        for cell in self.cells:
+            own[cell.guest].append(cell)
+        return own
+
     @classmethod
     def of(cls, run: Run, guests: Mapping[str, Facts], trials: Iterable[Trial]) -> "Matrix":
         """Gather trials, in their order; raise ValueError if two are of one cell and guest."""
@@ -161,7 +169,12 @@ class _Version(Struct, frozen=True):
 
 def encode(matrix: Matrix) -> bytes:
     """Return `matrix.json`: the same matrix gives the same bytes."""
-    return msgspec.json.format(msgspec.json.encode(matrix), indent=1) + b"\n"
+    return document(matrix)
+
+
+def document(value: object) -> bytes:
+    """Return a value as a JSON file of ours: a line for each key, for diff(1) and for people."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
 def decode(content: bytes, path: object = "matrix.json") -> Matrix:
@@ -200,11 +213,12 @@ def _line_of(content: bytes, message: str) -> int:
     return content.count(b"\n", 0, int(found.group(1))) + 1 if found else 1
 
 
-def schema() -> Mapping[str, object]:
-    """Return the JSON Schema of `matrix.json`, as published in docs/matrix.schema.json."""
-    return {"$schema": SCHEMA_URI, "title": "matrix.json", **msgspec.json.schema(Matrix)}
-
-
 def published() -> bytes:
     """Return the content of docs/matrix.schema.json."""
-    return msgspec.json.format(msgspec.json.encode(schema(), order="sorted"), indent=2) + b"\n"
+    return schema_of(Matrix, "matrix.json")
+
+
+def schema_of(kind: type[Struct], title: str) -> bytes:
+    """Return the JSON Schema of a document, as it stands in docs/."""
+    schema = {"$schema": SCHEMA_URI, "title": title, **msgspec.json.schema(kind)}
+    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"

@@ -113,11 +113,8 @@ def _ordered(matrices: Iterable[Matrix]) -> list[Matrix]:
 
 def _shares(matrices: Sequence[Matrix]) -> Iterable[_Share]:
     for matrix in matrices:
-        own: dict[str, list[Entry]] = {name: [] for name in matrix.guests}
-        for cell in matrix.cells:
-            own[cell.guest].append(cell)
-        for name, facts in matrix.guests.items():
-            yield _Share(matrix.run, name, facts, tuple(own[name]))
+        for name, cells in matrix.by_guest.items():
+            yield _Share(matrix.run, name, matrix.guests[name], tuple(cells))
 
 
 def _same(identities: Mapping[Identity, Sequence[_Share]]) -> dict[Identity, list[_Share]]:

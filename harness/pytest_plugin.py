@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from harness.live_guest import LiveGuest
+    from harness.live_guest import Booted, LiveGuest
     from harness.model import Guest
 
 DEFAULT = "host"
@@ -61,16 +61,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         str(name) for mark in metafunc.definition.iter_markers("guests") for name in mark.args
     }
     fitting = [guest for guest in chosen if not wanted or wanted & {guest.name, _system(guest)}]
-    params = [pytest.param(one, id=one.name, marks=_group(one)) for one in fitting]
+    params = [pytest.param(one, id=one.name) for one in fitting]
     if not params:
         asked = " ".join(guest.name for guest in chosen)
         reason = f"for {' '.join(sorted(wanted))}; asked for: {asked}"
         params = [pytest.param(None, id="none", marks=pytest.mark.skip(reason=reason))]
     metafunc.parametrize(BOOTED, params, indirect=True, scope="session")
-
-
-def _group(guest: "Guest") -> pytest.MarkDecorator:
-    return pytest.mark.xdist_group(f"guest-{guest.name}")
 
 
 def _system(guest: "Guest") -> str:
@@ -100,7 +96,7 @@ def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
 
 
 @pytest.fixture(scope="session", name=BOOTED)
-def booted_guest(request: pytest.FixtureRequest) -> Iterator["LiveGuest"]:
+def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
     """Boot a guest; it ends with the last test on it."""
     from harness.errors import BootError, HarnessError, NotRunError
     from harness.live_guest import booted
@@ -123,7 +119,7 @@ def booted_guest(request: pytest.FixtureRequest) -> Iterator["LiveGuest"]:
 
 
 @pytest.fixture
-def guest(booted_guest: "LiveGuest") -> Iterator["LiveGuest"]:
+def guest(booted_guest: "Booted") -> Iterator["LiveGuest"]:
     """A live guest with an empty folder of the test's own, which goes with what runs in it."""
     with booted_guest.fresh() as live:
         yield live
@@ -145,7 +141,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: _Log) -> object | No
         return None
     from xdist.scheduler import LoadGroupScheduling
 
-    names = sorted((one.name for one in _chosen(config)), key=len, reverse=True)
+    asked = config.getoption("--guest")
+    names = sorted([one.name for one in _chosen(config)] if asked else [DEFAULT], key=len)[::-1]
     ids = [(name, re.compile(rf"[\[-]{re.escape(name)}[\]-]")) for name in names]
 
     class GuestScheduling(LoadGroupScheduling):

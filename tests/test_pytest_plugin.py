@@ -150,6 +150,19 @@ def test_whoever_does_not_use_it_does_not_pay(project: Project) -> None:
     assert project("def test_it(): pass\n", "-p", "no:xdist").returncode == 0
 
 
+def test_strict_markers_and_no_xdist_are_no_hindrance(project: Project) -> None:
+    done = project("def test_it(guest): pass\n", "--strict-markers", "-p", "no:xdist")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_group_of_somebodys_own_costs_nothing_of_ours(project: Project) -> None:
+    (project.folder / "conftest.py").write_text(
+        "import sys\ndef pytest_unconfigure(config):\n    assert 'msgspec' not in sys.modules\n"
+    )
+    done = project("def test_it(): pass\n", "-n", "2", "--dist", "loadgroup")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_guests_tests_stay_on_one_worker(project: Project) -> None:
     """By the name in the test's id: pytest-xdist's own groups are spread by pytest 9.2."""
     for name in ("left", "right"):

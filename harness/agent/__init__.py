@@ -2,7 +2,7 @@
 
 from harness.agent.binary import Program
 from harness.agent.build import NATIVE, Builder, host_target
-from harness.agent.installed import Agent
+from harness.agent.installed import Agent, placed
 from harness.agent.question import Question
 
-__all__ = ["NATIVE", "Agent", "Builder", "Program", "Question", "host_target"]
+__all__ = ["NATIVE", "Agent", "Builder", "Program", "Question", "host_target", "placed"]

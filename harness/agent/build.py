@@ -47,9 +47,6 @@ BUILD_SECONDS = 900.0
 TAIL = 2000
 """Bytes of a compiler's complaint that are passed on."""
 
-OWN = {"freebsd": ("-DOWN_START",)}
-"""What only the agent's sources are told (guests/agent/start.c)."""
-
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
 
@@ -93,23 +90,26 @@ class Builder:
         """Return the binary that a guest file names: the user's own, or one built from source."""
         if source.path is not None:
             return self._given(Path(source.path))
-        target = source.target or HOST
-        return self.build(host_target() if target == HOST else target)
+        return self.build(_target(source))
 
     def compiled(
-        self, target: str | None, sources: Sequence[Path], flags: Sequence[str] = ()
+        self, source: AgentSource, files: Sequence[Path], flags: Sequence[str] = ()
     ) -> bytes:
-        """Return a program of other people's sources for a guest's target; nothing is kept."""
-        command = (*_compiler(host_target() if target in (None, HOST) else str(target)), *flags)
+        """Return a program of other people's files, for the target of a guest's agent.
+
+        Nothing is kept of it.
+        """
+        command = (*_compiler(_target(source)), *flags)
         with TemporaryDirectory(dir=self._places.folder("agents")) as folder:
             made = Path(folder) / "program"
-            self._compile_alone(command, [path.absolute() for path in sources], made)
+            self._compile_alone(command, [path.absolute() for path in files], made)
             return made.read_bytes()
 
     def build(self, target: str) -> Program:
         """Compile for `target`, unless that was done before; N processes at once do it once."""
         files = self._files()
-        command = (*_compiler(target), *OWN.get(target.partition("-")[2], ()))
+        # Only the agent brings a start of its own (guests/agent/start.c).
+        command = (*_compiler(target), *(("-DOWN_START",) if "-freebsd" in target else ()))
         digest = hashlib.sha256(repr((command, _zig_version(target))).encode())
         for path in files:
             digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
@@ -171,6 +171,11 @@ class Builder:
         except OSError as exc:
             raise AgentError(Phase.BUILD, f"the agent {path} cannot be read: {exc}") from exc
         return Program(content, str(path))
+
+
+def _target(source: AgentSource) -> str:
+    """Return the Zig target that a guest file names, this machine's if it names none."""
+    return host_target() if source.target in (None, HOST) else source.target
 
 
 def _compiler(target: str) -> tuple[str, ...]:

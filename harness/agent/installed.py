@@ -139,28 +139,34 @@ def installed(
 
     With `compiled`, what is given is a tar file of sources for the guest's own cc.
     """
-    place = _prepared(transport, f"reuseport-agent-{secrets.token_hex(8)}")
-    folder = place.folder
-    try:
-        path = f"{folder}/agent"
+    with placed(transport, "reuseport-agent") as place:
+        path = f"{place.folder}/agent"
         if compiled:
-            _compile(transport, program.content, folder)
+            _compile(transport, program.content, place.folder)
         else:
             _check(program, place.platform)
             timeout = SETUP_SECONDS * _factor(transport)
             transport.push(program.content, path, executable=True, timeout=timeout)
         yield Agent(transport, path, of_guest(transport, place.user, place.uid, root), program)
-    finally:
-        _remove(transport, folder)
 
 
 class Place(Struct, frozen=True):
-    """Where in the guest the agent may be put, for what platform, and who logged in."""
+    """Where in the guest a program may be put, for what platform, and who logged in."""
 
     folder: str
     platform: Platform
     user: str
     uid: int | None
+
+
+@contextmanager
+def placed(transport: Transport, name: str) -> Iterator[Place]:
+    """Yield a folder of a fresh name where a program may be run; it goes with all that is in it."""
+    place = _prepared(transport, f"{name}-{secrets.token_hex(8)}")
+    try:
+        yield place
+    finally:
+        _remove(transport, place.folder)
 
 
 def _prepared(transport: Transport, name: str) -> Place:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from harness.cli.naming import complete_scenarios
+from harness.cli.naming import forms, only_scenarios
 
 if TYPE_CHECKING:
     from harness.history import History, Night
@@ -32,22 +32,8 @@ Exit status: 0 whatever the history is (`diff` judges); 2 usage or a bad file.
 @click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="Keep the runs here.")
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Runs to look at (30).")
 @click.option("--guest", "guests", multiple=True, metavar="NAME", help="Of this guest only.")
-@click.option(
-    "--scenario",
-    "scenarios",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_scenarios,
-    help="Of this scenario only.",
-)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["terminal", "markdown", "json"]),
-    default="terminal",
-    help="What to write.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@only_scenarios("Of this scenario only.")
+@forms()
 def history(
     paths: Sequence[Path],
     db: Path | None,
@@ -62,15 +48,23 @@ def history(
     Reads runs' folders, folders of runs' folders, and matrix.json files; with --db also all runs
     that were given before. A run that comes twice counts once.
     """
+    from harness.cli.output import write_as
     from harness.errors import UsageError
     from harness.history import WINDOW
     from harness.history import history as looked_at
+    from harness.report import history as report
 
     if not paths and (db is None or not db.exists()):
         error = "name runs, or a file of runs with --db" if db is None else f"there is no {db} yet"
         raise UsageError(error, hint="history DIR... --db FILE keeps runs in it")
-    found = looked_at(nights(paths, db, last or WINDOW), last or WINDOW)
-    _show(_only(found, guests, scenarios), "json" if as_json else form)
+    every = looked_at(nights(paths, db, last or WINDOW), last or WINDOW)
+    found = _only(every, guests, scenarios)
+    write_as(
+        "json" if as_json else form,
+        data=lambda: report.data(found),
+        page=lambda: report.page(found),
+        terminal=lambda width, paint: report.terminal(found, width, paint),
+    )
 
 
 def _only(found: "History", guests: Sequence[str], scenarios: Sequence[str]) -> "History":
@@ -125,20 +119,3 @@ def _files(path: Path) -> Iterator[Path]:
         hint = "name runs' folders or their matrix.json"
         raise FileError(path, None, "holds no run that has a matrix.json", hint=hint)
     yield from found
-
-
-def _show(found: "History", form: str) -> None:
-    from harness.cli.output import looks
-    from harness.cli.table import write_json
-    from harness.report import history as report
-    from harness.report.text import Paint
-
-    if form == "json":
-        write_json(report.data(found))
-        return
-    width, colour = looks()
-    lines = (
-        report.page(found) if form == "markdown" else report.terminal(found, width, Paint(colour))
-    )
-    for line in lines:
-        click.echo(line.rstrip(), color=True)

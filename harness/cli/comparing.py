@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.changes import Comparison
-    from harness.matrix import Matrix
+from harness.cli.naming import forms
 
 DIFF_EPILOG = """\b
 Examples:
@@ -26,14 +23,7 @@ file; 3 no cell was measured both times, so that nothing could be compared.
 @click.argument(
     "paths", nargs=-1, required=True, metavar="OLD [NEW]", type=click.Path(path_type=Path)
 )
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["terminal", "markdown", "json"]),
-    default="terminal",
-    help="What to write.",
-)
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@forms()
 def diff(paths: Sequence[Path], form: str, as_json: bool) -> int:
     """Say what changed: verdicts, shares, tunables, and what was or was not measured.
 
@@ -43,33 +33,20 @@ def diff(paths: Sequence[Path], form: str, as_json: bool) -> int:
     """
     from harness.changes import Kind, compare, releases
     from harness.cli.exit import Exit
-    from harness.cli.output import load_matrix
+    from harness.cli.output import load_matrix, write_as
     from harness.errors import UsageError
+    from harness.report import changes
 
     if len(paths) > 2:
         raise UsageError("diff compares two runs, or the releases in one", hint="diff OLD NEW")
     matrices = [load_matrix(path) for path in paths]
     comparison = compare(*matrices) if len(matrices) == 2 else releases(matrices[0])
-    _show("json" if as_json else form, matrices, comparison)
+    write_as(
+        "json" if as_json else form,
+        data=lambda: changes.data(matrices, comparison),
+        page=lambda: changes.page(matrices, comparison),
+        terminal=lambda width, paint: changes.terminal(matrices, comparison, width, paint),
+    )
     if not comparison.measured:
         return Exit.UNMEASURED
     return Exit.DIFFERS if comparison.count(Kind.CHANGED) else Exit.OK
-
-
-def _show(form: str, matrices: "Sequence[Matrix]", comparison: "Comparison") -> None:
-    from harness.cli.output import looks
-    from harness.cli.table import write_json
-    from harness.report import changes
-    from harness.report.text import Paint
-
-    if form == "json":
-        write_json(changes.data(matrices, comparison))
-        return
-    width, colour = looks()
-    lines = (
-        changes.page(matrices, comparison)
-        if form == "markdown"
-        else changes.terminal(matrices, comparison, width, Paint(colour))
-    )
-    for line in lines:
-        click.echo(line.rstrip(), color=True)

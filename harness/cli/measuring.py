@@ -9,7 +9,7 @@ import click
 from msgspec import Struct
 
 from harness.cli.exit import Exit, complain
-from harness.cli.naming import complete_guests, complete_scenarios, guest_folders
+from harness.cli.naming import complete_guests, guest_folders, only_scenarios
 
 if TYPE_CHECKING:
     from harness.baseline import Baseline, Verdict
@@ -44,14 +44,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
-@click.option(
-    "--scenario",
-    "scenarios",
-    multiple=True,
-    metavar="ID",
-    shell_complete=complete_scenarios,
-    help="Ask this scenario only; may be given more than once.",
-)
+@only_scenarios("Ask this scenario only; may be given more than once.")
 @click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue (default).")
 @click.option("--full", "depth", flag_value="full", help="The nightly catalogue.")
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")

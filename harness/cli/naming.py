@@ -73,6 +73,31 @@ def _offered(names: Sequence[str], incomplete: str) -> "list[CompletionItem]":
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+def forms() -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Return the options that say how a command writes what it found: `form` and `as_json`."""
+    form = click.option(
+        "--format",
+        "form",
+        type=click.Choice(["terminal", "markdown", "json"]),
+        default="terminal",
+        help="What to write.",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+    return lambda command: form(as_json(command))
+
+
+def only_scenarios(said: str) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Return the option that names scenarios, as help says it."""
+    return click.option(
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="ID",
+        shell_complete=complete_scenarios,
+        help=said,
+    )
+
+
 def guest_folders() -> Callable[[Callable[..., object]], Callable[..., object]]:
     """Return the option that adds folders of guest files."""
     return click.option(

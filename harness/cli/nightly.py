@@ -1,6 +1,5 @@
 """`nightly`: measures everything, keeps the run, says what changed since the last one."""
 
-import logging
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,8 +15,6 @@ from harness.errors import FileError, HarnessError
 if TYPE_CHECKING:
     from harness.cli.measuring import Asked
     from harness.report.summary import Night
-
-logger = logging.getLogger(__name__)
 
 NIGHTLY_EPILOG = """\b
 Examples:
@@ -78,16 +75,19 @@ def nightly(
     image of a disk.
     """
     from harness.cli.measuring import Asked
+    from harness.cli.output import MATRIX, fresh
     from harness.cli.plan import Request
     from harness.model import Depth
+    from harness.store import make_folder
 
-    out = _fresh(folder / "runs")
+    make_folder(folder / "runs")
+    out = fresh(folder / "runs", time.gmtime())
     request = Request(
         names=tuple(names), depth=Depth(depth or "full"), folders=tuple(folders), out=out
     )
     asked = Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
     status, sentences = _joined(measured, out) if measured else _measured(asked)
-    if not (out / "matrix.json").exists():
+    if not (out / MATRIX).exists():
         return status
     night = _looked_at(folder, out, _sentence(status, sentences))
     _write(folder, out, night)
@@ -126,20 +126,6 @@ def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
     return Exit.UNMEASURED if failed else Exit.OK, said
 
 
-def _fresh(parent: Path) -> Path:
-    """Return a name that no other night has, not even one that begins in the same second."""
-    from harness.cli.output import PREFIX
-    from harness.store import make_folder
-
-    make_folder(parent)
-    name, count = f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}", 1
-    folder = parent / name
-    while folder.exists():
-        count += 1
-        folder = parent / f"{name}-{count}"
-    return folder
-
-
 def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
     said = {
         Exit.DIFFERS: "A verdict is not what the baseline says; junit.xml names it.",
@@ -151,14 +137,17 @@ def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
 
 def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> "Night":
     """Put the night beside those before: the last complete one, and the history of all."""
+    from harness.changes import compare
     from harness.cli.chronicle import nights
-    from harness.cli.output import complete, load_report
+    from harness.cli.output import complete, load_matrix
     from harness.history import WINDOW, history
+    from harness.report import Report
     from harness.report.summary import Night
 
-    report = load_report(out, complete(out), None, whole=False)
+    report = Report(load_matrix(out), complete(out))
     kept = nights([out], folder / "history.sqlite", WINDOW)
-    return Night(report, history(kept), sentences)
+    comparison = None if report.before is None else compare(report.before, report.matrix)
+    return Night(report, history(kept), sentences, comparison)
 
 
 def _write(folder: Path, out: Path, night: "Night") -> None:

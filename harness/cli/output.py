@@ -3,6 +3,8 @@
 import logging
 import os
 import sys
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import click
 
 from harness import matrix as matrices
 from harness.baseline import Baseline, Verdict, hold
+from harness.cli.table import write_json
 from harness.errors import FileError
 from harness.matrix import Matrix
 from harness.report import Report, html, junit, markdown, terminal
 from harness.report.recordings import Recordings
+from harness.report.text import Paint
 from harness.store import JOURNAL, NEVER_ASKED, judge_folder, make_folder, recordings_of, replace
 
 logger = logging.getLogger(__name__)
@@ -35,6 +39,16 @@ NARROWEST = 60
 def runs(parent: Path, file: str) -> list[Path]:
     """Return the folders of runs that have this file, the newest last."""
     return sorted(path.parent for path in parent.glob(f"{PREFIX}*/{file}"))
+
+
+def fresh(parent: Path, moment: time.struct_time) -> Path:
+    """Return a name for a run's folder that does not exist yet."""
+    name = f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S', moment)}"
+    folder, count = parent / name, 1
+    while folder.exists():
+        count += 1
+        folder = parent / f"{name}-{count}"
+    return folder
 
 
 def latest_matrix(parent: Path) -> Path | None:
@@ -65,8 +79,7 @@ def _hint(file: Path) -> str:
 def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
     """Judge a run's folder and write its matrix and reports; return the matrix."""
     matrix = judge_folder(folder)
-    last = complete(folder)
-    before = load_matrix(last) if last is not None else None
+    before = complete(folder)
     if before is not None and not before.guests.keys() & matrix.guests.keys():
         before = None
     _write(folder, Report(matrix, before, recordings_of(folder), held(matrix, expected)))
@@ -87,8 +100,7 @@ def write_matrix(path: Path, matrix: Matrix) -> None:
         hint = "name a folder of its own, or a file that ends in .json"
         raise FileError(path, None, "is a run's folder", hint=hint)
     make_folder(path)
-    last = complete(path)
-    _write(path, Report(matrix, None if last is None else load_matrix(last)))
+    _write(path, Report(matrix, complete(path)))
 
 
 def _write(folder: Path, report: Report) -> None:
@@ -98,7 +110,7 @@ def _write(folder: Path, report: Report) -> None:
     replace(folder / TESTS, junit.render(report).encode())
 
 
-def complete(folder: Path) -> Path | None:
+def complete(folder: Path) -> Matrix | None:
     """Return the last run beside this one, before it, of which every cell was asked.
 
     Runs are told apart by the names that `run` gives them; one of another name is compared with
@@ -110,10 +122,12 @@ def complete(folder: Path) -> Path | None:
         if run.name >= folder.name:
             continue
         try:
-            if all(cell.why != NEVER_ASKED for cell in load_matrix(run).cells):
-                return run
+            matrix = load_matrix(run)
         except FileError as exc:
             logger.warning("not compared with a run before: %s", exc)
+            continue
+        if all(cell.why != NEVER_ASKED for cell in matrix.cells):
+            return matrix
     return None
 
 
@@ -145,6 +159,22 @@ def looks() -> tuple[int, bool]:
     if not sys.stdout.isatty():
         return WIDTH, False
     return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns), in_colour()
+
+
+def write_as(
+    form: str,
+    *,
+    data: Callable[[], object],
+    page: Callable[[], Iterable[str]],
+    terminal: Callable[[int, Paint], Iterable[str]],
+) -> None:
+    """Write to standard output what a command found, as `json`, `markdown` or for a terminal."""
+    if form == "json":
+        write_json(data())
+        return
+    width, colour = looks()
+    for line in page() if form == "markdown" else terminal(width, Paint(colour)):
+        click.echo(line.rstrip(), color=True)
 
 
 def in_colour() -> bool:

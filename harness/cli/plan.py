@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from harness import scenarios
 from harness.cli.naming import known_guests, known_scenarios
-from harness.cli.output import PREFIX, runs
+from harness.cli.output import PREFIX, fresh, runs
 from harness.cli.version import version
 from harness.errors import FileError, NotRunError, UsageError
 from harness.guests import select
@@ -69,14 +69,14 @@ class Plan(Struct, frozen=True):
 
 def plan(request: Request, places: Places) -> Plan:
     """Settle a run; raise `UsageError` for what does not exist."""
-    folder = request.out or (_latest(Path()) if request.resume else _fresh(Path()))
+    folder = request.out or (_latest(Path()) if request.resume else fresh(Path(), time.localtime()))
     before = _before(folder) if request.resume else None
     depth = _depth(request, before)
     cells = _cells(request, before, depth)
     guests = known_guests(request.folders)
     workshop = Workshop(places, lambda name: console_of(folder, name), request.keep)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
-    chosen = select(guests, names, _startable(workshop, request.provider))
+    chosen = select(guests, names, startable_by(workshop, request.provider))
     done = _settled(folder) if request.resume else {}
     return Plan(
         folder,
@@ -92,16 +92,6 @@ def plan(request: Request, places: Places) -> Plan:
         },
         request.resume,
     )
-
-
-def _fresh(parent: Path) -> Path:
-    """Return a name for a folder that does not exist yet."""
-    name = f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S')}"
-    folder, count = parent / name, 1
-    while folder.exists():
-        count += 1
-        folder = parent / f"{name}-{count}"
-    return folder
 
 
 def _latest(parent: Path) -> Path:
@@ -136,9 +126,10 @@ def _cells(request: Request, before: RunBegun | None, depth: Depth) -> tuple[Cel
     return scenarios.cells(depth, named)
 
 
-def _startable(workshop: Workshop, only: str | None) -> Callable[[Guest], bool]:
+def startable_by(workshop: Workshop, only: str | None) -> Callable[[Guest], bool]:
+    """Return whether somebody would start a guest with what is on this machine."""
+
     def startable(guest: Guest) -> bool:
-        """Whether somebody would start it with what is on this machine."""
         try:
             return choose(guest, workshop, only).download is None
         except NotRunError:

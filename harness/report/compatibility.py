@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from harness.claims.evidence import numbers, release_order
-from harness.matrix import SCHEMA_URI, Entry, Matrix, Run
+from harness.matrix import Entry, Matrix, Run, document, schema_of
 from harness.model import State, word
 from harness.report.fold import Point, folded
 from harness.report.grid import figure
@@ -162,23 +162,15 @@ def _range(group: list[Told]) -> Range:
 
 def render(matrix: Matrix) -> str:
     """Return the data as JSON."""
-    return msgspec.json.format(msgspec.json.encode(compatibility(matrix)), indent=1).decode() + "\n"
+    return document(compatibility(matrix)).decode()
 
 
 def with_matrix(matrix: Matrix) -> str:
     """Return matrix.json with one key more: who reads matrix.json can read this, too."""
-    both = {
-        **{name: getattr(matrix, name) for name in matrix.__struct_fields__},
-        "compatibility": compatibility(matrix),
-    }
-    return msgspec.json.format(msgspec.json.encode(both), indent=1).decode() + "\n"
+    own = {name: getattr(matrix, name) for name in matrix.__struct_fields__}
+    return document({**own, "compatibility": compatibility(matrix)}).decode()
 
 
 def published() -> bytes:
     """Return the content of docs/compatibility.schema.json."""
-    schema = {
-        "$schema": SCHEMA_URI,
-        "title": "compatibility data",
-        **msgspec.json.schema(Compatibility),
-    }
-    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
+    return schema_of(Compatibility, "compatibility data")

@@ -54,7 +54,7 @@ def render(report: Report) -> str:
     page = _template().render(
         run=short(matrix.run.id),
         headline=short(headline(matrix)),
-        guests=[_guest(matrix, name) for name in matrix.guests],
+        guests=[_guest(matrix, name, own) for name, own in matrix.by_guest.items()],
         sections=[_section(matrix, section) for section in found],
         different=DIFFERENT,
         legend=[short(text) for text in legend(matrix)],
@@ -97,8 +97,7 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _guest(matrix: Matrix, name: str) -> Shown:
-    own = [cell for cell in matrix.cells if cell.guest == name]
+def _guest(matrix: Matrix, name: str, own: Sequence[Entry]) -> Shown:
     answered = any(cell.state is not State.NOT_RUN for cell in own)
     why = next((cell.why for cell in own if cell.state is State.NOT_RUN), None)
     return {

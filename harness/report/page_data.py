@@ -109,7 +109,6 @@ def _data(
     ]
     chunks = packed(recordings, places)
     return {
-        "run": matrix.run.id,
         "guests": list(map(short, matrix.guests)),
         "scenarios": [short(str(name)) for name in tables.scenarios.values],
         "points": tables.points.values,

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from harness.changes import Comparison, Kind, compare
+from harness.changes import Comparison, Kind
 from harness.history import History
-from harness.matrix import Matrix
 from harness.report import changes, markdown
 from harness.report import history as histories
 from harness.report.provenance import headline
@@ -18,23 +17,20 @@ LIMIT = 1_000_000
 
 
 class Night(Struct, frozen=True):
-    """A night's run, and how it ended: one sentence for each thing that is to be looked at."""
+    """A night's run, and how it ended: one sentence for each thing that is to be looked at.
+
+    `comparison` is with the run before; None on the first night.
+    """
 
     report: Report
     history: History
     sentences: tuple[str, ...]
-
-    @property
-    def comparison(self) -> Comparison | None:
-        """What changed since the run before; None on the first night."""
-        before = self.report.before
-        return None if before is None else compare(before, self.report.matrix)
+    comparison: Comparison | None = None
 
     @property
     def changed(self) -> int:
         """How many verdicts changed since the run before."""
-        comparison = self.comparison
-        return 0 if comparison is None else comparison.count(Kind.CHANGED)
+        return 0 if self.comparison is None else self.comparison.count(Kind.CHANGED)
 
 
 def render(night: Night) -> str:
@@ -56,22 +52,21 @@ def render(night: Night) -> str:
 
 
 def _sections(night: Night) -> Iterator[tuple[str, Sequence[str]]]:
-    matrix, before = night.report.matrix, night.report.before
+    matrix = night.report.matrix
     yield "the head", [f"## {inert(headline(matrix))}"]
     if night.sentences:
         yield "what is to be looked at", [f"- {inert(one)}" for one in night.sentences]
-    yield "what changed", ["### Since the run before", "", *_changes(matrix, before, night)]
-    yield "the history", ["### Over the last runs", "", *_history(night.history)]
+    yield "what changed", ["### Since the run before", "", *_changes(night)]
+    yield (
+        "the history",
+        ["### Over the last runs", "", *histories.page(night.history, steady=False)],
+    )
     yield "the matrix", ["### Matrix", "", markdown.render(matrix)]
 
 
-def _changes(matrix: Matrix, before: Matrix | None, night: Night) -> Iterator[str]:
-    comparison = night.comparison
-    if before is None or comparison is None:
+def _changes(night: Night) -> Iterator[str]:
+    before = night.report.before
+    if before is None or night.comparison is None:
         yield "There is no complete run before this one to compare it with."
         return
-    yield from changes.page([before, matrix], comparison)
-
-
-def _history(history: History) -> Iterator[str]:
-    return histories.page(history, steady=False)
+    yield from changes.page([before, night.report.matrix], night.comparison)

@@ -56,6 +56,11 @@ class Failure(Struct, frozen=True):
     phase: Phase
     why: str
 
+    @property
+    def sentence(self) -> str:
+        """What failed, in one line."""
+        return f"{self.phase}: {self.why}"
+
 
 class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
     """One asking of one cell: which bytes of the guest's `agent.jsonl` answer it, or what failed.

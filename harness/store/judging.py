@@ -40,8 +40,7 @@ def judge_folder(folder: Path) -> Matrix:
 def judged(asked: Asked, raw: bytes) -> Judgement:
     """Judge one asking by its journal line and the bytes that answered it."""
     if asked.failure is not None:
-        failure = f"{asked.failure.phase}: {asked.failure.why}"
-        return Judgement(State.INFRASTRUCTURE, why=failure)
+        return Judgement(State.INFRASTRUCTURE, why=asked.failure.sentence)
     scenario = CATALOGUE.get(asked.cell.scenario)
     if scenario is None:
         why = f"{asked.cell.scenario} is no scenario of this version"

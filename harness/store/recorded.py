@@ -37,7 +37,6 @@ def _replies(folder: Path, guest: str, asked: Iterable[Asked], most: int) -> Ite
 
 
 def _reply(asked: Asked, raw: bytes) -> Reply:
-    failure = None if asked.failure is None else f"{asked.failure.phase}: {asked.failure.why}"
     return Reply(
         guest=asked.guest,
         key=key_of(asked.cell.scenario, asked.cell.axes),
@@ -45,7 +44,7 @@ def _reply(asked: Asked, raw: bytes) -> Reply:
         started=asked.started,
         seconds=asked.seconds,
         status=asked.status,
-        failure=failure,
+        failure=None if asked.failure is None else asked.failure.sentence,
         offset=asked.raw[0],
         length=asked.raw[1],
         raw=raw,

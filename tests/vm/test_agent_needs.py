@@ -80,10 +80,11 @@ def undefined(content: bytes) -> set[str]:
 
 @pytest.mark.vm
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize("release", ["", ".14.0"])
 def test_the_agent_for_freebsd_needs_nothing_younger_than_12(
-    builder: Builder, machine: str
+    builder: Builder, machine: str, release: str
 ) -> None:
-    content = builder.build(f"{machine}-freebsd").content
+    content = builder.build(f"{machine}-freebsd{release}").content
     assert elf.libraries(content) == ["libc.so.7"]
     assert versions(content) == OLDEST_FREEBSD
 

@@ -60,8 +60,6 @@ function narrowed(values) {
 }
 
 const measured = (number) => DATA.cells[number][4] !== null;
-const wordsOf = (lists) => new Set(lists.flat().filter(measured).map(wordOf));
-
 function differs(lists) {
   const verdicts = lists.map((numbers) => numbers.find(measured)).filter((number) => number !== undefined);
   return new Set(verdicts.map(wordOf)).size > 1;
