@@ -1,17 +1,20 @@
 """Measures one guest: boots it, asks its cells, keeps every answer, boots afresh what died."""
 
-import itertools
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from harness import clocks
 from harness.agent import Agent, Builder, Question
+from harness.batches import Asking, batches
+from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
-from harness.errors import AgentError, BootError, InfrastructureError, NotRunError, Phase
+from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.model import Cell, Depth, Guest, State, Trial
 from harness.protocols import Progress, Provider, Transport
 from harness.scenarios import CATALOGUE
@@ -27,33 +30,8 @@ ATTEMPTS = 2
 LIVES_IN_VAIN = 2
 """So often in a row a guest may live without one answer before what is left is given up."""
 
-BOOT_SECONDS = 900.0
-"""Longest that anything before the first command may take (packages are fetched here); the
-provider's own boot time-out, scaled by the slow-host factor, is far below it."""
-
-FACTS_SECONDS = 20.0
-
-BATCH, ROUNDS, BATCH_FLOWS = 12, 6, 80_000
-"""Questions in one command, at most: so many, or so many rounds of those that are asked at once,
-and so many flows. A guest that hangs costs the time of one batch; cells that wait do so together
-only within one; what a command says has to be kept whole (`transport.shell.CAP`)."""
-
-ALARMED, USUAL = 3, 0.25
-"""A batch may take so many alarms, and for each question so much of one, before its transport
-gives up: waiting for every alarm of a guest that hangs would take hours."""
-
-MARGIN_SECONDS = 10.0
-"""What a batch may take on top of that, and the agent on top of an alarm before it speaks."""
-
 TAIL = 12
 """Lines of a console that are shown of a guest that did not come up."""
-
-
-class Asking(Struct, frozen=True):
-    """A cell that is still to be asked, for the `attempt`th time."""
-
-    cell: Cell
-    attempt: int = 1
 
 
 class Subject(Struct, frozen=True):
@@ -71,12 +49,14 @@ class Subject(Struct, frozen=True):
 def measure(subject: Subject, cells: Sequence[Cell]) -> None:
     """Ask every cell of the guest and journal what came of it; no failure of a guest is raised.
 
-    Ends early, with what was asked kept, when cancelled.
+    Ends early, with what was asked kept, when cancelled. A guest that takes longer than it ever
+    should is given up: it does not keep the others waiting for ever.
     """
     todo: Sequence[Asking] = [Asking(cell) for cell in cells]
+    limit = _limit(subject, todo)
     in_vain = 0
     while todo and not subject.cancellation.said:
-        life = Life(subject, todo, total=len(cells))
+        life = Life(subject, todo, limit, total=len(cells))
         failure: InfrastructureError | None = None
         try:
             life.run()
@@ -89,19 +69,30 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> None:
                 _warn(subject.guest, exc)
         todo = life.left
         in_vain = 0 if life.answers else in_vain + 1
-        if failure is not None and in_vain >= LIVES_IN_VAIN and not subject.cancellation.said:
+        hopeless = in_vain >= LIVES_IN_VAIN or limit.passed
+        if failure is not None and hopeless and not subject.cancellation.said:
             life.give_up(failure)
             return
 
 
+def _limit(subject: Subject, todo: Sequence[Asking]) -> Deadline:
+    """Return the time that the guest has in all, once every question's own limits are in order."""
+    rounds = []
+    for scenario, batch in batches(todo, subject.depth):
+        for asking in batch:
+            clocks.check(scenario, scenario.parameters(asking.cell, subject.depth))
+        rounds.append((scenario, len(batch)))
+    return Deadline(clocks.life(subject.guest, rounds), subject.cancellation)
+
+
 def _warn(guest: Guest, failure: InfrastructureError) -> None:
-    """Say what failed and what to do; of a guest that did not come up, also its last words."""
-    logger.warning("%s: %s: %s", guest.name, failure.phase, failure)
+    """Say what failed, when, and what to do; of a guest that died, also its last words."""
+    after = f" after {failure.seconds:.1f} s" if failure.seconds is not None else ""
+    logger.warning("%s: %s%s: %s", guest.name, failure.phase, after, failure)
     if failure.hint is not None:
         logger.warning("%s: hint: %s", guest.name, failure.hint)
-    if isinstance(failure, BootError):
-        for line in failure.console.splitlines()[-TAIL:]:
-            logger.warning("%s: console: %s", guest.name, visible(line))
+    for line in failure.console.splitlines()[-TAIL:]:
+        logger.warning("%s: console: %s", guest.name, visible(line))
 
 
 class Life:
@@ -110,25 +101,36 @@ class Life:
     `left` is what another life has to ask; `answers` counts what this one brought.
     """
 
-    def __init__(self, subject: Subject, todo: Sequence[Asking], total: int) -> None:
+    def __init__(
+        self, subject: Subject, todo: Sequence[Asking], limit: Deadline, total: int
+    ) -> None:
         self.subject = subject
+        self._limit = limit
         self.left = list(todo)
         self.answers = 0
         self._total = total
         self._done = total - len(todo)
-        self._factor = 1.0
+        self._clocks = Clocks()
+        self._phase, self._since = Phase.BOOT, time.monotonic()
         self._common: dict[str, str] = {}
 
     def run(self) -> None:
         """Boot and ask until nothing is left or the guest is no more; raise what ended it."""
+        try:
+            self._live()
+        except InfrastructureError as exc:
+            self._timed(exc)
+            raise
+
+    def _live(self) -> None:
         subject = self.subject
         self._tell(Phase.BOOT)
-        deadline = Deadline(BOOT_SECONDS, subject.cancellation)
+        deadline = self._limit.within(clocks.boot(subject.guest))
         with (
             subject.provider.boot(subject.guest, deadline) as transport,
             subject.cancellation.hooked(transport.close),
         ):
-            self._factor = float(transport.provenance.get("slow_factor", "1"))
+            self._clocks = Clocks(float(transport.provenance.get("slow_factor", "1")))
             self._common = {"loopback": transport.provenance.get("loopback", "as-is")}
             self._tell(Phase.PUSH)
             with subject.builder.installed(subject.guest, transport) as agent:
@@ -144,7 +146,13 @@ class Life:
             self._put_down(once_and_for_all, _failed(self._line(0, asking, {}), failure), b"")
         self.left = []
 
+    def _timed(self, failure: InfrastructureError | None) -> None:
+        """Note how long the phase had lasted in which something failed."""
+        if failure is not None and failure.seconds is None:
+            failure.seconds = time.monotonic() - self._since
+
     def _tell(self, phase: Phase, detail: str = "") -> None:
+        self._phase, self._since = phase, time.monotonic()
         self.subject.progress.phase(self.subject.guest.name, phase, detail)
 
     def _learn(self, agent: Agent, transport: Transport) -> None:
@@ -153,7 +161,7 @@ class Life:
         tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
         question = Question("facts", "facts", {**self._common, **tunables})
         try:
-            raw = agent.ask([question], timeout=FACTS_SECONDS * self._factor)
+            raw = agent.ask([question], timeout=self._clocks.facts)
         except InfrastructureError as exc:
             exc.phase = Phase.FACTS
             raise
@@ -166,7 +174,7 @@ class Life:
 
     def _ask_everything(self, agent: Agent) -> None:
         todo, again = self.left, []
-        for scenario, batch in _batches(todo, self.subject.depth):
+        for scenario, batch in batches(todo, self.subject.depth):
             if self.subject.cancellation.said:
                 return
             self._tell(Phase.SCENARIO, scenario.id)
@@ -185,16 +193,17 @@ class Life:
 
         A guest that is lost costs the first cell without a whole answer: the others were not asked.
         """
-        alarm = math.ceil(scenario.alarm * self._factor)
-        common = {**self._common, "alarm": str(alarm)}
+        common = {**self._common, "alarm": str(self._clocks.alarm(scenario))}
         lines = [self._line(i, asking, common) for i, asking in enumerate(batch)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
         # A slow guest has fewer at once: what mostly waits there works for longer, too.
-        jobs = scenario.parallel if self._factor == 1 else math.ceil(scenario.parallel / 2)
-        rounds = math.ceil(len(batch) / jobs)
-        margin = MARGIN_SECONDS * self._factor
-        timeout = (min(rounds, ALARMED) + rounds * USUAL) * alarm + margin
-        raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=alarm + margin)
+        slow = self._clocks.factor != 1
+        jobs = math.ceil(scenario.parallel / 2) if slow else scenario.parallel
+        timeout = self._clocks.batch(scenario, math.ceil(len(batch) / jobs))
+        timeout = min(timeout, self._limit.left())
+        silence = self._clocks.silence(scenario)
+        raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=silence)
+        self._timed(failure)
         replies = {reply.id: reply for reply in parse(raw)}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
@@ -222,7 +231,7 @@ class Life:
             parameters={**scenario.parameters(asking.cell, self.subject.depth), **common},
             started=_now(),
             seconds=0.0,
-            factor=self._factor,
+            factor=self._clocks.factor,
         )
 
     def _put_down(self, asking: Asking, line: Asked, raw: bytes) -> list[Asking]:
@@ -249,32 +258,14 @@ def _answers(
 
 
 def _failed(line: Asked, failure: InfrastructureError) -> Asked:
-    return replace(line, failure=Failure(failure.phase, str(failure)))
+    said = Failure(failure.phase, str(failure), failure.seconds, failure.console)
+    return replace(line, failure=said)
 
 
 def _took(line: Asked, reply: Reply) -> Asked:
     """Add what the reply says of itself: the guest's own time, and how its process ended."""
     took = reply.observation.took if reply.observation is not None else 0
     return replace(line, status=reply.status, seconds=took / 1000)
-
-
-def _batches(todo: Sequence[Asking], depth: Depth) -> Iterator[tuple[Scenario, Sequence[Asking]]]:
-    """Yield neighbours of one scenario: as many as one command asks.
-
-    A tunable is the whole guest's, so all questions of a batch have the same one at one value.
-    """
-    neighbours = itertools.groupby(todo, lambda one: (one.cell.scenario, one.cell.setting))
-    for (name, _), group in neighbours:
-        scenario, batch, flows = CATALOGUE[name], list[Asking](), 0
-        size = max(BATCH, ROUNDS * scenario.parallel)
-        for asking in group:
-            more = int(scenario.parameters(asking.cell, depth)["flows"])
-            if batch and (len(batch) == size or flows + more > BATCH_FLOWS):
-                yield scenario, tuple(batch)
-                batch, flows = [], 0
-            batch.append(asking)
-            flows += more
-        yield scenario, tuple(batch)
 
 
 def _now() -> str:

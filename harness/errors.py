@@ -46,15 +46,26 @@ class NotRunError(HarnessError):
 class InfrastructureError(HarnessError):
     """The harness or the guest failed, not the kernel under test: state `infrastructure`.
 
-    `phase` is where; `partial` is what the guest had said by then (bytes of standard output).
+    `phase` is where; `partial` is what the guest had said by then (bytes of standard output);
+    `console` is the tail of what it printed, where somebody reads that; `seconds` how long the
+    phase had lasted, once somebody who knows has caught it.
     """
 
+    seconds: float | None = None
+
     def __init__(
-        self, phase: Phase, message: str, *, hint: str | None = None, partial: bytes = b""
+        self,
+        phase: Phase,
+        message: str,
+        *,
+        hint: str | None = None,
+        partial: bytes = b"",
+        console: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.phase = phase
         self.partial = partial
+        self.console = console
 
 
 class ImageError(InfrastructureError):
@@ -65,11 +76,10 @@ class ImageError(InfrastructureError):
 
 
 class BootError(InfrastructureError):
-    """The guest did not come up; `console` is the tail of what it printed."""
+    """The guest did not come up."""
 
     def __init__(self, message: str, *, hint: str | None = None, console: str = "") -> None:
-        super().__init__(Phase.BOOT, message, hint=hint)
-        self.console = console
+        super().__init__(Phase.BOOT, message, hint=hint, console=console)
 
 
 class GuestLostError(InfrastructureError):

@@ -158,12 +158,12 @@ class Booted(Struct, frozen=True):
 
 
 @contextmanager
-def booted(guest: Guest, provider: str | None) -> Iterator[Booted]:
-    """Boot a guest, or take the one that was kept; raise what `exec` would say."""
+def booted(guest: Guest, provider: str | None, *, cold: bool = False) -> Iterator[Booted]:
+    """Start a guest, or take the one that was kept; raise what `exec` would say."""
     places = Places.of_user()
     leases.gc(places)
     if guest.host is not None:
         # In a network namespace of each command's own a server and its client would not meet.
         guest = replace(guest, host=replace(guest.host, isolate=False))
-    with visited(guest, places, only=provider, keep=False) as live:
+    with visited(guest, places, only=provider, keep=False, cold=cold) as live:
         yield Booted(guest, live, places)

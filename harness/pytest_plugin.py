@@ -38,6 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--guests-dir", action="append", default=[], metavar="DIR", help="A folder of guest files."
     )
     group.addoption("--guest-provider", metavar="P", help="Let this provider start them only.")
+    group.addoption("--guest-cold", action="store_true", help="Boot guests that are kept warm.")
     group.addoption(
         "--guest-required",
         action="store_true",
@@ -105,7 +106,8 @@ def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
     with ExitStack() as stack:
         try:
             provider = request.config.getoption("--guest-provider")
-            live = stack.enter_context(booted(guest, provider))
+            cold = request.config.getoption("--guest-cold")
+            live = stack.enter_context(booted(guest, provider, cold=cold))
         except NotRunError as exc:
             reason = f"{guest.name} cannot be started here: {exc}"
             if request.config.getoption("--guest-required"):

@@ -8,13 +8,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
 from msgspec import Struct
+from owned import machines_of
 
 from harness import guests, leases, matrix
 from harness.leases import Lease
@@ -143,16 +143,8 @@ class Here:
         return leases.leases(self.places)
 
     def machines(self) -> list[int]:
-        """Return the pids of QEMUs that were given a file of this state."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                words, status = process.cmdline(), process.status()
-            except psutil.Error:
-                continue
-            if status != psutil.STATUS_ZOMBIE and _is_ours(words, str(self.places.state)):
-                found.append(process.pid)
-        return found
+        """Return the pids of QEMUs of this state."""
+        return machines_of(self.places.state)
 
     def until_machine(self) -> int:
         """Wait for a QEMU of this state, and return its pid."""
@@ -166,10 +158,6 @@ class Here:
         """Return what is left of guests: processes, leases, files."""
         files = [*self.places.state.glob("leases/*"), *self.places.state.glob("guests/*")]
         return [*map(str, self.machines()), *map(str, files)]
-
-
-def _is_ours(words: Sequence[str], state: str) -> bool:
-    return "qemu" in " ".join(words[:1]) and any(state in word for word in words)
 
 
 def need_guest(name: str) -> None:

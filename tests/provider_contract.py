@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 from msgspec.structs import replace
+from owned import processes_of
 
 from harness.deadline import Cancellation, Deadline
 from harness.errors import (
@@ -193,12 +194,9 @@ class TransportContract:
 def left_of(places: Places) -> list[str]:
     """Return what is left of guests on this machine: leases, folders, processes that name them."""
     found = [*map(str, places.state.glob("leases/*")), *map(str, places.state.glob("guests/*"))]
-    for process in psutil.process_iter():
+    for process in processes_of(places.state):
         with suppress(psutil.Error):
-            words = process.cmdline()
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            if alive and any(str(places.state) in word for word in words):
-                found.append(" ".join(words))
+            found.append(" ".join(process.cmdline()))
     return found
 
 

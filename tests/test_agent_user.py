@@ -98,7 +98,7 @@ def test_what_is_not_installed_is_said_so(tools: Path) -> None:
 
 
 def test_what_does_not_answer_is_given_up(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.agent.user.BECOME_SECONDS", 0.3)
+    monkeypatch.setattr("harness.clocks.BECOME", 0.3)
     put(tools, "sudo", "exec sleep 60")
     began = time.monotonic()
     assert user(tools, "sudo").why == "sudo does not answer"

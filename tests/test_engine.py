@@ -1,5 +1,6 @@
 """One guest's life and deaths: what a crash costs, what is asked again, what is never a verdict."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,8 @@ from harness.model import AgentSource, Cell, Depth, Guest, State, Trial
 from harness.places import Places
 from harness.protocols import Completed, Transport
 from harness.scenarios import CATALOGUE, cells
-from harness.store import RunBegun, Store, judge_folder
+from harness.store import Asked, RunBegun, Store, judge_folder
+from harness.store.journal import read
 
 SHARING = [
     cell
@@ -174,7 +176,7 @@ def test_a_cell_that_kills_every_guest_is_infrastructure_and_the_others_stand(
     matrix = bench.measure()
     assert states(matrix).count(State.INFRASTRUCTURE) == 1
     assert matrix.cells[0].state is State.INFRASTRUCTURE
-    assert matrix.cells[0].why == "scenario: gone"
+    assert re.fullmatch(r"scenario after 0\.\d s: gone", matrix.cells[0].why or "")
     assert matrix.cells[0].verdict is None
 
 
@@ -183,7 +185,8 @@ def test_a_guest_that_never_boots_is_given_up_with_its_phase(tmp_path: Path) -> 
     matrix = bench.measure()
     assert len(bench.provider.booted) == 2
     assert set(states(matrix)) == {State.INFRASTRUCTURE}
-    assert {cell.why for cell in matrix.cells} == {"boot: no SSH- within 60 s"}
+    (why,) = {cell.why or "" for cell in matrix.cells}
+    assert re.fullmatch(r"boot after 0\.\d s: no SSH- within 60 s", why)
 
 
 def test_a_guest_that_boots_at_the_second_try_is_measured(tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_a_guest_that_does_not_say_what_it_is_fails_with_that_phase(
 ) -> None:
     matrix = Bench(tmp_path, FakeTransport(lambda _: said)).measure()
     assert set(states(matrix)) == {State.INFRASTRUCTURE}
-    assert all((cell.why or "").startswith("facts: ") for cell in matrix.cells)
+    assert all((cell.why or "").startswith("facts after 0.") for cell in matrix.cells)
 
 
 def test_a_torn_answer_names_its_phase(tmp_path: Path) -> None:
@@ -292,3 +295,24 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
     asked = [silence for silence in silences if silence is not None]
     assert asked
     assert max(asked) <= longest + 10
+
+
+def test_a_guest_whose_time_is_over_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.clocks.life", lambda *_: 0.0)
+    bench = Bench(tmp_path, Mortal(1), Mortal(2), FakeTransport())
+    matrix = bench.measure()
+    assert len(bench.provider.booted) == 1
+    assert set(states(matrix)) <= {State.INFRASTRUCTURE, State.MEASURED}
+    assert states(matrix)[-1] is State.INFRASTRUCTURE
+
+
+def test_a_failure_keeps_when_it_was_and_what_the_console_said(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, BootError("no SSH- within 60 s", console="Kernel panic\n"))
+    bench.measure()
+    asked = [line for line in read(bench.folder / "journal.jsonl") if isinstance(line, Asked)]
+    for line in asked:
+        assert line.failure is not None
+        assert (line.failure.phase, line.failure.console) == (Phase.BOOT, "Kernel panic\n")
+        assert line.failure.seconds is not None

@@ -16,9 +16,9 @@ from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.model import Image, Qemu, Ssh
 from harness.places import Places
+from harness.providers.qemu.boot import whose
 from harness.providers.qemu.images import Images, make_key, prepare, read_key, refusal
 from harness.providers.qemu.overlay import disk_sha256
-from harness.providers.qemu.provider import whose
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
 

@@ -10,16 +10,35 @@ HARNESS = Path(__file__).parent.parent / "harness"
 LAYERS = (
     {"model", "observation", "deadline", "places"},
     {"errors"},
-    {"protocols", "wire", "judge", "statistics", "scenarios", "matrix", "report", "guests"}
-    | {"baseline", "claims", "changes", "history", "merge", "resources"},
-    {"engine", "transport", "agent", "store", "leases", "process"},
+    {
+        "protocols",
+        "wire",
+        "judge",
+        "statistics",
+        "scenarios",
+        "matrix",
+        "report",
+        "guests",
+    }
+    | {"baseline", "batches", "changes", "claims", "clocks", "history", "merge", "resources"},
+    {"engine", "transport", "agent", "store", "leases", "process", "cache"},
     {"providers", "doctor"},
     {"cli", "live", "live_guest", "pytest_plugin", "__main__"},
 )
 """From the bottom; a package counts as one module. Within a layer any direction, but no cycle."""
 
-PURE = {"model", "observation", "errors", "wire", "judge", "statistics", "scenarios", "matrix"}
-PURE |= {"baseline", "claims", "changes", "history", "merge", "report"}
+PURE = {
+    "model",
+    "observation",
+    "errors",
+    "clocks",
+    "wire",
+    "judge",
+    "statistics",
+    "scenarios",
+    "matrix",
+}
+PURE |= {"batches", "clocks", "baseline", "claims", "changes", "history", "merge", "report"}
 
 WORLD = {"os", "sys", "io", "socket", "subprocess", "shutil", "tempfile", "threading", "signal"}
 WORLD |= {"pathlib", "time", "random", "paramiko", "psutil", "platform", "logging", "urllib"}

@@ -17,9 +17,10 @@ from harness.errors import BootError, ImageError, NotRunError
 from harness.model import AgentSource, DebianKernel, Guest, Image, Qemu, Ssh
 from harness.places import Places
 from harness.providers.fetch import http
+from harness.providers.qemu.boot import Boot
 from harness.providers.qemu.command import PROGRAM
 from harness.providers.qemu.images import Images, make_key
-from harness.providers.qemu.provider import Boot, QemuProvider
+from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 
 FAKE = Path(__file__).parent / "fake_qemu.py"

@@ -3,12 +3,15 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.providers.qemu.line import Line
 from harness.providers.qemu.qmp import Monitor
 
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 1}, "package": ""}}}
@@ -18,15 +21,19 @@ USERNET = (
 )
 
 
-def play(their: socket.socket, replies: Sequence[object]) -> Callable[[], None]:
-    """Greet, then give one reply to each line, events in between."""
+def play(
+    their: socket.socket, replies: Sequence[object], heard: list[bytes] | None = None
+) -> Callable[[], None]:
+    """Greet, then give one reply to each line, events in between; note what was `heard`."""
     end = their.dup()
 
     def speak() -> None:
         end.sendall(json.dumps(GREETING).encode() + b"\r\n")
         reader = end.makefile()
         for reply in replies:
-            reader.readline()
+            line = reader.readline().encode()
+            if heard is not None:
+                heard.append(line)
             end.sendall(b'{"event": "RESUME"}\r\n')
             end.sendall(json.dumps(reply).encode() + b"\r\n")
         reader.close()
@@ -89,3 +96,66 @@ def test_a_monitor_that_dies_with_our_question_unread_gives_the_reason() -> None
 def test_a_monitor_that_says_nothing_is_not_waited_for_longer_than_told() -> None:
     with Monitor() as monitor, pytest.raises(BootError, match="does not answer"):
         monitor.greet(Deadline(0.3), lambda: None)
+
+
+def test_a_guest_is_saved_whole_and_goes_on(tmp_path: Path) -> None:
+    with Monitor() as monitor:
+        heard: list[bytes] = []
+        join = play(monitor.theirs, [{"return": {}}] * 5, heard)
+        monitor.release()
+        monitor.greet(Deadline(5), lambda: None)
+        (tmp_path / "it's").write_bytes(b"memory")
+        monitor.save(tmp_path / "it's", Deadline(5), lambda: None)
+        join()
+    commands = [json.loads(line)["execute"] for line in heard[1:]]
+    assert commands == ["stop", "migrate-set-parameters", "migrate", "cont"]
+
+
+def test_a_guest_that_is_not_saved_goes_on_all_the_same(tmp_path: Path) -> None:
+    with Monitor() as monitor:
+        failed = {"return": {"status": "failed", "error-desc": "no room"}}
+        heard: list[bytes] = []
+        join = play(monitor.theirs, [{"return": {}}] * 4 + [failed, {"return": {}}], heard)
+        monitor.release()
+        monitor.greet(Deadline(5), lambda: None)
+        with pytest.raises(BootError, match="no room"):
+            monitor.save(tmp_path / "memory", Deadline(5), lambda: None)
+        join()
+    commands = [json.loads(line)["execute"] for line in heard]
+    assert commands[-1] == "cont"
+    uri = json.loads(heard[3])["arguments"]["uri"]
+    assert uri.startswith("exec:umask 077; cat >")
+    assert str(tmp_path / "memory") in uri
+
+
+def test_a_guest_that_was_kept_goes_on_once_it_is_read() -> None:
+    with Monitor() as monitor:
+        reading, paused = {"return": {"status": "inmigrate"}}, {"return": {"status": "paused"}}
+        heard: list[bytes] = []
+        join = play(monitor.theirs, [{"return": {}}, reading, paused, {"return": {}}], heard)
+        monitor.release()
+        monitor.greet(Deadline(5), lambda: None)
+        monitor.go_on(Deadline(5), lambda: None)
+        join()
+    assert json.loads(heard[-1])["execute"] == "cont"
+
+
+def test_a_guest_is_told_who_may_log_in_when_it_asks() -> None:
+    with Line() as line:
+        guest = line.theirs.dup()
+        line.release()
+        guest.sendall(b"ready\r\n")
+        line.until_ready(Deadline(5), lambda: None)
+        guest.sendall(b"1700000000 seed echo of a terminal\r\nup 0\r\n")
+        assert line.tell("HOSTKEY ssh-ed25519 KEY", Deadline(5), lambda: None)
+        told = guest.recv(4096).decode().split(" ")
+        assert abs(float(told[0]) - time.time()) < 5
+        assert len(bytes.fromhex(told[1])) == 64
+        assert told[2:] == ["HOSTKEY", "ssh-ed25519", "KEY\n"]
+        guest.sendall(b"up 25\r\n")
+        assert not line.tell("x", Deadline(5), lambda: None)
+        with pytest.raises(BootError, match="did not bring its network up"):
+            line.until_ready(Deadline(0.2), lambda: None)
+        with pytest.raises(BootError, match="panicked"):
+            line.until_ready(Deadline(5), lambda: "the kernel panicked")
+        guest.close()

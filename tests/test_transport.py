@@ -168,11 +168,17 @@ def no_status(channel: paramiko.Channel, command: bytes) -> None:
     channel.close()
 
 
+OPEN: list[paramiko.Channel] = []
+"""Channels that stay open: paramiko closes one that nobody names any more."""
+
+
 def mute(channel: paramiko.Channel, command: bytes) -> None:
     """Neither read nor answer."""
+    OPEN.append(channel)
 
 
 def status_without_end(channel: paramiko.Channel, command: bytes) -> None:
+    OPEN.append(channel)
     channel.sendall(b"said")
     channel.send_exit_status(0)
 

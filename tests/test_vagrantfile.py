@@ -5,9 +5,9 @@ import re
 
 import pytest
 
+from harness.clocks import SLOW
 from harness.guests.limits import VAGRANT_PROVIDERS
 from harness.model import Box, Vagrant
-from harness.providers.qemu.accelerators import SLOW_FACTOR
 from harness.resources import vagrant_folder
 
 TEXT = (vagrant_folder() / "Vagrantfile").read_text()
@@ -22,7 +22,7 @@ def test_what_a_guest_file_leaves_out_is_the_same_on_both_sides() -> None:
     ours = Vagrant(boxes={"libvirt": Box("a/b")})
     assert defaults.pop("ssh") == {"user": ours.ssh.user}
     assert defaults == {name: getattr(ours, name) for name in defaults}
-    assert f"SLOW_FACTOR = {SLOW_FACTOR:g}\n" in TEXT
+    assert f"SLOW_FACTOR = {SLOW:g}\n" in TEXT
 
 
 def test_every_provider_of_vagrants_is_set_up() -> None:

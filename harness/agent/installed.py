@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from msgspec import Struct
 
+from harness import clocks
 from harness.agent import binary
 from harness.agent.binary import Platform, Program
 from harness.agent.question import Question
@@ -51,11 +52,6 @@ COMPILE = "; ".join(
 UNSUPPORTED = 77
 """The agent's exit status for what it cannot be asked (docs/wire.md)."""
 
-SETUP_SECONDS = 60.0
-
-COMPILE_SECONDS = 600.0
-"""As all of these, on a fast host; an emulated one is given more."""
-
 TAIL = 500
 
 UID = re.compile(r"[0-9]{1,10}")
@@ -78,7 +74,7 @@ class Agent(Struct, frozen=True):
         made = {"agent": self.program.origin, "agent_sha256": self.program.sha256}
         return {**made, **self.user.provenance}
 
-    def vouch(self, timeout: float = SETUP_SECONDS) -> None:
+    def vouch(self, timeout: float = clocks.SETUP) -> None:
         """Ask for a scenario that it cannot know; raise `AgentError` unless it says so.
 
         What answers anything else is not our agent, and nothing it says is to be believed.
@@ -145,7 +141,7 @@ def installed(
             _compile(transport, program.content, place.folder)
         else:
             _check(program, place.platform)
-            timeout = SETUP_SECONDS * _factor(transport)
+            timeout = clocks.SETUP * _factor(transport)
             transport.push(program.content, path, executable=True, timeout=timeout)
         yield Agent(transport, path, of_guest(transport, place.user, place.uid, root), program)
 
@@ -172,7 +168,7 @@ def placed(transport: Transport, name: str) -> Iterator[Place]:
 def _prepared(transport: Transport, name: str) -> Place:
     argv = ["sh", "-c", PREPARE, name, *transport.folders]
     try:
-        done = transport.run(argv, timeout=SETUP_SECONDS * _factor(transport))
+        done = transport.run(argv, timeout=clocks.SETUP * _factor(transport))
     except InfrastructureError as exc:
         exc.phase = Phase.PUSH
         raise
@@ -208,7 +204,7 @@ def _check(program: Program, guest: Platform) -> None:
 def _compile(transport: Transport, archive: bytes, folder: str) -> None:
     argv = ["sh", "-c", COMPILE, folder]
     try:
-        timeout = COMPILE_SECONDS * _factor(transport)
+        timeout = clocks.COMPILE * _factor(transport)
         done = transport.run(argv, stdin=archive, timeout=timeout)
     except InfrastructureError as exc:
         exc.phase = Phase.BUILD
@@ -228,7 +224,7 @@ def _compile(transport: Transport, archive: bytes, folder: str) -> None:
 
 def _remove(transport: Transport, folder: str) -> None:
     try:
-        transport.run(["rm", "-rf", folder], timeout=SETUP_SECONDS)
+        transport.run(["rm", "-rf", folder], timeout=clocks.SETUP)
     except GuestLostError:
         logger.debug("the guest is gone, and %s with it", folder)
     except InfrastructureError as exc:

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from harness import clocks
 from harness.errors import CommandTimeoutError, InfrastructureError, Phase
 from harness.model import Root
 from harness.protocols import Completed, Transport
 from harness.transport.shell import login_command
 from harness.wire import visible
-
-BECOME_SECONDS = 30.0
-"""On a fast host: sudo may wait for name servers that do not answer."""
 
 WITHOUT_PASSWORD: Mapping[str, tuple[str, ...]] = {"sudo": ("sudo", "-n"), "doas": ("doas", "-n")}
 """With -n both fail where they would ask (sudo(8), doas(1))."""
@@ -76,7 +74,7 @@ def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> 
         return User(name, uid, why=f"the guest file says no way for {name} to become it")
     factor = float(transport.provenance.get("slow_factor", "1"))
     try:
-        done = transport.run(become(wanted, ["id", "-u"]), timeout=BECOME_SECONDS * factor)
+        done = transport.run(become(wanted, ["id", "-u"]), timeout=clocks.BECOME * factor)
     except CommandTimeoutError:
         return User(name, uid, why=f"{wanted} does not answer")
     except InfrastructureError as exc:

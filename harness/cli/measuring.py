@@ -9,7 +9,7 @@ import click
 from msgspec import Struct
 
 from harness.cli.exit import Exit, complain
-from harness.cli.naming import complete_guests, guest_folders, only_scenarios
+from harness.cli.naming import COLD, complete_guests, guest_folders, only_scenarios
 
 if TYPE_CHECKING:
     from harness.baseline import Baseline, Verdict
@@ -52,6 +52,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
 @guest_folders()
 @click.option("--provider", metavar="P", help="Let this provider start the guests, no other.")
 @click.option("--keep", is_flag=True, help="Leave the guests up; `stop` ends them.")
+@click.option("--cold", is_flag=True, help=COLD)
 @click.option("--resume", is_flag=True, help="Ask what is missing in --out, or in the last run.")
 @click.option(
     "--timeout",
@@ -97,6 +98,7 @@ def run(
         out=out,
         provider=provider,
         keep=flags["keep"],
+        cold=flags["cold"],
         resume=flags["resume"],
     )
     return measure(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from harness.model import Guest
 
+COLD = "Boot the guest, also where a warm one is kept from an earlier run."
+
 Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 

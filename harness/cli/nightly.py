@@ -74,16 +74,22 @@ def nightly(
     GUEST is as with `run`; the default is what this machine can start without downloading the
     image of a disk.
     """
+    from harness import cache
     from harness.cli.measuring import Asked
     from harness.cli.output import MATRIX, fresh
     from harness.cli.plan import Request
     from harness.model import Depth
+    from harness.places import Places
     from harness.store import make_folder
 
     make_folder(folder / "runs")
     out = fresh(folder / "runs", time.gmtime())
     request = Request(
-        names=tuple(names), depth=Depth(depth or "full"), folders=tuple(folders), out=out
+        names=tuple(names),
+        depth=Depth(depth or "full"),
+        folders=tuple(folders),
+        out=out,
+        cold=True,  # each night another boot: what a kernel draws at its start differs, too
     )
     asked = Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
     status, sentences = _joined(measured, out) if measured else _measured(asked)
@@ -93,6 +99,7 @@ def nightly(
     _write(folder, out, night)
     if keep_runs is not None:
         _prune(folder / "runs", keep_runs)
+    cache.prune(Places.of_user())
     _say(folder, out, night, as_json=as_json)
     if night.changed and status in (Exit.OK, Exit.UNMEASURED):
         return Exit.DIFFERS

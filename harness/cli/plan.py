@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -40,6 +41,7 @@ class Request(Struct, frozen=True):
     out: Path | None = None
     provider: str | None = None
     keep: bool = False
+    cold: bool = False
     resume: bool = False
 
 
@@ -74,7 +76,8 @@ def plan(request: Request, places: Places) -> Plan:
     depth = _depth(request, before)
     cells = _cells(request, before, depth)
     guests = known_guests(request.folders)
-    workshop = Workshop(places, lambda name: console_of(folder, name), request.keep)
+    consoles = partial(console_of, folder)
+    workshop = Workshop(places, consoles, request.keep, request.cold)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
     chosen = select(guests, names, startable_by(workshop, request.provider))
     done = _settled(folder) if request.resume else {}

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 import paramiko
 
-from harness import leases
+from harness import clocks, leases
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError, NotRunError, Phase
 from harness.leases import Lease, Login
@@ -21,9 +21,6 @@ from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 
 logger = logging.getLogger(__name__)
-
-BOOT_SECONDS = 900.0
-"""Packages may have to be fetched; the provider's own time-out for the boot is far below it."""
 
 CONNECT_SECONDS = 60.0
 
@@ -37,8 +34,10 @@ class Visited(Transport, Protocol):
 
 
 @contextmanager
-def visited(guest: Guest, places: Places, *, only: str | None, keep: bool) -> Iterator[Visited]:
-    """Yield the guest, as it was kept or freshly booted."""
+def visited(
+    guest: Guest, places: Places, *, only: str | None, keep: bool, cold: bool
+) -> Iterator[Visited]:
+    """Yield the guest, as it was kept or freshly started."""
     lease = next((one for one in reversed(leases.kept(places)) if one.guest == guest.name), None)
     if lease is not None and lease.login is not None:
         logger.info("%s is up since %s", guest.name, lease.created)
@@ -46,10 +45,10 @@ def visited(guest: Guest, places: Places, *, only: str | None, keep: bool) -> It
             yield transport
         return
     with _consoles(places, keep=keep) as folder:
-        workshop = Workshop(places, lambda name: folder / f"{name}.log", keep)
+        workshop = Workshop(places, lambda name: folder / f"{name}.log", keep, cold)
         offer = choose(guest, workshop, only)
         logger.info("%s is started by %s", guest.name, offer.name)
-        with offer.provider.boot(guest, Deadline(BOOT_SECONDS)) as live:
+        with offer.provider.boot(guest, Deadline(clocks.boot(guest))) as live:
             if not isinstance(live, Visited):
                 raise NotRunError(f"{guest.name}: {offer.name} has no terminal to offer")
             yield live

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.naming import complete_guests, guest_folders
+from harness.cli.naming import COLD, complete_guests, guest_folders
 
 if TYPE_CHECKING:
     from harness.cli.visit import Visited
@@ -30,6 +30,7 @@ Exit status: the command's; 2 and 3 also as with `run`.
 GC_EPILOG = """\b
 Examples:
   reuseport-matrix gc
+  reuseport-matrix gc --cache        also deletes what of the cache was not used for long
 """
 
 STOP_EPILOG = """\b
@@ -44,11 +45,12 @@ Examples:
 @guest_folders()
 @click.option("--provider", metavar="P", help="Let this provider start the guest, no other.")
 @click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it.")
-def shell(guest: str, folders: Sequence[Path], provider: str | None, keep: bool) -> int:
+@click.option("--cold", is_flag=True, help=COLD)
+def shell(guest: str, folders: Sequence[Path], provider: str | None, keep: bool, cold: bool) -> int:
     """Log in to a guest; it is booted if it is not up, and ended afterwards unless kept."""
     from harness.cli.interruption import deaf
 
-    with _visited(guest, folders, provider, keep) as visited, deaf():
+    with _visited(guest, folders, provider, keep=keep, cold=cold) as visited, deaf():
         return visited.interactive(None)
 
 
@@ -58,21 +60,23 @@ def shell(guest: str, folders: Sequence[Path], provider: str | None, keep: bool)
 @guest_folders()
 @click.option("--provider", metavar="P", help="Let this provider start the guest, no other.")
 @click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it.")
+@click.option("--cold", is_flag=True, help=COLD)
 def execute(
     guest: str,
     command: Sequence[str],
     folders: Sequence[Path],
     provider: str | None,
     keep: bool,
+    cold: bool,
 ) -> int:
     """Run a command in a guest, with this terminal's input and output."""
-    with _visited(guest, folders, provider, keep) as visited:
+    with _visited(guest, folders, provider, keep=keep, cold=cold) as visited:
         return visited.interactive(command)
 
 
 @contextmanager
 def _visited(
-    name: str, folders: Sequence[Path], provider: str | None, keep: bool
+    name: str, folders: Sequence[Path], provider: str | None, *, keep: bool, cold: bool
 ) -> Iterator["Visited"]:
     from harness import leases
     from harness.cli.interruption import raising
@@ -84,22 +88,33 @@ def _visited(
     places = Places.of_user()
     with raising(), speaking(verbose=True):
         leases.gc(places)
-        with visited(known_guest(name, folders), places, only=provider, keep=keep) as guest:
+        known = known_guest(name, folders)
+        with visited(known, places, only=provider, keep=keep, cold=cold) as guest:
             yield guest
 
 
 @click.command(epilog=GC_EPILOG)
-def gc() -> None:
+@click.option(
+    "--cache",
+    "of_cache",
+    is_flag=True,
+    help="Delete cached files unused for 30 days, and the least used beyond 4 GiB.",
+)
+def gc(of_cache: bool) -> None:
     """End every guest that no living run owns, and nothing else, ever.
 
-    Guests that were kept stay: `stop` ends those. Each run does this when it starts.
+    Guests that were kept stay: `stop` ends those. Each run does this when it starts; a nightly
+    also prunes the cache when it ends.
     """
-    from harness import leases
+    from harness import cache, leases
     from harness.live import speaking
     from harness.places import Places
 
+    places = Places.of_user()
     with speaking():
-        _say_ended(leases.gc(Places.of_user()))
+        _say_ended(leases.gc(places))
+        if of_cache:
+            click.echo(f"{cache.prune(places) / (1 << 20):.0f} MiB of {places.cache} freed")
 
 
 @click.command(epilog=STOP_EPILOG)

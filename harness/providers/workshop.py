@@ -14,12 +14,13 @@ class Workshop(Struct, frozen=True):
     """One run's working conditions, the same for all its guests.
 
     `consoles` gives the file for a guest's console log. With `keep`, a guest outlives its context,
-    with a lease that says how to log in again.
+    with a lease that says how to log in again. `cold`: it is booted, whatever is kept of it.
     """
 
     places: Places
     consoles: Callable[[str], Path]
     keep: bool = False
+    cold: bool = False
 
     def keep_guest(self, tenancy: Tenancy, login: Login) -> None:
         """Keep a guest, in place of those of its name that this run kept before."""

@@ -51,15 +51,21 @@ class GuestMissed(Struct, frozen=True, tag="not-run", tag_field="line"):
 
 
 class Failure(Struct, frozen=True):
-    """What of the infrastructure failed, and where in the guest's life."""
+    """What of the infrastructure failed, where in the guest's life, and how far into that.
+
+    `seconds` is since the phase began; `console` is the tail of what the guest had printed.
+    """
 
     phase: Phase
     why: str
+    seconds: float | None = None
+    console: str = ""
 
     @property
     def sentence(self) -> str:
         """What failed, in one line."""
-        return f"{self.phase}: {self.why}"
+        when = "" if self.seconds is None else f" after {self.seconds:.1f} s"
+        return f"{self.phase}{when}: {self.why}"
 
 
 class Asked(Struct, frozen=True, tag="asked", tag_field="line"):

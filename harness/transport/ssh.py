@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import paramiko
@@ -10,17 +11,13 @@ import paramiko
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
 from harness.protocols import Completed
+from harness.transport.channels import CHUNK, closing, drain, feeding
 from harness.transport.login import PROBLEMS, log_in
 from harness.transport.race import Alive, Login, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
 from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
 
 logger = logging.getLogger(__name__)
-
-WINDOW = 2 << 20
-"""Bytes that the guest may send before we have read them: paramiko's default."""
-
-CHUNK = 1 << 16
 
 KEEPALIVE_SECONDS = 15
 """Keeps address translations on the way to a distant machine alive."""
@@ -29,12 +26,23 @@ GRACE_SECONDS = 2.0
 """After a command's deadline, until the connection is closed under paramiko's unbounded waits: the
 reply to `exec`, and a write to a peer that does not read."""
 
+DYING_SECONDS = 1.0
+"""After a connection broke, until its machine's own end has to be seen."""
+
 OPEN_SECONDS = 30.0
 """For a session to open, where no command's timeout says how long."""
 
 
+GLANCE = 0.5
+"""Seconds between two looks at whether a silent guest is dead."""
+
+
 def _always() -> str | None:
     return None
+
+
+def _no_console() -> str:
+    return ""
 
 
 class SshTransport:
@@ -45,10 +53,14 @@ class SshTransport:
         connection: paramiko.Transport,
         provenance: Mapping[str, str],
         folders: Sequence[str] = TEMPORARY,
+        alive: Alive = _always,
+        last_words: Callable[[], str] = _no_console,
     ) -> None:
         self._connection = connection
         self._provenance = provenance
         self._folders = folders
+        self._alive = alive
+        self._last_words = last_words
 
     @classmethod
     def connect(
@@ -61,13 +73,18 @@ class SshTransport:
         deadline: Deadline,
         provenance: Mapping[str, str],
         alive: Alive = _always,
+        last_words: Callable[[], str] = _no_console,
     ) -> "SshTransport":
         """Log in as soon as the guest allows it; raise `BootError` at the deadline.
 
-        `alive` is asked about ten times a second and says why waiting is in vain, or None. With
-        no `host_key` to insist on, the one that answered is in `host_key` afterwards.
+        `alive` is asked a few times a second, now and while commands run, and says why waiting is
+        in vain, or None; `last_words` returns the console's tail. With no `host_key` to insist
+        on, the one that answered is in `host_key` afterwards.
         """
-        return cls.log_in(Login(host, port, user, (key,), host_key), deadline, provenance, alive)
+        login = Login(host, port, user, (key,), host_key)
+        connection = log_in(login, deadline, alive)
+        connection.set_keepalive(KEEPALIVE_SECONDS)
+        return cls(connection, provenance, alive=alive, last_words=last_words)
 
     @classmethod
     def log_in(
@@ -75,11 +92,10 @@ class SshTransport:
         login: Login,
         deadline: Deadline,
         provenance: Mapping[str, str],
-        alive: Alive = _always,
         folders: Sequence[str] = TEMPORARY,
     ) -> "SshTransport":
         """Log in as `connect` does; `folders` are where a program of ours may be put."""
-        connection = log_in(login, deadline, alive)
+        connection = log_in(login, deadline, _always)
         connection.set_keepalive(KEEPALIVE_SECONDS)
         return cls(connection, provenance, folders)
 
@@ -117,10 +133,10 @@ class SshTransport:
         try:
             with self._watched(Deadline(timeout)):
                 channel = self._connection.open_session(timeout=timeout)
-                with _closing(channel):
+                with closing(channel):
                     channel.exec_command(command)
-                    _feeding(channel, stdin)
-                    _drain(channel, streams, deadline)
+                    feeding(channel, stdin)
+                    drain(channel, streams, deadline)
                     channel.status_event.wait(deadline.left())
         except PROBLEMS as exc:
             raise self._failure(argv, deadline, streams, sentence(exc)) from exc
@@ -154,7 +170,7 @@ class SshTransport:
         try:
             yield
         finally:
-            with _closing(channel), suppress(*PROBLEMS):
+            with closing(channel), suppress(*PROBLEMS):
                 channel.shutdown_write()
                 if not channel.status_event.wait(OPEN_SECONDS) and not channel.closed:
                     logger.warning("the guest was not put in order within %g s", OPEN_SECONDS)
@@ -169,7 +185,7 @@ class SshTransport:
         """
         try:
             channel = self._connection.open_session(timeout=OPEN_SECONDS)
-            with _closing(channel):
+            with closing(channel):
                 with self._watched(Deadline(OPEN_SECONDS)):
                     begin(channel, None if argv is None else login_command(argv), terminal)
                 status = relay(channel, terminal)
@@ -185,79 +201,42 @@ class SshTransport:
 
     @contextmanager
     def _watched(self, deadline: Deadline) -> Iterator[None]:
-        timer = threading.Timer(deadline.left() + GRACE_SECONDS, self._connection.close)
-        timer.daemon = True
-        timer.start()
+        """Close the connection under whatever waits in the block: late, or once the guest is dead.
+
+        A kernel that panicked and stays as it is breaks no connection by itself.
+        """
+        over = threading.Event()
+        thread = threading.Thread(target=self._watch, args=(over, deadline), daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            timer.cancel()
+            over.set()
+
+    def _watch(self, over: threading.Event, deadline: Deadline) -> None:
+        until = time.monotonic() + deadline.left() + GRACE_SECONDS
+        while not over.wait(min(GLANCE, max(0.0, until - time.monotonic()))):
+            if self._alive() is not None or time.monotonic() >= until:
+                self._connection.close()
+                return
 
     def _failure(
         self, argv: Sequence[str], deadline: Deadline, streams: Streams, problem: str
     ) -> InfrastructureError:
         """Tell a command that took too long from a guest that is gone."""
-        partial = streams.stdout.kept
+        said, words = streams.stdout.kept, self._last_words()
         if deadline.passed:
             message = f"{argv[0]} {deadline.missed}"
-            return CommandTimeoutError(Phase.SCENARIO, message, partial=partial)
+            return CommandTimeoutError(Phase.SCENARIO, message, partial=said, console=words)
         self.close()
-        message = f"the guest was lost while {argv[0]} ran: {problem}"
-        return GuestLostError(Phase.SCENARIO, message, partial=partial)
+        message = f"the guest was lost while {argv[0]} ran: {self._why() or problem}"
+        return GuestLostError(Phase.SCENARIO, message, partial=said, console=words)
 
-
-@contextmanager
-def _closing(channel: paramiko.Channel) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        with suppress(*PROBLEMS):  # a broken connection closes its channels itself
-            channel.close()
-
-
-def _feeding(channel: paramiko.Channel, stdin: bytes) -> None:
-    """Send `stdin` and its end, from another thread: the outputs have to be drained meanwhile.
-
-    The thread ends by itself: its last byte is sent, or the channel that it waits for is closed.
-    """
-    if stdin:
-        threading.Thread(target=_feed, args=(channel, memoryview(stdin)), daemon=True).start()
-    else:
-        channel.shutdown_write()
-
-
-def _feed(channel: paramiko.Channel, rest: memoryview) -> None:
-    with suppress(*PROBLEMS):  # whatever broke, the command's end or its absence tells
-        while rest and (sent := channel.send(bytes(rest[:CHUNK]))):
-            rest = rest[sent:]
-        channel.shutdown_write()
-
-
-def _drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> None:
-    """Read both streams until both ended or the deadline came.
-
-    One event serves both buffers. A read that empties one clears it, perhaps right after the
-    other buffer set it: so it is waited for only after a look at both that found nothing.
-    """
-    event = threading.Event()
-    channel.in_buffer.set_event(event)
-    channel.in_stderr_buffer.set_event(event)
-    while not deadline.passed:
-        ended = channel.eof_received or channel.closed  # before the look: all data has come then
-        if _read(channel, streams):
-            deadline.heard()
-            continue
-        if ended:
-            return
-        event.wait(deadline.left())
-
-
-def _read(channel: paramiko.Channel, streams: Streams) -> bool:
-    """Take what has come; refuse a guest that sends more than it was allowed (RFC 4254, 5.2)."""
-    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > 2 * WINDOW:
-        raise paramiko.SSHException("the guest ignores flow control")
-    if out := channel.recv_ready():
-        streams.stdout.add(channel.recv(WINDOW))
-    if err := channel.recv_stderr_ready():
-        streams.stderr.add(channel.recv_stderr(WINDOW))
-    return out or err
+    def _why(self) -> str | None:
+        """Say what the guest died of: a connection that breaks comes before its process's end."""
+        until = Deadline(DYING_SECONDS)
+        while (reason := self._alive()) is None and self._alive is not _always:
+            if until.passed:
+                break
+            time.sleep(0.02)
+        return reason

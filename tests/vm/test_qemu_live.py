@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import paramiko
-import psutil
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
+from owned import machines_of
 from provider_contract import TransportContract
 
 from harness import guests, leases
@@ -84,21 +84,7 @@ def provider_for(guest: Guest, workshop: Workshop) -> QemuProvider:
 def nothing_is_left(workshop: Workshop) -> bool:
     state = workshop.places.state
     left = [*state.glob("leases/*"), *state.glob("guests/*")]
-    return not left and not machines_of(workshop)
-
-
-def machines_of(workshop: Workshop) -> list[int]:
-    """QEMUs that were given a file of this workshop's state."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-            alive = process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            continue
-        if alive and any(word.startswith(str(workshop.places.state)) for word in words):
-            found += [process.pid] if "-kernel" in words else []
-    return found
+    return not left and not machines_of(workshop.places.state)
 
 
 @pytest.mark.parametrize("name", LINUX)
@@ -108,7 +94,7 @@ def test_a_linux_guest_boots_and_is_gone(name: str, workshop: Workshop) -> None:
     provider = provider_for(guest, workshop)
     try:
         with provider.boot(guest, Deadline(BOOT)) as transport:
-            assert len(machines_of(workshop)) == 1
+            assert len(machines_of(workshop.places.state)) == 1
             done = transport.run(["uname", "-sr"], timeout=30)
             checks = "test -c /dev/net/tun && grep -q 00000001 /proc/net/if_inet6 && id -u nobody"
             ready = transport.run(["sh", "-c", checks], timeout=30)
@@ -164,7 +150,7 @@ def test_a_killed_run_leaves_no_guest(
         if moment == "up":
             assert owner.stdout.readline() == b"up\n"
         until = time.monotonic() + BOOT
-        while not machines_of(workshop):
+        while not machines_of(workshop.places.state):
             assert owner.poll() is None
             assert time.monotonic() < until
             time.sleep(0.05)

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
@@ -26,9 +27,6 @@ CANDIDATES = {"Linux": ("kvm",), "Darwin": ("hvf",), "NetBSD": ("nvmm",)}
 TCG = "tcg"
 
 TRY_SECONDS = 5.0
-
-SLOW_FACTOR = 4.0
-"""By this much every wait is longer where the CPU is emulated."""
 
 
 class Trial(Struct, frozen=True):
@@ -52,7 +50,7 @@ def best(program: Path, places: Places) -> str:
 
 def slow_factor(accelerator: str) -> float:
     """Return how much longer than on a fast host things may take."""
-    return SLOW_FACTOR if accelerator.partition(",")[0] == TCG else 1.0
+    return clocks.SLOW if accelerator.partition(",")[0] == TCG else 1.0
 
 
 def trials(program: Path, places: Places) -> tuple[Trial, ...]:
@@ -92,10 +90,14 @@ def attempt(program: Path, accelerator: str) -> Trial:
 
 
 def _machine(program: Path) -> tuple[str, ...]:
-    """Name this boot of this machine and this QEMU: its file's identity stands for its version."""
+    """Name this boot of this machine and this QEMU."""
+    return (identity(program), platform.release(), _boot_id())
+
+
+def identity(program: Path) -> str:
+    """Name a QEMU: its file's identity stands for its version."""
     file = program.stat()
-    identity = f"{program} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
-    return (identity, platform.release(), _boot_id())
+    return f"{program} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
 
 
 def _boot_id() -> str:

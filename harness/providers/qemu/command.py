@@ -1,5 +1,6 @@
 """The command line of a guest's QEMU: pure, from what the guest file says and where things lie."""
 
+import shlex
 from pathlib import Path
 
 from msgspec import Struct
@@ -31,7 +32,10 @@ ROM_CARDS = ("virtio-net-pci", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet"
 
 
 class Parts(Struct, frozen=True):
-    """What this boot is made of. `monitor` is the descriptor that QEMU inherits."""
+    """What this boot is made of. `monitor` and `line` are descriptors that QEMU inherits.
+
+    `line` is for a second serial line; with a `state` the guest goes on from there.
+    """
 
     tag: str
     system: str
@@ -42,6 +46,8 @@ class Parts(Struct, frozen=True):
     initrd: Path | None = None
     disk: Path | None = None
     seed: Path | None = None
+    line: int | None = None
+    state: Path | None = None
 
 
 def command_line(qemu: Qemu, parts: Parts) -> list[str]:
@@ -54,6 +60,8 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     argv += ["-chardev", f"file,id=console,append=on,path={escape(parts.console)}"]
     argv += ["-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=monitor,fd={parts.monitor}", "-mon", "monitor,mode=control"]
+    if parts.line is not None:
+        argv += ["-chardev", f"socket,id=line,fd={parts.line}", "-serial", "chardev:line"]
     argv += ["-netdev", f"user,id=net,{FORWARDED}-:{qemu.ssh.port}"]
     firmware = ",romfile=" if qemu.nic in ROM_CARDS else ""
     argv += ["-device", f"{qemu.nic},netdev=net{firmware}"]
@@ -62,6 +70,8 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
         argv += [*_screen(qemu.machine), *_drive(qemu.disk_interface, parts.disk)]
     if parts.seed is not None:
         argv += _cd(parts.seed)
+    if parts.state is not None:
+        argv += ["-incoming", f"exec:cat {shlex.quote(str(parts.state))}"]
     return [*argv, *qemu.arguments]
 
 

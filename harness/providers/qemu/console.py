@@ -39,6 +39,12 @@ class Console:
         self._text = (self._text + plain(new))[-REMEMBERED:]
         return self._text
 
+    def raw(self) -> bytes:
+        """Return what this boot printed so far, as it came, to a limit."""
+        with self.path.open("rb") as file:
+            file.seek(self._begin)
+            return file.read(REMEMBERED)
+
     def tail(self) -> str:
         """Return the last lines."""
         return self.text()[-TAIL:].strip()

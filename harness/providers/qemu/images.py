@@ -28,7 +28,7 @@ class Images(Struct, frozen=True):
     """Files to boot, how to log in to what they make, and what they were made from.
 
     `host_key` has to answer; `offered` may, for the guest need not take it from the seed.
-    `announces`: our own initramfs says on the console when the network is up.
+    `told` is what our own initramfs is told on its line; None: it is not ours.
     """
 
     key: paramiko.PKey
@@ -40,7 +40,7 @@ class Images(Struct, frozen=True):
     seed: Path | None = None
     host_key: paramiko.PKey | None = None
     offered: paramiko.PKey | None = None
-    announces: bool = False
+    told: str | None = None
 
 
 def refusal(qemu: Qemu) -> str | None:
@@ -135,15 +135,12 @@ def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline) -> P
 
 
 def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) -> Images:
-    host = Ed25519PrivateKey.generate()
     private = folder / "key"
-    key = make_key(private)
-    shared = archive.read_bytes()
-    initrd = folder / "initrd"
-    initrd.write_bytes(shared + initramfs.own(Keys(key, host)))
-    facts["initramfs_sha256"] = hashlib.sha256(shared).hexdigest()
-    pinned = initramfs.public_key(host)
-    return Images(key, str(private), facts, image, initrd, host_key=pinned, announces=True)
+    keys = Keys(make_key(private), Ed25519PrivateKey.generate())
+    with archive.open("rb") as content:
+        facts["initramfs_sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
+    pinned, login = initramfs.public_key(keys.host), keys.authorized
+    return Images(login, str(private), facts, image, archive, host_key=pinned, told=keys.told)
 
 
 def _disk(

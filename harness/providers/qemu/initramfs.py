@@ -1,9 +1,11 @@
-"""The root file system of a Linux guest without a disk: busybox, dropbear, drivers, two keys.
+"""The root file system of a Linux guest without a disk: busybox, dropbear, drivers.
 
-A base archive is made once per kernel and userland; a second one of each boot's own holds the keys
-(the kernel unpacks archives that follow each other, buffer-format.rst).
+The archive is made once per kernel and userland. Who may log in the guest is told when it is up
+(line.py); a box instead brings its keys along, in a second archive (the kernel unpacks archives
+that follow each other, buffer-format.rst).
 """
 
+import base64
 import gzip
 import hashlib
 import lzma
@@ -23,6 +25,7 @@ from harness.errors import ImageError
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
 from harness.providers.appear import write_whole
+from harness.providers.qemu import reseed
 from harness.providers.qemu.cpio import (
     DIRECTORY,
     FILE,
@@ -52,7 +55,7 @@ ACCOUNTS = {
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 }
 
-LAYOUT = 1
+LAYOUT = 2
 """To be raised when entries are made otherwise: old archives in caches are then not taken."""
 
 MODULE_LIMIT = 16 << 20
@@ -63,6 +66,16 @@ class Keys(Struct, frozen=True):
 
     authorized: paramiko.PKey
     host: Ed25519PrivateKey
+
+    @property
+    def login(self) -> str:
+        """The line of authorized_keys."""
+        return f"{self.authorized.get_name()} {self.authorized.get_base64()}"
+
+    @property
+    def told(self) -> str:
+        """What `guests/setup/init.sh` is told: the host key for dropbear, who may log in."""
+        return f"{base64.b64encode(dropbear_key(self.host)).decode()} {self.login}"
 
 
 class Userland(Struct, frozen=True):
@@ -90,13 +103,12 @@ def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
 
 
 def own(keys: Keys) -> bytes:
-    """Return the archive of one boot: only `keys.authorized` gets in, `keys.host` answers."""
-    line = f"{keys.authorized.get_name()} {keys.authorized.get_base64()}\n"
+    """Return an archive of keys: only `keys.authorized` gets in, `keys.host` answers."""
     return archive(
         (
             Entry("root", PRIVATE),
             Entry("root/.ssh", PRIVATE),
-            Entry("root/.ssh/authorized_keys", SECRET, line.encode()),
+            Entry("root/.ssh/authorized_keys", SECRET, f"{keys.login}\n".encode()),
             Entry("etc/dropbear/host_key", SECRET, dropbear_key(keys.host)),
         )
     )
@@ -127,6 +139,7 @@ def system(userland: Userland) -> Iterator[Entry]:
         if name not in files:
             raise ImageError(f"the packages for a guest's userland hold no {name}")
     yield Entry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
+    yield Entry("bin/reseed", PROGRAM, reseed.program())
     for applet in _applets(files["busybox"]):
         yield Entry(f"bin/{applet}", LINK, b"/bin/busybox")
     contents = {path: files[Path(path).name].read_bytes() for path in userland.programs}

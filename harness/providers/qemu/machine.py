@@ -12,6 +12,7 @@ from harness.deadline import Deadline
 from harness.leases import Tenancy
 from harness.process import ToolTimeoutError, execute
 from harness.providers.qemu.console import Console, plain
+from harness.providers.qemu.line import Line
 from harness.providers.qemu.qmp import Monitor
 
 logger = logging.getLogger(__name__)
@@ -25,11 +26,17 @@ class Machine:
     """A QEMU process of ours, and what it says of its own end."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], monitor: Monitor, console: Console, said: Path
+        self,
+        process: subprocess.Popen[bytes],
+        monitor: Monitor,
+        line: Line,
+        console: Console,
+        said: Path,
     ) -> None:
         self._process = process
         self._said = said
         self.monitor = monitor
+        self.line = line
         self.console = console
 
     def death(self) -> str | None:
@@ -44,8 +51,11 @@ class Machine:
 
     def said(self) -> str:
         """What QEMU itself had to say."""
-        with self._said.open("rb") as file:
-            return plain(file.read(SAID_LIMIT)).strip()
+        try:
+            with self._said.open("rb") as file:
+                return plain(file.read(SAID_LIMIT)).strip()
+        except FileNotFoundError:  # asked by who still holds a connection after all has ended
+            return ""
 
     def leave(self) -> None:
         """Let it live on: it is no child to be waited for any more (no ResourceWarning)."""
@@ -72,28 +82,30 @@ class Machine:
 
 @contextmanager
 def started(
-    command: Callable[[int], list[str]], tenancy: Tenancy, console: Console, *, keep: bool
+    command: Callable[[int, int], list[str]], tenancy: Tenancy, console: Console, *, keep: bool
 ) -> Iterator[Machine]:
-    """Start what `command` says for the monitor's descriptor; end it with the block.
+    """Start what `command` says for the monitor's and the line's descriptor; end it with the block.
 
     With `keep` it may outlive us, so nothing ties it to our thread, and a kept lease lets it run.
     """
     said = tenancy.folder / "stderr"
-    with Monitor() as monitor, said.open("wb") as complaints:
-        argv = command(monitor.theirs.fileno())
+    with Monitor() as monitor, Line() as line, said.open("wb") as complaints:
+        theirs = (monitor.theirs.fileno(), line.theirs.fileno())
+        argv = command(*theirs)
         logger.debug("%s", argv)
         process = subprocess.Popen(
             [*(() if keep else last_will()), *argv],
             stdin=subprocess.DEVNULL,
             stdout=complaints,
             stderr=complaints,
-            pass_fds=(monitor.theirs.fileno(),),
+            pass_fds=theirs,
             start_new_session=True,  # a terminal's Ctrl-C is for us alone: we end it in order
         )
-        machine = Machine(process, monitor, console, said)
+        machine = Machine(process, monitor, line, console, said)
         try:
             tenancy.runs(process.pid)
             monitor.release()
+            line.release()
             yield machine
         finally:
             if tenancy.lease.kept:

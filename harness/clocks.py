@@ -1,0 +1,98 @@
+"""How long anything may take, from a flow to a guest: each limit is more than all inside it.
+
+So it is the innermost that speaks, with a reason of its own. Seconds, and those of one guest are
+on a fast host: an emulated one is given more by its one slow-host factor.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from harness.errors import UsageError
+from harness.model import Guest
+from harness.observation import Begin, script
+from harness.scenarios.scenario import Scenario
+
+SLOW = 4.0
+"""The slow-host factor where the CPU is emulated."""
+
+PREPARE = 900.0
+"""Before a guest is started: packages, kernels, an agent. Their own limits are for silence, so that
+a slow network is no failure; a vendor's image of gigabytes has a limit of its own."""
+
+AROUND_BOOT = 240.0
+"""What a provider does around a boot: Vagrant's own start, its `ssh-config`, a login."""
+
+SETUP = 60.0
+"""For one step with the agent: its folder, its upload, the question whether it is ours."""
+
+COMPILE = 600.0
+"""For the guest's own compiler."""
+
+BECOME = 30.0
+"""For `sudo` and its kin to let us in: they may wait for name servers that do not answer."""
+
+FACTS = 20.0
+
+SETUP_STEPS = 4
+
+MARGIN = 10.0
+"""Between an alarm and what waits for it."""
+
+ALARMED, USUAL = 3, 0.25
+"""A batch may take so many alarms, and for each question so much of one, before its transport
+gives up: waiting for every alarm of a guest that hangs would take hours."""
+
+LIVES = 2
+"""A guest is given the time of so many boots, and to ask everything once; one that keeps dying is
+given up when that is over."""
+
+
+class Clocks(Struct, frozen=True):
+    """The limits of one guest, whose slow-host factor is known."""
+
+    factor: float = 1.0
+
+    def alarm(self, scenario: Scenario) -> int:
+        """Return when the agent ends a question by itself."""
+        return math.ceil(scenario.alarm * self.factor)
+
+    def silence(self, scenario: Scenario) -> float:
+        """Return for how long a batch may say nothing: an alarm makes it say something."""
+        return self.alarm(scenario) + MARGIN * self.factor
+
+    def batch(self, scenario: Scenario, rounds: int) -> float:
+        """Return how long the transport waits for a batch that asks in so many rounds."""
+        alarms = min(rounds, ALARMED) + rounds * USUAL
+        return alarms * self.alarm(scenario) + MARGIN * self.factor
+
+    @property
+    def facts(self) -> float:
+        """For the guest to say what it is."""
+        return FACTS * self.factor
+
+
+def boot(guest: Guest) -> float:
+    """Return how long it may be until a guest is up, by whichever provider."""
+    sections = [section.boot_timeout for section in (guest.qemu, guest.vagrant) if section]
+    return PREPARE + SLOW * (max(sections, default=0.0) + AROUND_BOOT)
+
+
+def life(guest: Guest, batches: Sequence[tuple[Scenario, int]]) -> float:
+    """Return how long a guest may take in all; `batches` are scenarios with their rounds."""
+    clocks = Clocks(SLOW)
+    setup = SLOW * (SETUP_STEPS * SETUP + COMPILE + BECOME + FACTS)
+    asking = sum(clocks.batch(scenario, rounds) for scenario, rounds in batches)
+    return LIVES * (boot(guest) + setup) + asking
+
+
+def check(scenario: Scenario, parameters: Mapping[str, str]) -> None:
+    """Refuse a question whose flows may take longer than its alarm: it would never answer."""
+    plan = script(Begin(0, "", scenario.id, "", parameters))
+    flows = len(plan.phases if plan else ()) * int(parameters["deadline"]) / 1000
+    if flows >= scenario.alarm:
+        raise UsageError(
+            f"{scenario.id}: its flows may take {flows:g} s, its alarm comes after "
+            f"{scenario.alarm:g} s: the scenario's row is wrong"
+        )

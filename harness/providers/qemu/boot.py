@@ -1,0 +1,210 @@
+"""One boot of one guest: from its parts to a login, or back from where it was kept."""
+
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import paramiko
+from msgspec import Struct
+
+from harness.deadline import Deadline
+from harness.errors import BootError
+from harness.leases import Login, Tenancy
+from harness.model import Guest, Qemu
+from harness.places import Places
+from harness.providers.qemu import accelerators, warm
+from harness.providers.qemu.command import CPU, Parts, command_line
+from harness.providers.qemu.console import Console
+from harness.providers.qemu.images import Images
+from harness.providers.qemu.machine import Machine, started
+from harness.providers.qemu.warm import State
+from harness.transport import SshTransport
+
+logger = logging.getLogger(__name__)
+
+ADDRESS = "127.0.0.1"
+
+RESTORE_SECONDS = 10.0
+"""For a guest to go on, on a fast host; one that does not is booted."""
+
+SAVE_SECONDS = 30.0
+
+
+class Boot(Struct, frozen=True):
+    """What a guest is made of, under which lease; `state` is where it is kept, or is to be."""
+
+    guest: Guest
+    qemu: Qemu
+    made: Images
+    accelerator: str
+    tenancy: Tenancy
+    keep: bool
+    state: State | None = None
+
+    @property
+    def factor(self) -> float:
+        """How much longer than on a fast host things may take."""
+        return accelerators.slow_factor(self.accelerator)
+
+    def command(self, monitor: int, line: int, console: Path, state: Path | None) -> list[str]:
+        """Return QEMU's command line; with a `state` the guest goes on from there."""
+        made = self.made
+        parts = Parts(
+            self.tenancy.lease.tag,
+            self.guest.system,
+            self.accelerator,
+            console,
+            monitor,
+            kernel=made.kernel,
+            initrd=made.initrd,
+            disk=made.disk,
+            seed=made.seed,
+            line=line if made.told is not None else None,
+            state=state,
+        )
+        return command_line(self.qemu, parts)
+
+    def keepable(self, program: Path, places: Places) -> State | None:
+        """Return where the guest may be kept; None if it cannot be.
+
+        That has to be a guest that waits to be told who may log in, and whose QEMU is given no
+        files by its guest file's `arguments`: they could have changed since.
+        """
+        made = self.made
+        if made.told is None or self.qemu.arguments:
+            return None
+        images = (made.provenance["kernel_sha256"], made.provenance["initramfs_sha256"])
+        neutral = Parts("", self.guest.system, self.accelerator, Path(), 0, Path(), Path(), line=0)
+        machine = [accelerators.identity(program), *command_line(self.qemu, neutral)]
+        if self.accelerator != accelerators.TCG:
+            machine += [platform.release(), warm.processor()]
+        return warm.state_of([*images, *machine], places)
+
+    def provenance(self, version: str) -> Mapping[str, str]:
+        """Return how the guest was made."""
+        return {
+            "provider": "qemu",
+            "qemu": version,
+            "accelerator": self.accelerator,
+            "slow_factor": f"{self.factor:g}",
+            "cpus": str(self.qemu.cpus),
+            "cpu": self.qemu.cpu or CPU,
+            "memory": str(self.qemu.memory),
+            **self.made.provenance,
+        }
+
+
+class Up(Struct, frozen=True):
+    """A guest that is up: how to log in again, and the connection."""
+
+    login: Login
+    transport: SshTransport
+
+
+@contextmanager
+def up(boot: Boot, console: Path, deadline: Deadline) -> Iterator[Up]:
+    """Bring a guest up; it ends with the block. A `BootError` carries the console's tail."""
+    with ExitStack() as stack:
+        live = _back(stack, boot, console, deadline)
+        yield live or _log_in(stack, boot, Console(console), _limit(boot, deadline))
+
+
+def _limit(boot: Boot, deadline: Deadline) -> Deadline:
+    return deadline.within(boot.qemu.boot_timeout * boot.factor)
+
+
+def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | None:
+    """Bring a guest back from where it was kept; None if that is nowhere, or of no use."""
+    state = boot.state
+    if state is None or not state.kept:
+        return None
+    limit = deadline.within(RESTORE_SECONDS * boot.factor)
+    with ExitStack() as attempt:
+        try:
+            state.replay(path)
+            live = _log_in(attempt, boot, Console(path), limit, state.memory)
+        except (BootError, OSError) as exc:
+            if deadline.passed:
+                raise
+            logger.warning("%s: booted anew, as it was kept in vain: %s", boot.guest.name, exc)
+            state.forget()
+            return None
+        stack.enter_context(attempt.pop_all())
+        return live
+
+
+def _log_in(
+    stack: ExitStack, boot: Boot, console: Console, limit: Deadline, memory: Path | None = None
+) -> Up:
+    """Start a guest, wait for it, and log in; with `memory` it goes on from there."""
+    made, user = boot.made, boot.qemu.ssh.user
+    machine = stack.enter_context(
+        started(
+            lambda monitor, line: boot.command(monitor, line, console.path, memory),
+            boot.tenancy,
+            console,
+            keep=boot.keep,
+        )
+    )
+    facts: dict[str, str] = {"start": "cold" if memory is None else "warm"}
+    try:
+        facts |= boot.provenance(machine.monitor.greet(limit, machine.death))
+        port = machine.monitor.forwarded_port(limit, machine.death)
+        if made.told is not None:
+            _introduce(boot, made.told, machine, limit, back=memory is not None)
+        transport = SshTransport.connect(
+            ADDRESS,
+            port,
+            user,
+            made.key,
+            made.host_key,
+            limit,
+            facts,
+            alive=machine.death,
+            last_words=console.tail,
+        )
+    except BootError as exc:
+        raise BootError(str(exc), hint=exc.hint, console=console.tail()) from exc
+    shown = transport.host_key
+    facts["host_key"] = whose(shown, made)
+    known = f"{shown.get_name()} {shown.get_base64()}"
+    return Up(Login(ADDRESS, port, user, made.private, known), transport)
+
+
+def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
+    """Tell a guest of our initramfs who may log in; keep it just before, if it is to be."""
+    if back:
+        machine.monitor.go_on(limit, machine.death)
+    else:
+        machine.line.until_ready(limit, machine.death)
+        _keep(boot, machine, limit)
+    renewed = machine.line.tell(told, limit, machine.death)
+    if not renewed and boot.state is not None:
+        # Without it every guest that is brought back would draw the same secrets.
+        boot.state.forget()
+        if back:
+            raise BootError("its randomness could not be renewed")
+
+
+def _keep(boot: Boot, machine: Machine, limit: Deadline) -> None:
+    """Keep the guest for later runs, if it can be; it goes on all the same."""
+    if boot.state is None:
+        return
+    allowed = limit.within(SAVE_SECONDS * boot.factor)
+    try:
+        boot.state.keep(
+            machine.console.raw(),
+            lambda path: machine.monitor.save(path, allowed, machine.death),
+        )
+    except (BootError, OSError) as exc:
+        logger.info("%s cannot be kept for later runs: %s", boot.guest.name, exc)
+
+
+def whose(shown: paramiko.PKey, made: Images) -> str:
+    """Say where the host key comes from that the guest showed; later logins pin it."""
+    given = made.host_key or made.offered
+    if given is not None and shown.asbytes() == given.asbytes():
+        return "ours"
+    return "the guest's own, learnt at the first login"

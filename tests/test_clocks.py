@@ -1,0 +1,64 @@
+"""Every limit is more than what it holds."""
+
+import math
+
+import pytest
+from msgspec.structs import replace
+
+from harness import clocks, guests
+from harness.batches import Asking, batches
+from harness.clocks import Clocks
+from harness.errors import UsageError
+from harness.model import Depth
+from harness.providers.vagrant.machine import CONNECT_SECONDS
+from harness.providers.vagrant.provider import MARGIN_SECONDS
+from harness.resources import guests_folder
+from harness.scenarios import CATALOGUE, cells
+
+GUESTS = guests.load([guests_folder()])
+
+
+@pytest.mark.parametrize("depth", Depth)
+def test_a_question_ends_before_its_alarm_and_that_before_its_transport(depth: Depth) -> None:
+    for cell in cells(depth):
+        scenario = CATALOGUE[cell.scenario]
+        clocks.check(scenario, scenario.parameters(cell, depth))
+        for factor in (1.0, clocks.SLOW):
+            limits = Clocks(factor)
+            steps = (
+                scenario.alarm * factor,
+                limits.silence(scenario),
+                limits.batch(scenario, rounds=1),
+            )
+            assert list(steps) == sorted(set(steps))
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_a_guests_own_boot_time_out_comes_before_the_harnesss(name: str) -> None:
+    guest = GUESTS[name]
+    if guest.qemu is not None:
+        inner = guest.qemu.boot_timeout * clocks.SLOW
+        assert clocks.PREPARE + inner < clocks.boot(guest)
+    if guest.vagrant is not None:
+        around = MARGIN_SECONDS + CONNECT_SECONDS
+        assert clocks.PREPARE + (guest.vagrant.boot_timeout + around) * clocks.SLOW < (
+            clocks.boot(guest)
+        )
+
+
+def test_a_guest_has_time_for_its_boot_its_agent_and_all_questions() -> None:
+    guest = GUESTS["linux-6.1"]
+    todo = [Asking(cell) for cell in cells(Depth.FULL)]
+    rounds = [(scenario, len(batch)) for scenario, batch in batches(todo, Depth.FULL)]
+    slow = Clocks(clocks.SLOW)
+    inner = clocks.boot(guest) + clocks.SLOW * (clocks.SETUP + clocks.COMPILE) + slow.facts
+    inner += math.fsum(slow.batch(scenario, count) for scenario, count in rounds)
+    assert inner < clocks.life(guest, rounds)
+
+
+def test_a_scenario_that_cannot_end_in_time_is_refused_at_the_start() -> None:
+    scenario = CATALOGUE["takeover"]
+    parameters = {"protocol": "tcp", "deadline": "7000"}
+    clocks.check(scenario, parameters)
+    with pytest.raises(UsageError, match="its flows may take 42 s, its alarm comes after 40 s"):
+        clocks.check(replace(scenario, alarm=40.0), parameters)

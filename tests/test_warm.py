@@ -1,0 +1,193 @@
+"""Guests that are kept warm: whole or not at all, bounded, and named by all that they depend on."""
+
+import errno
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from harness import cache
+from harness.errors import BootError
+from harness.model import AgentSource, Guest, Qemu
+from harness.places import Places
+from harness.providers.qemu import reseed, warm
+from harness.providers.qemu.boot import Boot
+from harness.providers.qemu.images import Images, make_key
+from harness.providers.qemu.warm import State, state_of
+
+DAY = 86400.0
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path / "cache", tmp_path / "state")
+
+
+def keep(state: State, content: bytes = b"memory") -> None:
+    def save(path: Path) -> None:
+        path.write_bytes(content)
+
+    state.keep(b"booting\n", save)
+
+
+def test_a_kept_guest_is_found_again_with_what_its_console_said(
+    places: Places, tmp_path: Path
+) -> None:
+    state = state_of(["kernel", "initramfs"], places)
+    assert not state.kept
+    keep(state)
+    again = state_of(["kernel", "initramfs"], places)
+    assert again.kept
+    assert again.memory.read_bytes() == b"memory"
+    assert stat.S_IMODE(again.folder.stat().st_mode) == 0o700
+    again.replay(tmp_path / "run" / "console.log")
+    said = (tmp_path / "run" / "console.log").read_text()
+    assert said.startswith("booting\n[reuseport-matrix: ")
+    assert not state_of(["kernel", "other"], places).kept
+
+
+def test_what_cannot_be_saved_leaves_nothing(places: Places) -> None:
+    state = state_of(["kernel"], places)
+
+    def fails(path: Path) -> None:
+        path.with_suffix(".part").write_bytes(b"half")
+        raise BootError("no room")
+
+    with pytest.raises(BootError):
+        state.keep(b"", fails)
+    assert not state.kept
+    assert list(state.folder.parent.iterdir()) == []
+
+
+def test_of_two_who_keep_the_same_guest_the_first_wins(places: Places) -> None:
+    first, second = state_of(["kernel"], places), state_of(["kernel"], places)
+    keep(first, b"first")
+    keep(second, b"second")
+    assert second.memory.read_bytes() == b"first"
+    assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
+
+
+def test_the_states_used_longest_ago_go_when_there_is_no_room(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm, "LIMIT", (3 << 20) + (1 << 16))
+    states = [state_of([str(number)], places) for number in range(3)]
+    for age, state in enumerate(states):
+        keep(state, b"x" * (1 << 20))
+        for path in (state.folder, *state.folder.iterdir()):
+            os.utime(path, (1000 + age, 1000 + age))
+    assert states[0].kept  # and so it is used now
+    keep(state_of(["new"], places), b"x" * (1 << 20))
+    assert [state.kept for state in states] == [True, False, True]
+
+
+def test_what_a_killed_run_began_to_keep_goes(places: Places) -> None:
+    folder = places.folder("warm")
+    for name, age in (("old", 2 * warm.ABANDONED_SECONDS), ("new", 0.0)):
+        begun = folder / f"{warm.SCRATCH}{name}"
+        begun.mkdir()
+        moment = begun.stat().st_mtime - age
+        os.utime(begun, (moment, moment))
+    keep(state_of(["kernel"], places))
+    assert sorted(path.name for path in folder.glob(".*")) == [".new"]
+
+
+def test_a_guest_is_kept_under_a_name_for_all_that_it_depends_on(
+    places: Places, tmp_path: Path
+) -> None:
+    make_key(tmp_path / "key")
+    program = tmp_path / "qemu"
+    program.write_bytes(b"7.2")
+    guest = Guest("g", "Linux", AgentSource(target="host"))
+    facts = {"kernel_sha256": "k", "initramfs_sha256": "i"}
+    made = Images(None, "key", facts, Path("/k"), Path("/i"), told="keys")  # type: ignore[arg-type]
+    boot = Boot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
+
+    def name(boot: Boot) -> str:
+        state = boot.keepable(program, places)
+        assert state is not None
+        return state.folder.name
+
+    others = [
+        replace(boot, qemu=Qemu(memory=512)),
+        replace(boot, qemu=Qemu(cpu="Nehalem")),
+        replace(boot, qemu=Qemu(append="quiet")),
+        replace(boot, qemu=Qemu(nic="e1000")),
+        replace(boot, accelerator="kvm"),
+        replace(boot, made=replace(made, provenance={**facts, "kernel_sha256": "other"})),
+        replace(boot, made=replace(made, provenance={**facts, "initramfs_sha256": "other"})),
+    ]
+    names = [name(boot), *map(name, others)]
+    assert len(set(names)) == len(names)
+    elsewhere = replace(boot, made=replace(made, kernel=Path("/elsewhere"), private="other"))
+    assert name(elsewhere) == names[0]
+    program.write_bytes(b"10.0 ")
+    assert name(boot) != names[0]
+
+
+def test_a_guest_with_files_of_its_own_is_not_kept(places: Places, tmp_path: Path) -> None:
+    guest = Guest("g", "Linux", AgentSource(target="host"))
+    made = Images(None, "key", {}, told=None)  # type: ignore[arg-type]
+    boot = Boot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
+    assert boot.keepable(tmp_path, places) is None
+    more = replace(boot, qemu=Qemu(arguments=("-device", "x")), made=replace(made, told="keys"))
+    assert more.keepable(tmp_path, places) is None
+
+
+@pytest.mark.skipif(shutil.which("as") is None, reason="no assembler here")
+def test_the_reseeding_program_is_what_its_source_says(tmp_path: Path) -> None:
+    objects, code = tmp_path / "o", tmp_path / "code"
+    source = reseed.SOURCE.encode()
+    subprocess.run(["as", "--64", "-o", str(objects), "-"], input=source, check=True)
+    subprocess.run(["objcopy", "-O", "binary", "-j", ".text", objects, code], check=True)
+    assert code.read_bytes() == reseed.CODE
+
+
+def test_the_reseeding_program_runs(tmp_path: Path) -> None:
+    if os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
+        pytest.skip("a program for Linux on x86_64")
+    program = tmp_path / "reseed"
+    program.write_bytes(reseed.program())
+    program.chmod(0o700)
+    with open("/dev/null") as nothing:
+        done = subprocess.run([program], stdin=nothing, check=False)
+    assert done.returncode == 256 - errno.ENOTTY
+
+
+def filled(places: Places, name: str, age: float, now: float, size: int = 1 << 20) -> Path:
+    path = places.folder(Path(name).parts[0]) / Path(name).name
+    path.write_bytes(b"x" * size)
+    os.utime(path, (now - age, now - age))
+    return path
+
+
+def test_the_cache_loses_what_is_old_and_then_what_was_unused_longest(places: Places) -> None:
+    now = 1e9
+    old = filled(places, "kernels/old", 31 * DAY, now)
+    unused = filled(places, "initramfs/unused", 9 * DAY, now)
+    recent = filled(places, "kernels/recent", 5 * DAY, now)
+    used = filled(places, "agents/used", 0.5 * DAY, now)
+    locks = filled(places, "locks/mine.lock", 90 * DAY, now)
+    assert cache.prune(places, 4 << 20, now) == 1 << 20
+    assert [path.exists() for path in (old, unused, recent, used)] == [False, True, True, True]
+    assert cache.prune(places, 2 << 20, now) == 1 << 20
+    assert [path.exists() for path in (unused, recent, used)] == [False, True, True]
+    assert cache.prune(places, 0, now) == 1 << 20  # and no more: a run may use the last one
+    assert [path.exists() for path in (recent, used, locks)] == [False, True, True]
+
+
+def test_folders_of_the_cache_go_whole(places: Places) -> None:
+    root = places.folder("packages", "linux_1", "usr")
+    (root / "file").write_bytes(b"x" * 8192)
+    for path in (root / "file", root, root.parent):
+        os.utime(path, (1000, 1000))
+    assert cache.prune(places) >= 8192
+    assert not root.parent.exists()
+
+
+def test_an_empty_cache_has_nothing_to_lose(places: Places) -> None:
+    assert cache.prune(places) == 0
