@@ -6,15 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from harness import clocks
 from harness.agent import Agent, Builder, Question
 from harness.batches import Asking, batches
+from harness.capacity import Turns
 from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
+from harness.judge import starved
 from harness.model import Cell, Depth, Guest, State, Trial
 from harness.protocols import Progress, Provider, Transport
 from harness.scenarios import CATALOGUE
@@ -25,7 +27,8 @@ from harness.wire import Reply, parse, visible
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 2
-"""A cell that failed is asked once more on a fresh guest; both results are kept."""
+"""A cell that failed, or whose guest was starved of its CPU, is asked once more on a fresh guest;
+both results are kept."""
 
 LIVES_IN_VAIN = 2
 """So often in a row a guest may live without one answer before what is left is given up."""
@@ -35,7 +38,7 @@ TAIL = 12
 
 
 class Subject(Struct, frozen=True):
-    """What is measured, with what, and who is told."""
+    """What is measured, with what, on how many CPUs of this machine, and who is told."""
 
     guest: Guest
     depth: Depth
@@ -44,6 +47,8 @@ class Subject(Struct, frozen=True):
     record: GuestRecord
     progress: Progress
     cancellation: Cancellation
+    turns: Turns = field(default_factory=lambda: Turns(1))
+    cpus: int = 1
 
 
 def measure(subject: Subject, cells: Sequence[Cell]) -> None:
@@ -136,7 +141,10 @@ class Life:
             with subject.builder.installed(subject.guest, transport) as agent:
                 agent.vouch()
                 self._learn(agent, transport)
-                self._ask_everything(agent)
+                if not subject.turns.free(subject.cpus):
+                    self._tell(Phase.SCENARIO, "waits for a CPU")
+                with subject.turns.taken(subject.cpus, subject.cancellation):
+                    self._ask_everything(agent)
             self._tell(Phase.DESTROY)
 
     def give_up(self, failure: InfrastructureError) -> None:
@@ -239,7 +247,8 @@ class Life:
         line = self.subject.record.answered(line, raw)
         self.answers += bool(raw)
         judgement = judged(line, raw)
-        if judgement.state is State.INFRASTRUCTURE and asking.attempt < ATTEMPTS:
+        in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
+        if in_vain and asking.attempt < ATTEMPTS:
             return [Asking(asking.cell, asking.attempt + 1)]
         self._done += 1
         trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)

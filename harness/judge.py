@@ -21,6 +21,8 @@ STARVED = 4
 """A time-out says something of the kernel only if the guest ran for most of the time: a gap of
 more than one part in so many of the deadline makes it inconclusive (BEHAVIOURS.md, trap 12)."""
 
+GUEST_STARVED = "guest was starved"
+
 NOT_YET_SERVED = "queued"
 """The phase in which `open` is what a flow is to be, not a time-out."""
 
@@ -110,6 +112,11 @@ def _refused(member: Member, listeners: int) -> str:
     return f"{which} was refused: {visible(member.call or '')} {member.error}"
 
 
+def starved(judgement: Judgement) -> bool:
+    """Whether a verdict was withdrawn because the guest did not run: it is worth asking again."""
+    return (judgement.why or "").startswith(GUEST_STARVED)
+
+
 def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
     """Withdraw a verdict that rests on flows whose time ran out while the guest did not run."""
     late = sum(
@@ -120,5 +127,5 @@ def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
     patient = seen.gap * STARVED <= number(seen.begin, "deadline")
     if late == 0 or patient or judgement.state is State.NOT_APPLICABLE:
         return judgement
-    why = f"guest was starved: it did not run for {seen.gap} ms, and {late} flows timed out"
+    why = f"{GUEST_STARVED}: it did not run for {seen.gap} ms, and {late} flows timed out"
     return replace(judgement, state=State.INCONCLUSIVE, verdict=None, why=why)

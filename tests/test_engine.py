@@ -1,6 +1,8 @@
 """One guest's life and deaths: what a crash costs, what is asked again, what is never a verdict."""
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,16 +11,19 @@ import pytest
 from fakes import FakeTransport, reply
 from msgspec import Struct
 
+from harness import engine
 from harness.agent import Builder
+from harness.capacity import Turns
 from harness.deadline import Cancellation, Deadline
 from harness.engine import Subject, measure
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
+from harness.judge import GUEST_STARVED
 from harness.matrix import Matrix
-from harness.model import AgentSource, Cell, Depth, Guest, State, Trial
+from harness.model import AgentSource, Cell, Depth, Guest, Judgement, State, Trial
 from harness.places import Places
 from harness.protocols import Completed, Transport
 from harness.scenarios import CATALOGUE, cells
-from harness.store import Asked, RunBegun, Store, judge_folder
+from harness.store import Asked, RunBegun, Store, judge_folder, judged
 from harness.store.journal import read
 
 SHARING = [
@@ -84,9 +89,12 @@ class Bench:
         self.cancellation = Cancellation()
         self.builder = Builder(Places(folder / "cache", folder / "state"))
         self.trials: list[Trial] = []
+        self.told: list[str] = []
+        self.turns = Turns(2)
 
     def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
-        """Hear nothing."""
+        """Hear what is told."""
+        self.told.append(detail)
 
     def trial(self, trial: Trial, done: int, total: int) -> None:
         """Keep what is told."""
@@ -104,6 +112,7 @@ class Bench:
                 store.guest("fake"),
                 self,
                 self.cancellation,
+                self.turns,
             )
             measure(subject, asked)
         return judge_folder(self.folder)
@@ -316,3 +325,36 @@ def test_a_failure_keeps_when_it_was_and_what_the_console_said(tmp_path: Path) -
         assert line.failure is not None
         assert (line.failure.phase, line.failure.console) == (Phase.BOOT, "Kernel panic\n")
         assert line.failure.seconds is not None
+
+
+def test_a_starved_cell_is_asked_again_and_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, FakeTransport())
+    seen = list[str]()
+
+    def starving(line: Asked, raw: bytes) -> Judgement:
+        seen.append(line.cell.key)
+        if len(seen) > 1:
+            return judged(line, raw)
+        return Judgement(State.INCONCLUSIVE, why=f"{GUEST_STARVED}: it did not run for 4000 ms")
+
+    monkeypatch.setattr(engine, "judged", starving)
+    matrix = bench.measure()
+    assert len(bench.provider.booted) == 2
+    assert [len(cell.repeats) for cell in matrix.cells] == [2, *[1] * (len(SHARING) - 1)]
+    assert State.INCONCLUSIVE not in {trial.outcome.state for trial in bench.trials}
+
+
+def test_a_guest_is_measured_on_cpus_of_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, FakeTransport())
+    bench.turns = Turns(1)
+    with bench.turns.taken(1, bench.cancellation):
+        thread = threading.Thread(target=bench.measure)
+        thread.start()
+        until = time.monotonic() + 10
+        while "waits for a CPU" not in bench.told and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not bench.trials
+    thread.join()
+    assert len(bench.trials) == len(SHARING)

@@ -1,20 +1,25 @@
 """Many guests at once: a thread for each, from its boot to its end, and one word that ends all."""
 
 import logging
-import os
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
 
 from msgspec import Struct
 
+from harness import capacity
 from harness.agent import Builder
+from harness.capacity import Turns
 from harness.cli.interruption import Interruption
 from harness.cli.plan import Candidate, Plan
 from harness.deadline import Cancellation
 from harness.engine import Subject, measure
 from harness.live import Face
 from harness.places import Places
+from harness.providers.qemu import accelerators
+from harness.providers.qemu.command import PROGRAM
 from harness.store import Store
 
 logger = logging.getLogger(__name__)
@@ -31,6 +36,7 @@ class Fleet(Struct, frozen=True):
     places: Places
     face: Face
     cancellation: Cancellation
+    turns: Turns
 
     def measure(self, jobs: int, interruption: Interruption, until: float | None) -> None:
         """Measure every guest, `jobs` at once; end early on a signal, or at `until` (monotonic).
@@ -85,19 +91,28 @@ class Fleet(Struct, frozen=True):
                     record=record,
                     progress=face,
                     cancellation=self.cancellation,
+                    turns=self.turns,
+                    cpus=capacity.cpus_of(guest, candidate.by),
                 ),
                 candidate.cells,
             )
         face.ended(guest.name, "interrupted" if self.cancellation.said else "done")
 
 
-def jobs_for(asked: int | None, guests: int) -> int:
-    """Return how many guests run at once: what was asked for, or as many as there are cores."""
+def jobs_for(asked: int | None, candidates: Sequence[Candidate], places: Places) -> int:
+    """Return how many guests run at once: what was asked for, or what this machine carries."""
     if asked is not None:
         return asked
-    return max(1, min(guests, _cores()))
+    found = [one for one in candidates if one.provider is not None]
+    needs = [capacity.memory_of(one.guest, one.by) for one in found]
+    return capacity.jobs(
+        needs, capacity.memory(), capacity.cores(), accelerated=_accelerated(found, places)
+    )
 
 
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # a container's share, where there is one
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+def _accelerated(candidates: Sequence[Candidate], places: Places) -> bool:
+    """Whether the hardware virtualises for those guests that are virtual."""
+    program = shutil.which(PROGRAM)
+    if program is None or not any(one.by in ("qemu", "vagrant") for one in candidates):
+        return False
+    return accelerators.best(Path(program), places) != accelerators.TCG

@@ -181,6 +181,8 @@ def _measured(
     expected: "Baseline | None",
 ) -> "Matrix":
     """Measure, and write the reports whatever happens: what was measured is not lost."""
+    from harness import capacity
+    from harness.capacity import Turns
     from harness.cli.fleet import Fleet, jobs_for
     from harness.cli.output import write_reports
     from harness.deadline import Cancellation
@@ -192,8 +194,10 @@ def _measured(
     store = begin(settled.folder, settled.begun)
     try:
         with store, following(names, verbose=asked.verbose) as face:
-            fleet = Fleet(settled, store, places, face, Cancellation())
-            fleet.measure(jobs_for(asked.jobs, len(names)), interruption, until)
+            turns = Turns(capacity.cores())
+            fleet = Fleet(settled, store, places, face, Cancellation(), turns)
+            jobs = jobs_for(asked.jobs, settled.candidates, places)
+            fleet.measure(jobs, interruption, until)
     finally:
         matrix = write_reports(settled.folder, expected)
     return matrix

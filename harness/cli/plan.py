@@ -46,11 +46,12 @@ class Request(Struct, frozen=True):
 
 
 class Candidate(Struct, frozen=True):
-    """A guest that was asked for, and who starts it; or why nobody can."""
+    """A guest that was asked for, and who starts it (`by` is its name); or why nobody can."""
 
     guest: Guest
     provider: Provider | None
     cells: tuple[Cell, ...]
+    by: str = ""
     why: str = ""
     hint: str | None = None
 
@@ -147,8 +148,8 @@ def _candidate(
     try:
         offer = choose(guest, workshop, only)
     except NotRunError as exc:
-        return Candidate(guest, None, cells, str(exc), exc.hint)
-    return Candidate(guest, offer.provider, cells)
+        return Candidate(guest, None, cells, why=str(exc), hint=exc.hint)
+    return Candidate(guest, offer.provider, cells, offer.name)
 
 
 def _settled(folder: Path) -> dict[str, set[str]]:
