@@ -135,3 +135,17 @@ def test_bad_input_is_a_sentence(command: Command, arguments: tuple[str, ...], s
     assert (ended.status, ended.out) == (2, "")
     assert ended.err.startswith("error: ")
     assert said in ended.err
+
+
+@pytest.mark.parametrize("variable", ["XDG_CACHE_HOME", "XDG_STATE_HOME"])
+def test_a_place_that_takes_no_files_is_said_and_not_traced(
+    variable: str, command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv(variable, str(tmp_path / "file"))
+    ended = command("exec", "linux-6.1", "--", "true")
+    assert ended.status in (2, 3), ended.err
+    assert "Traceback" not in ended.err
+    if ended.status == 2:  # where QEMU is there
+        assert f"error: {tmp_path}/file" in ended.err
+        assert f"({variable}" in ended.err

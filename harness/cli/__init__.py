@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from harness.cli.exit import Exit, complain, complain_of
+from harness.cli.exit import Exit, complain, complain_of, complain_of_room
 from harness.errors import HarnessError
 
 NAME = "reuseport-matrix"
@@ -136,9 +136,18 @@ def _guarded(command: Callable[[], object]) -> int:
         if exc.code != 1:
             raise
         return _unread()
-    except BrokenPipeError:
-        return _unread()
+    except OSError as exc:
+        return _of_files(exc)
     return status if isinstance(status, int) else Exit.OK
+
+
+def _of_files(exc: OSError) -> int:
+    """Return the status for a file that cannot be written, or for who does not read on."""
+    if isinstance(exc, BrokenPipeError):
+        return _unread()
+    if not complain_of_room(exc):
+        raise exc
+    return Exit.USAGE
 
 
 def _unread() -> int:

@@ -1,6 +1,8 @@
 """Exit statuses, and how an error is said: a sentence and what to do next, never a trace."""
 
+import errno
 from enum import IntEnum
+from pathlib import Path
 
 import click
 
@@ -33,6 +35,28 @@ def complain_of(error: HarnessError) -> None:
     if isinstance(error, BootError):
         for line in error.console.splitlines()[-TAIL:]:
             click.echo(f"console: {visible(line)}", err=True)
+
+
+REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a disk says that takes nothing more, and a folder that is not ours to write to."""
+
+
+def complain_of_room(error: OSError) -> bool:
+    """Say that files of ours cannot be written, if it is that; whether it was."""
+    from harness.places import Places
+
+    places, path = Places.of_user(), Path(str(error.filename or ""))
+    homes = [*places.cache.parents, *places.state.parents, places.cache, places.state]
+    ours = path in homes or places.cache in path.parents or places.state in path.parents
+    if error.errno not in REFUSED and not ours:
+        return False
+    where = f"{error.filename}: " if error.filename else ""
+    complain(
+        f"{where}{error.strerror or error}",
+        hint=f"files of ours are in {places.cache} (XDG_CACHE_HOME; `gc --cache` makes room) and "
+        f"{places.state} (XDG_STATE_HOME)",
+    )
+    return True
 
 
 def complain(message: str, *, hint: str | None = None) -> None:
