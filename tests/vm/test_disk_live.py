@@ -5,6 +5,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -188,3 +189,34 @@ def test_a_disk_of_another_format_is_not_booted(here: Here, box: Path) -> None:
     key = f"ssh: {{key: {box / 'key'}}}"
     written(here, wrong=f"disk: disk.img, disk_format: qcow2, {key}")
     assert "qcow2" in why_not(here, "wrong")
+
+
+def test_a_guest_from_a_disk_goes_on_where_it_was_kept(here: Here, box: Path) -> None:
+    disk = box / "linux-box.qcow2"
+    own_key = f"disk: {disk}, ssh: {{key: {box / 'key'}}}"
+    written(here, seeded=f"disk: {disk}, seed: nocloud, memory: 257", plain=own_key)
+    with_cache(here)
+    what = "cat .ssh/authorized_keys; dd if=/dev/urandom bs=16 count=1 2>/dev/null | base64"
+    for name in ("seeded", "plain"):
+        said, starts = [], []
+        for number in range(3):
+            out = f"{name}{number}"
+            done = here("run", "--guests", ".", name, *SCENARIO[:-1], out)
+            assert done.status == 0, done.err
+            starts.append(here.matrix(out).guests[name]["provenance"])
+            shown = here("exec", "--guests", ".", name, "--", "sh", "-c", f"{what}; date +%s")
+            assert shown.status == 0, shown.err
+            said.append(shown.out.splitlines())
+            assert abs(float(said[-1][-1]) - time.time()) < 60
+        assert [facts["start"] for facts in starts if isinstance(facts, Mapping)] == [
+            "cold",
+            "warm",
+            "warm",
+        ]
+        assert len({lines[-2] for lines in said}) == 3  # randomness
+        assert len({lines[0] for lines in said}) == (3 if name == "seeded" else 1)  # the key
+    for memory in (here.folder / "cache" / NAME / "warm").glob("*/memory"):
+        memory.write_bytes(memory.read_bytes()[: 4 << 20])
+    done = here("run", "--guests", ".", "seeded", *SCENARIO[:-1], "damaged")
+    assert (done.status, "booted anew" in done.err) == (0, True), done.err
+    assert here.left() == []

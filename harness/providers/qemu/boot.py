@@ -8,17 +8,19 @@ from pathlib import Path
 
 import paramiko
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login, Tenancy
 from harness.model import Guest, Qemu
 from harness.places import Places
-from harness.providers.qemu import accelerators, warm
+from harness.providers.qemu import accelerators, belongings, images, warm
 from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.machine import Machine, started
+from harness.providers.qemu.renew import change_key, renew
 from harness.providers.qemu.warm import State
 from harness.transport import SshTransport
 
@@ -30,6 +32,8 @@ RESTORE_SECONDS = 10.0
 """For a guest to go on, on a fast host; one that does not is booted."""
 
 SAVE_SECONDS = 30.0
+
+HASHES = ("kernel_sha256", "initramfs_sha256", "disk_sha256")
 
 
 class Boot(Struct, frozen=True):
@@ -69,18 +73,31 @@ class Boot(Struct, frozen=True):
     def keepable(self, program: Path, places: Places) -> State | None:
         """Return where the guest may be kept; None if it cannot be.
 
-        That has to be a guest that waits to be told who may log in, and whose QEMU is given no
-        files by its guest file's `arguments`: they could have changed since.
+        That has to be one from our initramfs, which waits to be told who may log in, or from a
+        disk; and its QEMU is given no files by its guest file's `arguments`, which could change.
         """
-        made = self.made
-        if made.told is None or self.qemu.arguments:
+        made, qemu = self.made, self.qemu
+        if self.qemu.arguments or (made.told is None and made.disk is None):
             return None
-        images = (made.provenance["kernel_sha256"], made.provenance["initramfs_sha256"])
-        neutral = Parts("", self.guest.system, self.accelerator, Path(), 0, Path(), Path(), line=0)
-        machine = [accelerators.identity(program), *command_line(self.qemu, neutral)]
+        hashes = [f"{name}={made.provenance[name]}" for name in HASHES if name in made.provenance]
+        files = (made.initrd if made.told is None else None, made.backing)
+        neutral = Parts(
+            "",
+            self.guest.system,
+            self.accelerator,
+            Path(),
+            0,
+            kernel=Path() if made.kernel else None,
+            initrd=Path() if made.initrd else None,
+            disk=Path() if made.disk else None,
+            seed=Path() if made.seed else None,
+            line=0 if made.told is not None else None,
+        )
+        machine = [accelerators.identity(program), *command_line(qemu, neutral)]
+        machine += [qemu.ssh.user, qemu.ssh.key or "", str(qemu.disk_size), *map(str, files)]
         if self.accelerator != accelerators.TCG:
             machine += [platform.release(), warm.processor()]
-        return warm.state_of([*images, *machine], places)
+        return warm.state_of([*hashes, *machine], places)
 
     def provenance(self, version: str) -> Mapping[str, str]:
         """Return how the guest was made."""
@@ -124,7 +141,11 @@ def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | 
     with ExitStack() as attempt:
         try:
             state.replay(path)
-            live = _log_in(attempt, boot, Console(path), limit, state.memory)
+            made = boot.made
+            if made.disk is not None:
+                made = belongings.bring_back(made, boot.tenancy.folder, state.folder)
+            again = replace(boot, made=made)
+            live = _log_in(attempt, again, Console(path), limit, state.memory)
         except (BootError, OSError) as exc:
             if deadline.passed:
                 raise
@@ -139,7 +160,7 @@ def _log_in(
     stack: ExitStack, boot: Boot, console: Console, limit: Deadline, memory: Path | None = None
 ) -> Up:
     """Start a guest, wait for it, and log in; with `memory` it goes on from there."""
-    made, user = boot.made, boot.qemu.ssh.user
+    made = boot.made
     machine = stack.enter_context(
         started(
             lambda monitor, line: boot.command(monitor, line, console.path, memory),
@@ -152,21 +173,33 @@ def _log_in(
     try:
         facts |= boot.provenance(machine.monitor.greet(limit, machine.death))
         port = machine.monitor.forwarded_port(limit, machine.death)
+        if memory is not None:
+            machine.monitor.go_on(limit, machine.death)
         if made.told is not None:
             _introduce(boot, made.told, machine, limit, back=memory is not None)
-        transport = SshTransport.connect(
-            ADDRESS,
-            port,
-            user,
-            made.key,
-            made.host_key,
-            limit,
-            facts,
-            alive=machine.death,
-            last_words=console.tail,
-        )
+        live = _connected(boot, port, machine, limit, facts)
+        if made.told is None:
+            _renew(boot, live, machine, limit, back=memory is not None)
     except BootError as exc:
         raise BootError(str(exc), hint=exc.hint, console=console.tail()) from exc
+    return live
+
+
+def _connected(
+    boot: Boot, port: int, machine: Machine, limit: Deadline, facts: dict[str, str]
+) -> Up:
+    made, user = boot.made, boot.qemu.ssh.user
+    transport = SshTransport.connect(
+        ADDRESS,
+        port,
+        user,
+        made.key,
+        made.host_key,
+        limit,
+        facts,
+        alive=machine.death,
+        last_words=machine.console.tail,
+    )
     shown = transport.host_key
     facts["host_key"] = whose(shown, made)
     known = f"{shown.get_name()} {shown.get_base64()}"
@@ -175,9 +208,7 @@ def _log_in(
 
 def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
     """Tell a guest of our initramfs who may log in; keep it just before, if it is to be."""
-    if back:
-        machine.monitor.go_on(limit, machine.death)
-    else:
+    if not back:
         machine.line.until_ready(limit, machine.death)
         _keep(boot, machine, limit)
     renewed = machine.line.tell(told, limit, machine.death)
@@ -188,16 +219,43 @@ def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back
             raise BootError("its randomness could not be renewed")
 
 
-def _keep(boot: Boot, machine: Machine, limit: Deadline) -> None:
+def _renew(boot: Boot, live: Up, machine: Machine, limit: Deadline, *, back: bool) -> None:
+    """Give a guest from a disk a clock, randomness and a key of its own, or keep it for later.
+
+    It is kept only where it lets itself be renewed, which is tried before.
+    """
+    if boot.state is None:
+        return
+    transport, private = live.transport, Path(boot.made.private)
+    try:
+        renew(boot.guest, transport, limit)
+    except BootError as exc:
+        if back:
+            raise
+        logger.info("%s is not kept for later runs: %s", boot.guest.name, exc)
+        return
+    if not back:
+        _keep(boot, machine, limit, live.login.host_key)
+    elif boot.qemu.ssh.key is None:
+        private.unlink()
+        change_key(transport, images.make_key(private), limit)
+
+
+def _keep(boot: Boot, machine: Machine, limit: Deadline, host_key: str | None = None) -> None:
     """Keep the guest for later runs, if it can be; it goes on all the same."""
     if boot.state is None:
         return
     allowed = limit.within(SAVE_SECONDS * boot.factor)
+
+    def save(memory: Path) -> None:
+        def beside() -> None:
+            if host_key is not None:
+                belongings.keep(boot.made, boot.tenancy.folder, host_key, memory.parent)
+
+        machine.monitor.save(memory, allowed, machine.death, beside)
+
     try:
-        boot.state.keep(
-            machine.console.raw(),
-            lambda path: machine.monitor.save(path, allowed, machine.death),
-        )
+        boot.state.keep(machine.console.raw(), save)
     except (BootError, OSError) as exc:
         logger.info("%s cannot be kept for later runs: %s", boot.guest.name, exc)
 

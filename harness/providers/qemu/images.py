@@ -28,7 +28,8 @@ class Images(Struct, frozen=True):
     """Files to boot, how to log in to what they make, and what they were made from.
 
     `host_key` has to answer; `offered` may, for the guest need not take it from the seed.
-    `told` is what our own initramfs is told on its line; None: it is not ours.
+    `backing` is the image that `disk` writes beside. `told` is what our own initramfs is told on
+    its line; None: it is not ours.
     """
 
     key: paramiko.PKey
@@ -37,6 +38,7 @@ class Images(Struct, frozen=True):
     kernel: Path | None = None
     initrd: Path | None = None
     disk: Path | None = None
+    backing: Path | None = None
     seed: Path | None = None
     host_key: paramiko.PKey | None = None
     offered: paramiko.PKey | None = None
@@ -66,10 +68,20 @@ def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Ima
         return _with_keys(image, archive, folder, facts)
     private = Path(qemu.ssh.key or folder / "key")
     key = make_key(private) if qemu.ssh.key is None else read_key(private)
-    disk = _disk(qemu, places, folder, deadline, facts)
+    disk, backing = _disk(qemu, places, folder, deadline, facts)
     initrd = None if qemu.initrd is None else Path(qemu.initrd)
     iso, offered = _seeded(qemu, folder, key)
-    return Images(key, str(private), facts, image, initrd, disk, iso, offered=offered)
+    return Images(
+        key,
+        str(private),
+        facts,
+        kernel=image,
+        initrd=initrd,
+        disk=disk,
+        backing=backing,
+        seed=iso,
+        offered=offered,
+    )
 
 
 def read_key(path: Path) -> paramiko.PKey:
@@ -145,11 +157,11 @@ def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) 
 
 def _disk(
     qemu: Qemu, places: Places, folder: Path, deadline: Deadline, facts: dict[str, str]
-) -> Path | None:
-    """Make a disk on which the guest writes in place of the image."""
+) -> tuple[Path | None, Path | None]:
+    """Make a disk on which the guest writes in place of the image; return both."""
     disk, expected = _source(qemu, places, deadline, facts)
     if disk is None:
-        return None
+        return None, None
     facts["disk_sha256"] = found = overlay.disk_sha256(disk, places)
     if expected is not None and found != expected.lower():
         hint = "correct `disk_sha256`, or delete a changed file of the cache: it is fetched again"
@@ -158,7 +170,7 @@ def _disk(
         overlay.refuse_references(disk, deadline)
     made = folder / "disk.qcow2"
     overlay.make(disk, qemu.disk_format, qemu.disk_size, made, deadline)
-    return made
+    return made, disk
 
 
 def _source(

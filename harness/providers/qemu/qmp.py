@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTIL
 
 BANDWIDTH = 1 << 40
 """Bytes a second: into a file as fast as it goes, not as fast as a network should be used."""
+
+
+def _nothing() -> None:
+    pass
 
 
 class Monitor(Inherited):
@@ -49,11 +54,13 @@ class Monitor(Inherited):
             time.sleep(POLL)
         self._ask("cont", {}, deadline, alive)
 
-    def save(self, into: Path, deadline: Deadline, alive: Alive) -> None:
-        """Write the guest's state into a file, which appears when it is whole.
+    def save(
+        self, into: Path, deadline: Deadline, alive: Alive, beside: Callable[[], None] = _nothing
+    ) -> None:
+        """Write the guest's state into a file, which appears when it is whole; then run `beside`.
 
-        The guest stands still meanwhile, and then goes on. QEMU's `exec:` is a shell's command
-        (docs/devel/migration); the file's name is ours.
+        The guest stands still meanwhile, its disks written back, and then goes on. QEMU's
+        `exec:` is a shell's command (docs/devel/migration); the file's name is ours.
         """
         part, whole = shlex.quote(f"{into}.part"), shlex.quote(str(into))
         self._ask("stop", {}, deadline, alive)
@@ -72,6 +79,7 @@ class Monitor(Inherited):
                 if deadline.passed:
                     raise BootError("saving did not end in time")
                 time.sleep(POLL)
+            beside()
         finally:
             self._ask("cont", {}, deadline, alive)
 

@@ -1,0 +1,51 @@
+"""What a guest from a disk has of its own, and is kept with it: disk, seed, key, host key."""
+
+import base64
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import paramiko
+from msgspec.structs import replace
+
+from harness.providers.qemu.images import Images, read_key
+
+HOST_KEY = "host_key"
+"""The file that holds what the guest proves itself by, as in known_hosts: type and base64."""
+
+
+def keep(made: Images, boot: Path, host_key: str, into: Path) -> None:
+    """Copy what was made for one boot, in its folder `boot`; its disk is written back by then."""
+    (into / HOST_KEY).write_text(host_key)
+    for path in _own(made, boot).values():
+        shutil.copy(path, into / path.name)
+
+
+def bring_back(made: Images, boot: Path, kept: Path) -> Images:
+    """Return the images of a guest that goes on, with copies of what was kept of it.
+
+    Those that were made for this boot stay, should it come to a boot after all.
+    """
+    into = boot / "kept"
+    into.mkdir(mode=0o700)
+    found: dict[str, Path] = {}
+    for name, path in _own(made, boot).items():
+        found[name] = into / path.name
+        shutil.copy(kept / path.name, found[name])
+    kind, encoded = (kept / HOST_KEY).read_text().split()
+    host_key = paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
+    private = found.get("private", Path(made.private))
+    return replace(
+        made,
+        disk=found.get("disk", made.disk),
+        seed=found.get("seed", made.seed),
+        private=str(private),
+        key=read_key(private),
+        host_key=host_key,
+    )
+
+
+def _own(made: Images, boot: Path) -> Mapping[str, Path]:
+    """Return those of the images that were made for one boot; a user's key is none of them."""
+    paths = {"disk": made.disk, "seed": made.seed, "private": Path(made.private)}
+    return {name: path for name, path in paths.items() if path is not None and path.parent == boot}

@@ -1,0 +1,64 @@
+"""What a guest that goes on from where it was kept needs before it is used, over SSH.
+
+For guests from disks: they know nothing of us, so they are kept after a login, with the clock and
+the random generator of that moment. Ours are told all that before their network is used (line.py).
+"""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+import paramiko
+
+from harness.agent.installed import placed
+from harness.agent.user import of_guest
+from harness.deadline import Deadline
+from harness.errors import BootError, InfrastructureError
+from harness.model import Guest
+from harness.protocols import Completed, Transport
+from harness.providers.qemu import reseed
+
+SEED_BYTES = 64
+
+CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; cat >/dev/urandom'
+"""Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. What is written to the random
+device is mixed into the pool (random(4) of each system)."""
+
+RESEED = 'exec "$0" </dev/urandom'
+
+KEYS = "umask 077; cat >.ssh/authorized_keys"
+
+
+def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
+    """Set the guest's clock and renew its randomness; raise `BootError` where that is refused."""
+    now = time.time()
+    words = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M.%S")
+    seed = secrets.token_bytes(SEED_BYTES)
+    try:
+        with placed(transport, "reuseport-renew") as place:
+            user = of_guest(transport, place.user, place.uid, guest.root)
+            clock = user.command(["sh", "-c", CLOCK, f"{now:.0f}", words])
+            _well(transport.run(clock, stdin=seed, timeout=deadline.left()), "set its clock")
+            if guest.system == "Linux" and guest.architecture == "x86_64":
+                path, content = f"{place.folder}/reseed", reseed.program()
+                transport.push(content, path, executable=True, timeout=deadline.left())
+                argv = user.command(["sh", "-c", RESEED, path])
+                _well(transport.run(argv, timeout=deadline.left()), "renew its randomness")
+    except InfrastructureError as exc:
+        raise BootError(f"it cannot be renewed: {exc}") from exc
+
+
+def change_key(transport: Transport, key: paramiko.PKey, deadline: Deadline) -> None:
+    """Let in `key` from now on, instead of any other."""
+    line = f"{key.get_name()} {key.get_base64()}\n".encode()
+    try:
+        done = transport.run(["sh", "-c", KEYS], stdin=line, timeout=deadline.left())
+        _well(done, "change who may log in")
+    except InfrastructureError as exc:
+        raise BootError(f"its key cannot be changed: {exc}") from exc
+
+
+def _well(done: Completed, what: str) -> None:
+    if done.status != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise BootError(f"it does not {what}: status {done.status}: {said[:200]}")
