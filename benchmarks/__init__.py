@@ -1,0 +1,1 @@
+"""What it costs, printed as ratios of one sitting; see each module."""
