@@ -1,27 +1,28 @@
 """Every guest that may exist, written down before it starts; what no living run owns is ended.
 
-A process is named by pid and start time, never by pid alone.
+So is what outlives its time, whoever owns it.
 """
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import psutil
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from harness.deadline import Deadline
+from harness.pid import Process, is_alive, of_pid, signalled
 from harness.places import NAME, Places
 from harness.process import ToolTimeoutError, execute
 
@@ -29,20 +30,15 @@ logger = logging.getLogger(__name__)
 
 TERM_SECONDS = 3.0
 KILL_SECONDS = 5.0
-GLANCE = 0.02
+
+LIFE = timedelta(days=2)
+"""How long a guest may live that is not kept: more than its run gives it (`clocks.life`)."""
 
 NAME_OPTION = "-name"
 """QEMU's option that shows the lease: all that is known of a QEMU whose owner died too early."""
 
-
-class Process(Struct, frozen=True):
-    """A process for ever: `started` is in clock ticks since boot on Linux, else seconds (epoch).
-
-    Ticks, because psutil's `create_time` moves with every step of the wall clock.
-    """
-
-    pid: int
-    started: float
+WRITER = re.compile(r"\.([0-9]+)-([0-9]+\.[0-9]+)\.new$")
+"""In the name of a lease that is being written: who writes it, as of `Process`."""
 
 
 class Login(Struct, frozen=True):
@@ -71,7 +67,8 @@ class Undo(Struct, frozen=True):
 class Lease(Struct, frozen=True):
     """A guest that may exist. It is `kept` once it is to outlive its owner.
 
-    `undo` is what ends it besides its process, in order.
+    `undo` is what ends it besides its process, in order; `run` the folder of the run that it is
+    part of. Past `expires` it is ended though its owner lives: that may hang, or be stopped.
     """
 
     id: str
@@ -83,6 +80,13 @@ class Lease(Struct, frozen=True):
     kept: bool = False
     login: Login | None = None
     undo: tuple[Undo, ...] = ()
+    run: str | None = None
+    expires: Annotated[datetime, Meta(tz=True)] | None = None
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over."""
+        return self.expires is not None and self.expires <= datetime.now(UTC)
 
     @property
     def tag(self) -> str:
@@ -104,17 +108,17 @@ class Tenancy:
 
     def runs(self, pid: int) -> None:
         """Write down the process that is the guest: a child of ours, not yet waited for."""
-        started = start_of(pid)
-        if started is not None:
-            self._change(replace(self.lease, process=Process(pid, started)))
+        process = of_pid(pid)
+        if process is not None:
+            self._change(replace(self.lease, process=process))
 
     def undone_by(self, *commands: Undo) -> None:
         """Write down, before it starts, what ends a guest that is no process of ours."""
         self._change(replace(self.lease, undo=commands))
 
     def keep(self, login: Login) -> None:
-        """Let the guest outlive its owner, until `stop`."""
-        self._change(replace(self.lease, kept=True, login=login))
+        """Let the guest outlive its owner, until `stop`: from here on it does not expire."""
+        self._change(replace(self.lease, kept=True, login=login, expires=None))
 
     def _change(self, lease: Lease) -> None:
         _write(self._places, lease)
@@ -122,14 +126,24 @@ class Tenancy:
 
 
 @contextmanager
-def hold(places: Places, guest: str) -> Iterator[Tenancy]:
+def hold(
+    places: Places, guest: str, *, run: Path | None = None, life: timedelta | None = LIFE
+) -> Iterator[Tenancy]:
     """Hold a lease while the block runs; then end what still runs under it, unless it is kept."""
-    started = start_of(os.getpid())
-    assert started is not None
+    owner = of_pid(os.getpid())
+    assert owner is not None
     token = secrets.token_hex(16)
     folder = places.state / "guests" / token
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    lease = Lease(token, guest, Process(os.getpid(), started), str(folder), created)
+    now = datetime.now(UTC).replace(microsecond=0)
+    lease = Lease(
+        token,
+        guest,
+        owner,
+        str(folder),
+        now.isoformat(),
+        run=None if run is None else str(run.absolute()),
+        expires=None if life is None else now + life,
+    )
     _write(places, lease)
     tenancy = Tenancy(places, lease)
     try:
@@ -141,15 +155,32 @@ def hold(places: Places, guest: str) -> Iterator[Tenancy]:
 
 
 def gc(places: Places) -> tuple[Lease, ...]:
-    """End every guest whose owner is gone, but for kept ones; return those that still ran."""
-    orphans = [lease for lease in leases(places) if not is_alive(lease.owner)]
+    """End every guest whose owner is gone or whose time is over, but for kept ones.
+
+    Return those that still ran.
+    """
+    _sweep(places)
     ended = []
-    for lease in orphans:
-        if not lease.kept:
+    for lease in leases(places):
+        owned = is_alive(lease.owner)
+        if owned and lease.expired:
+            logger.warning(
+                "guest %s was to be over by %s: it is ended, though process %d owns it",
+                *(lease.guest, lease.expires, lease.owner.pid),
+            )
+        if lease.expired or not (owned or lease.kept):
             ended += [lease] if end(places, lease) else []
-        elif not may_run(lease):
+        elif not owned and not may_run(lease):
             end(places, lease)
     return tuple(ended)
+
+
+def _sweep(places: Places) -> None:
+    """Remove leases that their owner had half written when it was killed."""
+    for path in (places.state / "leases").glob("*.new"):
+        writer = WRITER.search(path.name)
+        if writer and not is_alive(Process(int(writer[1]), float(writer[2]))):
+            path.unlink(missing_ok=True)
 
 
 def stop(places: Places, names: Sequence[str] = ()) -> tuple[Lease, ...]:
@@ -192,30 +223,11 @@ def running(lease: Lease) -> Process | None:
         return lease.process if is_alive(lease.process) else None
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            words = process.cmdline()
-            started = start_of(process.pid)
-            if started is not None and (NAME_OPTION, lease.tag) in pairwise(words):
-                return Process(process.pid, started)
+            found = of_pid(process.pid)
+            # Looked at again after its words: they may be those of a later owner of the pid.
+            if (NAME_OPTION, lease.tag) in pairwise(process.cmdline()) and found is not None:
+                return found if is_alive(found) else None
     return None
-
-
-def is_alive(process: Process) -> bool:
-    """Whether it still runs; a zombie does not (not every process 1 reaps what it inherits)."""
-    return start_of(process.pid) == process.started
-
-
-def start_of(pid: int) -> float | None:
-    """Return when a process started, in the unit of `Process`; None if it has ended."""
-    try:
-        if sys.platform != "linux":
-            process = psutil.Process(pid)
-            return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-        text = Path("/proc", str(pid), "stat").read_text(errors="replace")
-    except (OSError, psutil.Error):
-        return None
-    # proc_pid_stat(5): the name, in parentheses, may hold anything; then state (3) to start (22).
-    fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZXx" else float(fields[19])
 
 
 def end(places: Places, lease: Lease) -> bool:
@@ -226,8 +238,8 @@ def end(places: Places, lease: Lease) -> bool:
     process = running(lease)
     if process is not None:
         logger.debug("ending guest %s, process %d", lease.guest, process.pid)
-        orderly = _signalled(process, signal.SIGTERM, TERM_SECONDS)
-        if not orderly and not _signalled(process, signal.SIGKILL, KILL_SECONDS):
+        orderly = signalled(process, signal.SIGTERM, TERM_SECONDS)
+        if not orderly and not signalled(process, signal.SIGKILL, KILL_SECONDS):
             logger.warning("guest %s, process %d, does not end", lease.guest, process.pid)
             return False
     undone = [_undone(lease, undo) for undo in lease.undo]  # one that fails stops no other
@@ -258,37 +270,11 @@ def _undone(lease: Lease, undo: Undo) -> bool:
     return not undo.decisive
 
 
-def _signalled(process: Process, number: signal.Signals, seconds: float) -> bool:
-    """Send a signal and wait; whether the process is gone."""
-    with suppress(ProcessLookupError):
-        _send(process, number)
-    until = time.monotonic() + seconds
-    while is_alive(process):
-        if time.monotonic() > until:
-            return False
-        time.sleep(GLANCE)
-    return True
-
-
-def _send(process: Process, number: signal.Signals) -> None:
-    if sys.platform != "linux":
-        if is_alive(process):
-            os.kill(process.pid, number)
-        return
-    # A descriptor of the process, looked at afterwards, cannot come to mean another one.
-    descriptor = os.pidfd_open(process.pid)
-    try:
-        if is_alive(process):
-            signal.pidfd_send_signal(descriptor, number)
-    finally:
-        os.close(descriptor)
-
-
 def _write(places: Places, lease: Lease) -> None:
     folder = places.state / "leases"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     final = folder / f"{lease.id}.json"
-    scratch = final.with_suffix(".new")
+    scratch = folder / f"{lease.id}.{lease.owner.pid}-{lease.owner.started}.new"
     with open(scratch, "wb", opener=_private) as file:
         file.write(msgspec.json.encode(lease))
         file.flush()

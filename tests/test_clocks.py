@@ -5,7 +5,7 @@ import math
 import pytest
 from msgspec.structs import replace
 
-from harness import clocks, guests
+from harness import clocks, guests, leases
 from harness.batches import Asking, batches
 from harness.clocks import Clocks
 from harness.errors import UsageError
@@ -54,6 +54,13 @@ def test_a_guest_has_time_for_its_boot_its_agent_and_all_questions() -> None:
     inner = clocks.boot(guest) + clocks.SLOW * (clocks.SETUP + clocks.COMPILE) + slow.facts
     inner += math.fsum(slow.batch(scenario, count) for scenario, count in rounds)
     assert inner < clocks.life(guest, rounds)
+
+
+@pytest.mark.parametrize("name", GUESTS)
+def test_a_run_gives_a_guest_up_before_its_lease_expires(name: str) -> None:
+    todo = [Asking(cell) for cell in cells(Depth.FULL)]
+    rounds = [(scenario, len(batch)) for scenario, batch in batches(todo, Depth.FULL)]
+    assert clocks.life(GUESTS[name], rounds) < leases.LIFE.total_seconds()
 
 
 def test_a_scenario_that_cannot_end_in_time_is_refused_at_the_start() -> None:

@@ -5,20 +5,20 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
+from processes import child, dead_process, process_of
 
 from harness import leases
-from harness.leases import Lease, Login, Process, Undo
+from harness.leases import Lease, Login, Undo
+from harness.pid import is_alive
 from harness.places import Places
-
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
 OWNER = """
 import subprocess, sys, time
@@ -47,26 +47,9 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen(SLEEP) as process:
+    with child() as process:
         yield process
         process.kill()
-
-
-def child(*more: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*SLEEP, *more])
-
-
-def process_of(pid: int) -> Process:
-    started = leases.start_of(pid)
-    assert started is not None
-    return Process(pid, started)
-
-
-def dead_process() -> Process:
-    with subprocess.Popen(SLEEP) as process:
-        found = process_of(process.pid)
-        process.kill()
-    return found
 
 
 def write(places: Places, lease: Lease) -> None:
@@ -128,23 +111,13 @@ def test_gc_ends_what_a_killed_owner_left(places: Places, knowledge: str) -> Non
         assert owner.stdout is not None
         guest = process_of(int(owner.stdout.readline()))
         assert leases.gc(places) == ()
-        assert leases.is_alive(guest)
+        assert is_alive(guest)
         owner.kill()
     (ended,) = leases.gc(places)
     assert ended.guest == "g"
-    assert not leases.is_alive(guest)
+    assert not is_alive(guest)
     assert not leases.leases(places)
     assert not Path(ended.folder).exists()
-
-
-def test_a_zombie_owner_is_a_dead_owner(places: Places) -> None:
-    owner = child()
-    found = process_of(owner.pid)
-    owner.kill()
-    while leases.is_alive(found):
-        time.sleep(0.01)
-    assert Path(f"/proc/{owner.pid}").exists() or sys.platform != "linux"
-    owner.wait()
 
 
 def test_a_process_that_got_the_pid_later_is_not_touched(
@@ -155,6 +128,75 @@ def test_a_process_that_got_the_pid_later_is_not_touched(
     assert leases.gc(places) == ()
     assert bystander.poll() is None
     assert not leases.leases(places)
+
+
+def test_an_owner_whose_pid_is_used_again_is_gone(
+    places: Places, bystander: subprocess.Popen[bytes]
+) -> None:
+    other = process_of(bystander.pid)
+    lease = orphan(places, owner=replace(other, started=other.started - 1), process=other)
+    assert leases.gc(places) == (lease,)
+    assert bystander.wait() == -signal.SIGTERM
+
+
+def test_a_lease_says_the_run_and_until_when(places: Places) -> None:
+    with leases.hold(places, "g", run=Path("results")) as tenancy:
+        (read,) = leases.leases(places)
+        assert read == tenancy.lease
+        assert read.run == str(Path("results").absolute())
+        assert read.expires == datetime.fromisoformat(read.created) + leases.LIFE
+        assert leases.gc(places) == ()
+        assert leases.leases(places) == (read,)
+
+
+def test_a_guest_that_outlives_its_time_is_ended_though_its_owner_lives(
+    places: Places, caplog: pytest.LogCaptureFixture
+) -> None:
+    with leases.hold(places, "g", life=timedelta(0)) as tenancy:
+        guest = child()
+        tenancy.runs(guest.pid)
+        assert leases.gc(places) == (tenancy.lease,)
+        assert guest.wait() == -signal.SIGTERM
+        assert not leases.leases(places)
+        assert f"though process {os.getpid()} owns it" in caplog.text
+
+
+def test_a_kept_guest_does_not_expire_unless_its_lease_says_so(places: Places) -> None:
+    with leases.hold(places, "g", life=timedelta(0)) as tenancy:
+        guest = child()
+        tenancy.runs(guest.pid)
+        tenancy.keep(LOGIN)
+    assert leases.gc(places) == ()
+    assert [lease.expires for lease in leases.kept(places)] == [None]
+    asked = replace(tenancy.lease, expires=datetime.now(UTC))
+    (places.state / "leases" / f"{asked.id}.json").write_bytes(msgspec.json.encode(asked))
+    assert leases.gc(places) == (asked,)
+    assert guest.wait() == -signal.SIGTERM
+
+
+def test_a_lease_of_an_older_version_is_read(places: Places) -> None:
+    lease = orphan(places, process=dead_process())
+    file = places.state / "leases" / "a.json"
+    old = msgspec.json.decode(file.read_bytes())
+    del old["run"], old["expires"]
+    file.write_bytes(msgspec.json.encode(old))
+    assert leases.leases(places) == (lease,)
+    leases.gc(places)
+    assert not leases.leases(places)
+
+
+def test_a_lease_that_was_half_written_goes_with_its_writer(places: Places) -> None:
+    (places.state / "leases").mkdir()
+    us, other = process_of(os.getpid()), dead_process()
+    reused = replace(us, started=us.started + 1)
+    scratches = [
+        places.state / "leases" / f"{'a' * 32}.{one.pid}-{one.started}.new"
+        for one in (us, other, reused)
+    ]
+    for scratch in scratches:
+        scratch.write_text('{"id":')
+    leases.gc(places)
+    assert [scratch.exists() for scratch in scratches] == [True, False, False]
 
 
 def test_a_process_that_only_mentions_a_lease_is_not_touched(places: Places) -> None:

@@ -78,7 +78,7 @@ def plan(request: Request, places: Places) -> Plan:
     cells = _cells(request, before, depth)
     guests = known_guests(request.folders)
     consoles = partial(console_of, folder)
-    workshop = Workshop(places, consoles, request.keep, request.cold)
+    workshop = Workshop(places, consoles, request.keep, request.cold, folder)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
     chosen = select(guests, names, startable_by(workshop, request.provider))
     done = _settled(folder) if request.resume else {}

@@ -101,7 +101,7 @@ def _visited(
     help="Delete cached files unused for 30 days, and the least used beyond 4 GiB.",
 )
 def gc(of_cache: bool) -> None:
-    """End every guest that no living run owns, and nothing else, ever.
+    """End every guest that no living run owns, or that is up for two days; nothing else, ever.
 
     Guests that were kept stay: `stop` ends those. Each run does this when it starts; a nightly
     also prunes the cache when it ends.

@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
-from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError, InfrastructureError, NotRunError
 from harness.model import Guest
@@ -53,7 +52,7 @@ class ThisMachine:
         if deadline.passed:  # or isolation would be given up for want of time
             raise BootError("no time is left to begin with this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
-        with leases.hold(self._workshop.places, guest.name) as tenancy:
+        with self._workshop.lease(guest) as tenancy:
             # The agent lives in the lease's folder, and goes with it however the run ends.
             prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
             with closing(LocalTransport(prefix, provenance(isolation), folders)) as transport:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from live_command import PATIENCE, Here, need_guest
 
-from harness import leases
 from harness.model import State
+from harness.pid import is_alive
 from harness.store.journal import Asked, GuestMet
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ends")]
@@ -123,7 +123,7 @@ def test_a_guest_that_is_killed_costs_one_cell_and_one_boot(here: Here) -> None:
         time.sleep(0.5)  # into a question: it goes on for seconds
         (lease,) = here.leases()
         assert lease.process is not None
-        assert leases.is_alive(lease.process)
+        assert is_alive(lease.process)
         os.kill(lease.process.pid, signal.SIGKILL)
         ended = live.ended()
     assert ended.status == 0, ended.err

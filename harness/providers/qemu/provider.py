@@ -8,7 +8,6 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from harness import leases
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
@@ -63,7 +62,7 @@ class QemuProvider:
             download.fetch(guest.qemu.image, self._workshop.places, limit)
             deadline = deadline.afresh(deadline.seconds)  # a slow network is no slow boot
         with ExitStack() as stack:
-            tenancy = stack.enter_context(leases.hold(self._workshop.places, guest.name))
+            tenancy = stack.enter_context(self._workshop.lease(guest))
             boot = self._prepare(guest, guest.qemu, tenancy, deadline)
             live = stack.enter_context(up(boot, self._workshop.consoles(guest.name), deadline))
             stack.enter_context(closing(live.transport))

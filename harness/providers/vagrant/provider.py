@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from harness import leases
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy, Undo
@@ -87,7 +86,7 @@ class VagrantProvider:
             raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
         making = self._making(guest)
         with ExitStack() as stack:
-            tenancy = stack.enter_context(leases.hold(self._workshop.places, guest.name))
+            tenancy = stack.enter_context(self._workshop.lease(guest))
             place = self._place(making, tenancy)
             if making.provider == "libvirt":
                 place = self._on_libvirt(stack, making, tenancy, place, deadline)

@@ -1,0 +1,25 @@
+"""Processes of the tests' own, alive and dead, for what has to tell one from another."""
+
+import subprocess
+import sys
+
+from harness.pid import Process, of_pid
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+
+
+def child(*more: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*SLEEP, *more])
+
+
+def process_of(pid: int) -> Process:
+    found = of_pid(pid)
+    assert found is not None
+    return found
+
+
+def dead_process() -> Process:
+    with subprocess.Popen(SLEEP) as process:
+        found = process_of(process.pid)
+        process.kill()
+    return found
