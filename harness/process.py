@@ -1,6 +1,8 @@
 """Runs a tool of this machine to its end, within a deadline; the one way the harness does so."""
 
+import functools
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -108,3 +110,19 @@ def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace)
+
+
+@functools.cache
+def last_will() -> tuple[str, ...]:
+    """Return a prefix that lets a child die with the thread that started it, where there is one.
+
+    prctl(2), PR_SET_PDEATHSIG: the *thread's* end counts, so who starts what is to live has to live
+    as long. busybox has a setpriv without it.
+    """
+    prefix = ("setpriv", "--pdeathsig", "KILL")
+    if shutil.which(prefix[0]) is None:
+        return ()
+    try:
+        return prefix if execute([*prefix, "true"], Deadline(5)).status == 0 else ()
+    except ToolTimeoutError:
+        return ()

@@ -1,5 +1,6 @@
 """Tools of this machine, run to their end or ended."""
 
+import subprocess
 import sys
 import threading
 import time
@@ -9,7 +10,8 @@ import psutil
 import pytest
 
 from harness.deadline import Cancellation, Deadline
-from harness.process import ToolTimeoutError, execute
+from harness.pid import is_alive, of_pid
+from harness.process import ToolTimeoutError, execute, last_will
 
 
 def test_a_tool_says_what_it_says() -> None:
@@ -79,3 +81,28 @@ def test_the_pid_is_told() -> None:
     told: list[int] = []
     done = execute(["sh", "-c", "echo $$"], Deadline(10), started=told.append)
     assert told == [int(done.stdout)]
+
+
+@pytest.mark.skipif(not last_will(), reason="no setpriv with --pdeathsig here")
+def test_a_tool_with_a_last_will_dies_with_who_started_it(tmp_path: Path) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from harness.deadline import Deadline
+from harness.process import execute, last_will
+started = lambda pid: Path({str(tmp_path / "pid")!r}).write_text(str(pid))
+execute([*last_will(), "sleep", "60"], Deadline(60), started=started)
+"""
+    with subprocess.Popen([sys.executable, "-c", script]) as owner:
+        until = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() or not (text := (tmp_path / "pid").read_text()):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        time.sleep(0.2)  # for setpriv to make the will
+        tool = of_pid(int(text))
+        assert tool is not None
+        owner.kill()
+    until = time.monotonic() + 10
+    while is_alive(tool):
+        assert time.monotonic() < until
+        time.sleep(0.01)

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.deadline import Deadline
-from harness.process import ToolTimeoutError, execute
+from harness.process import ToolTimeoutError, execute, last_will
 
 logger = logging.getLogger(__name__)
 
@@ -131,9 +131,12 @@ class Suite(Struct, frozen=True):
 
 
 def tool(argv: Sequence[str], deadline: Deadline, folder: Path | None = None) -> str:
-    """Run a tool, return what it said; `AptError` with its first error otherwise."""
+    """Run a tool, return what it said; `AptError` with its first error otherwise.
+
+    It dies with us: an apt-get that goes on alone has the state locked for the next run.
+    """
     try:
-        done = execute(argv, deadline, folder=folder)
+        done = execute([*last_will(), *argv], deadline, folder=folder)
     except ToolTimeoutError as exc:
         raise AptError(f"{argv[0]} did not end in time") from exc
     if done.status != 0:

@@ -1,16 +1,13 @@
 """A QEMU process: started so that it ends with us, watched for its own end, and ended."""
 
-import functools
 import logging
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.deadline import Deadline
 from harness.leases import Tenancy
-from harness.process import ToolTimeoutError, execute
+from harness.process import last_will
 from harness.providers.qemu.console import Console, plain
 from harness.providers.qemu.line import Line
 from harness.providers.qemu.qmp import Monitor
@@ -112,19 +109,3 @@ def started(
                 machine.leave()
             else:
                 machine.end(tenancy.lease.guest)
-
-
-@functools.cache
-def last_will() -> tuple[str, ...]:
-    """Return a prefix that lets a child die with the thread that started it, where there is one.
-
-    prctl(2), PR_SET_PDEATHSIG: the *thread's* end counts, so the thread that boots a guest has to
-    live for as long as the guest. busybox has a setpriv without it.
-    """
-    prefix = ("setpriv", "--pdeathsig", "KILL")
-    if shutil.which(prefix[0]) is None:
-        return ()
-    try:
-        return prefix if execute([*prefix, "true"], Deadline(5)).status == 0 else ()
-    except ToolTimeoutError:
-        return ()

@@ -11,8 +11,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.model import Box
-from harness.process import ToolTimeoutError, execute
-from harness.providers.qemu.machine import last_will
+from harness.process import ToolTimeoutError, execute, last_will
 from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.vagrant.words import failure
 
