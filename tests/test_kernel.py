@@ -3,17 +3,21 @@
 import gzip
 import lzma
 import struct
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import lz4.block
+import psutil
 import pytest
 import zstandard
 
 from harness.errors import ImageError
 from harness.places import Places
 from harness.providers.qemu import kernel
-from harness.providers.qemu.kernel import UnknownFormatError, prepare, vmlinux
+from harness.providers.qemu.kernel import UnknownFormatError, prepare, unpacked_elsewhere, vmlinux
 
 
 def elf(note: int = kernel.XEN_ELFNOTE_PHYS32_ENTRY) -> bytes:
@@ -116,3 +120,32 @@ def test_an_unknown_kernel_is_booted_as_it_is(places: Places, tmp_path: Path) ->
 def test_a_kernel_that_is_not_there_is_an_image_error(places: Places, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="cannot be read"):
         prepare(tmp_path / "none", places)
+
+
+def test_a_disk_that_takes_no_kernel_is_an_image_error(tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bz_image(packed(elf())))
+    failure = unpacked_elsewhere(image, tmp_path / "none" / "vmlinux")
+    assert isinstance(failure, FileNotFoundError)
+
+
+def test_an_unpacking_that_is_killed_is_an_image_error(places: Places, tmp_path: Path) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bz_image(packed(elf())))
+
+    def kill() -> None:
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            for child in psutil.Process().children():
+                with suppress(psutil.Error):
+                    if "spawn_main" in " ".join(child.cmdline()):
+                        child.kill()
+                        return
+            time.sleep(0.001)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ImageError, match="ended from outside"):
+        prepare(image, places)
+    killer.join()
+    assert not [*places.folder("kernels").glob("vmlinux*")]

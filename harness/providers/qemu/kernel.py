@@ -10,9 +10,9 @@ import multiprocessing
 import struct
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import lz4.block
 import zstandard
@@ -21,6 +21,9 @@ from msgspec import Struct
 from harness.errors import ImageError
 from harness.places import Places
 from harness.providers.appear import write_whole
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 SETUP_HEADER = 0x1F1
 """Offset of `setup_sects`, the header's first field (Documentation/arch/x86/boot.rst)."""
@@ -59,19 +62,43 @@ def prepare(image: Path, places: Places) -> Kernel:
     cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
     if cached.exists():
         return Kernel(cached, sha256)
-    # In a process of its own: xz takes 130 MiB for a kernel, more than all the rest of us.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        try:
-            pool.submit(_unpack, image, cached).result()
-        except UnknownFormatError:
-            return Kernel(image, sha256)
-        except BrokenProcessPool as exc:
-            raise ImageError(f"unpacking the kernel {image.name} was ended from outside") from exc
+    failure = unpacked_elsewhere(image, cached)
+    if isinstance(failure, UnknownFormatError):
+        return Kernel(image, sha256)
+    if failure is not None:
+        raise ImageError(f"the kernel {image.name} cannot be unpacked: {failure}") from failure
     return Kernel(cached, sha256)
 
 
-def _unpack(image: Path, cached: Path) -> None:
-    write_whole(cached, vmlinux(image.read_bytes()))
+def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
+    """Unpack in a process of its own, and return what it failed by: xz takes 130 MiB for a kernel,
+    more than all the rest of us.
+
+    No pool: its workers hold both ends of their queue, and wait for ever when we are killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    with ours:
+        child = context.Process(target=_unpack, args=(image, cached, theirs))
+        try:
+            with theirs:
+                child.start()
+            failure: Exception | None = ours.recv()
+        except (EOFError, BrokenPipeError):
+            failure = EOFError("its process was ended from outside")
+        if child.pid is not None:
+            child.join()
+    return failure
+
+
+def _unpack(image: Path, cached: Path, theirs: "Connection") -> None:
+    failure: Exception | None = None
+    try:
+        write_whole(cached, vmlinux(image.read_bytes()))
+    except (UnknownFormatError, OSError) as exc:
+        failure = exc
+    with suppress(BrokenPipeError):  # who waited was killed
+        theirs.send(failure)
 
 
 def vmlinux(image: bytes) -> bytes:
