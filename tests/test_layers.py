@@ -21,7 +21,18 @@ LAYERS = (
         "guests",
     }
     | {"baseline", "batches", "changes", "claims", "clocks", "history", "merge", "resources"},
-    {"engine", "transport", "agent", "store", "leases", "process", "pid", "cache", "capacity"},
+    {
+        "engine",
+        "transport",
+        "agent",
+        "store",
+        "leases",
+        "process",
+        "pid",
+        "lock",
+        "cache",
+        "capacity",
+    },
     {"providers", "doctor"},
     {"cli", "live", "live_guest", "pytest_plugin", "__main__"},
 )

@@ -14,15 +14,16 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
-from filelock import FileLock, Timeout
-
 from harness.agent import elf
 from harness.agent.binary import Program
 from harness.agent.installed import Agent, installed
 from harness.agent.user import remedy
+from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
+from harness.lock import locked
 from harness.model import AgentSource, Guest
 from harness.places import Places
+from harness.process import last_will
 from harness.protocols import Transport
 from harness.resources import guests_folder
 from harness.transport import LocalTransport
@@ -60,11 +61,20 @@ def host_target() -> str:
 
 
 class Builder:
-    """Makes agents, keeps them in the cache, puts them into guests. Shared by all threads."""
+    """Makes agents, keeps them in the cache, puts them into guests. Shared by all threads.
 
-    def __init__(self, places: Places, sources: Path | None = None) -> None:
+    A compiler of somebody's first run takes a minute: `cancellation` ends it.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        sources: Path | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self._places = places
         self._sources = sources or guests_folder() / "agent"
+        self._cancellation = cancellation or Cancellation()
 
     @contextmanager
     def installed(self, guest: Guest, transport: Transport) -> Iterator[Agent]:
@@ -139,12 +149,12 @@ class Builder:
         return sorted(files)
 
     def _compile(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
-        try:
-            with FileLock(f"{kept}.lock", timeout=BUILD_SECONDS):
-                if not kept.exists():
-                    self._compile_alone(command, sources, kept)
-        except Timeout as exc:
-            raise AgentError(Phase.BUILD, f"another run still builds {kept.name}") from exc
+        deadline = Deadline(BUILD_SECONDS, self._cancellation)
+        with locked(kept.with_name(f"{kept.name}.lock"), deadline) as ours:
+            if not ours:
+                raise AgentError(Phase.BUILD, f"another run still builds {kept.name}")
+            if not kept.exists():
+                self._compile_alone(command, sources, kept)
 
     def _compile_alone(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
         zig = self._places.folder("zig")
@@ -152,8 +162,10 @@ class Builder:
         with NamedTemporaryFile(dir=kept.parent, prefix=".building-", delete=False) as unfinished:
             made = Path(unfinished.name)
         try:
-            argv = ["env", *caches, *command, "-o", str(made), *map(str, sources)]
-            done = LocalTransport().run(argv, timeout=BUILD_SECONDS)
+            argv = ["env", *caches, *last_will(), *command, "-o", str(made), *map(str, sources)]
+            here = LocalTransport(last_will())  # the shell, too, dies with us
+            with self._cancellation.hooked(here.close):
+                done = here.run(argv, timeout=BUILD_SECONDS)
             if done.status != 0:
                 said = done.stderr[-TAIL:].decode(errors="replace").strip()
                 names = " ".join(path.name for path in sources)

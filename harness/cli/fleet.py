@@ -43,7 +43,7 @@ class Fleet(Struct, frozen=True):
 
         An error that is the run's, such as a full disk, is raised once every guest is ended.
         """
-        builder = Builder(self.places)
+        builder = Builder(self.places, cancellation=self.cancellation)
         with ThreadPoolExecutor(jobs, thread_name_prefix="guest") as pool:
             pending = {
                 pool.submit(self._one, candidate, builder) for candidate in self.plan.candidates

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
-from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
+from harness.lock import locked
 from harness.model import DebianKernel
 from harness.places import Places
 from harness.providers.appear import write_whole
@@ -209,15 +209,11 @@ class Debian:
 
     @contextmanager
     def _locked(self, name: str, deadline: Deadline) -> Iterator[None]:
-        lock = FileLock(self._places.folder("locks") / f"{name}.lock")
-        try:
-            lock.acquire(timeout=deadline.left(), poll_interval=0.1)
-        except Timeout as exc:
-            raise ImageError(f"another run holds {lock.lock_file} for too long") from exc
-        try:
+        path = self._places.folder("locks") / f"{name}.lock"
+        with locked(path, deadline) as ours:
+            if not ours:
+                raise ImageError(f"another run holds {path} for too long")
             yield
-        finally:
-            lock.release()
 
 
 class _Fetch(Protocol):
