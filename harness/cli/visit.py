@@ -56,11 +56,15 @@ def visited(
 
 @contextmanager
 def _consoles(places: Places, *, keep: bool) -> Iterator[Path]:
-    """Yield a folder for the console's log, which stays as long as its guest."""
+    """Yield a folder for the console's log, which stays as long as its guest.
+
+    In the cache, from where it goes some day also if we are killed.
+    """
+    shelf = places.folder("consoles")
     if keep:
-        yield Path(tempfile.mkdtemp(prefix="visit-", dir=places.folder("consoles")))
+        yield Path(tempfile.mkdtemp(prefix="visit-", dir=shelf))
         return
-    with tempfile.TemporaryDirectory(prefix="reuseport-matrix-") as name:
+    with tempfile.TemporaryDirectory(prefix="visit-", dir=shelf) as name:
         yield Path(name)
 
 
