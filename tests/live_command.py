@@ -8,10 +8,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from msgspec import Struct
 from owned import machines_of
@@ -92,6 +93,7 @@ class Here:
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.command: Sequence[str] = MODULE
         self.places = Places(Places.of_user().cache, folder / "state" / NAME)
         self.environment: dict[str, str] = {
             **os.environ,
@@ -116,7 +118,7 @@ class Here:
             out.open("wb") as stdout,
             err.open("wb") as stderr,
             subprocess.Popen(
-                [sys.executable, "-c", LAUNCH, *MODULE, *words],
+                [sys.executable, "-c", LAUNCH, *self.command, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,
@@ -145,6 +147,19 @@ class Here:
     def machines(self) -> list[int]:
         """Return the pids of QEMUs of this state."""
         return machines_of(self.places.state)
+
+    def processes(self) -> list[str]:
+        """Return the command lines of all that runs with this state: tools of ours, too."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                state = process.environ().get("XDG_STATE_HOME")
+                words, status = process.cmdline(), process.status()
+            except psutil.Error:
+                continue
+            if state == str(self.folder / "state") and status != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(words))
+        return found
 
     def until_machine(self) -> int:
         """Wait for a QEMU of this state, and return its pid."""

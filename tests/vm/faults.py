@@ -1,0 +1,227 @@
+"""The real command, to which a signal comes exactly inside a phase; a program, and its table.
+
+    python faults.py POINT SIGNAL VICTIM WORD...
+
+It wraps the function that a point names and runs the command with these words. The first time that
+the point is reached it leaves the file `struck` in its folder and sends the signal: to itself
+(victim `harness`) or to the QEMU that it started. Nothing in `harness` knows of it.
+"""
+
+import functools
+import importlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from harness import leases
+from harness.deadline import Cancellation
+from harness.pid import start_of
+
+STRUCK = "struck"
+"""The file that shows that the point was reached, and when."""
+
+HEARD_SECONDS = 20.0
+"""A signal is heard within a tenth of a second by who does not miss it."""
+
+Function = Callable[..., Any]
+Strike = Callable[[], None]
+
+
+class Fault:
+    """A signal, sent once: the phase goes on only when it had its effect."""
+
+    def __init__(self, number: signal.Signals, victim: str) -> None:
+        self._number = number
+        self._victim = victim
+        self._once = threading.Lock()
+        self._heard = threading.Event()
+        replaced("harness.deadline:Cancellation.say", self._listening)
+
+    def strike(self) -> None:
+        """Send it, unless that was done."""
+        if not self._once.acquire(blocking=False):
+            return
+        Path(STRUCK).touch()
+        if self._victim == "qemu":
+            self._end_machine()
+            return
+        os.kill(os.getpid(), self._number)
+        if threading.current_thread() is not threading.main_thread():
+            self._heard.wait(HEARD_SECONDS)  # KILL ends us here
+
+    def _listening(self, say: Function) -> Function:
+        def said(cancellation: Cancellation) -> None:
+            say(cancellation)
+            self._heard.set()
+
+        return said
+
+    def _end_machine(self) -> None:
+        (pid,) = [child.pid for child in psutil.Process().children() if _is_machine(child)]
+        os.kill(pid, self._number)
+        until = time.monotonic() + HEARD_SECONDS
+        while start_of(pid) is not None:  # a zombie, which its parent has yet to reap
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def _is_machine(process: psutil.Process) -> bool:
+    try:
+        return leases.NAME_OPTION in process.cmdline()
+    except psutil.Error:
+        return False
+
+
+def replaced(where: str, make: Callable[[Function], Function]) -> None:
+    """Put what `make` makes of a function (`module:name` or `module:Class.name`) in its place."""
+    module, _, path = where.partition(":")
+    *owners, name = path.split(".")
+    owner = functools.reduce(getattr, owners, importlib.import_module(module))
+    setattr(owner, name, make(getattr(owner, name)))
+
+
+def always(*_: object) -> bool:
+    """Any call is the one."""
+    return True
+
+
+def before(where: str, when: Callable[..., bool] = always) -> Callable[[Strike], None]:
+    """Strike when a function is called so, before it does anything."""
+
+    def arm(strike: Strike) -> None:
+        def make(original: Function) -> Function:
+            def struck(*args: Any, **more: Any) -> Any:
+                if when(*args):
+                    strike()
+                return original(*args, **more)
+
+            return struck
+
+        replaced(where, make)
+
+    return arm
+
+
+def after(where: str, when: Callable[..., bool] = always) -> Callable[[Strike], None]:
+    """Strike when a function that was called so has returned."""
+
+    def arm(strike: Strike) -> None:
+        def make(original: Function) -> Function:
+            def struck(*args: Any, **more: Any) -> Any:
+                done = original(*args, **more)
+                if when(*args):
+                    strike()
+                return done
+
+            return struck
+
+        replaced(where, make)
+
+    return arm
+
+
+def half_written(name: str) -> Callable[[Strike], None]:
+    """Strike when half of what is appended to a file about `distribution` is written."""
+
+    def arm(strike: Strike) -> None:
+        def make(append: Function) -> Function:
+            def halved(file: Any, content: bytes) -> Any:
+                if file._path.name != name or b'"distribution"' not in content or _begins(content):
+                    return append(file, content)
+                half = len(content) // 2
+                offset = append(file, content[:half])
+                strike()
+                append(file, content[half:])
+                return offset
+
+            return halved
+
+        replaced("harness.store.folder:AppendedFile.append", make)
+
+    return arm
+
+
+def _begins(content: bytes) -> bool:
+    return b'"line":"run"' in content
+
+
+def _is_answer(_: object, questions: Any, *__: object) -> bool:
+    return bool(questions[0].scenario == "distribution")
+
+
+def _while_asking(strike: Strike) -> None:
+    """Strike when the questions are on their way, and before an answer is read."""
+    asking = threading.Event()
+    before("harness.agent.installed:Agent.ask", lambda *args: _is_answer(*args) and _set(asking))(
+        lambda: None
+    )
+    before("harness.transport.ssh:drain", lambda *_: asking.is_set())(strike)
+
+
+def _set(event: threading.Event) -> bool:
+    event.set()
+    return True
+
+
+def _is_lease(descriptor: int) -> bool:
+    return os.readlink(f"/proc/self/fd/{descriptor}").endswith(".new")
+
+
+def _is_large(_: object, content: bytes) -> bool:
+    return len(content) > 10_000
+
+
+def _is_saving(_: object, command: str, *__: object) -> bool:
+    return command == "query-migrate"
+
+
+POINTS: Mapping[str, Callable[[Strike], None]] = {
+    # download
+    "packages": before("harness.providers.packages.debian:Debian.userland"),
+    "apt": before("harness.process:_communicate", lambda process, _: "apt-get" in process.args),
+    "unpacking": after("multiprocessing.context:SpawnProcess.start"),
+    "transfer": after("harness.providers.fetch.http:Part.begin"),
+    # build
+    "compiler": after("harness.transport.local:LocalTransport._start"),
+    # boot
+    "lease": before("os:fsync", _is_lease),
+    "overlay": after("harness.providers.qemu.overlay:make"),
+    "started": before("harness.leases:Tenancy.runs"),
+    "boot": before("harness.providers.qemu.line:Line.until_ready"),
+    "saving": before("harness.providers.qemu.qmp:Monitor._ask", _is_saving),
+    "back": before("harness.providers.qemu.qmp:Monitor.go_on"),
+    # the wait for SSH
+    "ssh": after("harness.transport.race:Race._connecting"),
+    # push
+    "push": after("paramiko:Channel.send", _is_large),
+    "facts": before("os:replace", lambda _, final: str(final).endswith("facts.json")),
+    # scenario
+    "scenario": _while_asking,
+    # journal write
+    "replies": half_written("agent.jsonl"),
+    "journal": half_written("journal.jsonl"),
+    "report": before("harness.cli.output:write_reports"),
+    # destroy
+    "destroy": before("harness.providers.qemu.machine:Machine.end"),
+    "undone": after("shutil:rmtree", lambda path, *_: Path(path).parent.name == "guests"),
+}
+"""In the order in which a run comes by."""
+
+
+def arm(point: str, number: signal.Signals, victim: str) -> None:
+    """Let the signal come when this process reaches the point."""
+    POINTS[point](Fault(number, victim).strike)
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], signal.Signals[sys.argv[2]], sys.argv[3])
+    from harness.cli import main
+
+    main(sys.argv[4:])
