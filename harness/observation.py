@@ -163,6 +163,17 @@ DEFAULTS = {
 }
 """The agent's own, where a question does not say (docs/wire.md, "Asking")."""
 
+MOST = {
+    "listeners": 64,
+    "flows": 20000,
+    "deadline": 600_000,
+    "alarm": 3600,
+    "sockets": 1000,
+    "rounds": 1000,
+}
+"""No agent of ours takes a larger one (docs/wire.md, "Asking"); so no guest's word makes us count
+further."""
+
 FEW = 16
 """Flows of the phases whose number is not for the question to say: `traffic` and `new`."""
 
@@ -171,10 +182,12 @@ CALM = 200
 
 
 def number(begin: Begin, name: str) -> int:
-    """Return a numeric parameter of the question; raise ValueError if it is not a number."""
+    """Return a numeric parameter of the question; raise ValueError if no agent takes it."""
     text = begin.parameters.get(name, str(DEFAULTS[name]))
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise ValueError(f"parameter {name} is not a number")
+    if not 1 <= int(text) <= MOST[name]:
+        raise ValueError(f"parameter {name} is {int(text)}, not 1 to {MOST[name]}")
     return int(text)
 
 

@@ -4,7 +4,6 @@ Nothing that a guest says makes `parse` raise, and a block that is spoilt spoils
 whole keeps every promise of docs/wire.md, so that nobody after this checks shapes again.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
@@ -13,7 +12,9 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
+from harness.blocks import BLOCK_CAP, Block, blocks
 from harness.observation import (
+    DEFAULTS,
     Attempt,
     Begin,
     Change,
@@ -35,15 +36,10 @@ from harness.observation import (
 
 VERSION = 1
 
-LINE_CAP = BLOCK_CAP = 4 << 20
-"""Bytes; the longest honest block (20000 flows, six phases) has about 3 MiB."""
-
 QUOTED = 200
 """Characters of a guest's text that a sentence of ours repeats, at most."""
 
 UNSUPPORTED = 77
-
-_DECODER = msgspec.json.Decoder(Event)
 
 
 class Reply(Struct, frozen=True):
@@ -61,45 +57,15 @@ class Reply(Struct, frozen=True):
     raw: bytes
 
 
-class _Line(Struct, frozen=True):
-    """A line of a block: an event, or what is wrong with it."""
-
-    start: int
-    event: Event | None = None
-    fault: str = ""
-
-
 def visible(text: str) -> str:
     """Return a guest's text with control and foreign characters escaped, cut to a sentence."""
     escaped = text.encode("unicode_escape").decode("ascii")
     return escaped if len(escaped) <= QUOTED else escaped[: QUOTED - 1] + "~"
 
 
-def _once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
-    """Refuse what msgspec lets pass: a key that stands twice, of which the last would win."""
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise ValueError("the same key twice")
-    return dict(pairs)
-
-
-def _decode(start: int, line: bytes) -> _Line:
-    if not line.endswith(b"\n"):
-        return _Line(start, fault="the last line is cut off")
-    if len(line) > LINE_CAP:
-        return _Line(start, fault=f"a line of {len(line)} bytes, {LINE_CAP} is the most")
-    if not line.isascii():
-        return _Line(start, fault="a line is not ASCII")
-    try:
-        event = _DECODER.decode(line)
-        json.loads(line, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as exc:  # msgspec's errors are ValueErrors
-        return _Line(start, fault=f"not a line of the agent's language: {visible(str(exc))}")
-    return _Line(start, event)
-
-
 def parse(text: bytes) -> tuple[Reply, ...]:
     """Take a batch's standard output apart, also one that was cut off; never raise."""
-    replies = [_reply(text, lines, end) for lines, end in _blocks(text)]
+    replies = [_reply(block) for block in blocks(text)]
     ids = [reply.id for reply in replies]
     twice = {id for id, count in Counter(ids).items() if id and count > 1}
     return tuple(
@@ -110,53 +76,21 @@ def parse(text: bytes) -> tuple[Reply, ...]:
     )
 
 
-def _blocks(text: bytes) -> Iterator[tuple[list[_Line], int]]:
-    """Yield the lines of each block and where it ends: at its `exit`, or where another begins."""
-    block: list[_Line] = []
-    begun: str | None = None
-    start = 0
-    for raw in _lines(text):
-        line, end = _decode(start, raw), start + len(raw)
-        said = line.event.id if isinstance(line.event, Begin | Exit) else None
-        if said is not None and begun is not None and said != begun:
-            yield block, start
-            block, begun = [], None
-        block.append(line)
-        begun = said or begun
-        if isinstance(line.event, Exit):
-            yield block, end
-            block, begun = [], None
-        start = end
-    if block:
-        yield block, start
-
-
-def _lines(text: bytes) -> Iterator[bytes]:
-    """Yield lines with their ends; a carriage return ends none, unlike with bytes.splitlines()."""
-    *lines, rest = text.split(b"\n")
-    yield from (line + b"\n" for line in lines)
-    if rest:
-        yield rest
-
-
-def _reply(text: bytes, lines: Sequence[_Line], end: int) -> Reply:
-    raw = text[lines[0].start : end]
-    events = [line.event for line in lines if line.event is not None]
-    exit_ = next((event for event in events if isinstance(event, Exit)), None)
-    begin = next((event for event in events if isinstance(event, Begin)), None)
+def _reply(block: Block) -> Reply:
+    exit_ = next(iter(_of(Exit, block.events)), None)
+    begin = next(iter(_of(Begin, block.events)), None)
     named = exit_ or begin
-    if len(raw) > BLOCK_CAP:
-        torn = f"an answer of {len(raw)} bytes, {BLOCK_CAP} is the most"
+    if len(block.raw) > BLOCK_CAP:
+        torn = f"an answer of {len(block.raw)} bytes, {BLOCK_CAP} is the most"
     else:
-        spoilt = (line.fault for line in lines if line.fault)
-        torn = next(spoilt, "") or next(_faults(events), "")
+        torn = visible(block.fault) or next(_faults(block.events), "")
     return Reply(
         id=named.id if named else "",
-        observation=None if torn else _observation(events),
+        observation=None if torn else _observation(block.events),
         torn=torn or None,
         status=exit_.status if exit_ else None,
         signal=exit_.signal if exit_ else None,
-        raw=raw,
+        raw=block.raw,
     )
 
 
@@ -190,11 +124,12 @@ def _faults(events: Sequence[Event]) -> Iterator[str]:
     begin, *_ = _of(Begin, events)
     try:
         plan = script(begin)
-        deadline, flows = number(begin, "deadline"), number(begin, "flows")
+        for name in DEFAULTS:
+            number(begin, name)
     except ValueError as exc:
         yield visible(str(exc))
         return
-    if plan is None or deadline < 1 or flows < 1:
+    if plan is None:
         yield f"no question of ours: {visible(begin.scenario)}"
         return
     yield from _faults_of_names(events)

@@ -10,29 +10,11 @@ HARNESS = Path(__file__).parent.parent / "harness"
 LAYERS = (
     {"model", "observation", "deadline", "places"},
     {"errors"},
-    {
-        "protocols",
-        "wire",
-        "judge",
-        "statistics",
-        "scenarios",
-        "matrix",
-        "report",
-        "guests",
-    }
-    | {"baseline", "batches", "changes", "claims", "clocks", "history", "merge", "resources"},
-    {
-        "engine",
-        "transport",
-        "agent",
-        "store",
-        "leases",
-        "process",
-        "pid",
-        "lock",
-        "cache",
-        "capacity",
-    },
+    {"protocols", "wire", "blocks", "judge", "statistics", "scenarios", "matrix", "report"}
+    | {"batches", "baseline", "changes", "claims", "clocks", "guests", "history", "merge"}
+    | {"resources"},
+    {"engine", "transport", "agent", "store", "leases", "process", "pid", "lock", "cache"}
+    | {"capacity"},
     {"providers", "doctor"},
     {"cli", "live", "live_guest", "pytest_plugin", "__main__"},
 )
@@ -49,7 +31,17 @@ PURE = {
     "scenarios",
     "matrix",
 }
-PURE |= {"batches", "clocks", "baseline", "claims", "changes", "history", "merge", "report"}
+PURE |= {
+    "batches",
+    "blocks",
+    "clocks",
+    "baseline",
+    "claims",
+    "changes",
+    "history",
+    "merge",
+    "report",
+}
 
 WORLD = {"os", "sys", "io", "socket", "subprocess", "shutil", "tempfile", "threading", "signal"}
 WORLD |= {"pathlib", "time", "random", "paramiko", "psutil", "platform", "logging", "urllib"}

@@ -97,6 +97,16 @@ TORN = {
     "unknown event": (GOOD.replace(END, b'{"event":"party"}\n' + END), "party"),
     "exit alone": (EXIT, "no begin: it said nothing"),
     "wire version": (changed(BEGIN, wire=2), "wire version 2, 1 is spoken here"),
+    "more members than there can be": (
+        changed(BEGIN, parameters={**ASKED, "listeners": "9999999999"}),
+        "parameter listeners is 9999999999, not 1 to 64",
+    ),
+    "no flow": (changed(BEGIN, parameters={**ASKED, "flows": "0"}), "flows is 0, not 1 to 20000"),
+    "a long line that is no flows": (
+        GOOD.replace(END, b'{"event":"unsupported","why":"%s"}\n' % (b"x" * (64 << 10)) + END),
+        "not a line of the agent's language",
+    ),
+    "lines without number": (GOOD.replace(MEMBER, MEMBER * 5000), "more than 4096 lines"),
     "no scenario of ours": (changed(BEGIN, scenario="nonsense"), "no question of ours: nonsense"),
     "a number in words": (changed(BEGIN, parameters={"flows": "many"}), "flows is not a number"),
     "a string for a number": (changed(END, gap="1"), "Expected `int`"),
@@ -152,17 +162,6 @@ def test_a_torn_block_spoils_no_other(name: str) -> None:
     replies = parse(before + (text if text.endswith(b"\n") else text + b"\n") + after)
     whole = [reply for reply in replies if reply.torn is None]
     assert [reply.raw for reply in whole] == [before, after]
-
-
-def test_a_line_beyond_the_cap_is_torn_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "LINE_CAP", len(FLOWS) - 1)
-    assert torn(GOOD) == f"a line of {len(FLOWS)} bytes, {len(FLOWS) - 1} is the most"
-
-
-def test_a_block_beyond_the_cap_is_torn() -> None:
-    assert wire.BLOCK_CAP == wire.LINE_CAP == 4 * 1024 * 1024
-    flood = BEGIN + MEMBER * (wire.BLOCK_CAP // len(MEMBER) + 1) + END + EXIT
-    assert torn(flood) == f"an answer of {len(flood)} bytes, {wire.BLOCK_CAP} is the most"
 
 
 def test_a_guests_text_cannot_steer_a_terminal_or_flood_a_sentence() -> None:
