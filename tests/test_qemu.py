@@ -124,6 +124,14 @@ def test_an_interrupted_boot_ends_at_once(
     timer.join()
 
 
+def test_a_path_that_no_file_can_have_is_a_file_that_is_missing(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    kernel = "/" + "x" * 300
+    reason = QemuProvider(workshop).refusal(guest(replace(machine, kernel=kernel)))
+    assert reason == f"there is no {kernel}"
+
+
 def test_emulation_is_given_more_time(machine: Qemu, workshop: Workshop) -> None:
     with leases.hold(workshop.places, "g") as tenancy:
         made = Images(make_key(tenancy.folder / "k"), "", {"kernel_sha256": "ab"})

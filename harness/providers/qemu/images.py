@@ -48,7 +48,7 @@ class Images(Struct, frozen=True):
 def refusal(qemu: Qemu) -> str | None:
     """Why the images cannot be had on this machine, without asking any other; None if they can."""
     for path in (qemu.kernel, qemu.initrd, qemu.modules, qemu.disk, qemu.ssh.key):
-        if path is not None and not Path(path).exists():
+        if path is not None and not os.path.exists(path):  # Path's raises for some
             return f"there is no {path}"
     if (qemu.disk or qemu.image) and shutil.which("qemu-img") is None:
         return "no qemu-img here, which protects the disk image from being written"
