@@ -71,7 +71,7 @@ class Lease(Struct, frozen=True):
     part of. Past `expires` it is ended though its owner lives: that may hang, or be stopped.
     """
 
-    id: str
+    id: Annotated[str, Meta(pattern=r"\A[0-9a-z-]+\Z")]  # a folder's name, which `end` removes
     guest: str
     owner: Process
     folder: str
@@ -207,7 +207,7 @@ def leases(places: Places) -> tuple[Lease, ...]:
             found.append(msgspec.json.decode(path.read_bytes(), type=Lease))
         except FileNotFoundError:
             continue  # ended by its owner in the meantime
-        except (OSError, msgspec.DecodeError) as exc:
+        except (OSError, ValueError, RecursionError) as exc:  # msgspec's are ValueErrors
             logger.warning("%s is not a lease of ours and is left alone: %s", path, exc)
     return tuple(found)
 

@@ -125,6 +125,14 @@ def test_without_a_key_the_usual_files_are_read_but_for_locked_ones(folder: Path
     assert offered(folder, Remote()) == [usual.fingerprint]
 
 
+def test_a_key_in_nobodys_home_is_a_key_that_is_not_there(folder: Path) -> None:
+    lab = write_key(folder / "lab")
+    assert lab is not None
+    files = f"IdentityFile ~no-such-user/id\nIdentityFile {'x' * 300}\nIdentityFile {folder}/lab\n"
+    (folder / "config").write_text(f"Host mac-mini\n{files}")
+    assert offered(folder, Remote(host="mac-mini")) == [lab.fingerprint]
+
+
 @pytest.fixture
 def agent(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A real ssh-agent; yields its socket."""

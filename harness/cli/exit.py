@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.errors import BootError, HarnessError, UsageError
-from harness.report.text import visible
+from harness.report.text import LONGEST, visible
 
 
 class Exit(IntEnum):
@@ -60,8 +60,8 @@ def complain_of_room(error: OSError) -> bool:
 
 
 def complain(message: str, *, hint: str | None = None) -> None:
-    """Write `error: …` and `hint: …` to standard error; a guest's words cannot steer it."""
+    """Write `error: …` and `hint: …` to standard error; a guest's words cannot steer or fill it."""
     for label, text in (("error", message), ("hint", hint)):
         if text:
-            lines = [visible(line) for line in text.splitlines()]
+            lines = [visible(line) for line in text[:LONGEST].splitlines()]
             click.echo(f"{label}: " + "\n  ".join(lines), err=True)

@@ -1,5 +1,6 @@
 """Reads what `--baseline` names: a matrix, or a YAML file of what is expected and what is known."""
 
+import os
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -25,7 +26,7 @@ Line = TypeVar("Line", bound=Rule)
 
 def load_baseline(path: Path) -> Baseline:
     """Read a baseline; raise `FileError` with file and line."""
-    if path.is_dir() or path.suffix == ".json":
+    if os.path.isdir(path) or path.suffix == ".json":
         return Baseline(load_matrix(path))
     root = read(path, also=("timestamp",))
     if not isinstance(root.value, dict):

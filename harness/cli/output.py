@@ -58,7 +58,7 @@ def latest_matrix(parent: Path) -> Path | None:
 
 def load_matrix(path: Path) -> Matrix:
     """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
-    file = path / MATRIX if path.is_dir() else path
+    file = path / MATRIX if os.path.isdir(path) else path  # Path's raises for a name too long
     return matrices.decode(load(file), file)
 
 

@@ -1,5 +1,6 @@
 """A YAML file as plain values that remember their lines, with what could be a trap refused."""
 
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -13,6 +14,14 @@ SIZE_LIMIT = 256 << 10
 
 DEPTH_LIMIT = 16
 """PyYAML composes by recursion."""
+
+LARGEST = 2**63 - 1
+"""No JSON or option takes a larger number; `1:1:1…` makes one of any size (YAML 1.1)."""
+
+SHOWN = 60
+"""Characters of a file that a message repeats, at most."""
+
+SURROGATE = re.compile("[\ud800-\udfff]")
 
 PREFIX = "tag:yaml.org,2002:"
 
@@ -111,7 +120,7 @@ def _node(path: Path, node: yaml.Node, tags: Collection[str]) -> Node:
     line = node.start_mark.line + 1
     if node.tag not in tags:
         name = node.tag.rpartition(":")[2]
-        shown = f"`{node.value}`" if isinstance(node, yaml.ScalarNode) else "this"
+        shown = f"`{_short(node)}`" if isinstance(node, yaml.ScalarNode) else "this"
         raise FileError(path, line, f"{shown} is read as {name}; quote it to make it text")
     if isinstance(node, yaml.MappingNode):
         return Node(line, _mapping(path, node, tags))
@@ -126,7 +135,7 @@ def _mapping(path: Path, node: yaml.MappingNode, tags: Collection[str]) -> dict[
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key_node.value, str):
             raise FileError(path, line, "a key has to be a plain word")
-        key = key_node.value
+        key = _text(path, key_node, key_node.value)
         if key in found:
             raise FileError(path, line, f"`{key}` is given twice (first in line {found[key].line})")
         # The key's line, not the value's: a nested mapping starts a line later.
@@ -137,7 +146,26 @@ def _mapping(path: Path, node: yaml.MappingNode, tags: Collection[str]) -> dict[
 def _scalar(path: Path, node: yaml.Node) -> Scalar:
     try:
         value = yaml.constructor.SafeConstructor().construct_object(node)
-    except (ValueError, KeyError) as exc:  # an explicit tag that the text does not fit
+    except (ValueError, LookupError, AttributeError) as exc:  # a tag that the text does not fit
         line = node.start_mark.line + 1
-        raise FileError(path, line, f"`{node.value}` is no {node.tag.rpartition(':')[2]}") from exc
+        raise FileError(
+            path, line, f"`{_short(node)}` is no {node.tag.rpartition(':')[2]}"
+        ) from exc
+    if isinstance(value, str):
+        return _text(path, node, value)
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise FileError(path, node.start_mark.line + 1, f"`{_short(node)}` is too large a number")
     return value if isinstance(value, Scalar) else str(value)
+
+
+def _short(node: yaml.Node) -> str:
+    text = str(node.value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _text(path: Path, node: yaml.Node, text: str) -> str:
+    r"""Refuse what only an escape can bring in (`"\0"`, `"\ud800"`), and no path can have."""
+    if "\0" in text or (not text.isascii() and SURROGATE.search(text)):
+        line = node.start_mark.line + 1
+        raise FileError(path, line, "a text with a character that is none (NUL or half of one)")
+    return text

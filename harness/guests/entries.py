@@ -243,7 +243,11 @@ def _absolute(path: Path, node: Node) -> Node:
     for where in PATHS:
         found = node.at(where)
         if found and isinstance(found.value, str):
-            absolute = path.parent.absolute() / Path(found.value).expanduser()
+            try:
+                absolute = path.parent.absolute() / Path(found.value).expanduser()
+            except RuntimeError as exc:
+                message = f"`{'.'.join(where)}`: nobody here has the home directory it names"
+                raise FileError(path, found.line, message) from exc
             node = _replaced(node, where, str(absolute))
     return node
 

@@ -187,8 +187,8 @@ def parse_host_key(text: str) -> paramiko.PKey:
 def _of_files(files: Sequence[str]) -> Iterator[paramiko.PKey]:
     """Yield those that are there and have no passphrase; the ssh-agent may have the others."""
     for name in files:
-        path = Path(name).expanduser()
-        if path.is_file():
+        path = Path(os.path.expanduser(name))  # a home that is nobody's stays as it is written
+        if os.path.isfile(path):
             try:
                 yield read_key(path)
             except OpensshError as exc:

@@ -17,6 +17,10 @@ JOURNAL = 1
 """The version of the journal's lines."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no line."""
+
+
 class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     """A run, or a resumed one, and all that it was asked; always the journal's first line.
 
@@ -133,7 +137,7 @@ def _check_version(path: Path, number: int, text: bytes) -> None:
     """Tell a newer program's journal from one with a fault: its lines may be of any shape."""
     try:
         version = msgspec.json.decode(text, type=_Version).journal
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return  # not a line of any journal, and said so
     if version > JOURNAL:
         message = f"journal {version} is newer than this program reads ({JOURNAL})"
@@ -147,7 +151,7 @@ def _lines(path: Path, content: bytes) -> Iterator[Line]:
             _check_version(path, number, text)
         try:
             yield _decoder.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except UNREADABLE as exc:
             raise FileError(path, number, f"not a line of a journal: {exc}") from exc
     if rest:
         logger.warning("%s:%d: the last line was cut off and is dropped", path, len(whole) + 1)

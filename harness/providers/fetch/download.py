@@ -86,7 +86,7 @@ class Shelf:
         """What is known of the image, if it is here and verified."""
         try:
             found = msgspec.json.decode(self._record.read_bytes(), type=Downloaded)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
             return None
         return found if Path(found.path).is_file() else None
 

@@ -68,7 +68,7 @@ class Part:
         """Where it comes from, if that is known."""
         try:
             return msgspec.json.decode(self._notes.read_bytes(), type=_Origin)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
             return None
 
     @property

@@ -287,6 +287,6 @@ def _recall(memory: Path) -> Resolved | None:
     """Read what a request came to, unless what it named was deleted since."""
     try:
         resolved = msgspec.json.decode(memory.read_bytes(), type=Resolved)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
         return None
     return resolved if all(package.root.is_dir() for package in resolved.packages) else None

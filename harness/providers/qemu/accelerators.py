@@ -61,7 +61,7 @@ def trials(program: Path, places: Places) -> tuple[Trial, ...]:
         known = msgspec.json.decode(memory.read_bytes(), type=Known)
         if known.machine == machine:
             return known.trials
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
         pass
     candidates = CANDIDATES.get(platform.system(), ())
     found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))

@@ -1,6 +1,7 @@
 """Copy-on-write disks: QEMU writes to a file of the boot's own, and the image stays as it is."""
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -56,7 +57,7 @@ def inspect(disk: Path, deadline: Deadline) -> _Details:
     said = _img(["info", "--output=json", str(disk)], deadline)
     try:
         return msgspec.json.decode(said, type=_Details)
-    except msgspec.DecodeError as exc:
+    except ValueError as exc:  # no JSON, or a name that is no UTF-8
         raise ImageError(f"qemu-img says nothing usable of {disk}: {exc}") from exc
 
 
@@ -78,7 +79,7 @@ def disk_sha256(disk: Path, places: Places) -> str:
     identity = f"{disk.resolve()} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
     name = hashlib.sha256(identity.encode()).hexdigest()
     memory = places.folder("disks") / f"{name[:32]}.json"
-    if memory.exists():
+    with suppress(FileNotFoundError, ValueError):
         return msgspec.json.decode(memory.read_bytes(), type=str)
     with disk.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()

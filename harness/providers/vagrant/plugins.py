@@ -105,7 +105,7 @@ def installed(places: Places) -> Installed:
         known = msgspec.json.decode(memory.read_bytes(), type=Known)
         if known.files == files:
             return known.installed
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
         pass
     found = _ask(program, memory.parent)
     if found.why is None:
