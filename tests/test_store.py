@@ -23,7 +23,6 @@ from harness.store import (
     judged,
     lines_of,
     recordings_of,
-    replies_of,
 )
 
 CELL = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="specific")
@@ -103,7 +102,7 @@ def test_a_torn_answer_is_kept_as_it_came_and_spoils_no_other(tmp_path: Path) ->
     first, second, *_ = judge_folder(tmp_path / "run").cells
     assert first.state is State.INFRASTRUCTURE
     assert second.verdict == "balanced"
-    assert replies_of(tmp_path / "run", "one") == RAW[:-10] + b"\n" + RAW
+    assert (tmp_path / "run/guests/one/agent.jsonl").read_bytes() == RAW[:-10] + b"\n" + RAW
 
 
 def test_a_journal_whose_last_line_was_cut_off_is_read_without_it_and_goes_on(

@@ -8,7 +8,6 @@ from harness.store.folder import (
     lines_of,
     make_folder,
     replace,
-    replies_of,
 )
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
 from harness.store.judging import NEVER_ASKED, judge_folder, judged
@@ -32,5 +31,4 @@ __all__ = [
     "make_folder",
     "recordings_of",
     "replace",
-    "replies_of",
 ]

@@ -187,16 +187,28 @@ def lines_of(folder: Path) -> tuple[Line, ...]:
     return read(folder / JOURNAL)
 
 
-def replies_of(folder: Path, guest: str) -> bytes:
-    """Return all that a guest's agent said; nothing if it never spoke."""
-    if not GUEST_NAME.fullmatch(guest):
-        raise FileError(folder / JOURNAL, None, f"a guest called {guest!r} is not one of ours")
-    try:
-        return (folder / "guests" / guest / "agent.jsonl").read_bytes()
-    except FileNotFoundError:
+def reply_of(folder: Path, asked: Asked) -> bytes:
+    """Return the bytes that answered one asking; raise `FileError` if they are not all there.
+
+    No more is read than those: all that a hostile guest said would not fit into memory.
+    """
+    if not GUEST_NAME.fullmatch(asked.guest):
+        message = f"a guest called {asked.guest!r} is not one of ours"
+        raise FileError(folder / JOURNAL, None, message)
+    offset, length = asked.raw
+    if (offset, length) == (0, 0):
         return b""
+    try:
+        with (folder / "guests" / asked.guest / "agent.jsonl").open("rb") as file:
+            if offset >= 0 <= length and offset + length <= os.fstat(file.fileno()).st_size:
+                return os.pread(file.fileno(), length, offset)
+    except FileNotFoundError:
+        pass
     except OSError as exc:
-        raise FileError(folder, None, f"cannot read what {guest} said: {exc.strerror}") from exc
+        message = f"cannot read what {asked.guest} said: {exc.strerror}"
+        raise FileError(folder, None, message) from exc
+    message = f"bytes {offset} to {offset + length} of what {asked.guest} said are missing"
+    raise FileError(folder / JOURNAL, None, message)
 
 
 def replace(path: Path, content: bytes) -> None:

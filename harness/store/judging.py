@@ -5,12 +5,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from harness.errors import FileError, Phase
+from harness.errors import Phase
 from harness.judge import judge
 from harness.matrix import Facts, Matrix, Run
 from harness.model import Cell, Judgement, State, Trial
 from harness.scenarios import CATALOGUE
-from harness.store.folder import JOURNAL, lines_of, replies_of
+from harness.store.folder import lines_of, reply_of
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun
 from harness.wire import parse
 
@@ -56,28 +56,18 @@ def judged(asked: Asked, raw: bytes) -> Judgement:
 
 
 def _trials(folder: Path, lines: Sequence[Line]) -> list[Trial]:
-    """Gather the askings of each cell, in order, guest by guest: one's replies at a time."""
+    """Gather the askings of each cell, in order, guest by guest: one reply at a time."""
     by_guest: dict[str, dict[Cell, list[Asked]]] = {}
     for line in lines:
         if isinstance(line, Asked):
             by_guest.setdefault(line.guest, {}).setdefault(line.cell, []).append(line)
     trials = []
     for guest, cells in by_guest.items():
-        said = replies_of(folder, guest)
         for cell, askings in cells.items():
-            repeats = tuple(judged(one, extent(folder, said, one)) for one in askings)
+            repeats = tuple(judged(one, reply_of(folder, one)) for one in askings)
             seconds = round(sum(one.seconds for one in askings), 3)
             trials.append(Trial(guest, cell, repeats, askings[0].started, seconds))
     return trials
-
-
-def extent(folder: Path, said: bytes, asked: Asked) -> bytes:
-    """Return the bytes that answered one asking; raise `FileError` if they are not all there."""
-    offset, length = asked.raw
-    if offset < 0 or length < 0 or offset + length > len(said):
-        message = f"bytes {offset} to {offset + length} of what {asked.guest} said are missing"
-        raise FileError(folder / JOURNAL, None, message)
-    return said[offset : offset + length]
 
 
 def _not_run(guest: str, cell: Cell, missed: GuestMissed | None) -> Trial:

@@ -6,15 +6,14 @@ from pathlib import Path
 from harness.errors import FileError
 from harness.matrix import key_of
 from harness.report.recordings import TAIL, Recordings, Reply, limit
-from harness.store.folder import JOURNAL, console_of, lines_of, replies_of
+from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
-from harness.store.judging import extent
 
 
 def recordings_of(folder: Path) -> Recordings:
     """Read what a run's folder holds beside its matrix; nothing if no run wrote it.
 
-    No more of it is held than a page has room for, one guest's replies at a time.
+    No more of it is held than a page has room for, one reply at a time.
     """
     if not (folder / JOURNAL).exists():
         return Recordings()
@@ -30,10 +29,9 @@ def recordings_of(folder: Path) -> Recordings:
 
 
 def _replies(folder: Path, guest: str, asked: Iterable[Asked], most: int) -> Iterator[Reply]:
-    said = replies_of(folder, guest)
     for line in asked:
         if line.guest == guest:
-            yield _reply(line, extent(folder, said, line)[:most])
+            yield _reply(line, reply_of(folder, line)[:most])
 
 
 def _reply(asked: Asked, raw: bytes) -> Reply:
