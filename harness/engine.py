@@ -212,13 +212,14 @@ class Life:
         silence = self._clocks.silence(scenario)
         raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=silence)
         self._timed(failure)
-        replies = {reply.id: reply for reply in parse(raw)}
+        said = parse(raw)
+        replies = {reply.id: reply for reply in said}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
         again: list[Asking] = []
         for asking, line in zip(batch, lines, strict=True):
             reply = replies.get(line.id)
-            raw = reply.raw if reply is not None else b""
+            raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
             if reply is not None and (reply.status is not None or failure is None):
                 again += self._put_down(asking, _took(line, reply), raw)
             elif self.subject.cancellation.said or blame is None:
