@@ -23,7 +23,7 @@ from msgspec.structs import replace
 
 from harness.deadline import Deadline
 from harness.pid import Process, is_alive, of_pid, signalled
-from harness.places import NAME, Places
+from harness.places import NAME, Places, private
 from harness.process import ToolTimeoutError, execute
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,7 @@ def hold(
     _write(places, lease)
     tenancy = Tenancy(places, lease)
     try:
-        folder.mkdir(mode=0o700, parents=True)
+        private(folder)
         yield tenancy
     finally:
         if not tenancy.lease.kept:
@@ -271,8 +271,7 @@ def _undone(lease: Lease, undo: Undo) -> bool:
 
 
 def _write(places: Places, lease: Lease) -> None:
-    folder = places.state / "leases"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = private(places.state / "leases")
     final = folder / f"{lease.id}.json"
     scratch = folder / f"{lease.id}.{lease.owner.pid}-{lease.owner.started}.new"
     with open(scratch, "wb", opener=_private) as file:

@@ -21,6 +21,15 @@ class Places(Struct, frozen=True):
 
     def folder(self, *parts: str) -> Path:
         """Return a folder below the cache, made if need be with mode 0700."""
-        path = self.cache.joinpath(*parts)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        return private(self.cache.joinpath(*parts))
+
+
+def private(folder: Path) -> Path:
+    """Make a folder that is closed to others, as all above it that had to be made (XDG says so).
+
+    `mkdir(parents=True)` leaves those to the umask.
+    """
+    for one in reversed([folder, *folder.parents]):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+    return folder
