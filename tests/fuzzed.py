@@ -12,7 +12,8 @@ from test_store import BEGUN, OTHER, RAW, asked, failed
 from harness import guests, leases, matrix
 from harness.cli.expected import load_baseline
 from harness.errors import FileError
-from harness.leases import Lease, Process, Undo
+from harness.leases import Lease, Undo
+from harness.pid import Process
 from harness.places import Places
 from harness.resources import guests_folder
 from harness.store import Store, journal, judge_folder, recordings_of
