@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from harness.providers.qemu import console
 from harness.providers.qemu.console import KEPT, Console, plain
 
@@ -56,3 +58,22 @@ def test_what_is_no_flood_is_kept_whole(tmp_path: Path) -> None:
     path.write_bytes(b"x" * KEPT)
     console.trim()
     assert path.read_bytes() == b"x" * KEPT
+
+
+def test_a_guest_that_floods_for_hours_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.providers.qemu.console.FLOOD", 6 << 20)
+    console = Console(tmp_path / "console.log")
+    most = 0
+    with console.path.open("ab", buffering=0) as guest:  # as QEMU writes: at the end, wherever
+        guest.write(b"Linux version 6\n")
+        for _ in range(40):
+            guest.write(b"noise\n" * (1 << 17))
+            console.text()
+            most = max(most, console.path.stat().st_size)
+        guest.write(b"Kernel panic - not syncing: at last\n")
+        assert console.panic() == "Kernel panic - not syncing: at last"
+    assert most < 8 << 20
+    assert console.path.read_bytes().startswith(b"Linux version 6\n")
+    assert "bytes of a flood were left out" in console.path.read_text()

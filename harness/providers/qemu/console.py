@@ -12,6 +12,9 @@ REMEMBERED = 1 << 20
 KEPT = 4 << 20
 """Bytes that stay of one boot's part of the log, half from its beginning and half from its end."""
 
+FLOOD = 64 << 20
+"""Bytes at which a guest that is still at it is trimmed, lest it fill the disk."""
+
 LEFT_OUT = "\n[reuseport-matrix: {} bytes of a flood were left out here]\n"
 
 PANIC = "Kernel panic - not syncing"
@@ -29,6 +32,7 @@ class Console:
 
     def text(self) -> str:
         """Return what this boot printed so far (of a flood the end), control characters escaped."""
+        self.trim(FLOOD)
         try:
             with self.path.open("rb") as file:
                 file.seek(self._next)
@@ -49,11 +53,14 @@ class Console:
         """Return the last lines."""
         return self.text()[-TAIL:].strip()
 
-    def trim(self) -> None:
-        """Take the middle out of a flood; for when nobody writes any more."""
+    def trim(self, limit: int = KEPT) -> None:
+        """Take the middle out of a flood of more than `limit` bytes.
+
+        QEMU, which appends, may go on meanwhile: what it writes just then may be left out, too.
+        """
         size = self.path.stat().st_size if self.path.exists() else 0
         surplus = size - self._begin - KEPT
-        if surplus <= 0:
+        if size - self._begin <= limit:
             return
         with self.path.open("r+b") as file:
             file.seek(size - KEPT // 2)
@@ -61,6 +68,7 @@ class Console:
             file.truncate(self._begin + KEPT // 2)
             file.seek(0, os.SEEK_END)
             file.write(LEFT_OUT.format(surplus).encode() + end)
+            self._next = max(self._begin, file.tell() - len(end))
 
     def panic(self) -> str | None:
         """Return the line of a Linux kernel's panic, if there is one."""
