@@ -144,14 +144,23 @@ def hold(
         run=None if run is None else str(run.absolute()),
         expires=None if life is None else now + life,
     )
-    _write(places, lease)
     tenancy = Tenancy(places, lease)
     try:
+        _write(places, lease)
         private(folder)
         yield tenancy
     finally:
         if not tenancy.lease.kept:
-            end(places, tenancy.lease)
+            _end_surely(places, tenancy.lease)
+
+
+def _end_surely(places: Places, lease: Lease) -> None:
+    """End a guest also if a signal comes meanwhile, which some commands take as an exception."""
+    try:
+        end(places, lease)
+    except KeyboardInterrupt:
+        end(places, lease)
+        raise
 
 
 def gc(places: Places) -> tuple[Lease, ...]:
@@ -274,11 +283,15 @@ def _write(places: Places, lease: Lease) -> None:
     folder = private(places.state / "leases")
     final = folder / f"{lease.id}.json"
     scratch = folder / f"{lease.id}.{lease.owner.pid}-{lease.owner.started}.new"
-    with open(scratch, "wb", opener=_private) as file:
-        file.write(msgspec.json.encode(lease))
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(final)
+    try:
+        with open(scratch, "wb", opener=_private) as file:
+            file.write(msgspec.json.encode(lease))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(final)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
 
 
 def _private(path: str, flags: int) -> int:

@@ -1,6 +1,7 @@
 """Leases: what is ended, and above all what is not."""
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -197,6 +198,37 @@ def test_a_lease_that_was_half_written_goes_with_its_writer(places: Places) -> N
         scratch.write_text('{"id":')
     leases.gc(places)
     assert [scratch.exists() for scratch in scratches] == [True, False, False]
+
+
+def test_an_interruption_while_a_guest_is_ended_comes_after_its_end(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rmtree = shutil.rmtree
+
+    def interrupted(folder: Path, *, ignore_errors: bool) -> None:
+        monkeypatch.setattr(shutil, "rmtree", rmtree)
+        raise KeyboardInterrupt
+
+    with ExitStack() as stack:
+        stack.enter_context(pytest.raises(KeyboardInterrupt))
+        tenancy = stack.enter_context(leases.hold(places, "g"))
+        monkeypatch.setattr(shutil, "rmtree", interrupted)
+    assert not [*(places.state / "leases").iterdir()]
+    assert not tenancy.folder.exists()
+
+
+def test_a_lease_that_cannot_be_written_leaves_nothing(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (OSError, KeyboardInterrupt):
+
+        def full(_: int, error: type[BaseException] = error) -> None:
+            raise error
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(error), leases.hold(places, "g"):
+            pytest.fail("there is no lease")
+        assert not [*(places.state / "leases").iterdir()]
 
 
 def test_a_process_that_only_mentions_a_lease_is_not_touched(places: Places) -> None:

@@ -208,6 +208,33 @@ def test_a_killed_run_is_collected_and_resumed(point: str, here: Faulty) -> None
     here.whole()
 
 
+VISIT = ("exec", ONE, "--", "true")
+
+UNWOUND = (
+    "packages",
+    "apt",
+    "lease",
+    "started",
+    "boot",
+    "saving",
+    "back",
+    "ssh",
+    "destroy",
+    "undone",
+)
+
+
+@pytest.mark.parametrize("point", UNWOUND)
+def test_a_signal_ends_a_visit_in_order(point: str, here: Faulty) -> None:
+    """There it is an exception, and comes between any two steps."""
+    cold(here, point)
+    ended = here.struck(point, signal.SIGTERM, "harness", *VISIT)
+    assert here.since() < SOON
+    assert ended.status == 130, ended.err
+    assert here.left() == []
+    assert "Traceback" not in ended.err
+
+
 DEATHS = {
     "boot": signal.SIGKILL,
     "saving": signal.SIGTERM,
