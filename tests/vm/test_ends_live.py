@@ -4,10 +4,13 @@ import os
 import signal
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from live_command import PATIENCE, Here, need_guest
+from msgspec.structs import replace
 
 from harness.model import State
 from harness.pid import is_alive
@@ -134,6 +137,25 @@ def test_a_guest_that_is_killed_costs_one_cell_and_one_boot(here: Here) -> None:
     (cell,) = [cell for cell in here.matrix().cells if len(cell.repeats) > 1]
     assert [one.state is State.INFRASTRUCTURE for one in cell.repeats] == [True, False]
     assert set(asked(here).values()) == {1}
+    assert here.left() == []
+
+
+def test_a_guest_whose_time_is_over_costs_one_boot(here: Here) -> None:
+    with here.start(*FEW) as live:
+        live.until_said("scenario failure-hung")
+        time.sleep(0.5)  # into a question: it goes on for seconds
+        (lease,) = here.leases()
+        over = replace(lease, expires=datetime.now(UTC))
+        file = here.places.state / "leases" / f"{lease.id}.json"
+        file.write_bytes(msgspec.json.encode(over))
+        collected = here("gc")
+        ended = live.ended()
+    assert (collected.status, lease.guest in collected.out) == (0, True)
+    assert f"though process {live.process.pid} owns it" in collected.err
+    assert ended.status == 0, ended.err
+    assert len([line for line in here.journal() if isinstance(line, GuestMet)]) == 2
+    assert set(asked(here).values()) == {1}
+    assert asked(here).keys() == {cell.cell.key for cell in here.matrix().cells}
     assert here.left() == []
 
 
