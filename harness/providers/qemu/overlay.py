@@ -15,6 +15,12 @@ from harness.providers.appear import write_whole
 
 GIB = 1 << 30
 
+QCOW, VMDK = b"QFI\xfb", (b"KDMV", b"COWD", b"# Disk DescriptorFile")
+
+VERSION, EXTERNAL = slice(4, 8), slice(79, 80)
+"""Of qcow2's header (QEMU, docs/interop/qcow2.txt): the version, and the last byte of the
+incompatible features, whose bit 2 says that the data are in another file. Version 2 has none."""
+
 FORMAT_HINT = "`disk_format` is what `qemu-img info` says; leave it out, and it is found"
 
 
@@ -44,12 +50,21 @@ def refuse_references(disk: Path, deadline: Deadline) -> None:
 
     Of a stranger's image that is an attack (QEMU, docs/system/images.rst); a user's own may.
     """
-    backing = inspect(disk, deadline).backing_filename
-    if backing is not None:
-        raise ImageError(
-            f"{disk} wants the file {backing!r} below itself: refused",
-            hint="a vendor's image is one file; this one was not made by a vendor",
-        )
+    hint = "a vendor's image is one file, qcow2 or raw; this one was not made by a vendor"
+    with disk.open("rb") as file:
+        header = file.read(EXTERNAL.stop)
+    # Before qemu-img looks: it opens what these name, be that on another machine.
+    if header.startswith(VMDK):
+        raise ImageError(f"{disk} is a vmdk, which names further files: refused", hint=hint)
+    newer = header.startswith(QCOW) and header[VERSION] > b"\0\0\0\2"
+    if newer and any(byte & 4 for byte in header[EXTERNAL]):
+        raise ImageError(f"{disk} has its data in another file: refused", hint=hint)
+    details = inspect(disk, deadline)
+    if details.backing_filename is not None:
+        wanted = details.backing_filename
+        raise ImageError(f"{disk} wants the file {wanted!r} below itself: refused", hint=hint)
+    if details.format not in ("qcow2", "raw"):
+        raise ImageError(f"{disk} is {details.format}, not qcow2 or raw: refused", hint=hint)
 
 
 def inspect(disk: Path, deadline: Deadline) -> _Details:
