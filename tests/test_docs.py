@@ -13,7 +13,7 @@ from harness.scenarios import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 LONGEST_README = 150
 
@@ -53,6 +53,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         found = (page.parent / path).resolve() if path else page
         assert found.exists(), target
         assert not anchor or anchor in anchors(found), target
+
+
+def test_what_security_promises_is_held_by_tests_that_there_are() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    named = set(re.findall(r"\b(?:vm/)?\w+\.py\b", text))
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / "tests" / name).exists()] == []
+    assert len(text.splitlines()) <= 80
 
 
 def test_the_readme_is_short() -> None:

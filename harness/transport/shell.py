@@ -25,7 +25,7 @@ PUSH = "; ".join(
 file, hence the count before the rename."""
 
 
-TEMPORARY = ("/tmp", "/var/tmp")
+TEMPORARY = ("/tmp", "/var/tmp")  # nosec B108  # of the guest; what we make has a fresh name
 """The second for careful machines that mount the first noexec."""
 
 

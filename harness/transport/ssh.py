@@ -134,7 +134,7 @@ class SshTransport:
             with self._watched(Deadline(timeout)):
                 channel = self._connection.open_session(timeout=timeout)
                 with closing(channel):
-                    channel.exec_command(command)
+                    channel.exec_command(command)  # nosec B601  # quoted by login_command
                     feeding(channel, stdin)
                     drain(channel, streams, deadline)
                     channel.status_event.wait(deadline.left())
@@ -155,11 +155,12 @@ class SshTransport:
         It sees the end of its input when the block ends, and also when the connection breaks or
         this process is killed: so it can put things in order in the guest whatever happens here.
         """
+        command = login_command(argv)
         try:
             with self._watched(Deadline(OPEN_SECONDS)):
                 channel = self._connection.open_session(timeout=OPEN_SECONDS)
                 channel.settimeout(OPEN_SECONDS)
-                channel.exec_command(login_command(argv))
+                channel.exec_command(command)  # nosec B601  # quoted by login_command
                 begun = bool(channel.recv(1))
         except PROBLEMS as exc:
             message = f"{argv[0]} does not begin in the guest: {sentence(exc)}"
