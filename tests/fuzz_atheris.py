@@ -1,0 +1,63 @@
+"""What tests/test_fuzz.py does, led by coverage (atheris), by hand and for as long as one likes.
+
+    pip install atheris                  # wheels for Linux and CPython 3.11 to 3.13
+    PYTHONPATH=. python tests/fuzz_atheris.py wire -max_total_time=600 [CORPUS FOLDER]
+
+The first word is `wire`, or a reader of tests/fuzzed.py: `guest file`, `matrix`, `journal`, ….
+All that follows is libFuzzer's. It ends at the first trace, with the input in a file `crash-…`.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["harness", "yaml"]):
+    from fuzzed import READERS, Reader
+    from recorded_matrix import DATA
+
+    from harness.wire import parse
+
+Look = Callable[[bytes], object]
+
+
+def looks() -> dict[str, tuple[Look, tuple[bytes, ...]]]:
+    """Return what may be fuzzed: what takes the bytes, and what to begin with."""
+    recordings = tuple(path.read_bytes() for path in sorted(DATA.glob("*/*.jsonl"))[::20])
+    return {"wire": (_said, recordings)} | {
+        reader.name: (_in_a_folder(reader), reader.seeds) for reader in READERS
+    }
+
+
+def _in_a_folder(reader: Reader) -> Look:
+    def look(content: bytes) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            reader.look(Path(folder), content)
+
+    return look
+
+
+def _said(content: bytes) -> None:
+    replies = parse(content)
+    assert b"".join(reply.raw for reply in replies) == content
+
+
+def main() -> None:
+    """Fuzz what the first word names."""
+    known = looks()
+    if len(sys.argv) < 2 or sys.argv[1] not in known:
+        sys.exit(f"what is to be fuzzed? {', '.join(known)}")
+    look, seeds = known[sys.argv.pop(1)]
+    logging.disable()  # a lease that is none is told in the log
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, seed in enumerate(seeds):
+            Path(corpus, str(number)).write_bytes(seed)
+        atheris.Setup([*sys.argv, corpus, "-max_len=65536"], look)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
