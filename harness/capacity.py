@@ -24,7 +24,7 @@ OVERHEAD = 64 << 20
 
 GLANCE = 0.2
 
-HYPERVISOR_CGROUP = Path("/sys/fs/cgroup/memory.max")
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def cores() -> int:
@@ -37,8 +37,8 @@ def memory() -> int:
     """Return how many bytes of memory are free: the machine's, or less if a container may less."""
     free = psutil.virtual_memory().available
     try:
-        limit = int(HYPERVISOR_CGROUP.read_text())
-        used = int(HYPERVISOR_CGROUP.with_name("memory.current").read_text())
+        limit = int(CGROUP_LIMIT.read_text())
+        used = int(CGROUP_LIMIT.with_name("memory.current").read_text())
     except (OSError, ValueError):  # no such limit: "max"
         return free
     return max(0, min(free, limit - used))

@@ -38,16 +38,16 @@ def test_a_kept_guest_is_found_again_with_what_its_console_said(
     places: Places, tmp_path: Path
 ) -> None:
     state = state_of(["kernel", "initramfs"], places)
-    assert not state.kept
+    assert not state.take()
     keep(state)
     again = state_of(["kernel", "initramfs"], places)
-    assert again.kept
+    assert again.take()
     assert again.memory.read_bytes() == b"memory"
     assert stat.S_IMODE(again.folder.stat().st_mode) == 0o700
     again.replay(tmp_path / "run" / "console.log")
     said = (tmp_path / "run" / "console.log").read_text()
     assert said.startswith("booting\n[reuseport-matrix: ")
-    assert not state_of(["kernel", "other"], places).kept
+    assert not state_of(["kernel", "other"], places).take()
 
 
 def test_what_cannot_be_saved_leaves_nothing(places: Places) -> None:
@@ -59,7 +59,7 @@ def test_what_cannot_be_saved_leaves_nothing(places: Places) -> None:
 
     with pytest.raises(BootError):
         state.keep(b"", fails)
-    assert not state.kept
+    assert not state.take()
     assert list(state.folder.parent.iterdir()) == []
 
 
@@ -80,9 +80,9 @@ def test_the_states_used_longest_ago_go_when_there_is_no_room(
         keep(state, b"x" * (1 << 20))
         for path in (state.folder, *state.folder.iterdir()):
             os.utime(path, (1000 + age, 1000 + age))
-    assert states[0].kept  # and so it is used now
+    assert states[0].take()  # and so it is used now
     keep(state_of(["new"], places), b"x" * (1 << 20))
-    assert [state.kept for state in states] == [True, False, True]
+    assert [state.take() for state in states] == [True, False, True]
 
 
 def test_what_a_killed_run_began_to_keep_goes(places: Places) -> None:

@@ -135,7 +135,7 @@ def _limit(boot: Boot, deadline: Deadline) -> Deadline:
 def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | None:
     """Bring a guest back from where it was kept; None if that is nowhere, or of no use."""
     state = boot.state
-    if state is None or not state.kept:
+    if state is None or not state.take():
         return None
     limit = deadline.within(RESTORE_SECONDS * boot.factor)
     with ExitStack() as attempt:

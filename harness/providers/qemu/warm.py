@@ -49,9 +49,8 @@ class State(Struct, frozen=True):
         """What QEMU wrote of the guest."""
         return self.folder / "memory"
 
-    @property
-    def kept(self) -> bool:
-        """Whether the guest can be brought back; then it counts as used."""
+    def take(self) -> bool:
+        """Whether the guest can be brought back; then the state counts as used."""
         try:
             os.utime(self.folder)
         except OSError:
