@@ -10,7 +10,10 @@ from harness.errors import InfrastructureError, Phase, UsageError
 from harness.protocols import Completed
 
 CAP = 8 << 20
-"""Bytes kept of each stream; what follows is read and forgotten, so that the command can end."""
+"""Bytes kept of standard output; the rest is read and forgotten, so that the command can end."""
+
+COMPLAINTS_CAP = 1 << 20
+"""Bytes kept of standard error."""
 
 PUSH = "; ".join(
     (
@@ -44,15 +47,16 @@ class Runner(Protocol):
 
 
 class Capture:
-    """One stream of a command: its first `CAP` bytes, and whether there were more."""
+    """One stream of a command: its first `cap` bytes, and whether there were more."""
 
-    def __init__(self) -> None:
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
         self._kept = bytearray()
         self.truncated = False
 
     def add(self, chunk: bytes) -> None:
         """Keep what there is room for."""
-        room = CAP - len(self._kept)
+        room = self._cap - len(self._kept)
         self._kept += chunk[:room]
         self.truncated = self.truncated or len(chunk) > room
 
@@ -66,8 +70,8 @@ class Streams:
     """Both streams of one command."""
 
     def __init__(self) -> None:
-        self.stdout = Capture()
-        self.stderr = Capture()
+        self.stdout = Capture(CAP)
+        self.stderr = Capture(COMPLAINTS_CAP)
 
     def completed(self, status: int) -> Completed:
         """Make the result of the command once it ended."""
