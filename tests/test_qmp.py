@@ -159,3 +159,16 @@ def test_a_guest_is_told_who_may_log_in_when_it_asks() -> None:
         with pytest.raises(BootError, match="panicked"):
             line.until_ready(Deadline(5), lambda: "the kernel panicked")
         guest.close()
+
+
+def test_a_guest_goes_on_once_qemu_has_done_with_saving(tmp_path: Path) -> None:
+    with Monitor() as monitor:
+        refused = {"error": {"class": "GenericError", "desc": "Migration is not finalized yet"}}
+        heard: list[bytes] = []
+        join = play(monitor.theirs, [{"return": {}}] * 4 + [refused] * 2 + [{"return": {}}], heard)
+        monitor.release()
+        monitor.greet(Deadline(5), lambda: None)
+        (tmp_path / "memory").write_bytes(b"memory")
+        monitor.save(tmp_path / "memory", Deadline(5), lambda: None)
+        join()
+    assert [json.loads(line)["execute"] for line in heard[-3:]] == ["cont"] * 3

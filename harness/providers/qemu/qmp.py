@@ -25,6 +25,13 @@ BANDWIDTH = 1 << 40
 """Bytes a second: into a file as fast as it goes, not as fast as a network should be used."""
 
 
+CONT_SECONDS = 30.0
+
+
+class RefusedError(BootError):
+    """QEMU understood a command, and does not do it."""
+
+
 def _nothing() -> None:
     pass
 
@@ -52,7 +59,7 @@ class Monitor(Inherited):
         """Let a guest that was saved go on; it stands still, as it did then, once it is read."""
         while self._ask("query-status", {}, deadline, alive)["status"] == "inmigrate":
             time.sleep(POLL)
-        self._ask("cont", {}, deadline, alive)
+        self._cont(deadline, alive)
 
     def save(
         self, into: Path, deadline: Deadline, alive: Alive, beside: Callable[[], None] = _nothing
@@ -81,7 +88,19 @@ class Monitor(Inherited):
                 time.sleep(POLL)
             beside()
         finally:
-            self._ask("cont", {}, deadline, alive)
+            self._cont(deadline.afresh(CONT_SECONDS), alive)
+
+    def _cont(self, deadline: Deadline, alive: Alive) -> None:
+        """Let the guest go on; for a moment after saving, QEMU refuses ("not finalized yet")."""
+        while True:
+            try:
+                self._ask("cont", {}, deadline, alive)
+            except RefusedError:
+                if deadline.passed:
+                    raise
+                time.sleep(POLL)
+            else:
+                return
 
     def _ask(self, command: str, arguments: object, deadline: Deadline, alive: Alive) -> Any:
         self.say(json.dumps({"execute": command, "arguments": arguments}).encode(), alive)
@@ -90,7 +109,7 @@ class Monitor(Inherited):
             if "return" in reply:
                 return reply["return"]
             if "error" in reply:
-                raise BootError(f"QEMU's monitor refuses {command}: {reply['error']}")
+                raise RefusedError(f"QEMU's monitor refuses {command}: {reply['error']}")
 
     def _line(self, deadline: Deadline, alive: Alive) -> Any:
         try:
