@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from harness.cli.exit import complain, complain_of
 from harness.providers.qemu.console import Console, plain
-from harness.transport import shell
 from harness.transport.shell import Streams, login_command, script
 
 TOKEN = re.compile(rb'"[^"]*"|\[[^\[\]]*\]|\{[^{}]*\}|[\w./-]+')
@@ -143,17 +142,13 @@ def test_a_console_is_read_as_it_grows_whatever_is_in_it(parts: list[bytes]) -> 
 def test_streams_keep_the_beginning_of_each_and_say_if_there_was_more(
     chunks: list[tuple[bool, bytes]],
 ) -> None:
-    before, shell.CAP = shell.CAP, 50
-    try:
-        streams = Streams()
-        for out, chunk in chunks:
-            (streams.stdout if out else streams.stderr).add(chunk)
-        done = streams.completed(0)
-    finally:
-        shell.CAP = before
+    streams = Streams(out=50, err=30)
+    for out, chunk in chunks:
+        (streams.stdout if out else streams.stderr).add(chunk)
+    done = streams.completed(0)
     said = [b"".join(chunk for out, chunk in chunks if out is which) for which in (True, False)]
-    assert (done.stdout, done.stderr) == (said[0][:50], said[1][:50])
-    assert done.truncated == any(len(text) > 50 for text in said)
+    assert (done.stdout, done.stderr) == (said[0][:50], said[1][:30])
+    assert done.truncated == (len(said[0]) > 50 or len(said[1]) > 30)
 
 
 ARGUMENTS = st.lists(

@@ -67,11 +67,11 @@ class Capture:
 
 
 class Streams:
-    """Both streams of one command."""
+    """Both streams of one command, with the bytes that are kept of each."""
 
-    def __init__(self) -> None:
-        self.stdout = Capture(CAP)
-        self.stderr = Capture(COMPLAINTS_CAP)
+    def __init__(self, out: int = CAP, err: int = COMPLAINTS_CAP) -> None:
+        self.stdout = Capture(out)
+        self.stderr = Capture(err)
 
     def completed(self, status: int) -> Completed:
         """Make the result of the command once it ended."""

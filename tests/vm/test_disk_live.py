@@ -30,6 +30,8 @@ agent: {{target: x86_64-linux-musl}}
 qemu: {{{source}}}
 """
 
+OWN = "the guest's own, learnt at the first login"
+
 SCENARIO = ("--quick", "--scenario", "distribution", "--out", "run")
 
 
@@ -213,6 +215,8 @@ def test_a_guest_from_a_disk_goes_on_where_it_was_kept(here: Here, box: Path) ->
             "warm",
             "warm",
         ]
+        keys = {str(facts["host_key"]) for facts in starts if isinstance(facts, Mapping)}
+        assert keys == {OWN if name == "plain" else "ours"}
         assert len({lines[-2] for lines in said}) == 3  # randomness
         assert len({lines[0] for lines in said}) == (3 if name == "seeded" else 1)  # the key
     for memory in (here.folder / "cache" / NAME / "warm").glob("*/memory"):

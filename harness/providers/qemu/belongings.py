@@ -7,22 +7,25 @@ from pathlib import Path
 
 import paramiko
 from msgspec.structs import replace
+from paramiko.pkey import UnknownKeyType
 
+from harness.errors import BootError
 from harness.providers.qemu.images import Images, read_key
 
 HOST_KEY = "host_key"
-"""The file that holds what the guest proves itself by, as in known_hosts: type and base64."""
+"""The file that holds what the guest proves itself by, as in known_hosts: type and base64; and in
+its second line where that came from, for the guest's record."""
 
 
-def keep(made: Images, boot: Path, host_key: str, into: Path) -> None:
+def keep(made: Images, boot: Path, host_key: str, whose: str, into: Path) -> None:
     """Copy what was made for one boot, in its folder `boot`; its disk is written back by then."""
-    (into / HOST_KEY).write_text(host_key)
+    (into / HOST_KEY).write_text(f"{host_key}\n{whose}\n")
     for path in _own(made, boot).values():
         shutil.copy(path, into / path.name)
 
 
 def bring_back(made: Images, boot: Path, kept: Path) -> Images:
-    """Return the images of a guest that goes on, with copies of what was kept of it.
+    """Return the images of a guest that goes on, with copies of what was kept; else `BootError`.
 
     Those that were made for this boot stay, should it come to a boot after all.
     """
@@ -32,8 +35,12 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
     for name, path in _own(made, boot).items():
         found[name] = into / path.name
         shutil.copy(kept / path.name, found[name])
-    kind, encoded = (kept / HOST_KEY).read_text().split()
-    host_key = paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
+    try:
+        known, whose = (kept / HOST_KEY).read_text().splitlines()
+        kind, encoded = known.split()
+        host_key = paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as exc:
+        raise BootError(f"its host key is damaged: {exc}") from exc
     private = found.get("private", Path(made.private))
     return replace(
         made,
@@ -42,6 +49,7 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
         private=str(private),
         key=read_key(private),
         host_key=host_key,
+        provenance={**made.provenance, "host_key": whose},
     )
 
 

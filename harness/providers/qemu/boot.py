@@ -201,7 +201,7 @@ def _connected(
         last_words=machine.console.tail,
     )
     shown = transport.host_key
-    facts["host_key"] = whose(shown, made)
+    facts.setdefault("host_key", whose(shown, made))
     known = f"{shown.get_name()} {shown.get_base64()}"
     return Up(Login(ADDRESS, port, user, made.private, known), transport)
 
@@ -235,14 +235,19 @@ def _renew(boot: Boot, live: Up, machine: Machine, limit: Deadline, *, back: boo
         logger.info("%s is not kept for later runs: %s", boot.guest.name, exc)
         return
     if not back:
-        _keep(boot, machine, limit, live.login.host_key)
+        _keep(boot, machine, limit, (live.login.host_key, transport.provenance["host_key"]))
     elif boot.qemu.ssh.key is None:
         private.unlink()
         change_key(transport, images.make_key(private), limit)
 
 
-def _keep(boot: Boot, machine: Machine, limit: Deadline, host_key: str | None = None) -> None:
-    """Keep the guest for later runs, if it can be; it goes on all the same."""
+def _keep(
+    boot: Boot, machine: Machine, limit: Deadline, host_key: tuple[str, str] | None = None
+) -> None:
+    """Keep the guest for later runs, if it can be; it goes on all the same.
+
+    `host_key` of a guest from a disk is as in known_hosts, and where it came from.
+    """
     if boot.state is None:
         return
     allowed = limit.within(SAVE_SECONDS * boot.factor)
@@ -250,7 +255,7 @@ def _keep(boot: Boot, machine: Machine, limit: Deadline, host_key: str | None = 
     def save(memory: Path) -> None:
         def beside() -> None:
             if host_key is not None:
-                belongings.keep(boot.made, boot.tenancy.folder, host_key, memory.parent)
+                belongings.keep(boot.made, boot.tenancy.folder, *host_key, memory.parent)
 
         machine.monitor.save(memory, allowed, machine.death, beside)
 

@@ -32,7 +32,7 @@ SCRATCH = "."
 ABANDONED_SECONDS = 3600.0
 """Nobody writes a state for that long: whoever began it was killed."""
 
-SHAPE = "1"
+SHAPE = "2"
 """To be changed when a guest waits to be kept at another point than before."""
 
 NOTE = "[reuseport-matrix: the guest was kept at this point, and goes on from here]\n"
