@@ -10,10 +10,9 @@ import time
 
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.providers.qemu import reseed
 from harness.providers.qemu.inherited import Inherited, Silence
 from harness.transport import Alive
-
-SEED_BYTES = 64
 
 RENEWED = b"0"
 
@@ -30,7 +29,7 @@ class Line(Inherited):
 
         Return whether its randomness was renewed from the seed.
         """
-        seed = secrets.token_hex(SEED_BYTES)
+        seed = secrets.token_hex(reseed.SEED_BYTES)
         self.say(f"{time.time():.0f} {seed} {credentials}".encode(), alive)
         return self._until(b"up", deadline, alive) == RENEWED
 

@@ -18,8 +18,6 @@ from harness.model import Guest
 from harness.protocols import Completed, Transport
 from harness.providers.qemu import reseed
 
-SEED_BYTES = 64
-
 CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; cat >/dev/urandom'
 """Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. What is written to the random
 device is mixed into the pool (random(4) of each system)."""
@@ -33,7 +31,7 @@ def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
     """Set the guest's clock and renew its randomness; raise `BootError` where that is refused."""
     now = time.time()
     words = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M.%S")
-    seed = secrets.token_bytes(SEED_BYTES)
+    seed = secrets.token_bytes(reseed.SEED_BYTES)
     try:
         with placed(transport, "reuseport-renew") as place:
             user = of_guest(transport, place.user, place.uid, guest.root)

@@ -20,6 +20,9 @@ SOURCE = r"""
 
 CODE = bytes.fromhex("b81000000031ffbe075200000f0589c7b83c0000000f05")
 
+SEED_BYTES = 64
+"""What a guest is given to write to /dev/urandom before."""
+
 BASE = 0x400000
 HEADERS = 64 + 56
 
