@@ -191,17 +191,31 @@ def install(diagnosis: Diagnosis) -> Installation:
         brew = diagnosis.manager in WITHOUT_ROOT
         needs = "an ordinary user" if brew else "root, or sudo without a password"
         return Installation(why=f"this needs {needs}; to run: {words}")
-    steps = [(*prefix, *diagnosis.command)]
-    if diagnosis.manager == "apt-get" and not _lists_know(diagnosis.packages):
-        steps.insert(0, (*prefix, *APT, "update"))
+    wanted = (*prefix, *diagnosis.command)
+    attempts = [[wanted]]
+    if diagnosis.manager == "apt-get":
+        # A fresh container has no lists. Old ones name versions that the archive no longer has, or
+        # that no longer go with what was installed since.
+        fresh = [(*prefix, *APT, "update"), wanted]
+        attempts = [*attempts, fresh] if _lists_know(diagnosis.packages) else [fresh]
     ran = list[tuple[str, ...]]()
+    why: str | None = None
+    for steps in attempts:
+        why = _follow(steps, ran)
+        if why is None:
+            break
+    return Installation(tuple(ran), why)
+
+
+def _follow(steps: Sequence[tuple[str, ...]], ran: list[tuple[str, ...]]) -> str | None:
+    """Run the steps one after the other, adding each to `ran`; return why one failed."""
     for step in steps:
         logger.info("running: %s", " ".join(step))
         ran.append(step)
         why = _run(step)
         if why is not None:
-            return Installation(tuple(ran), why)
-    return Installation(tuple(ran))
+            return why
+    return None
 
 
 def rights(manager: str) -> tuple[str, ...] | None:
@@ -216,7 +230,7 @@ def rights(manager: str) -> tuple[str, ...] | None:
 
 
 def _lists_know(packages: Sequence[str]) -> bool:
-    """Whether apt has an index with these packages: a fresh container has none.
+    """Whether apt has an index with these packages.
 
     Asked one by one: of several, `apt-cache show` succeeds if it knows any.
     """

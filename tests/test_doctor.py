@@ -114,6 +114,36 @@ def test_lists_that_know_the_packages_are_not_fetched(
     assert not [line for line in ran(tmp_path) if line.endswith("update")]
 
 
+def test_lists_that_are_too_old_to_install_from_are_fetched(
+    places: Places,
+    tmp_path: Path,
+    tool: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    fresh = tmp_path / "fresh"
+    unmet = "echo 'E: Unable to correct problems, you have held broken packages.' >&2; exit 100"
+    tool(
+        "apt-get",
+        f'case "$*" in *update) : >{fresh} ;; *) test -e {fresh} || {{ {unmet}; }} ;; esac',
+    )
+    tool("apt-cache", "")
+    done = install(examine(places))
+    assert done.why is None
+    assert ["update" in argv for argv in done.ran] == [False, True, False]
+
+
+def test_an_archive_that_has_no_such_package_is_asked_twice(
+    places: Places, tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    tool("apt-get", "case \"$*\" in *update) ;; *) echo 'E: no such package' >&2; exit 100 ;; esac")
+    tool("apt-cache", "")
+    done = install(examine(places))
+    assert "no such package" in (done.why or "")
+    assert len(done.ran) == 3
+
+
 def test_without_rights_it_says_what_to_run(
     places: Places,
     tmp_path: Path,
