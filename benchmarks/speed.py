@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import click
@@ -23,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from harness import guests
-from harness.agent import Builder
+from harness.agent import Builder, Question
+from harness.batches import Asking, Pace, batches
 from harness.deadline import Deadline
 from harness.model import Depth, Guest, Qemu
 from harness.places import Places
@@ -34,7 +34,7 @@ from harness.providers.qemu.initramfs import Keys
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.resources import guests_folder
-from harness.scenarios import CATALOGUE, cells
+from harness.scenarios import cells
 
 PLACES = Places.of_user()
 
@@ -110,15 +110,16 @@ def bare(made: Images, folder: Path) -> Images:
     return replace(made, initrd=initrd)
 
 
-def batches() -> Iterator[tuple[int, bytes]]:
-    """Yield what `run --quick` asks: for each scenario how many at once, and the questions."""
-    for name, group in groupby(cells(Depth.QUICK), key=lambda cell: cell.scenario):
+def asked() -> Iterator[tuple[int, bytes]]:
+    """Yield what `run --quick` asks a slow guest: how many at once, and the questions."""
+    pace = Pace(slow=True)
+    for batch in batches([Asking(cell) for cell in cells(Depth.QUICK)], Depth.QUICK, pace):
         lines = []
-        for i, cell in enumerate(group):
-            parameters = CATALOGUE[name].parameters(cell, Depth.QUICK)
-            pairs = " ".join(f"{key}={value}" for key, value in parameters.items())
-            lines.append(f"q{i} {name} {pairs}\n")
-        yield CATALOGUE[name].parallel, "".join(lines).encode()
+        for i, one in enumerate(batch.askings):
+            parameters = one.scenario.parameters(one.cell, Depth.QUICK)
+            question = {**parameters, "load": str(pace.load(one.scenario))}
+            lines.append(Question(f"q{i}", one.scenario.id, question).line)
+        yield pace.jobs, "".join(lines).encode()
 
 
 def by_hand(guest: Guest) -> tuple[float, float]:
@@ -133,7 +134,7 @@ def by_hand(guest: Guest) -> tuple[float, float]:
             booted = time.monotonic()
             command(client, "cat > /tmp/agent && chmod 700 /tmp/agent", program)
             pushed = time.monotonic()
-            for jobs, lines in batches():
+            for jobs, lines in asked():
                 command(client, f"/tmp/agent batch jobs={jobs}", lines)
             return booted - began, time.monotonic() - pushed
 

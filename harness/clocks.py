@@ -5,7 +5,7 @@ on a fast host: an emulated one is given more by its one slow-host factor.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -40,7 +40,7 @@ SETUP_STEPS = 4
 MARGIN = 10.0
 """Between an alarm and what waits for it."""
 
-ALARMED, USUAL = 3, 0.25
+ALARMED, USUAL = 3, 0.06
 """A batch may take so many alarms, and for each question so much of one, before its transport
 gives up: waiting for every alarm of a guest that hangs would take hours."""
 
@@ -58,14 +58,14 @@ class Clocks(Struct, frozen=True):
         """Return when the agent ends a question by itself."""
         return math.ceil(scenario.alarm * self.factor)
 
-    def silence(self, scenario: Scenario) -> float:
+    def silence(self, scenarios: Iterable[Scenario]) -> float:
         """Return for how long a batch may say nothing: an alarm makes it say something."""
-        return self.alarm(scenario) + MARGIN * self.factor
+        return max(map(self.alarm, scenarios)) + MARGIN * self.factor
 
-    def batch(self, scenario: Scenario, rounds: int) -> float:
-        """Return how long the transport waits for a batch that asks in so many rounds."""
+    def batch(self, scenarios: Iterable[Scenario], rounds: int) -> float:
+        """Return how long the transport waits for a batch that asks these in so many rounds."""
         alarms = min(rounds, ALARMED) + rounds * USUAL
-        return alarms * self.alarm(scenario) + MARGIN * self.factor
+        return alarms * max(map(self.alarm, scenarios)) + MARGIN * self.factor
 
     @property
     def facts(self) -> float:
@@ -79,11 +79,11 @@ def boot(guest: Guest) -> float:
     return PREPARE + SLOW * (max(sections, default=0.0) + AROUND_BOOT)
 
 
-def life(guest: Guest, batches: Sequence[tuple[Scenario, int]]) -> float:
+def life(guest: Guest, batches: Iterable[tuple[Iterable[Scenario], int]]) -> float:
     """Return how long a guest may take in all; `batches` are scenarios with their rounds."""
     clocks = Clocks(SLOW)
     setup = SLOW * (SETUP_STEPS * SETUP + COMPILE + BECOME + FACTS)
-    asking = sum(clocks.batch(scenario, rounds) for scenario, rounds in batches)
+    asking = sum(clocks.batch(scenarios, rounds) for scenarios, rounds in batches)
     return LIVES * (boot(guest) + setup) + asking
 
 

@@ -1,9 +1,8 @@
 """Measures one guest: boots it, asks its cells, keeps every answer, boots afresh what died."""
 
 import logging
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct, field
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from harness import clocks
 from harness.agent import Agent, Builder, Question
-from harness.batches import Asking, batches
+from harness.batches import Asking, Batch, Pace, batches
 from harness.capacity import Turns
 from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
@@ -19,8 +18,6 @@ from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.judge import starved
 from harness.model import Cell, Depth, Guest, State, Trial
 from harness.protocols import Progress, Provider, Transport
-from harness.scenarios import CATALOGUE
-from harness.scenarios.scenario import Scenario
 from harness.store import Asked, Failure, GuestMet, GuestRecord, judged
 from harness.wire import Reply, parse, visible
 
@@ -82,12 +79,12 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> None:
 
 def _limit(subject: Subject, todo: Sequence[Asking]) -> Deadline:
     """Return the time that the guest has in all, once every question's own limits are in order."""
-    rounds = []
-    for scenario, batch in batches(todo, subject.depth):
-        for asking in batch:
-            clocks.check(scenario, scenario.parameters(asking.cell, subject.depth))
-        rounds.append((scenario, len(batch)))
-    return Deadline(clocks.life(subject.guest, rounds), subject.cancellation)
+    for asking in todo:
+        parameters = asking.scenario.parameters(asking.cell, subject.depth)
+        clocks.check(asking.scenario, parameters)
+    pace = Pace(slow=True)
+    asked = [(one.scenarios, one.rounds(pace)) for one in batches(todo, subject.depth, pace)]
+    return Deadline(clocks.life(subject.guest, asked), subject.cancellation)
 
 
 def _warn(guest: Guest, failure: InfrastructureError) -> None:
@@ -151,7 +148,7 @@ class Life:
         """Put down for every cell that is left what keeps failing."""
         for asking in self.left:
             once_and_for_all = Asking(asking.cell, ATTEMPTS)
-            self._put_down(once_and_for_all, _failed(self._line(0, asking, {}), failure), b"")
+            self._put_down(once_and_for_all, _failed(self._line(0, asking), failure), b"")
         self.left = []
 
     def _timed(self, failure: InfrastructureError | None) -> None:
@@ -181,35 +178,34 @@ class Life:
         self.subject.record.met(GuestMet(guest.name, _now(), provenance, observation.facts))
 
     def _ask_everything(self, agent: Agent) -> None:
-        todo, again = self.left, []
-        for scenario, batch in batches(todo, self.subject.depth):
+        todo, again = self.left, list[Asking]()
+        # Where something was asked in vain, one scenario at a time tells whose doing that was, and
+        # is less to carry for a guest that was starved.
+        apart = any(asking.attempt > 1 for asking in todo)
+        for batch in batches(todo, self.subject.depth, self._pace, apart=apart):
             if self.subject.cancellation.said:
                 return
-            self._tell(Phase.SCENARIO, scenario.id)
-            unasked = todo[todo.index(batch[-1]) + 1 :]
-            failure, retry = self._ask(agent, scenario, batch)
+            self._tell(Phase.SCENARIO, batch.title)
+            asked = set(batch.askings)
+            todo = [asking for asking in todo if asking not in asked]
+            failure, retry = self._ask(agent, batch)
             again += retry
             # What killed a guest once may do so again: it is asked last.
-            self.left = sorted([*again, *unasked], key=lambda asking: asking.attempt)
+            self.left = sorted([*again, *todo], key=lambda asking: asking.attempt)
             if failure is not None:
                 raise failure
 
-    def _ask(
-        self, agent: Agent, scenario: Scenario, batch: Sequence[Asking]
-    ) -> tuple[InfrastructureError | None, list[Asking]]:
-        """Ask a scenario's cells in one batch; return what ended the guest, and what to ask again.
+    def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Asking]]:
+        """Ask a batch's cells; return what ended the guest, and what to ask again.
 
         A guest that is lost costs the first cell without a whole answer: the others were not asked.
         """
-        common = {**self._common, "alarm": str(self._clocks.alarm(scenario))}
-        lines = [self._line(i, asking, common) for i, asking in enumerate(batch)]
+        lines = [self._line(i, asking) for i, asking in enumerate(batch.askings)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
-        # A slow guest has fewer at once: what mostly waits there works for longer, too.
-        slow = self._clocks.factor != 1
-        jobs = math.ceil(scenario.parallel / 2) if slow else scenario.parallel
-        timeout = self._clocks.batch(scenario, math.ceil(len(batch) / jobs))
+        timeout = self._clocks.batch(batch.scenarios, batch.rounds(self._pace))
         timeout = min(timeout, self._limit.left())
-        silence = self._clocks.silence(scenario)
+        silence = self._clocks.silence(batch.scenarios)
+        jobs = self._pace.jobs
         raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=silence)
         self._timed(failure)
         said = parse(raw)
@@ -217,7 +213,7 @@ class Life:
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
         again: list[Asking] = []
-        for asking, line in zip(batch, lines, strict=True):
+        for asking, line in zip(batch.askings, lines, strict=True):
             reply = replies.get(line.id)
             raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
             if reply is not None and (reply.status is not None or failure is None):
@@ -229,15 +225,27 @@ class Life:
                 blame = None if failure else left_out
         return failure, again
 
-    def _line(self, index: int, asking: Asking, common: Mapping[str, str]) -> Asked:
+    @property
+    def _pace(self) -> Pace:
+        return Pace(slow=self._clocks.factor != 1)
+
+    def _line(self, index: int, asking: Asking) -> Asked:
         """Return the journal's line of a question that is about to be asked."""
-        scenario = CATALOGUE[asking.cell.scenario]
+        scenario = asking.scenario
+        limits = {
+            "alarm": str(self._clocks.alarm(scenario)),
+            "load": str(self._pace.load(scenario)),
+        }
         return Asked(
             guest=self.subject.guest.name,
             cell=asking.cell,
             attempt=asking.attempt,
             question=f"q{index}",
-            parameters={**scenario.parameters(asking.cell, self.subject.depth), **common},
+            parameters={
+                **scenario.parameters(asking.cell, self.subject.depth),
+                **self._common,
+                **limits,
+            },
             started=_now(),
             seconds=0.0,
             factor=self._clocks.factor,

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness import clocks, guests, leases
-from harness.batches import Asking, batches
+from harness.batches import Asking, Pace, batches
 from harness.clocks import Clocks
 from harness.errors import UsageError
 from harness.model import Depth
@@ -14,6 +14,7 @@ from harness.providers.vagrant.machine import CONNECT_SECONDS
 from harness.providers.vagrant.provider import MARGIN_SECONDS
 from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE, cells
+from harness.scenarios.scenario import Scenario
 
 GUESTS = guests.load([guests_folder()])
 
@@ -27,8 +28,8 @@ def test_a_question_ends_before_its_alarm_and_that_before_its_transport(depth: D
             limits = Clocks(factor)
             steps = (
                 scenario.alarm * factor,
-                limits.silence(scenario),
-                limits.batch(scenario, rounds=1),
+                limits.silence([scenario]),
+                limits.batch([scenario], rounds=1),
             )
             assert list(steps) == sorted(set(steps))
 
@@ -46,21 +47,23 @@ def test_a_guests_own_boot_time_out_comes_before_the_harnesss(name: str) -> None
         )
 
 
+def everything() -> list[tuple[tuple[Scenario, ...], int]]:
+    """Return the batches of a slow guest's full catalogue: their scenarios, and in what rounds."""
+    todo, pace = [Asking(cell) for cell in cells(Depth.FULL)], Pace(slow=True)
+    return [(batch.scenarios, batch.rounds(pace)) for batch in batches(todo, Depth.FULL, pace)]
+
+
 def test_a_guest_has_time_for_its_boot_its_agent_and_all_questions() -> None:
-    guest = GUESTS["linux-6.1"]
-    todo = [Asking(cell) for cell in cells(Depth.FULL)]
-    rounds = [(scenario, len(batch)) for scenario, batch in batches(todo, Depth.FULL)]
+    guest, rounds = GUESTS["linux-6.1"], everything()
     slow = Clocks(clocks.SLOW)
     inner = clocks.boot(guest) + clocks.SLOW * (clocks.SETUP + clocks.COMPILE) + slow.facts
-    inner += math.fsum(slow.batch(scenario, count) for scenario, count in rounds)
+    inner += math.fsum(slow.batch(scenarios, count) for scenarios, count in rounds)
     assert inner < clocks.life(guest, rounds)
 
 
 @pytest.mark.parametrize("name", GUESTS)
 def test_a_run_gives_a_guest_up_before_its_lease_expires(name: str) -> None:
-    todo = [Asking(cell) for cell in cells(Depth.FULL)]
-    rounds = [(scenario, len(batch)) for scenario, batch in batches(todo, Depth.FULL)]
-    assert clocks.life(GUESTS[name], rounds) < leases.LIFE.total_seconds()
+    assert clocks.life(GUESTS[name], everything()) < leases.LIFE.total_seconds()
 
 
 def test_a_scenario_that_cannot_end_in_time_is_refused_at_the_start() -> None:

@@ -19,7 +19,8 @@ enum {
     REPLY = REQUEST + 2,             /* the same, and the index of the member */
     WINDOW = 32,
     TUNABLE = 128,                   /* a tunable's name, and its value as text */
-    MAX_JOBS = 64
+    FULL = 100, LEAST = 25,          /* percent of one CPU; a question's load is 0 or at least LEAST */
+    MAX_JOBS = 64, MAX_SLOTS = MAX_JOBS + FULL / LEAST
 };
 
 enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB };
@@ -51,7 +52,8 @@ struct question {
     uint32_t seed;
     const char *tunables; /* names to be said, or one NAME=VALUE that is set */
     const char *obstacle; /* why it could not be set; may be empty */
-    int slot, jobs; /* which of so many questions that run at once */
+    int load;
+    int slot, slots; /* which of so many questions that may run at once */
     char **pairs; /* KEY=VALUE as asked, to be echoed */
     int pair_count;
 };

@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS = 64 };
+enum { HELD = 256 }; /* questions that are read ahead, at most */
 
 /* One question for a person: its lines as they come, its end as our own. */
 int ask_alone(const char *scenario, struct question *question)
 {
     struct front front;
-    front_open(&front, 1);
+    front_open(&front, 1, 1);
     front.streaming = 1;
     setting_begin(&front, question);
     front_start(&front, scenario, question);
@@ -37,32 +37,78 @@ static int plain_id(const char *id)
     return length > 0 && length <= 64 && id[length] == '\0';
 }
 
-static void take_line(struct front *front, char *line)
+static void hold(struct front *front, struct pending *pending)
 {
-    char *words[WORDS];
+    *front->last = pending;
+    front->last = &pending->next;
+    front->held++;
+}
+
+/* Begins what may begin now, in the order in which it was asked; what has no room is passed by. */
+static void begin_some(struct front *front)
+{
+    struct pending **link = &front->first;
+    while (*link != NULL) {
+        struct pending *pending = *link;
+        if (!front_fits(front, &pending->question)) {
+            link = &pending->next;
+            continue;
+        }
+        *link = pending->next;
+        front->held--;
+        front_start(front, pending->words[1], &pending->question);
+        free(pending);
+    }
+    front->last = link;
+}
+
+static int words_of(struct pending *pending)
+{
     int count = 0;
-    for (char *word = strtok(line, " \t\r"); word != NULL && count < WORDS;
+    for (char *word = strtok(pending->line, " \t\r"); word != NULL && count < WORDS;
          word = strtok(NULL, " \t\r"))
-        words[count++] = word;
-    if (count == 0)
-        return;
-    struct question question = { .id = words[0] };
-    int refused = 0;
-    const char *why = NULL;
+        pending->words[count++] = word;
+    return count;
+}
+
+/* Why it is no question that can be asked, and the exit status that says so; null if it is one. */
+static const char *refusal(struct front *front, struct pending *pending, int count, int *status)
+{
+    char **words = pending->words;
+    const char *why;
+    pending->question = (struct question){ .id = words[0] };
+    *status = EXIT_USAGE;
     if (!plain_id(words[0]) || count < 2 || count == WORDS || front->skipping)
-        why = "not a question", refused = EXIT_USAGE;
-    else if (!scenario_exists(words[1]))
-        why = "unknown scenario", refused = EXIT_UNSUPPORTED;
-    else if ((why = question_parse(&question, words + 2, count - 2)) != NULL)
-        refused = EXIT_USAGE;
-    else if (setting_begin(front, &question) != 0)
-        why = "a batch sets one tunable, for all of its questions", refused = EXIT_USAGE;
-    if (refused == 0) {
-        front_start(front, words[1], &question);
+        return "not a question";
+    if (!scenario_exists(words[1])) {
+        *status = EXIT_UNSUPPORTED;
+        return "unknown scenario";
+    }
+    if ((why = question_parse(&pending->question, words + 2, count - 2)) != NULL)
+        return why;
+    if (setting_begin(front, &pending->question) != 0)
+        return "a batch sets one tunable, for all of its questions";
+    return NULL;
+}
+
+static void take_line(struct front *front, const char *line, size_t length)
+{
+    int status;
+    struct pending *pending = calloc(1, sizeof *pending);
+    if (pending == NULL)
+        broken("no memory for a question");
+    memcpy(pending->line, line, length);
+    int count = words_of(pending);
+    const char *why = count > 0 ? refusal(front, pending, count, &status) : NULL;
+    if (count > 0 && why == NULL) {
+        hold(front, pending);
         return;
     }
-    fprintf(stderr, "agent: %s\n", why);
-    front_refuse(front, words[0], refused);
+    if (why != NULL) {
+        fprintf(stderr, "agent: %s\n", why);
+        front_refuse(front, pending->words[0], status);
+    }
+    free(pending);
 }
 
 /* Takes the next whole line, if there is one; a line that does not fit is refused by its start. */
@@ -72,19 +118,19 @@ static int next_line(struct front *front)
     if (end == NULL && front->length < LINE && !(front->ended && front->length > 0))
         return 0;
     size_t taken = end != NULL ? (size_t)(end - front->line) + 1 : front->length;
-    char line[LINE + 1];
+    char line[LINE];
     memcpy(line, front->line, taken);
-    line[end != NULL ? taken - 1 : taken] = '\0';
+    size_t length = taken - (end != NULL);
     front->length -= taken;
     memmove(front->line, front->line + taken, front->length);
     int whole = end != NULL || front->ended;
-    for (char *c = line; c < line + taken - (end != NULL); c++)
+    for (char *c = line; c < line + length; c++)
         *c = *c == '\0' ? '?' : *c; /* or the rest of the line would be gone unseen */
     if (front->skipping && whole) {
         front->skipping = 0;
     } else if (!front->skipping) {
         front->skipping = !whole;
-        take_line(front, line);
+        take_line(front, line, length);
     }
     return 1;
 }
@@ -92,13 +138,14 @@ static int next_line(struct front *front)
 int ask_batch(int jobs)
 {
     struct front front;
-    front_open(&front, jobs);
+    front_open(&front, jobs, jobs + FULL / LEAST);
     for (;;) {
-        while (front.running < jobs && next_line(&front))
+        while (front.held < HELD && next_line(&front))
             continue;
-        if (front.running == 0 && front.ended && front.length == 0)
+        begin_some(&front);
+        if (front.running == 0 && front.held == 0 && front.ended && front.length == 0)
             break;
-        front_wait(&front, front.running < jobs && !front.ended);
+        front_wait(&front, front.held < HELD && !front.ended);
     }
     free(front.slots);
     return setting_end(&front);

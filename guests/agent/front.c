@@ -56,7 +56,7 @@ static void clear_group(pid_t group)
 
 static void abandon(struct front *front)
 {
-    for (int i = 0; i < front->jobs; i++) {
+    for (int i = 0; i < front->slot_count; i++) {
         struct slot *slot = &front->slots[i];
         if (slot->pid > 0 && !slot->reaped) {
             kill(-slot->pid, SIGKILL);
@@ -83,7 +83,7 @@ static void become_question(struct front *front, const char *scenario, struct qu
     close(output);
     close(front->lifeline[1]);
     setting_forget(front);
-    for (int i = 0; i < front->jobs; i++)
+    for (int i = 0; i < front->slot_count; i++)
         if (front->slots[i].output > 0)
             close(front->slots[i].output);
     metronome_start(front->lifeline[0]);
@@ -97,7 +97,7 @@ void front_start(struct front *front, const char *scenario, struct question *que
     while (slot->pid != 0)
         slot++;
     question->slot = (int)(slot - front->slots);
-    question->jobs = front->jobs;
+    question->slots = front->slot_count;
     int failed = pipe(ends);
     /* What the others hold comes back when they end. */
     while (failed == 0 && (slot->pid = fork()) < 0 && errno == EAGAIN && front->running > 0) {
@@ -117,7 +117,17 @@ void front_start(struct front *front, const char *scenario, struct question *que
     close(ends[1]);
     slot->output = ends[0];
     snprintf(slot->id, sizeof slot->id, "%s", question->id);
+    slot->load = question->load;
     front->running++;
+    front->waiting += question->load == 0;
+    front->load += question->load;
+}
+
+/* Whether a question may begin now: one that mostly waits takes a place, another a share of a CPU. */
+int front_fits(const struct front *front, const struct question *question)
+{
+    return question->load == 0 ? front->waiting < front->jobs
+                               : front->load + question->load <= FULL;
 }
 
 /* A question that says more than the cap is cut; without its `end` it counts as torn. */
@@ -162,13 +172,15 @@ static void finish(struct front *front, struct slot *slot)
             || say_exit(slot->id, slot->status) != 0))
         abandon(front);
     free(slot->said);
-    *slot = (struct slot){ .status = slot->status };
     front->running--;
+    front->waiting -= slot->load == 0;
+    front->load -= slot->load;
+    *slot = (struct slot){ .status = slot->status };
 }
 
 static void collect(struct front *front)
 {
-    for (int i = 0; i < front->jobs; i++) {
+    for (int i = 0; i < front->slot_count; i++) {
         struct slot *slot = &front->slots[i];
         if (slot->pid > 0 && !slot->reaped && waitpid(slot->pid, &slot->status, WNOHANG) > 0) {
             slot->reaped = 1;
@@ -192,28 +204,28 @@ static int reader_is_gone(int pipe, const struct pollfd *output)
 /* Waits for words of the questions, for more questions, and for the reader to go. */
 void front_wait(struct front *front, int hungry)
 {
-    struct pollfd polls[MAX_JOBS + 2];
+    struct pollfd polls[MAX_SLOTS + 2];
     struct stat output;
     int ready = 0;
-    for (int i = 0; i < front->jobs; i++) {
+    for (int i = 0; i < front->slot_count; i++) {
         const struct slot *slot = &front->slots[i];
         polls[i] = (struct pollfd){ .fd = slot->pid > 0 ? slot->output : -1, .events = POLLIN };
         ready |= slot->pid > 0 && slot->output < 0;
     }
     int pipe = fstat(STDOUT_FILENO, &output) == 0 && S_ISFIFO(output.st_mode);
-    polls[front->jobs] = (struct pollfd){ .fd = hungry ? STDIN_FILENO : -1, .events = POLLIN };
-    polls[front->jobs + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
-    if (poll(polls, (nfds_t)front->jobs + 2, ready ? 1 : TICK) > 0) {
-        for (int i = 0; i < front->jobs; i++)
+    polls[front->slot_count] = (struct pollfd){ .fd = hungry ? STDIN_FILENO : -1, .events = POLLIN };
+    polls[front->slot_count + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
+    if (poll(polls, (nfds_t)front->slot_count + 2, ready ? 1 : TICK) > 0) {
+        for (int i = 0; i < front->slot_count; i++)
             if (polls[i].revents != 0)
                 listen_to(front, &front->slots[i]);
-        if (polls[front->jobs].revents != 0) {
+        if (polls[front->slot_count].revents != 0) {
             ssize_t got = read(STDIN_FILENO, front->line + front->length, LINE - front->length);
             front->ended = got == 0 || (got < 0 && errno != EINTR);
             front->length += got > 0 ? (size_t)got : 0;
         }
     }
-    if (told_to_stop != 0 || reader_is_gone(pipe, &polls[front->jobs + 1]))
+    if (told_to_stop != 0 || reader_is_gone(pipe, &polls[front->slot_count + 1]))
         abandon(front);
     collect(front);
 }
@@ -227,15 +239,17 @@ void front_refuse(struct front *front, const char *id, int status)
         abandon(front);
 }
 
-void front_open(struct front *front, int jobs)
+void front_open(struct front *front, int jobs, int slots)
 {
     struct sigaction action;
     memset(front, 0, sizeof *front);
     memset(&action, 0, sizeof action);
     front->jobs = jobs;
+    front->slot_count = slots;
+    front->last = &front->first;
     if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* or the first pipe would be taken for the questions */
         open("/dev/null", O_RDONLY);
-    front->slots = calloc((size_t)jobs, sizeof *front->slots);
+    front->slots = calloc((size_t)slots, sizeof *front->slots);
     if (front->slots == NULL || pipe(front->lifeline) != 0)
         broken("no pipe: %s", errno_name(errno));
     action.sa_handler = on_stop;

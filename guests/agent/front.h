@@ -4,7 +4,7 @@
 
 #include "agent.h"
 
-enum { LINE = 4096 };
+enum { LINE = 4096, WORDS = 64 };
 
 /* A tunable's value while the front asks; `name` is empty if none is changed. */
 struct setting {
@@ -14,18 +14,28 @@ struct setting {
     pid_t keeper;
 };
 
+/* A question that was read and has not begun; `words` and what it holds are in `line`. */
+struct pending {
+    struct pending *next;
+    struct question question;
+    char *words[WORDS];
+    char line[LINE + 1];
+};
+
 /* A question that runs; `output` is where its lines come from, -1 after its end of file. */
 struct slot {
     pid_t pid;
-    int output, reaped, status;
+    int output, reaped, status, load;
     char id[72];
     char *said;
     size_t length, room;
 };
 
+/* `jobs` questions without a load run at once, and beside them those whose loads fit one CPU. */
 struct front {
     struct slot *slots;
-    int jobs, running, streaming;
+    struct pending *first, **last;
+    int jobs, slot_count, running, waiting, load, held, streaming;
     int lifeline[2]; /* closes when this process ends, however it ends */
     char line[LINE];
     size_t length;
@@ -33,7 +43,8 @@ struct front {
     struct setting setting;
 };
 
-void front_open(struct front *, int jobs);
+void front_open(struct front *, int jobs, int slots);
+int front_fits(const struct front *, const struct question *);
 void front_start(struct front *, const char *scenario, struct question *);
 void front_wait(struct front *, int hungry);
 void front_refuse(struct front *, const char *id, int status);

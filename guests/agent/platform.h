@@ -57,6 +57,10 @@ void platform_tun_close(const struct tun *);
 int platform_tun_address(const struct tun *, int six, const char *ours, const char *theirs,
                          const char *net);
 
+/* Asks that a process of ours that has news waits until who told it has nothing more to do; 0, or
+ * the errno that says why not. */
+int platform_take_turns(void);
+
 /* Asks to be the parent of grandchildren whose parent dies, where a process can ask that. */
 void platform_adopt_orphans(void);
 

@@ -64,7 +64,7 @@ static const struct key keys[] = {
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
-    NUMBER(rounds, 1, 1000)
+    NUMBER(rounds, 1, 1000), NUMBER(load, 0, FULL)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)
@@ -144,7 +144,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
                                    .position = LAST, .backlog = -1, .sockets = 300, .rounds = 40,
                                    .tunables = "", .obstacle = "", .pairs = pairs,
-                                   .pair_count = count, .jobs = 1 };
+                                   .pair_count = count, .slots = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];
         size_t length = strcspn(pairs[i], "=");
@@ -158,5 +158,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
             return sentence;
         }
     }
+    if (question->load > 0 && question->load < LEAST)
+        return "load is 0, or 25 to 100";
     return question->position == MIDDLE ? "position is first or last" : NULL;
 }

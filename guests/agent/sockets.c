@@ -39,7 +39,7 @@ static int shares(const struct trial *trial, int ports)
     const struct question *question = trial->question;
     if (question->peer == TUN)
         return 1; /* a net of its own */
-    return question->jobs > 1 && question->flows <= ports / question->jobs / 4 ? question->jobs : 1;
+    return question->flows <= ports / question->slots / 4 ? question->slots : 1;
 }
 
 static int draw_between(struct trial *trial, int first, int last)

@@ -142,5 +142,5 @@ FAILURE_ARRIVALS = Scenario(
     parameters=Numbers(300, 600),
     classify=classify,
     alarm=30.0,
-    parallel=4,
+    load=25,
 )

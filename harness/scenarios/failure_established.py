@@ -56,5 +56,5 @@ FAILURE_ESTABLISHED = Scenario(
     parameters=Numbers(160, 400),
     classify=classify,
     alarm=30.0,
-    parallel=8,
+    load=0,
 )

@@ -128,5 +128,5 @@ FAILURE_HANDSHAKE = Scenario(
     parameters=parameters,
     classify=classify,
     alarm=40.0,
-    parallel=8,
+    load=0,
 )

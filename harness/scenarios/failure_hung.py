@@ -96,5 +96,5 @@ FAILURE_HUNG = Scenario(
     parameters=_parameters,
     classify=classify,
     alarm=40.0,
-    parallel=8,
+    load=0,
 )

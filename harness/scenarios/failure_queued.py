@@ -91,5 +91,5 @@ FAILURE_QUEUED = Scenario(
     parameters=Numbers(160, 400),
     classify=classify,
     alarm=40.0,
-    parallel=8,
+    load=0,
 )

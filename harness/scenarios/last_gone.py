@@ -63,5 +63,5 @@ LAST_GONE = Scenario(
     parameters=Numbers(50, 100, listeners=1),
     classify=classify,
     alarm=40.0,
-    parallel=10,
+    load=0,
 )

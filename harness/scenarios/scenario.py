@@ -7,6 +7,9 @@ from msgspec import Struct
 from harness.model import Cell, Depth, Judgement, State
 from harness.observation import Observation
 
+FULL, LEAST = 100, 25
+"""Percent: the load of a cell that keeps a CPU busy, and the least that is one."""
+
 NEEDS_ROOT = "needs root"
 """What the agent's sentence begins with where another user could ask (docs/wire.md)."""
 
@@ -24,9 +27,10 @@ class Scenario(Struct, frozen=True):
 
     `id` is also the agent's name for it. `words` are the verdict words that `classify` may give,
     before any `:`; `figure` is the share of `statistics` that is shown beside the word. `alarm` is
-    the longest that one asking may take on a fast host, in seconds; `parallel` is how many cells
-    may be asked at once (more than one only where a cell's time is spent waiting). `classify` is
-    given observations that answered: set-up errors and `unsupported` are told apart before.
+    the longest that one asking may take on a fast host, in seconds. `load` is how many percent of a
+    CPU a cell is busy for, `LEAST` or more, or 0 if it mostly waits: cells are asked at once as
+    long as their loads add to no more than 100, beside those that wait (docs/wire.md). `classify`
+    is given observations that answered: set-up errors and `unsupported` are told apart before.
     `decline` judges those that are `unsupported`. `drawn` names two counts: of so many flows (the
     second) so many (the first) met with something, each by the luck of its own 4-tuple. What
     befalls flows together, as the losses of a stream do, is not drawn.
@@ -39,7 +43,7 @@ class Scenario(Struct, frozen=True):
     parameters: Callable[[Cell, Depth], Mapping[str, str]]
     classify: Callable[[Observation], Judgement]
     alarm: float = 30.0
-    parallel: int = 1
+    load: int = FULL
     figure: str = ""
     drawn: tuple[str, str] | None = None
     decline: Callable[[Observation], Judgement] = not_applicable
