@@ -16,7 +16,7 @@ from harness.model import DebianKernel
 from harness.places import Places
 from harness.providers.packages import apt, debian
 from harness.providers.packages.apt import parse_packages, parse_stanzas, signed_by
-from harness.providers.packages.debian import Debian, is_wanted
+from harness.providers.packages.debian import WANTED, Debian, is_wanted
 
 pytestmark = pytest.mark.skipif(
     shutil.which("dpkg-deb") is None or debian.refusal() is not None,
@@ -110,6 +110,16 @@ def test_a_kernel_is_followed_to_its_package(places: Places, archive: Path) -> N
     assert (image.version, image.suite, len(image.sha256)) == ("5", "old", 64)
     assert (image.root / "boot/vmlinuz-5").read_text() == "five"
     assert not (image.root / "boot/x").exists()
+
+
+def test_who_wants_more_of_a_package_has_a_folder_of_their_own(
+    places: Places, archive: Path
+) -> None:
+    little = Debian(places).kernel(kernel("old"), Deadline(60))
+    more = Debian(places, wanted=(*WANTED, "boot/x")).kernel(kernel("old"), Deadline(60))
+    assert not any((package.root / "boot/x").exists() for package in little)
+    assert any((package.root / "boot/x").exists() for package in more)
+    assert Debian(places).kernel(kernel("old"), Deadline(60)) == little
 
 
 def test_a_split_kernel_is_followed_to_all_its_parts(places: Places, archive: Path) -> None:

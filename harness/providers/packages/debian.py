@@ -72,9 +72,6 @@ WANTED = (
 
 UNWANTED = ("*/gconv/*", "*/audit/*", "*/drivers/gpu/*")
 
-KEPT = hashlib.sha256(repr((WANTED, UNWANTED)).encode()).hexdigest()[:8]
-"""Part of an unpacked package's folder: it holds what was wanted when it was made."""
-
 
 class Unpacked(Struct, frozen=True):
     """A verified package and the folder that holds what is wanted of it."""
@@ -107,10 +104,15 @@ def refusal() -> str | None:
 
 
 class Debian:
-    """Debian's archive, with a cache of what was taken from it."""
+    """Debian's archive, with a cache of what was taken from it: of each package what is `wanted`.
 
-    def __init__(self, places: Places) -> None:
+    An unpacked package's folder has that in its name: it holds what was wanted when it was made.
+    """
+
+    def __init__(self, places: Places, wanted: Sequence[str] = WANTED) -> None:
         self._places = places
+        self._wanted = tuple(wanted)
+        self._kept = hashlib.sha256(repr((self._wanted, UNWANTED)).encode()).hexdigest()[:8]
 
     def kernel(self, wanted: DebianKernel, deadline: Deadline) -> tuple[Unpacked, ...]:
         """Return the packages of a kernel, from the first of its suites that offers it."""
@@ -128,7 +130,7 @@ class Debian:
         self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
     ) -> tuple[Unpacked, ...]:
         """Answer from memory for a day; then ask the archive, and fetch what is new."""
-        question = f"{fetch.what} of {' '.join(suites)}: {KEPT}"
+        question = f"{fetch.what} of {' '.join(suites)}: {self._kept}"
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         memory = self._places.folder("resolved") / f"{name}.json"
         if (known := _recall(memory)) and time.time() - known.at < apt.INDEX_SECONDS:
@@ -197,13 +199,14 @@ class Debian:
         package, version = apt.tool(
             ["dpkg-deb", "--showformat=${Package} ${Version}", "--show", str(deb)], deadline
         ).split()
-        folder = self._places.folder("packages") / f"{package}_{version}_{sha256[:16]}_{KEPT}"
+        name = f"{package}_{version}_{sha256[:16]}_{self._kept}"
+        folder = self._places.folder("packages") / name
         if not folder.is_dir():
             whole = deb.with_suffix(".whole")
             kept = deb.with_suffix(".kept")
             kept.mkdir()
             apt.tool(["dpkg-deb", "-x", str(deb), str(whole)], deadline)
-            keep_wanted(whole, kept)
+            keep_wanted(whole, kept, self._wanted)
             _appear(kept, folder)
         return Unpacked(package, version, sha256, suite, str(folder))
 
@@ -257,21 +260,21 @@ class _Closure(Struct, frozen=True):
         suite.download_closure(self.names, into, deadline)
 
 
-def keep_wanted(whole: Path, kept: Path) -> None:
+def keep_wanted(whole: Path, kept: Path, wanted: Sequence[str]) -> None:
     """Move the wanted files of an unpacked package to a folder of the same shape."""
     for path in sorted(whole.rglob("*")):
         relative = path.relative_to(whole)
-        if (path.is_file() or path.is_symlink()) and is_wanted(f"/{relative}"):
+        if (path.is_file() or path.is_symlink()) and is_wanted(f"/{relative}", wanted):
             target = kept / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
 
 
-def is_wanted(path: str) -> bool:
-    """Whether a package's file is among `WANTED`; `path` starts with a slash."""
+def is_wanted(path: str, wanted: Sequence[str] = WANTED) -> bool:
+    """Whether a package's file is to be kept; `path` starts with a slash."""
     if any(fnmatch.fnmatch(path, pattern) for pattern in UNWANTED):
         return False
-    return any(fnmatch.fnmatch(path, f"/{pattern}") for pattern in WANTED)
+    return any(fnmatch.fnmatch(path, f"/{pattern}") for pattern in wanted)
 
 
 def _appear(made: Path, final: Path) -> None:
