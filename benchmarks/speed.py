@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -110,10 +110,12 @@ def bare(made: Images, folder: Path) -> Images:
     return replace(made, initrd=initrd)
 
 
-def asked() -> Iterator[tuple[int, bytes]]:
-    """Yield what `run --quick` asks a slow guest: how many at once, and the questions."""
-    pace = Pace(slow=True)
-    for batch in batches([Asking(cell) for cell in cells(Depth.QUICK)], Depth.QUICK, pace):
+def asked(scenarios: Iterable[str] | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield what `run --quick` asks a slow guest, of all scenarios or of some: how many at once,
+    and the questions.
+    """
+    pace, todo = Pace(slow=True), [Asking(cell) for cell in cells(Depth.QUICK, scenarios)]
+    for batch in batches(todo, Depth.QUICK, pace):
         lines = []
         for i, one in enumerate(batch.askings):
             parameters = one.scenario.parameters(one.cell, Depth.QUICK)

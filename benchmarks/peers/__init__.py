@@ -1,0 +1,1 @@
+"""Our run against other programs that bring up the same kernel, in one sitting."""
