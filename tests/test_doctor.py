@@ -32,6 +32,12 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     return make
 
 
+@pytest.fixture
+def root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be root, as far as anybody asks."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
 def ran(folder: Path) -> list[str]:
     return [line for line in (folder / "ran").read_text().splitlines() if "--version" not in line]
 
@@ -75,15 +81,14 @@ def test_what_is_there_says_its_version(places: Places, tool: Callable[[str, str
     assert (found.name, found.version) == ("qemu-img", "qemu-img version 7.2")
 
 
+@pytest.mark.usefixtures("root")
 def test_root_installs_after_fetching_missing_lists(
     places: Places,
     tmp_path: Path,
     tool: Callable[[str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
     tool("apt-get", 'echo "$DEBIAN_FRONTEND" >>' + str(tmp_path / "frontend"))
     # As `apt-cache show` is: of several packages it is content with one.
     tool("apt-cache", 'case "$*" in *qemu-utils*) exit 0 ;; *) exit 100 ;; esac')
@@ -101,26 +106,24 @@ def test_root_installs_after_fetching_missing_lists(
     assert caplog.text.count("running: apt-get") == 2
 
 
+@pytest.mark.usefixtures("root")
 def test_lists_that_know_the_packages_are_not_fetched(
     places: Places,
     tmp_path: Path,
     tool: Callable[[str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
     tool("apt-get", "")
     tool("apt-cache", "")
     install(examine(places))
     assert not [line for line in ran(tmp_path) if line.endswith("update")]
 
 
+@pytest.mark.usefixtures("root")
 def test_lists_that_are_too_old_to_install_from_are_fetched(
     places: Places,
     tmp_path: Path,
     tool: Callable[[str, str], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
     fresh = tmp_path / "fresh"
     unmet = "echo 'E: Unable to correct problems, you have held broken packages.' >&2; exit 100"
     tool(
@@ -133,10 +136,10 @@ def test_lists_that_are_too_old_to_install_from_are_fetched(
     assert ["update" in argv for argv in done.ran] == [False, True, False]
 
 
+@pytest.mark.usefixtures("root")
 def test_an_archive_that_has_no_such_package_is_asked_twice(
-    places: Places, tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    places: Places, tool: Callable[[str, str], None]
 ) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
     tool("apt-get", "case \"$*\" in *update) ;; *) echo 'E: no such package' >&2; exit 100 ;; esac")
     tool("apt-cache", "")
     done = install(examine(places))
@@ -176,19 +179,15 @@ def test_sudo_is_used_where_it_asks_nothing(
     assert done.ran[0][:4] == ("sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive")
 
 
-def test_a_failed_installation_says_why(
-    places: Places, tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+@pytest.mark.usefixtures("root")
+def test_a_failed_installation_says_why(places: Places, tool: Callable[[str, str], None]) -> None:
     tool("pacman", "echo 'error: target not found' >&2; exit 1")
     done = install(examine(places))
     assert "target not found" in (done.why or "")
     assert len(done.ran) == 1
 
 
-def test_brew_is_not_run_by_root(
-    places: Places, tool: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
+@pytest.mark.usefixtures("root")
+def test_brew_is_not_run_by_root(places: Places, tool: Callable[[str, str], None]) -> None:
     tool("brew", "")
     assert "brew install qemu" in (install(examine(places)).why or "")
