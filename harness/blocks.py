@@ -25,6 +25,10 @@ LINES_CAP = 4096
 BLOCK_CAP = 4 << 20
 """Bytes; the longest honest block (20000 flows, six phases) has about 3 MiB."""
 
+NUMBERS_CAP = 500_000
+"""Commas of a block; the longest honest one has 480000. What stands between two of them takes up
+to 72 bytes once it is read, twenty times what it takes in the line."""
+
 BLOCKS_CAP = 4096
 """Answers to one batch, which has some hundred questions."""
 
@@ -57,26 +61,30 @@ def blocks(text: bytes) -> Iterator[Block]:
             yield Block(text[start:], fault=f"more than {BLOCKS_CAP} answers")
             return
         block = _block(text, start)
-        yield block
         start += len(block.raw)
         count += 1
+        yield block
+        del block  # its events go before the next one's come
 
 
 def _block(text: bytes, start: int) -> Block:
     events: list[Event] = []
     begun: str | None = None
     fault = ""
-    at = start
+    at, numbers = start, 0
     while at < len(text):
         if fault and (at := _landmark(text, at)) == len(text):
             break
         end = text.find(b"\n", at) + 1 or len(text)  # a carriage return ends no line
+        numbers += text.count(b",", at, end)
         event, wrong = _decode(text[at:end])
         named = event if isinstance(event, Begin | Exit) else None
         if named is not None and begun not in (None, named.id):
             break
+        if isinstance(event, Begin) and begun is not None:
+            wrong = "begin twice"
         at = end
-        fault = fault or wrong or _excess(len(events), at - start)
+        fault = fault or wrong or _excess(len(events), at - start, numbers)
         if event is not None and (not fault or begun is None or isinstance(event, Exit)):
             events.append(event)
         begun = named.id if named is not None else begun
@@ -85,7 +93,9 @@ def _block(text: bytes, start: int) -> Block:
     return Block(text[start:at], tuple(events), fault)
 
 
-def _excess(lines: int, size: int) -> str:
+def _excess(lines: int, size: int, numbers: int) -> str:
+    if numbers > NUMBERS_CAP:
+        return f"more than {NUMBERS_CAP} numbers"
     if lines >= LINES_CAP:
         return f"more than {LINES_CAP} lines"
     return f"more than {BLOCK_CAP} bytes" if size > BLOCK_CAP else ""

@@ -75,6 +75,12 @@ class Flows(Struct, frozen=True, forbid_unknown_fields=True, tag="flows", tag_fi
     started: tuple[Natural, ...]
     took: tuple[Natural, ...]
 
+    def __post_init__(self) -> None:
+        """Refuse arrays of different lengths; msgspec turns this into its own error."""
+        lengths = {len(self.fates), len(self.ports), len(self.started), len(self.took)}
+        if len(lengths) != 1:
+            raise ValueError(f"arrays of {sorted(lengths)} flows")
+
 
 class Attempt(Struct, frozen=True, forbid_unknown_fields=True, tag="attempt", tag_field="event"):
     """One try to bind (and listen): the call that failed and its errno, both null if none did."""

@@ -7,7 +7,7 @@ import pytest
 from test_wire import BEGIN, END, EXIT, FLOWS, GOOD, MEMBER, torn
 
 from harness import blocks
-from harness.wire import parse
+from harness.wire import outline, parse
 
 
 def test_a_line_beyond_the_cap_is_torn_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +26,47 @@ def test_more_answers_than_anybody_asked_for_are_kept_in_one() -> None:
     assert len(replies) == blocks.BLOCKS_CAP + 1
     assert (replies[-1].torn, replies[-1].observation) == ("more than 4096 answers", None)
     assert b"".join(reply.raw for reply in replies) == EXIT * 5000 + GOOD
+
+
+def test_a_block_of_more_numbers_than_anybody_has_is_torn_and_spoils_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(blocks, "NUMBERS_CAP", GOOD.count(b","))
+    other = GOOD.replace(b'"id":"q"', b'"id":"r"')
+    many, good = parse(GOOD.replace(FLOWS, FLOWS * 2) + other)
+    assert many.torn == f"more than {GOOD.count(b',')} numbers"
+    assert good.torn is None
+
+
+def flows(fate: bytes, other: bytes, phase: int) -> bytes:
+    """Return a line of 2000 flows, as small as they can be written."""
+    arrays = [b"[" + b",".join([one] * 2000) + b"]" for one in (fate, other, other, other)]
+    names = (b"fates", b"ports", b"started", b"took")
+    said = b",".join(b'"%s":%s' % pair for pair in zip(names, arrays, strict=True))
+    return b'{"event":"flows","phase":"left-%d",%s}\n' % (phase, said)
+
+
+WORST = {
+    "short strings": (b'"E1"', b"1"),
+    "pairs": (b"[0,0]", b"999"),
+    "strings and numbers": (b'"E1"', b"999"),
+    "long lists": (b"[" + b",".join([b"999"] * 100) + b"]", b"1"),
+}
+
+
+@pytest.mark.parametrize("numbers", WORST.values(), ids=WORST)
+def test_an_answer_that_is_held_costs_no_more_than_an_honest_one_could(
+    numbers: tuple[bytes, bytes],
+) -> None:
+    text = BEGIN
+    while len(text) < blocks.BLOCK_CAP:
+        text += flows(*numbers, text.count(b"\n"))
+    text = (text + END + EXIT) * 2
+    tracemalloc.start()
+    assert all(reply.torn for reply in outline(text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < len(text) + (32 << 20)
 
 
 @pytest.mark.parametrize("line", [b"\n", b"x\n", END, MEMBER, b'"exit"\n'], ids=repr)

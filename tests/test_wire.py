@@ -134,10 +134,10 @@ TORN = {
     "a phase twice": (GOOD.replace(FLOWS, FLOWS * 2), "phase all twice"),
     "a phase missing": (GOOD.replace(FLOWS, b""), "0 phases, 1 belong to distribution"),
     "a phase of another": (changed(FLOWS, phase="home"), "do not belong to distribution"),
-    "a flow too few": (changed(FLOWS, fates=[0] * 19), "phase all has"),
+    "a flow too few": (changed(FLOWS, fates=[0] * 19), "arrays of [19, 20] flows"),
     "flows too few": (
         changed(FLOWS, fates=[], ports=[], started=[], took=[]),
-        "phase all has [0] flows, 20 were asked for",
+        "phase all has 0 flows, 20 were asked for",
     ),
     "a fate beyond the group": (changed(FLOWS, fates=[6] * 20), "member 6 of 4"),
     "a list of one": (changed(FLOWS, fates=[[1]] * 20), "length >= 2"),
