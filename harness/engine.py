@@ -17,9 +17,10 @@ from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.judge import starved
 from harness.model import Cell, Depth, Guest, State, Trial
+from harness.observation import Observation
 from harness.protocols import Progress, Provider, Transport
 from harness.store import Asked, Failure, GuestMet, GuestRecord, judged
-from harness.wire import Reply, parse, visible
+from harness.wire import Reply, outline, parse, visible
 
 logger = logging.getLogger(__name__)
 
@@ -165,13 +166,13 @@ class Life:
         guest = self.subject.guest
         tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
         question = Question("facts", "facts", {**self._common, **tunables})
-        try:
-            raw = agent.ask([question], timeout=self._clocks.facts)
-        except InfrastructureError as exc:
-            exc.phase = Phase.FACTS
-            raise
-        replies = parse(raw)
-        observation = replies[0].observation if replies else None
+        with self.subject.record.spool() as said:
+            try:
+                agent.ask([question], timeout=self._clocks.facts, into=said.append)
+            except InfrastructureError as exc:
+                exc.phase = Phase.FACTS
+                raise
+            observation = self.subject.record.reading(lambda: _first(said.content()))
         if observation is None:
             raise AgentError(Phase.FACTS, "the agent does not say what it runs on")
         provenance = {**transport.provenance, **agent.provenance}
@@ -205,15 +206,31 @@ class Life:
         timeout = self._clocks.batch(batch.scenarios, batch.rounds(self._pace))
         timeout = min(timeout, self._limit.left())
         silence = self._clocks.silence(batch.scenarios)
-        jobs = self._pace.jobs
-        raw, failure = _answers(agent, questions, jobs, timeout=timeout, silence=silence)
-        self._timed(failure)
-        said = parse(raw)
+        failure: InfrastructureError | None = None
+        with self.subject.record.spool() as said:
+            try:
+                agent.ask(questions, timeout, self._pace.jobs, into=said.append, silence=silence)
+            except InfrastructureError as exc:
+                failure = exc
+            self._timed(failure)
+            asked = tuple(zip(batch.askings, lines, strict=True))
+            again = self.subject.record.reading(
+                lambda: self._judge(asked, outline(said.content()), failure)
+            )
+        return failure, again
+
+    def _judge(
+        self,
+        asked: Sequence[tuple[Asking, Asked]],
+        said: Sequence[Reply],
+        failure: InfrastructureError | None,
+    ) -> list[Asking]:
+        """Put down what came of each question; return what to ask once more."""
         replies = {reply.id: reply for reply in said}
         left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
         blame: InfrastructureError | None = failure or left_out
         again: list[Asking] = []
-        for asking, line in zip(batch.askings, lines, strict=True):
+        for asking, line in asked:
             reply = replies.get(line.id)
             raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
             if reply is not None and (reply.status is not None or failure is None):
@@ -223,7 +240,7 @@ class Life:
             else:
                 again += self._put_down(asking, _failed(line, blame), raw)
                 blame = None if failure else left_out
-        return failure, again
+        return again
 
     @property
     def _pace(self) -> Pace:
@@ -265,14 +282,10 @@ class Life:
         return []
 
 
-def _answers(
-    agent: Agent, questions: Sequence[Question], jobs: int, *, timeout: float, silence: float
-) -> tuple[bytes, InfrastructureError | None]:
-    """Return what the agent said, and what kept it from saying all."""
-    try:
-        return agent.ask(questions, timeout, jobs, silence=silence), None
-    except InfrastructureError as exc:
-        return exc.partial, exc
+def _first(text: bytes) -> Observation | None:
+    """Return what the first answer shows, if it is whole."""
+    said = outline(text)[:1]
+    return parse(said[0].raw)[0].observation if said and said[0].torn is None else None
 
 
 def _failed(line: Asked, failure: InfrastructureError) -> Asked:
@@ -282,8 +295,7 @@ def _failed(line: Asked, failure: InfrastructureError) -> Asked:
 
 def _took(line: Asked, reply: Reply) -> Asked:
     """Add what the reply says of itself: the guest's own time, and how its process ended."""
-    took = reply.observation.took if reply.observation is not None else 0
-    return replace(line, status=reply.status, seconds=took / 1000)
+    return replace(line, status=reply.status, seconds=reply.took / 1000)
 
 
 def _now() -> str:

@@ -46,9 +46,8 @@ class NotRunError(HarnessError):
 class InfrastructureError(HarnessError):
     """The harness or the guest failed, not the kernel under test: state `infrastructure`.
 
-    `phase` is where; `partial` is what the guest had said by then (bytes of standard output);
-    `console` is the tail of what it printed, where somebody reads that; `seconds` how long the
-    phase had lasted, once somebody who knows has caught it.
+    `phase` is where; `console` is the tail of what the guest printed, where somebody reads that;
+    `seconds` how long the phase had lasted, once somebody who knows has caught it.
     """
 
     seconds: float | None = None
@@ -59,12 +58,10 @@ class InfrastructureError(HarnessError):
         message: str,
         *,
         hint: str | None = None,
-        partial: bytes = b"",
         console: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.phase = phase
-        self.partial = partial
         self.console = console
 
 

@@ -128,7 +128,10 @@ class LiveGuest:
 
     def _run(self, argv: Sequence[str], stdin: bytes, timeout: float) -> Completed:
         command = ["sh", "-c", INSIDE, self.folder, *argv]
-        return self._live.run(command, stdin=stdin, timeout=timeout * self._factor)
+        said = bytearray()
+        limit = timeout * self._factor
+        done = self._live.run(command, stdin=stdin, timeout=limit, into=said.extend)
+        return replace(done, stdout=bytes(said))
 
     def _path(self, name: str | None) -> str:
         if name is None or not NAME.fullmatch(name):

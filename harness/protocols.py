@@ -1,6 +1,6 @@
 """The two seams and the listener to progress: all fakes in the tests are one of these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -9,6 +9,13 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.errors import Phase
 from harness.model import Guest, Trial
+
+COMPLAINT = 500
+"""Bytes of what a command complained of that a sentence repeats; a guest may complain at length,
+and every cell that is left keeps the sentence."""
+
+Sink = Callable[[bytes], object]
+"""Takes what a command says, piece by piece as it comes."""
 
 
 class Completed(Struct, frozen=True):
@@ -21,6 +28,11 @@ class Completed(Struct, frozen=True):
     stdout: bytes
     stderr: bytes
     truncated: bool = False
+
+    @property
+    def complaint(self) -> str:
+        """The end of what it complained of."""
+        return self.stderr[-COMPLAINT:].decode(errors="replace").strip()
 
 
 class Transport(Protocol):
@@ -41,10 +53,13 @@ class Transport(Protocol):
         stdin: bytes = b"",
         timeout: float,
         silence: float | None = None,
+        into: Sink | None = None,
     ) -> Completed:
-        """Run `argv`; raise `CommandTimeoutError` or `GuestLostError` with what was said so far.
+        """Run `argv`; raise `CommandTimeoutError` or `GuestLostError`.
 
         `timeout` is for all of it, `silence` for each time in which nothing is said, in seconds.
+        Standard output goes to `into`, if there is one, instead of the result: of that much more
+        is read, and who takes it has what was said also where this raises.
         """
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 
 import recorded_matrix
 
+from harness.agent import Agent, Question
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.model import Guest
-from harness.protocols import Completed
+from harness.protocols import Completed, Sink
 
 DEFAULTS = {**recorded_matrix.DEFAULTS, "listeners": "4", "flows": "400"}
 
@@ -52,6 +53,13 @@ def reply(line: str) -> str:
     return "".join(f"{json.dumps(one, separators=(',', ':'))}\n" for one in said)
 
 
+def heard(agent: Agent, *questions: Question, timeout: float, jobs: int = 1) -> bytes:
+    """Return what an agent says to questions."""
+    said = bytearray()
+    agent.ask(questions, timeout, jobs, into=said.extend)
+    return bytes(said)
+
+
 class FakeTransport:
     """A guest that runs just the commands that the harness gives."""
 
@@ -68,7 +76,14 @@ class FakeTransport:
 
     folders = ("/tmp",)
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
         """Make the agent's folder, be the agent, or remove it."""
         if self._closed.is_set():
             raise GuestLostError(Phase.SCENARIO, "the connection is closed")
@@ -80,12 +95,12 @@ class FakeTransport:
             return Completed(0, b"", b"")
         if argv[1] != "batch":
             return Completed(77, b"", b"")
-        said = b""
+        assert into is not None
         for line in stdin.decode().splitlines():
-            said += self._answer(line).encode()
+            into(self._answer(line).encode())
             if self._closed.is_set():
-                raise GuestLostError(Phase.SCENARIO, "the connection was closed", partial=said)
-        return Completed(0, said, b"")
+                raise GuestLostError(Phase.SCENARIO, "the connection was closed")
+        return Completed(0, b"", b"")
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
         """Take the agent and forget it."""

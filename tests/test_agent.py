@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from fakes import heard
 
 from harness.agent import NATIVE, Builder, Program, Question, binary, host_target
 from harness.agent.installed import COMPILE, PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.model import AgentSource, Guest, Host
 from harness.places import Places
-from harness.protocols import Completed
+from harness.protocols import Completed, Sink
 from harness.transport import LocalTransport
-from harness.transport.shell import login_command
+from harness.transport.shell import CAP, login_command
 
 needs_cc = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler here")
 
@@ -72,7 +73,7 @@ def vouch(program: Program) -> AgentError:
 def test_an_agent_is_built_installed_vouched_for_and_asked(builder: Builder) -> None:
     with builder.installed(guest(AgentSource(target=NATIVE)), LocalTransport()) as agent:
         agent.vouch()
-        said = agent.ask([Question("c1", "sharing", {"case": "both"})], timeout=10, jobs=3)
+        said = heard(agent, Question("c1", "sharing", {"case": "both"}), timeout=10, jobs=3)
         assert said == b"jobs=3\nc1 sharing case=both\n"
         assert agent.provenance["agent_sha256"] == agent.program.sha256
         assert "native" in agent.provenance["agent"]
@@ -200,26 +201,33 @@ def test_the_canary_is_another_one_each_time(tmp_path: Path) -> None:
 
 def test_an_agent_that_fails_keeps_what_it_said() -> None:
     program = script("echo said; echo torn >&2; exit 99\n")
-    with installed(LocalTransport(), program, "none") as agent:
-        with pytest.raises(AgentError, match="status 99: torn") as caught:
-            agent.ask([Question("c", "facts")], timeout=10)
-        assert caught.value.partial == b"said\n"
+    said = bytearray()
+    with (
+        installed(LocalTransport(), program, "none") as agent,
+        pytest.raises(AgentError, match="status 99: torn"),
+    ):
+        agent.ask([Question("c", "facts")], timeout=10, into=said.extend)
+    assert said == b"said\n"
 
 
 def test_an_agent_that_floods_is_an_error() -> None:
-    with installed(LocalTransport(), script("yes | head -c 9000000\n"), "none") as agent:
-        with pytest.raises(AgentError, match="more than is read") as caught:
-            agent.ask([Question("c", "facts")], timeout=30)
-        assert caught.value.partial.startswith(b"y\n")
+    said = bytearray()
+    with (
+        installed(LocalTransport(), script("yes | head -c 9000000\n"), "none") as agent,
+        pytest.raises(AgentError, match="more than is read"),
+    ):
+        agent.ask([Question("c", "facts")], timeout=30, into=said.extend)
+    assert said == b"y\n" * (CAP // 2)
 
 
 def test_an_agent_that_hangs_is_ended_by_the_timeout() -> None:
+    said = bytearray()
     with (
         installed(LocalTransport(), script("echo said; exec sleep 60\n"), "none") as agent,
-        pytest.raises(CommandTimeoutError) as caught,
+        pytest.raises(CommandTimeoutError),
     ):
-        agent.ask([Question("c", "facts")], timeout=0.5)
-    assert caught.value.partial == b"said\n"
+        agent.ask([Question("c", "facts")], timeout=0.5, into=said.extend)
+    assert said == b"said\n"
 
 
 def test_a_program_for_another_system_is_not_run(builder: Builder) -> None:
@@ -247,7 +255,14 @@ class Noexec:
         self._folders = folders
         self.pushed: list[str] = []
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
         return Completed(0, self.said, b"")
 
     @property
@@ -317,4 +332,4 @@ def test_the_real_agent_runs_here() -> None:
     builder = Builder(Places.of_user())
     with builder.installed(guest(AgentSource(target="host")), LocalTransport()) as agent:
         agent.vouch()
-        assert b'"event":"end"' in agent.ask([Question("f", "facts")], timeout=20)
+        assert b'"event":"end"' in heard(agent, Question("f", "facts"), timeout=20)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes import heard
 from test_agent import script
 
 from harness.agent import Builder, Program, Question
@@ -64,7 +65,7 @@ def test_root_is_reached_without_a_password(tools: Path, root: Root) -> None:
 def test_the_questions_reach_the_agent_through_it(tools: Path, root: Root) -> None:
     put(tools, root, WORKING[root])
     with installed(transport(tools), script(ECHO), root) as agent:
-        said = agent.ask([Question("c", "facts")], timeout=10)
+        said = heard(agent, Question("c", "facts"), timeout=10)
     assert said == b"batch jobs=1\nc facts\n"
 
 

@@ -21,7 +21,7 @@ from harness.judge import GUEST_STARVED
 from harness.matrix import Matrix
 from harness.model import AgentSource, Cell, Depth, Guest, Judgement, State, Trial
 from harness.places import Places
-from harness.protocols import Completed, Transport
+from harness.protocols import Completed, Sink, Transport
 from harness.scenarios import CATALOGUE, cells
 from harness.store import Asked, RunBegun, Store, judge_folder, judged
 from harness.store.journal import read
@@ -42,15 +42,23 @@ class Mortal(FakeTransport):
         super().__init__()
         self.left = last
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
         """Answer until the hour has come."""
         lines = stdin.decode().splitlines()
         if argv[-1].startswith("jobs=") and "facts" not in stdin.decode():
             if self.left <= len(lines):
-                said = "".join(map(reply, lines[: self.left]))
-                raise GuestLostError(Phase.SCENARIO, "gone", partial=said[:-30].encode())
+                assert into is not None
+                into("".join(map(reply, lines[: self.left]))[:-30].encode())
+                raise GuestLostError(Phase.SCENARIO, "gone")
             self.left -= len(lines)
-        return super().run(argv, stdin=stdin, **limits)
+        return super().run(argv, stdin=stdin, into=into, **limits)
 
 
 class Lives(Struct, frozen=True):
@@ -140,11 +148,18 @@ class Hearing(FakeTransport):
         super().__init__()
         self.batches: list[list[str]] = []
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
         """Listen, and answer."""
         if argv[-1].startswith("jobs="):
             self.batches.append(stdin.decode().splitlines())
-        return super().run(argv, stdin=stdin, **limits)
+        return super().run(argv, stdin=stdin, into=into, **limits)
 
 
 def test_questions_with_different_tunables_are_never_asked_in_one_batch(tmp_path: Path) -> None:
@@ -212,9 +227,16 @@ def test_what_turns_out_to_be_missing_is_not_run(tmp_path: Path) -> None:
 class Impostor(FakeTransport):
     """A guest in which something answers every question, also one that nobody can know."""
 
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None) -> Completed:
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
         """Say yes."""
-        done = super().run(argv, stdin=stdin, **limits)
+        done = super().run(argv, stdin=stdin, into=into, **limits)
         return Completed(0, done.stdout, b"")
 
 
@@ -288,11 +310,16 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
 
     class Watched(FakeTransport):
         def run(
-            self, argv: Sequence[str], *, stdin: bytes = b"", **limits: float | None
+            self,
+            argv: Sequence[str],
+            *,
+            stdin: bytes = b"",
+            into: Sink | None = None,
+            **limits: float | None,
         ) -> Completed:
             commands.append((len(stdin.splitlines()), limits["timeout"] or 0.0))
             silences.append(limits.get("silence"))
-            return super().run(argv, stdin=stdin, **limits)
+            return super().run(argv, stdin=stdin, into=into, **limits)
 
     many = [cell for cell in cells(Depth.FULL) if cell.setting is None]
     matrix = Bench(tmp_path, Watched()).measure(many)

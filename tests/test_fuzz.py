@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from harness.cli.exit import complain, complain_of
 from harness.providers.qemu.console import Console, plain
-from harness.transport.shell import Streams, login_command, script
+from harness.transport.shell import Capture, login_command, script
 
 TOKEN = re.compile(rb'"[^"]*"|\[[^\[\]]*\]|\{[^{}]*\}|[\w./-]+')
 
@@ -138,17 +138,17 @@ def test_a_console_is_read_as_it_grows_whatever_is_in_it(parts: list[bytes]) -> 
         assert console.tail() == console.text().strip()
 
 
-@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), max_size=20))
-def test_streams_keep_the_beginning_of_each_and_say_if_there_was_more(
-    chunks: list[tuple[bool, bytes]],
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_of_a_stream_its_beginning_goes_on_and_it_is_said_if_there_was_more(
+    chunks: list[bytes],
 ) -> None:
-    streams = Streams(out=50, err=30)
-    for out, chunk in chunks:
-        (streams.stdout if out else streams.stderr).add(chunk)
-    done = streams.completed(0)
-    said = [b"".join(chunk for out, chunk in chunks if out is which) for which in (True, False)]
-    assert (done.stdout, done.stderr) == (said[0][:50], said[1][:30])
-    assert done.truncated == (len(said[0]) > 50 or len(said[1]) > 30)
+    taken = bytearray()
+    capture = Capture(50, taken.extend)
+    for chunk in chunks:
+        capture.add(chunk)
+    said = b"".join(chunks)
+    assert taken == said[:50]
+    assert capture.truncated == (len(said) > 50)
 
 
 ARGUMENTS = st.lists(

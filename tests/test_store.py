@@ -2,6 +2,10 @@
 
 import logging
 import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +28,7 @@ from harness.store import (
     lines_of,
     recordings_of,
 )
+from harness.transport import LocalTransport
 
 CELL = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="specific")
 OTHER = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="wildcard")
@@ -217,3 +222,40 @@ def test_files_are_for_their_owner_only(tmp_path: Path) -> None:
     assert {path.name for path in files} == {"journal.jsonl", "agent.jsonl", "facts.json"}
     assert {path.stat().st_mode & 0o077 for path in files} == {0}
     assert (tmp_path / "run").stat().st_mode & 0o077 == 0
+
+
+def test_what_a_guest_says_is_spooled_and_goes_by_itself(tmp_path: Path) -> None:
+    with store(tmp_path) as one:
+        record = one.guest("one")
+        with record.spool() as said:
+            said.append(b"one")
+            said.append(b" two")
+            assert record.reading(said.content) == b"one two"
+            assert list(record.folder.iterdir()) == []
+        with pytest.raises(FileError):
+            said.append(b"three")
+
+
+def test_answers_are_read_one_at_a_time(tmp_path: Path) -> None:
+    reading: list[str] = []
+    most: list[int] = []
+
+    def read() -> str:
+        reading.append(threading.current_thread().name)
+        time.sleep(0.02)
+        most.append(len(reading))
+        return reading.pop()
+
+    with store(tmp_path) as one, ThreadPoolExecutor(2) as guests:
+        records = [one.guest("one"), one.guest("two")] * 2
+        names = set(guests.map(lambda record: record.reading(read), records))
+    assert most == [1] * 4
+    assert len(names) == 1
+
+
+def test_a_disk_that_gets_full_is_no_fault_of_the_guests(tmp_path: Path) -> None:
+    full = folder.AppendedFile.at(Path("/dev/full"))
+    transport = LocalTransport()
+    with pytest.raises(FileError, match="No space left"):
+        transport.run(["echo", "x"], timeout=10, into=full.append)
+    os.close(full._descriptor)

@@ -1,5 +1,6 @@
 """Both transports keep the contract; the SSH one also against servers that do not."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import paramiko
 import psutil
 import pytest
 from provider_contract import TransportContract
-from ssh_server import SshServer, serving
+from ssh_server import GONE, SshServer, serving
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError
@@ -82,10 +83,11 @@ def is_running(pid: int) -> bool:
 
 def test_a_local_command_that_leaves_its_output_open_is_bounded() -> None:
     began = time.monotonic()
-    with pytest.raises(CommandTimeoutError) as caught:
-        LocalTransport().run(["sh", "-c", "echo said; sleep 300 &"], timeout=0.5)
+    said = bytearray()
+    with pytest.raises(CommandTimeoutError):
+        LocalTransport().run(["sh", "-c", "echo said; sleep 300 &"], timeout=0.5, into=said.extend)
     assert time.monotonic() - began < 3
-    assert caught.value.partial == b"said\n"
+    assert said == b"said\n"
 
 
 def test_closing_a_local_transport_ends_what_runs() -> None:
@@ -115,17 +117,19 @@ def test_a_local_prefix_stands_before_every_command(tmp_path: Path) -> None:
 
 
 def test_a_shell_ended_from_outside_is_a_lost_guest() -> None:
-    with pytest.raises(GuestLostError) as caught:
-        LocalTransport().run(["sh", "-c", "echo said; kill -9 $PPID"], timeout=5)
-    assert caught.value.partial == b"said\n"
+    said = bytearray()
+    with pytest.raises(GuestLostError):
+        LocalTransport().run(["sh", "-c", "echo said; kill -9 $PPID"], timeout=5, into=said.extend)
+    assert said == b"said\n"
 
 
 def test_a_connection_lost_in_a_command_is_a_lost_guest(server: SshServer) -> None:
     transport = connect(server)
     threading.Timer(0.5, server.cut).start()
-    with pytest.raises(GuestLostError) as caught:
-        transport.run(["sh", "-c", "echo said; exec sleep 20"], timeout=15)
-    assert caught.value.partial == b"said\n"
+    said = bytearray()
+    with pytest.raises(GuestLostError):
+        transport.run(["sh", "-c", "echo said; exec sleep 20"], timeout=15, into=said.extend)
+    assert said == b"said\n"
     with pytest.raises(GuestLostError):
         transport.run(["true"], timeout=5)
 
@@ -185,9 +189,10 @@ def status_without_end(channel: paramiko.Channel, command: bytes) -> None:
 
 def test_a_command_without_exit_status_is_a_lost_guest() -> None:
     with serving(no_status) as server:
-        with pytest.raises(GuestLostError) as caught:
-            connect(server).run(["true"], timeout=10)
-        assert caught.value.partial == b"said"
+        said = bytearray()
+        with pytest.raises(GuestLostError):
+            connect(server).run(["true"], timeout=10, into=said.extend)
+        assert said == b"said"
 
 
 @pytest.mark.parametrize("execute", [mute, status_without_end])
@@ -225,6 +230,26 @@ class Stuck:
 
 def test_quoting_survives_a_login_shell_that_expands_exclamation_marks() -> None:
     assert "!" not in login_command(["echo", "a!b"]).replace(r"'\!'", "")
+
+
+def regardless(channel: paramiko.Channel, command: bytes) -> None:
+    """Send far more than the client has room for."""
+    with contextlib.suppress(*GONE):
+        channel.sendall(b"begun")
+        channel.out_window_size = 1 << 30
+        channel.sendall(bytes(4 << 20))
+
+
+def test_a_guest_that_ignores_flow_control_is_not_listened_to() -> None:
+    with serving(regardless) as server, pytest.raises(GuestLostError, match="flow control"):
+        connect(server).run(["true"], timeout=20, into=lambda _: time.sleep(0.2))
+
+
+def test_nor_one_that_does_so_while_nobody_reads() -> None:
+    with serving(regardless) as server:
+        transport = connect(server)
+        with transport.guarded(["true"]), pytest.raises(GuestLostError):
+            transport.run(["true"], timeout=20, into=lambda _: None)
 
 
 FLOOD = """

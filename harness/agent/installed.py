@@ -15,7 +15,7 @@ from harness.agent.question import Question
 from harness.agent.user import User, of_guest
 from harness.errors import AgentError, GuestLostError, InfrastructureError, Phase
 from harness.model import Root
-from harness.protocols import Completed, Transport
+from harness.protocols import Completed, Sink, Transport
 from harness.wire import visible
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ COMPILE = "; ".join(
 UNSUPPORTED = 77
 """The agent's exit status for what it cannot be asked (docs/wire.md)."""
 
-TAIL = 500
+ERRORS = 2000
+"""Bytes of a compiler's errors that are shown."""
 
 UID = re.compile(r"[0-9]{1,10}")
 
@@ -81,13 +82,14 @@ class Agent(Struct, frozen=True):
         """
         canary = f"canary-{secrets.token_hex(8)}"
         try:
-            done = self._run([canary], b"", timeout * _factor(self.transport))
+            argv = self.user.command([self.path, canary])
+            done = self.transport.run(argv, timeout=timeout * _factor(self.transport))
         except InfrastructureError as exc:
             exc.phase = Phase.VOUCH
             raise
         if done.status != UNSUPPORTED:
             message = f"the agent answered an unknown scenario with status {done.status}"
-            raise AgentError(Phase.VOUCH, message + self._complaint(done))
+            raise AgentError(Phase.VOUCH, message + _complaint(done))
 
     def ask(
         self,
@@ -95,36 +97,27 @@ class Agent(Struct, frozen=True):
         timeout: float,
         jobs: int = 1,
         *,
+        into: Sink,
         silence: float | None = None,
-    ) -> bytes:
-        """Return what the agent says to all questions, `jobs` of them asked at once, unjudged.
+    ) -> None:
+        """Ask all questions, `jobs` of them at once; what the agent says goes to `into`, unjudged,
+        also where this raises.
 
         It says something at the latest when a question's alarm ends that: `silence` is more than
-        an alarm. An error keeps what was said until then in its `partial`.
+        an alarm.
         """
-        lines = "".join(question.line for question in questions)
-        done = self._run(["batch", f"jobs={jobs}"], lines.encode(), timeout, silence)
+        lines = "".join(question.line for question in questions).encode()
+        argv = self.user.command([self.path, "batch", f"jobs={jobs}"])
+        done = self.transport.run(argv, stdin=lines, timeout=timeout, silence=silence, into=into)
         if done.truncated:
-            message = "the agent said more than is read of it"
-            raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
+            raise AgentError(Phase.SCENARIO, "the agent said more than is read of it")
         if done.status != 0:
-            message = f"the agent ended with status {done.status}{self._complaint(done)}"
-            raise AgentError(Phase.SCENARIO, message, partial=done.stdout)
-        return done.stdout
+            message = f"the agent ended with status {done.status}{_complaint(done)}"
+            raise AgentError(Phase.SCENARIO, message)
 
-    def _run(
-        self,
-        arguments: Sequence[str],
-        stdin: bytes,
-        timeout: float,
-        silence: float | None = None,
-    ) -> Completed:
-        argv = self.user.command([self.path, *arguments])
-        return self.transport.run(argv, stdin=stdin, timeout=timeout, silence=silence)
 
-    def _complaint(self, done: Completed) -> str:
-        said = done.stderr[-TAIL:].decode(errors="replace").strip()
-        return f": {said}" if said else ""
+def _complaint(done: Completed) -> str:
+    return f": {done.complaint}" if done.complaint else ""
 
 
 @contextmanager
@@ -175,11 +168,10 @@ def _prepared(transport: Transport, name: str) -> Place:
     lines = done.stdout.decode(errors="replace").splitlines()
     base, uname, uid, user, *_ = [*lines, "", "", "", ""]
     if done.status != 0 or base not in transport.folders:  # the guest's word makes no path
-        said = done.stderr[-TAIL:].decode(errors="replace").strip()
         where = " or ".join(transport.folders)
         raise AgentError(
             Phase.PUSH,
-            f"no program can be put into {where} of the guest: {said}",
+            f"no program can be put into {where} of the guest: {done.complaint}",
             hint="one of them has to exist, be writable, have room, and not be mounted noexec",
         )
     known = int(uid) if UID.fullmatch(uid) else None
@@ -218,7 +210,7 @@ def _compile(transport: Transport, archive: bytes, folder: str) -> None:
             "guest file name a `target` or a `path` in `agent`",
         )
     if done.status != 0:
-        said = done.stderr[-4 * TAIL :].decode(errors="replace").strip()
+        said = done.stderr[-ERRORS:].decode(errors="replace").strip()
         raise AgentError(Phase.BUILD, f"the agent cannot be compiled in the guest: {said}")
 
 

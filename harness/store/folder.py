@@ -5,9 +5,11 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +19,8 @@ from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, 
 JOURNAL = "journal.jsonl"
 
 GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Made = TypeVar("Made")
 
 ROOM = 8 << 20
 """Bytes that have to be free before a guest is booted: a full run's journal and replies."""
@@ -35,12 +39,17 @@ def _translated(path: Path) -> Iterator[None]:
 class AppendedFile:
     """A file that only grows: each `append` is one write(2), so that lines stay whole."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._descriptor = descriptor
+
+    @classmethod
+    def at(cls, path: Path) -> "AppendedFile":
+        """Open the file of that name; make it if there is none."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with _translated(path):
-            self._descriptor = os.open(path, flags, 0o600)
+            return cls(path, os.open(path, flags, 0o600))
 
     def append(self, content: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
@@ -51,6 +60,11 @@ class AppendedFile:
                 left = left[os.write(self._descriptor, left) :]
         return offset
 
+    def content(self) -> bytes:
+        """Return all that is in it."""
+        with _translated(self._path):
+            return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
+
     def own(self) -> None:
         """Keep every other process from writing here, for as long as this file is open."""
         try:
@@ -60,7 +74,7 @@ class AppendedFile:
 
     def drop_cut_line(self) -> None:
         """Cut a last line that lacks its newline, so that the next one starts a line."""
-        content = self._path.read_bytes()
+        content = self.content()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.ftruncate(self._descriptor, whole)
@@ -77,10 +91,13 @@ class AppendedFile:
 class GuestRecord:
     """What is kept of one guest of a run: its journal lines, replies, facts, console."""
 
-    def __init__(self, name: str, folder: Path, journal: AppendedFile) -> None:
+    def __init__(
+        self, name: str, folder: Path, journal: AppendedFile, reader: ThreadPoolExecutor
+    ) -> None:
         self.name = name
         self.folder = folder
         self._journal = journal
+        self._reader = reader
         self._replies: AppendedFile | None = None
 
     @property
@@ -99,10 +116,25 @@ class GuestRecord:
         """Keep why this machine cannot start the guest."""
         self._journal.append(encode(GuestMissed(self.name, why, hint)))
 
+    @contextmanager
+    def spool(self) -> Iterator[AppendedFile]:
+        """Yield a file for what the guest says to a batch; without a name, it goes by itself."""
+        with ExitStack() as stack:
+            with _translated(self.folder):
+                file = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
+            yield AppendedFile(self.folder, file.fileno())
+
+    def reading(self, work: Callable[[], Made]) -> Made:
+        """Do what reads and judges a batch, in its turn: of all guests' answers one is in memory.
+
+        In one thread, because malloc keeps for each thread some of what that thread gave back.
+        """
+        return self._reader.submit(work).result()
+
     def answered(self, asked: Asked, raw: bytes) -> Asked:
         """Keep what the agent said, as it said it; then that it was asked. Return the line."""
         if self._replies is None:
-            self._replies = AppendedFile(self.folder / "agent.jsonl")
+            self._replies = AppendedFile.at(self.folder / "agent.jsonl")
         # What a torn reply lacks is its newline: without one the file would not read as lines.
         offset = self._replies.append(raw if raw.endswith(b"\n") or not raw else raw + b"\n")
         line = msgspec.structs.replace(asked, raw=(offset, len(raw)))
@@ -122,6 +154,7 @@ class Store:
     def __init__(self, folder: Path, journal: AppendedFile) -> None:
         self.folder = folder
         self._journal = journal
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._records: dict[str, GuestRecord] = {}
 
     @classmethod
@@ -147,7 +180,7 @@ class Store:
     @classmethod
     def _open(cls, folder: Path, begun: RunBegun) -> "Store":
         check_room(folder)
-        journal = AppendedFile(folder / JOURNAL)
+        journal = AppendedFile.at(folder / JOURNAL)
         journal.own()
         journal.drop_cut_line()
         store = cls(folder, journal)
@@ -164,7 +197,7 @@ class Store:
             folder = self.folder / "guests" / name
             with _translated(folder):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._records[name] = GuestRecord(name, folder, self._journal)
+            self._records[name] = GuestRecord(name, folder, self._journal, self._reader)
         return self._records[name]
 
     def __enter__(self) -> "Store":
@@ -172,6 +205,7 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         """Put everything on the disk; the first thing that cannot be is reported."""
+        self._reader.shutdown()
         for record in self._records.values():
             record.close()
         self._journal.close()

@@ -5,15 +5,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import paramiko
+from paramiko.buffered_pipe import BufferedPipe
 
 from harness.deadline import Deadline
 from harness.transport.login import PROBLEMS
 from harness.transport.shell import Streams
 
-WINDOW = 2 << 20
-"""Bytes that the guest may send before we have read them: paramiko's default."""
+WINDOW = 256 << 10
+"""Bytes that the guest may send before we have read them. A guest is near; paramiko's 2 MiB, held
+in three copies while they are read, would be most of what eight guests that flood cost."""
 
 CHUNK = 1 << 16
+
+
+class Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs only
+    """Paramiko's buffer of one stream, which by itself holds what is sent beyond the window."""
+
+    def feed(self, data: bytes) -> None:
+        """Take data, or end the connection to a guest that was not allowed to send them."""
+        if len(self) + len(data) > 2 * WINDOW:  # both streams share one window
+            raise paramiko.SSHException("the guest ignores flow control")  # RFC 4254, 5.2
+        super().feed(data)
+
+
+def opened(connection: paramiko.Transport, timeout: float) -> paramiko.Channel:
+    """Open a channel on which no more comes than is read."""
+    channel = connection.open_session(window_size=WINDOW, timeout=timeout)
+    channel.in_buffer, channel.in_stderr_buffer = Window(), Window()
+    return channel
 
 
 @contextmanager
@@ -63,11 +82,9 @@ def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> No
 
 
 def _read(channel: paramiko.Channel, streams: Streams) -> bool:
-    """Take what has come; refuse a guest that sends more than it was allowed (RFC 4254, 5.2)."""
-    if len(channel.in_buffer) + len(channel.in_stderr_buffer) > 2 * WINDOW:
-        raise paramiko.SSHException("the guest ignores flow control")
+    """Take what has come."""
     if out := channel.recv_ready():
-        streams.stdout.add(channel.recv(WINDOW))
+        streams.stdout.add(channel.recv(CHUNK))
     if err := channel.recv_stderr_ready():
-        streams.stderr.add(channel.recv_stderr(WINDOW))
+        streams.stderr.add(channel.recv_stderr(CHUNK))
     return out or err

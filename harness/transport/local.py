@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
-from harness.protocols import Completed
+from harness.protocols import Completed, Sink
 from harness.transport.shell import TEMPORARY, Streams, push, script
 
 CHUNK = 1 << 16
@@ -61,22 +61,23 @@ class LocalTransport:
         stdin: bytes = b"",
         timeout: float,
         silence: float | None = None,
+        into: Sink | None = None,
     ) -> Completed:
         """Run `argv`; its whole process group is killed when the time is over.
 
         A command has ended when it has exited and nobody holds its output any more.
         """
         deadline = Deadline(timeout, silence=silence)
-        streams = Streams()
+        streams = Streams(into)
         with self._started(["sh", "-c", script(argv)]) as process:
             drained = _pump(process, stdin, streams, deadline, lambda: self._closed)
             ended = drained and _wait(process, deadline.left())
             if not ended and not self._closed:
                 message = f"{argv[0]} {deadline.missed}"
-                raise CommandTimeoutError(Phase.SCENARIO, message, partial=streams.stdout.kept)
+                raise CommandTimeoutError(Phase.SCENARIO, message)
         if process.returncode < 0 or self._closed:
             message = f"the shell of {argv[0]} was ended from outside"
-            raise GuestLostError(Phase.SCENARIO, message, partial=streams.stdout.kept)
+            raise GuestLostError(Phase.SCENARIO, message)
         return streams.completed(process.returncode)
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.errors import InfrastructureError, Phase, UsageError
-from harness.protocols import Completed
+from harness.protocols import Completed, Sink
 
 CAP = 8 << 20
-"""Bytes kept of standard output; the rest is read and forgotten, so that the command can end."""
+"""Bytes of standard output that somebody takes as they come; the rest is read and forgotten, so
+that the command can end."""
 
-COMPLAINTS_CAP = 1 << 20
-"""Bytes kept of standard error."""
+KEPT = 64 << 10
+"""Bytes kept of a stream that nobody takes: a few lines are expected, and every guest may send as
+much as it likes at the same time."""
 
 PUSH = "; ".join(
     (
@@ -47,36 +49,34 @@ class Runner(Protocol):
 
 
 class Capture:
-    """One stream of a command: its first `cap` bytes, and whether there were more."""
+    """One stream of a command: its first bytes go on, and whether there were more is noted."""
 
-    def __init__(self, cap: int) -> None:
-        self._cap = cap
-        self._kept = bytearray()
+    def __init__(self, cap: int, sink: Sink) -> None:
+        self._room = cap
+        self._sink = sink
         self.truncated = False
 
     def add(self, chunk: bytes) -> None:
-        """Keep what there is room for."""
-        room = self._cap - len(self._kept)
-        self._kept += chunk[:room]
-        self.truncated = self.truncated or len(chunk) > room
-
-    @property
-    def kept(self) -> bytes:
-        """What was kept so far."""
-        return bytes(self._kept)
+        """Hand on what there is room for."""
+        taken = chunk[: self._room]
+        self.truncated = self.truncated or len(taken) < len(chunk)
+        self._room -= len(taken)
+        if taken:
+            self._sink(taken)
 
 
 class Streams:
-    """Both streams of one command, with the bytes that are kept of each."""
+    """Both streams of one command, with what is kept of each; standard output may go elsewhere."""
 
-    def __init__(self, out: int = CAP, err: int = COMPLAINTS_CAP) -> None:
-        self.stdout = Capture(out)
-        self.stderr = Capture(err)
+    def __init__(self, into: Sink | None) -> None:
+        self._out, self._err = bytearray(), bytearray()
+        self.stdout = Capture(KEPT, self._out.extend) if into is None else Capture(CAP, into)
+        self.stderr = Capture(KEPT, self._err.extend)
 
     def completed(self, status: int) -> Completed:
         """Make the result of the command once it ended."""
         truncated = self.stdout.truncated or self.stderr.truncated
-        return Completed(status, self.stdout.kept, self.stderr.kept, truncated)
+        return Completed(status, bytes(self._out), bytes(self._err), truncated)
 
 
 def script(argv: Sequence[str]) -> str:
@@ -119,5 +119,5 @@ def push(run: Runner, content: bytes, path: str, mode: str, timeout: float) -> N
         exc.phase = Phase.PUSH
         raise
     if done.status != 0:
-        said = done.stderr.decode(errors="replace").strip() or f"status {done.status}"
+        said = done.complaint or f"status {done.status}"
         raise InfrastructureError(Phase.PUSH, f"cannot write {path} in the guest: {said}")

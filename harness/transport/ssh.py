@@ -10,8 +10,8 @@ import paramiko
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
-from harness.protocols import Completed
-from harness.transport.channels import CHUNK, closing, drain, feeding
+from harness.protocols import COMPLAINT, Completed, Sink
+from harness.transport.channels import closing, drain, feeding, opened
 from harness.transport.login import PROBLEMS, log_in
 from harness.transport.race import Alive, Login, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
@@ -121,6 +121,7 @@ class SshTransport:
         stdin: bytes = b"",
         timeout: float,
         silence: float | None = None,
+        into: Sink | None = None,
     ) -> Completed:
         """Run `argv`; when the time is over only the channel is closed, the guest's agent ends
         itself by its alarm.
@@ -128,20 +129,22 @@ class SshTransport:
         A command has ended when it has exited and nobody holds its output any more.
         """
         deadline = Deadline(timeout, silence=silence)
-        streams = Streams()
+        streams = Streams(into)
         command = login_command(argv)
         try:
             with self._watched(Deadline(timeout)):
-                channel = self._connection.open_session(timeout=timeout)
+                channel = opened(self._connection, timeout)
                 with closing(channel):
                     channel.exec_command(command)  # nosec B601  # quoted by login_command
                     feeding(channel, stdin)
                     drain(channel, streams, deadline)
                     channel.status_event.wait(deadline.left())
         except PROBLEMS as exc:
-            raise self._failure(argv, deadline, streams, sentence(exc)) from exc
+            raise self._failure(argv, deadline, sentence(exc)) from exc
         if channel.exit_status < 0 or not channel.eof_received:
-            raise self._failure(argv, deadline, streams, "the command's end was not reported")
+            broke = self._connection.get_exception()
+            problem = "the command's end was not reported" if broke is None else sentence(broke)
+            raise self._failure(argv, deadline, problem)
         return streams.completed(channel.exit_status)
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
@@ -158,7 +161,7 @@ class SshTransport:
         command = login_command(argv)
         try:
             with self._watched(Deadline(OPEN_SECONDS)):
-                channel = self._connection.open_session(timeout=OPEN_SECONDS)
+                channel = opened(self._connection, OPEN_SECONDS)
                 channel.settimeout(OPEN_SECONDS)
                 channel.exec_command(command)  # nosec B601  # quoted by login_command
                 begun = bool(channel.recv(1))
@@ -166,7 +169,7 @@ class SshTransport:
             message = f"{argv[0]} does not begin in the guest: {sentence(exc)}"
             raise GuestLostError(Phase.CONNECT, message) from exc
         if not begun:
-            said = channel.recv_stderr(CHUNK).decode(errors="replace").strip()
+            said = channel.recv_stderr(COMPLAINT).decode(errors="replace").strip()
             raise InfrastructureError(Phase.CONNECT, f"{argv[0]} ends at once in the guest: {said}")
         try:
             yield
@@ -185,7 +188,7 @@ class SshTransport:
         time, and wants the keys in files.
         """
         try:
-            channel = self._connection.open_session(timeout=OPEN_SECONDS)
+            channel = opened(self._connection, OPEN_SECONDS)
             with closing(channel):
                 with self._watched(Deadline(OPEN_SECONDS)):
                     begin(channel, None if argv is None else login_command(argv), terminal)
@@ -222,16 +225,16 @@ class SshTransport:
                 return
 
     def _failure(
-        self, argv: Sequence[str], deadline: Deadline, streams: Streams, problem: str
+        self, argv: Sequence[str], deadline: Deadline, problem: str
     ) -> InfrastructureError:
         """Tell a command that took too long from a guest that is gone."""
-        said, words = streams.stdout.kept, self._last_words()
+        words = self._last_words()
         if deadline.passed:
             message = f"{argv[0]} {deadline.missed}"
-            return CommandTimeoutError(Phase.SCENARIO, message, partial=said, console=words)
+            return CommandTimeoutError(Phase.SCENARIO, message, console=words)
         self.close()
         message = f"the guest was lost while {argv[0]} ran: {self._why() or problem}"
-        return GuestLostError(Phase.SCENARIO, message, partial=said, console=words)
+        return GuestLostError(Phase.SCENARIO, message, console=words)
 
     def _why(self) -> str | None:
         """Say what the guest died of: a connection that breaks comes before its process's end."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sshd
+from fakes import heard
 from msgspec import Struct
 from sshd import UID, USER, existing, machine
 
@@ -75,7 +76,7 @@ def test_a_user_becomes_root_or_it_is_said_why_not(name: str, tmp_path: Path) ->
                 Question("one", "facts"),
                 Question("two", "sharing", {"case": "other-uid", "flows": "16"}),
             )
-            first, second = parse(agent.ask([facts, users], timeout=30))
+            first, second = parse(heard(agent, facts, users, timeout=30))
             assert first.observation is not None
             assert second.observation is not None
             made = agent.provenance

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sshd
+from fakes import heard
 from live_command import Here
 from msgspec.structs import replace
 from provider_contract import HOSTILE, ProviderContract, TransportContract
@@ -104,7 +105,9 @@ def test_any_login_shell_hands_everything_on(name: str, tmp_path: Path) -> None:
         content = os.urandom(1 << 20)
         path = f"{transport.folders[0]}/it's 100% !"
         transport.push(content, path, timeout=20)
-        assert transport.run(["cat", path], timeout=20).stdout == content
+        said = bytearray()
+        transport.run(["cat", path], timeout=20, into=said.extend)
+        assert said == content
         program_of_ours = Builder(Places.of_user()).program(AgentSource(target="host"))
         with installed(transport, program_of_ours, "none") as agent:
             agent.vouch()
@@ -126,7 +129,7 @@ def test_the_agent_is_compiled_in_the_guest_by_its_own_compiler(
     ):
         agent.vouch()
         question = Question("q", "distribution", {"flows": "48"})
-        (reply,) = parse(agent.ask([question], timeout=60))
+        (reply,) = parse(heard(agent, question, timeout=60))
         assert reply.torn is None
         assert reply.status == 0
         assert "compiled in the guest" in agent.provenance["agent"]
