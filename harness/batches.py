@@ -102,6 +102,8 @@ def batches(
     for group in groups.values():
         waiting = [asking for asking in group if pace.load(asking.scenario) == 0]
         working = [asking for asking in group if pace.load(asking.scenario) > 0]
+        # Those with the least load take longest for it, and so go with what waits.
+        working.sort(key=lambda asking: asking.scenario.load)
         while waiting or working:
             most = _most(working, depth, pace)
             yield Batch((*waiting[: ROUNDS * pace.jobs], *working[:most]))

@@ -197,6 +197,24 @@ def test_flows_lost_before_a_failure_are_not_its_doing(count: int, verdict: str 
     assert found.verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("resets", "failure", "verdict"),
+    [
+        (1, "kill", "served"),
+        (1, "exit", "served"),
+        (2, "kill", "reset:2/"),
+        (1, "close", "reset:1/"),
+    ],
+)
+def test_what_a_worker_was_serving_when_it_ended_is_not_its_listeners(
+    resets: int, failure: str, verdict: str
+) -> None:
+    """Whether it had one in its hands is luck: with tcp_migrate_req=1, eight times of twelve."""
+    found = edited(Kernel(drops=resets), "failure-arrivals", "stream", list, failure=failure)
+    assert (found.verdict or "").startswith(verdict)
+    assert found.counts["reset"] == resets
+
+
 def test_a_flow_lost_before_anybody_retired_spoils_the_stream() -> None:
     asked = {"flows": "4000", "rounds": "30"}
     found = edited(Kernel(), "drain", "stream", first(2, "ECONNRESET"), **asked)

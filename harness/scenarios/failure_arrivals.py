@@ -42,6 +42,10 @@ DELAYED_MS = 200
 """A flow that takes longer is delayed: on loopback, with workers that take 5 ms for each and 96
 under way, one that waits for its turn at one of three takes 160 ms."""
 
+IN_HAND = {"kill": 1, "exit": 1}
+"""Connections that a worker had accepted and not yet answered when its process ended: it takes one
+after the other. They end with it on every kernel, and whether there is one is luck."""
+
 USUAL = 0.95
 """Share of the flows before the failure whose time counts as usual here: a kernel with a coarse
 clock makes 20 ms of a worker's 5."""
@@ -104,8 +108,9 @@ def _counts(seen: Observation, late: Sequence[Arrival], at: int) -> Mapping[str,
 def classify(seen: Observation) -> Judgement:
     """Name the worst that befell a flow which had not ended when the worker failed.
 
-    One refusal or reset is enough, for no kernel does that by chance; delays and lost datagrams
-    have to be more than go astray. What went wrong before the failure spoils the trial.
+    One refusal or reset is enough, for no kernel does that by chance, beyond what was in the
+    worker's hands; delays and lost datagrams have to be more than go astray. What went wrong before
+    the failure spoils the trial.
     """
     at, stream = seen.changes[0].at, seen.phase("stream")
     udp = seen.begin.parameters.get("protocol") == "udp"
@@ -125,8 +130,9 @@ def classify(seen: Observation) -> Judgement:
     if early + old > STRAY * len(arrivals):
         why = f"{early + old} flows were slow or lost before the worker failed"
         return unclear(why, counts)
-    for word in ("refused", "reset"):
-        if counts[word] > 0:
+    in_hand = 0 if udp else IN_HAND.get(seen.begin.parameters.get("failure", ""), 0)
+    for word, excused in (("refused", 0), ("reset", in_hand)):
+        if counts[word] > excused:
             return measured(f"{word}:{counts[word]}/{len(late)}", counts)
     for word in PATIENT:
         if counts[word] > STRAY * len(late):
