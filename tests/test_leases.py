@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from processes import child, dead_process, process_of
 
 from harness import leases
-from harness.leases import Lease, Login, Undo
+from harness.leases import Lease, Login, Undo, ending
 from harness.pid import is_alive
 from harness.places import Places
 
@@ -93,7 +93,7 @@ def test_whatever_ends_the_block_ends_the_guest(places: Places) -> None:
 def test_a_guest_that_ignores_the_first_signal_is_killed(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "TERM_SECONDS", 0.3)
+    monkeypatch.setattr(ending, "TERM_SECONDS", 0.3)
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
     with leases.hold(places, "g") as tenancy:
         argv = [sys.executable, "-c", f"{stubborn}; time.sleep(60)"]
@@ -179,7 +179,7 @@ def test_a_lease_of_an_older_version_is_read(places: Places) -> None:
     lease = orphan(places, process=dead_process())
     file = places.state / "leases" / "a.json"
     old = msgspec.json.decode(file.read_bytes())
-    del old["run"], old["expires"]
+    del old["run"], old["expires"], old["parked"]
     file.write_bytes(msgspec.json.encode(old))
     assert leases.leases(places) == (lease,)
     leases.gc(places)

@@ -1,0 +1,79 @@
+"""Guests that are powered off in good order, for later runs to take; whoever takes one owns it.
+
+A parked guest is nobody's, so two may want it at once, or one to take and one to end it: who
+changes it does so under a lock, and finds it parked there.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from filelock import FileLock
+from msgspec.structs import replace
+
+from harness.leases.ending import end
+from harness.leases.lease import LIFE, Lease, leases, write
+from harness.pid import Process, of_pid
+from harness.places import Places, private
+
+UNUSED = timedelta(days=30)
+"""What nobody took for that long goes, as with the cache."""
+
+LIMIT = 4
+"""So many are parked at most: each holds its disk and memory, of which only its hypervisor knows
+the size."""
+
+
+def ourselves() -> Process:
+    """Return this process, as an owner."""
+    owner = of_pid(os.getpid())
+    assert owner is not None
+    return owner
+
+
+def parked(places: Places) -> tuple[Lease, ...]:
+    """Return the parked guests, the last used first."""
+    found = [(lease.expires, lease) for lease in leases(places) if lease.parked is not None]
+    found.sort(key=lambda one: one[0] or datetime.max.replace(tzinfo=UTC), reverse=True)
+    return tuple(lease for _, lease in found)
+
+
+def take(places: Places, key: str, run: Path | None) -> Lease | None:
+    """Return a guest that was parked under this key, ours from here on; None if there is none."""
+    return _owned(places, lambda lease: lease.parked == key and not lease.expired, run)
+
+
+def discard(places: Places, chosen: Sequence[Lease]) -> tuple[Lease, ...]:
+    """End parked guests, but for those that somebody took meanwhile; return which."""
+    return tuple(lease for lease in chosen if _discarded(places, lease))
+
+
+def _discarded(places: Places, lease: Lease) -> bool:
+    ours = _owned(places, lambda one: one == lease)
+    return ours is not None and end(places, ours)
+
+
+def prune(places: Places) -> None:
+    """End what is parked a second time under one key, and beyond the limit what is oldest."""
+    first: dict[str | None, Lease] = {}
+    for lease in parked(places):
+        first.setdefault(lease.parked, lease)
+    stay = tuple(first.values())[:LIMIT]
+    discard(places, [lease for lease in parked(places) if lease not in stay])
+
+
+def _owned(places: Places, fits: Callable[[Lease], bool], run: Path | None = None) -> Lease | None:
+    """Make the first parked guest that fits ours."""
+    with FileLock(private(places.state) / "parked.lock"):
+        for lease in filter(fits, parked(places)):
+            ours = replace(
+                lease,
+                owner=ourselves(),
+                parked=None,
+                run=None if run is None else str(run.absolute()),
+                expires=datetime.now(UTC) + LIFE,
+            )
+            write(places, ours)
+            return ours
+    return None
