@@ -14,7 +14,8 @@ from harness import cache
 from harness.errors import BootError
 from harness.model import AgentSource, Guest, Qemu
 from harness.places import Places
-from harness.providers.qemu import reseed, warm
+from harness.providers import reseed
+from harness.providers.qemu import warm
 from harness.providers.qemu.boot import Boot
 from harness.providers.qemu.images import Images, make_key
 from harness.providers.qemu.warm import State, state_of

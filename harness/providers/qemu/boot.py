@@ -20,8 +20,8 @@ from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.machine import Machine, started
-from harness.providers.qemu.renew import change_key, renew
 from harness.providers.qemu.warm import State
+from harness.providers.renew import change_key, renew
 from harness.transport import SshTransport
 
 logger = logging.getLogger(__name__)

@@ -24,8 +24,8 @@ from harness.deadline import Deadline
 from harness.errors import ImageError
 from harness.places import Places
 from harness.process import ToolTimeoutError, execute
+from harness.providers import reseed
 from harness.providers.appear import write_whole
-from harness.providers.qemu import reseed
 from harness.providers.qemu.cpio import (
     DIRECTORY,
     FILE,

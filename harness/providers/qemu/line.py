@@ -10,7 +10,7 @@ import time
 
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.providers.qemu import reseed
+from harness.providers import reseed
 from harness.providers.qemu.inherited import Inherited, Silence
 from harness.transport import Alive
 

@@ -16,7 +16,7 @@ from harness.deadline import Deadline
 from harness.errors import BootError, InfrastructureError
 from harness.model import Guest
 from harness.protocols import Completed, Transport
-from harness.providers.qemu import reseed
+from harness.providers import reseed
 
 CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; cat >/dev/urandom'
 """Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. What is written to the random
