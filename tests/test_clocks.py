@@ -10,8 +10,7 @@ from harness.batches import Asking, Pace, batches
 from harness.clocks import Clocks
 from harness.errors import UsageError
 from harness.model import Depth
-from harness.providers.vagrant.machine import CONNECT_SECONDS
-from harness.providers.vagrant.provider import MARGIN_SECONDS
+from harness.providers.vagrant.machine import CONNECT_SECONDS, MARGIN_SECONDS
 from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import Scenario

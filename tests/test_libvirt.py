@@ -22,11 +22,18 @@ while :; do case $1 in --quiet) shift;; --connect) shift 2;; *) break;; esac; do
 cd "$VIRSH" || exit 1
 case $1 in
 version) [ ! -e down ];;
-net-dumpxml) [ -e "net-$2" ] && cat "net-$2";;
+net-dumpxml) [ "$2" != --inactive ] || shift; [ -e "net-$2" ] && cat "net-$2";;
 net-define) name=$(sed -n 's/.*<name>\\(.*\\)<.name>.*/\\1/p' "$2"); cp "$2" "net-$name";;
-net-start) ! grep -qf taken "net-$2" || { echo 'Network is already in use' >&2; exit 1; };;
-net-destroy) [ -e "net-$2" ];;
+net-start)
+  ! grep -qf taken "net-$2" || { echo 'Network is already in use' >&2; exit 1; }
+  [ ! -e "up-$2" ] && touch "up-$2";;
+net-list) for up in up-*; do echo "${up#up-}"; done;;
+net-update)
+  mac=$(echo "$5" | grep -o '[0-9a-f:]*:[0-9a-f:]*') && [ -e "net-$2" ] || exit 1
+  if [ "$3" = add ]; then echo "$5" >>"net-$2"; else sed -i "/mac='$mac'/d" "net-$2"; fi;;
+net-destroy) rm "up-$2";;
 net-undefine) rm "net-$2";;
+domiflist) [ -e "dom-$2" ] && echo " vnet0   network   net   virtio   $(cat "dom-$2")";;
 domstate | destroy) [ -e "dom-$2" ];;
 undefine) shift; while [ $# -gt 1 ]; do shift; done; [ ! -e stuck ] && rm "dom-$1";;
 vol-info) [ -e "vol-$4" ];;
@@ -61,7 +68,7 @@ def ended(undo: Undo) -> int:
 
 def test_a_network_is_made_once_and_goes_with_the_last_guest(ground: Ground, rests: Path) -> None:
     file = rests / f"net-{ground.network}"
-    _, clear = ground.undo("domain")
+    *_, clear = ground.undo("domain")
     with ground.used(Deadline(10)) as address:
         assert address == "192.168.130.0/24"
         with ground.used(Deadline(10)) as again:
@@ -74,8 +81,9 @@ def test_a_network_is_made_once_and_goes_with_the_last_guest(ground: Ground, res
 
 def test_a_network_with_guests_on_it_stays(ground: Ground, rests: Path) -> None:
     file = rests / f"net-{ground.network}"
-    _, clear = ground.undo("domain")
-    file.write_text("<network connections='1'>\n")
+    *_, clear = ground.undo("domain")
+    with ground.used(Deadline(10)):
+        file.write_text("<network connections='1'>\n")
     assert ended(clear) == 0
     assert file.exists()
 
@@ -84,6 +92,47 @@ def test_an_address_that_is_taken_is_passed_over(ground: Ground, rests: Path) ->
     (rests / "taken").write_text("192.168.130.1\n192.168.131.1\n")
     with ground.used(Deadline(10)) as address:
         assert address == "192.168.132.0/24"
+
+
+def test_a_network_whose_address_was_taken_meanwhile_gets_another(
+    ground: Ground, rests: Path
+) -> None:
+    with ground.used(Deadline(10)):
+        park(ground, rests)
+    (rests / "taken").write_text("192.168.130.1\n")
+    with ground.used(Deadline(10)) as address:
+        assert address == "192.168.131.0/24"
+
+
+def park(ground: Ground, rests: Path) -> None:
+    """Put a guest there that is powered off, and keep its address."""
+    (rests / "dom-parked").write_text("52:54:00:00:00:01")
+    ground.reserve("parked", "192.168.130.7", Deadline(10))
+
+
+def test_a_parked_guest_has_its_address_in_a_network_that_is_down(
+    ground: Ground, rests: Path
+) -> None:
+    file = rests / f"net-{ground.network}"
+    off, *_, clear = ground.undo("parked")
+    with ground.used(Deadline(10)):
+        park(ground, rests)
+    assert "<host mac='52:54:00:00:00:01' ip='192.168.130.7'/>" in file.read_text()
+    assert not (rests / f"up-{ground.network}").exists()
+    other, *_ = ground.undo("other")
+    (rests / "dom-other").write_text("52:54:00:00:00:02")
+    for undo in (other, clear):
+        assert ended(undo) == 0
+    assert file.exists()
+    for undo in (off, off, clear):
+        assert ended(undo) == 0
+    assert not file.exists()
+
+
+def test_an_address_that_cannot_be_kept_is_told(ground: Ground, rests: Path) -> None:
+    (rests / "dom-parked").touch()
+    with pytest.raises(BootError, match="net-update"):
+        ground.reserve("parked", "192.168.130.7", Deadline(10))
 
 
 def test_no_network_at_all_says_what_libvirt_said(ground: Ground, rests: Path) -> None:
@@ -98,7 +147,7 @@ def test_no_network_at_all_says_what_libvirt_said(ground: Ground, rests: Path) -
 
 
 def test_rests_of_a_guest_are_swept_and_nobody_elses(ground: Ground, rests: Path) -> None:
-    sweep, _ = ground.undo("mine")
+    _, sweep, _ = ground.undo("mine")
     for name in ("dom-mine", "vol-mine.img", "dom-mine-too", "vol-other.img"):
         (rests / name).touch()
     assert ended(sweep) == 0
@@ -108,7 +157,7 @@ def test_rests_of_a_guest_are_swept_and_nobody_elses(ground: Ground, rests: Path
 
 @pytest.mark.parametrize("trouble", ["down", "stuck"])
 def test_a_sweep_that_leaves_something_fails(ground: Ground, rests: Path, trouble: str) -> None:
-    sweep, _ = ground.undo("mine")
+    _, sweep, _ = ground.undo("mine")
     (rests / "dom-mine").touch()
     (rests / trouble).touch()
     assert ended(sweep) != 0

@@ -1,5 +1,6 @@
 """The `vagrant` provider against a Vagrant that is a script: what it refuses, and how it fails."""
 
+import os
 import platform
 import shutil
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import paramiko
 import pytest
 from msgspec.structs import replace
 from provider_contract import ProviderContract, left_of
@@ -20,7 +22,7 @@ from harness.model import AgentSource, Box, Guest, Ssh, Vagrant
 from harness.places import Places
 from harness.providers import choose
 from harness.providers.qemu.images import make_key
-from harness.providers.vagrant import boxes, machine
+from harness.providers.vagrant import boxes, machine, plugins, warm
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 
@@ -305,8 +307,185 @@ def test_commands_name_the_guest(workshop: Workshop, programs: Path, server: Ssh
         machine.restore("one", Deadline(20))
         machine.delete("one", Deadline(10))
         assert machine.snapshots(Deadline(10)) == ("one",)
-        machine.halt(Deadline(10))
+        machine.power_off(Deadline(10))
     lines = asked(programs)
     for line in ("save g one", "restore g one --no-provision", "delete g one", "list g"):
         assert f"snapshot {line}" in lines
-    assert "halt g" in lines
+    assert "halt g --force" in lines
+
+
+@pytest.fixture
+def renewable(
+    programs: Path, server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Guest:
+    """A guest whose clock may be set, by a script here, and whose home is the test's folder."""
+    for name in ("mkdir", "chmod", "rm", "cat", "id"):
+        found = shutil.which(name, path="/usr/bin:/bin")
+        assert found is not None
+        (programs / name).symlink_to(found)
+    (programs / "date").write_text("#!/bin/sh\nexit 0\n")
+    (programs / "date").chmod(0o755)
+    (tmp_path / ".ssh").mkdir()
+    monkeypatch.chdir(tmp_path)
+    add_box("example/box", "1", "virtualbox")
+    return replace(guest(), system="FreeBSD")
+
+
+def start_of(workshop: Workshop, of: Guest) -> str:
+    with VagrantProvider(workshop).boot(of, Deadline(30)) as transport:
+        return transport.provenance["start"]
+
+
+def test_a_guest_goes_on_from_its_first_login_in_the_next_run(
+    workshop: Workshop, programs: Path, renewable: Guest
+) -> None:
+    assert start_of(workshop, renewable) == "cold"
+    assert asked(programs)[-2:] == ["snapshot save g first-login", "halt g --force"]
+    (parked,) = leases.parked(workshop.places)
+    assert start_of(workshop, renewable) == "warm"
+    assert asked(programs).count("up g --no-provision --provider=virtualbox") == 1
+    assert "snapshot restore g first-login --no-provision" in asked(programs)
+    assert asked(programs)[-1] == "halt g --force"
+    assert [lease.id for lease in leases.parked(workshop.places)] == [parked.id]
+    leases.stop(workshop.places)
+    assert asked(programs)[-1] == "destroy -f g"
+    nothing_is_left(workshop)
+
+
+def test_cold_neither_takes_nor_leaves_one(
+    workshop: Workshop, programs: Path, renewable: Guest
+) -> None:
+    cold = replace(workshop, cold=True)
+    assert start_of(cold, renewable) == "cold"
+    nothing_is_left(workshop)
+    start_of(workshop, renewable)
+    assert start_of(cold, renewable) == "cold"
+    assert len(leases.parked(workshop.places)) == 1
+    leases.stop(workshop.places)
+
+
+def test_a_guest_that_was_parked_may_be_kept(
+    workshop: Workshop, programs: Path, renewable: Guest
+) -> None:
+    start_of(workshop, renewable)
+    assert start_of(replace(workshop, keep=True), renewable) == "warm"
+    assert leases.parked(workshop.places) == ()
+    (lease,) = leases.kept(workshop.places)
+    assert start_of(workshop, renewable) == "cold"
+    assert len(leases.stop(workshop.places)) == 2
+    assert lease.login is not None
+
+
+@pytest.mark.parametrize("mode", ["snapshot-fails", "halt-fails"])
+def test_one_that_cannot_be_saved_or_halted_is_destroyed_and_told(
+    workshop: Workshop,
+    programs: Path,
+    renewable: Guest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mode: str,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setenv("FAKE_VAGRANT", mode)
+    assert start_of(workshop, renewable) == "cold"
+    assert "g is not kept for later runs: vagrant" in caplog.text
+    nothing_is_left(workshop)
+
+
+def test_one_that_cannot_be_renewed_is_not_saved(
+    workshop: Workshop, programs: Path, renewable: Guest
+) -> None:
+    (programs / "date").write_text("#!/bin/sh\nexit 1\n")
+    assert start_of(workshop, renewable) == "cold"
+    assert not [line for line in asked(programs) if line.startswith("snapshot")]
+    nothing_is_left(workshop)
+
+
+def test_one_that_does_not_come_back_is_destroyed_and_booted(
+    workshop: Workshop,
+    programs: Path,
+    renewable: Guest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    start_of(workshop, renewable)
+    monkeypatch.setenv("FAKE_VAGRANT", "snapshot-fails")
+    assert start_of(workshop, renewable) == "cold"
+    assert "booted anew, as it was parked in vain" in caplog.text
+    lines = asked(programs)
+    assert lines[-6:-4] == ["snapshot restore g first-login --no-provision", "destroy -f g"]
+    nothing_is_left(workshop)
+
+
+def test_one_with_another_host_key_is_not_taken_for_it(
+    workshop: Workshop, renewable: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_of(workshop, renewable)
+    with serving() as other:
+        _, _, key = os.environ["FAKE_SSH"].partition(" ")
+        other.user_key = paramiko.PKey.from_path(key)
+        monkeypatch.setenv("FAKE_SSH", f"{other.port} {key}")
+        assert start_of(workshop, renewable) == "cold"
+    leases.stop(workshop.places)
+
+
+def test_a_guest_that_fails_meanwhile_is_destroyed(workshop: Workshop, renewable: Guest) -> None:
+    for _ in range(2):
+        with (
+            pytest.raises(BootError),
+            VagrantProvider(workshop).boot(renewable, Deadline(30)),
+        ):
+            raise BootError("in the middle")
+        nothing_is_left(workshop)
+
+
+def test_a_key_that_vagrant_made_for_the_guest_is_made_anew(
+    workshop: Workshop,
+    server: SshServer,
+    renewable: Guest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def own(folder: Path) -> Path:
+        return folder / "vagrant" / "private_key"
+
+    provider = VagrantProvider(workshop)
+    with provider.started(renewable, Deadline(30)) as machine:
+        pass
+    (lease,) = leases.parked(workshop.places)
+    (Path(lease.folder) / "vagrant").mkdir()
+    server.user_key = make_key(own(Path(lease.folder)))
+    monkeypatch.setenv("FAKE_SSH", f"{server.port} {own(Path(lease.folder))}")
+    seen = set()
+    for _ in range(2):
+        with provider.started(renewable, Deadline(30)) as machine:
+            assert machine.login is not None
+            let_in = (tmp_path / ".ssh" / "authorized_keys").read_text().split()[1]
+            assert paramiko.PKey.from_path(machine.login.key).get_base64() == let_in
+            seen.add(let_in)
+        (lease,) = leases.parked(workshop.places)
+        assert lease.login is not None
+    assert len(seen) == 2
+    leases.stop(workshop.places)
+
+
+def test_the_key_stands_for_all_that_has_to_be_the_same(
+    workshop: Workshop, renewable: Guest
+) -> None:
+    installed = plugins.installed(workshop.places)
+    making = machine.Making(renewable, "virtualbox", installed, "virtualbox", 1.0)
+    assert renewable.vagrant is not None
+    others = [
+        replace(making, guest=replace(renewable, name="h")),
+        replace(making, guest=replace(renewable, vagrant=replace(renewable.vagrant, memory=7))),
+        replace(making, installed=replace(installed, version="2.4")),
+        replace(making, accelerator="tcg"),
+    ]
+    keys = {warm.key_of(one) for one in (making, *others, making)}
+    assert len(keys) == 1 + len(others)
+    assert None not in keys
+    first = warm.key_of(making)
+    add_box("example/box", "2", "virtualbox")
+    assert warm.key_of(making) not in {*keys, None}
+    shutil.rmtree(boxes.home())
+    assert (first is not None, warm.key_of(making)) == (True, None)

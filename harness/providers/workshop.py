@@ -30,6 +30,10 @@ class Workshop(Struct, frozen=True):
         """Hold a lease for a guest of this run."""
         return leases.hold(self.places, guest.name, run=self.run)
 
+    def taken(self, key: str) -> AbstractContextManager[Tenancy | None]:
+        """Hold the lease of a guest that an earlier run parked; None if there is none."""
+        return leases.taken(self.places, key, run=self.run)
+
     def keep_guest(self, tenancy: Tenancy, login: Login) -> None:
         """Keep a guest, in place of those of its name that this run kept before."""
         new = tenancy.lease

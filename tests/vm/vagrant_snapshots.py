@@ -44,8 +44,8 @@ def main() -> None:
         machine.delete("one", limit)
         SAID["snapshots at the end"] = machine.snapshots(limit)
         SAID["state"] = machine.state(limit)
-        with timed("halt"):
-            machine.halt(limit)
+        with timed("power off"):
+            machine.power_off(limit)
         SAID["state at the end"] = machine.state(limit)
         began = time.monotonic()
     SAID["seconds end"] = round(time.monotonic() - began, 1)

@@ -54,9 +54,9 @@ class Commands(vagrant.Vagrant):
         found: Mapping[str, str] = self.conf(vm_name=self._place.name)
         return found
 
-    def shut_down(self) -> None:
-        """Ask the guest to power off."""
-        self.halt(vm_name=self._place.name)
+    def power_off(self) -> None:
+        """Power the guest off without asking it."""
+        self.halt(vm_name=self._place.name, force=True)
 
     def snapshot(self, verb: str, snapshot: str) -> None:
         """`save`, `restore` or `delete` a snapshot: python-vagrant's own do so of all guests."""

@@ -8,8 +8,8 @@ guest it may leave behind when that guest is not the last, or is killed half-way
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,30 +35,53 @@ SECONDS = 30.0
 SUBNETS = range(130, 150)
 """The third byte of the network's addresses: libvirt's own is 122, vagrant-libvirt's 121."""
 
-NETWORK = """<network><name>{name}</name><forward mode='nat'/>
+NETWORK = """<network><name>{name}</name><forward mode='nat'/><bridge stp='off'/>
 <ip address='192.168.{byte}.1' netmask='255.255.255.0'><dhcp>
 <range start='192.168.{byte}.2' end='192.168.{byte}.254'/></dhcp></ip></network>
 """
+"""Without the spanning tree protocol, libvirt's default: there is no loop to be broken, and with it
+the bridge forwards nothing in a guest's first four seconds."""
 
-SWEEP = """
-virsh() { command virsh --quiet --connect "$URI" "$@"; }
+VIRSH = 'virsh() { command virsh --quiet --connect "$URI" "$@"; }'
+
+MAC = """mac=$(virsh domiflist "$1" | grep -io -m 1 '[0-9a-f:]\\{17\\}')"""
+
+RESERVE = f"""{VIRSH}
+{MAC}
+virsh net-update "$2" add ip-dhcp-host "<host mac='$mac' ip='$3'/>" --live --config
+"""
+"""Keeps a guest's address for it: else others get it an hour after it was last seen."""
+
+OFF = f"""{VIRSH}
+{{ {MAC}
+  for where in --live --config; do
+    virsh net-update "$2" delete ip-dhcp-host "<host mac='$mac'/>" $where
+  done
+  virsh destroy "$1"; }} >/dev/null 2>&1
+:
+"""
+"""Frees the address, and powers the guest off: while one runs whose address dnsmasq has forgotten,
+each command of vagrant-libvirt's waits for that, half a minute."""
+
+SWEEP = f"""{VIRSH}
 virsh version >/dev/null || exit 1
-{ virsh destroy "$1"; virsh undefine --managed-save --snapshots-metadata --nvram "$1" ||
-  virsh undefine "$1"; virsh vol-delete --pool "$2" "$1.img"; } >/dev/null 2>&1
+{{ virsh destroy "$1"; virsh undefine --managed-save --snapshots-metadata --nvram "$1" ||
+  virsh undefine "$1"; virsh vol-delete --pool "$2" "$1.img"; }} >/dev/null 2>&1
 ! virsh domstate "$1" >/dev/null 2>&1 && ! virsh vol-info --pool "$2" "$1.img" >/dev/null 2>&1
 """
 """Succeeds if and only if neither domain nor volume of that name is there afterwards."""
 
-CLEAR = """
-virsh() { command virsh --quiet --connect "$URI" "$@"; }
+CLEAR = f"""{VIRSH}
 connections=$(virsh net-dumpxml "$1" 2>/dev/null | grep "<network.* connections=")
-[ -n "$connections" ] || { virsh net-destroy "$1"; virsh net-undefine "$1"; } >/dev/null 2>&1
+[ -n "$connections" ] || {{
+  virsh net-destroy "$1"
+  virsh net-dumpxml --inactive "$1" | grep -q "<host " || virsh net-undefine "$1"
+}} >/dev/null 2>&1
 :
 """
-"""Removes the network unless a guest is on it."""
+"""Ends the network unless a guest is on it; it stays defined while addresses are kept in it."""
 
-FORGET = """
-virsh() { command virsh --quiet --connect "$URI" "$@"; }
+FORGET = f"""{VIRSH}
 virsh vol-delete --pool "$2" "$1" >/dev/null 2>&1; :
 """
 
@@ -86,31 +109,41 @@ class Ground:
         self.network = f"{NAME}-{token}"
         self._users = self._folder / f"{self.network}.lock"
 
-    def undo(self, domain: str) -> tuple[Undo, ...]:
-        """Return what takes away a guest's rests, and the network with the last guest."""
-        environment = {"URI": uri(), "LC_ALL": "C"}
+    def undo(self, domain: str) -> tuple[Undo, Undo, Undo]:
+        """Return what powers a guest off, what takes away its rests, and the unused network."""
+        off = ("sh", "-c", OFF, "off", domain, self.network)
         sweep = ("sh", "-c", SWEEP, "sweep", domain, POOL)
+        return (
+            Undo(off, SECONDS, _environment(), decisive=False),
+            Undo(sweep, SECONDS, _environment()),
+            Undo(self._clear(), SECONDS, _environment(), decisive=False),
+        )
+
+    def _clear(self) -> tuple[str, ...]:
         # flock(1) shares its locks with `used`: not while a guest comes up or is up.
         lock = ("flock", "--timeout", "0.5", "--conflict-exit-code", "0", str(self._users))
-        clear = (*lock, "sh", "-c", CLEAR, "clear", self.network)
-        return (
-            Undo(sweep, SECONDS, environment),
-            Undo(clear, SECONDS, environment, decisive=False),
-        )
+        return (*lock, "sh", "-c", CLEAR, "clear", self.network)
 
     @contextmanager
     def used(self, deadline: Deadline) -> Iterator[str]:
         """Yield the network's address, which stays while the block runs."""
-        with _shared(self._users):
-            with _locked(self._folder / f"{self.network}.made.lock", deadline):
-                address = self._made(deadline)
-            yield address
+        try:
+            with _shared(self._users):
+                with _locked(self._folder / f"{self.network}.made.lock", deadline):
+                    address = self._made(deadline)
+                yield address
+        finally:  # a guest that is parked by now needs none
+            with suppress(ToolTimeoutError):
+                execute(self._clear(), Deadline(SECONDS), environment=_environment())
 
     def _made(self, deadline: Deadline) -> str:
         there = virsh(deadline, "net-dumpxml", self.network)
         if there.status == 0:
             virsh(deadline, "net-start", self.network)  # fails if it is up
-            return _subnet(there.stdout.decode())
+            if self.network in virsh(deadline, "net-list", "--name").stdout.decode().split():
+                return _subnet(there.stdout.decode())
+            # Somebody else has its addresses now; what is parked in it will not be found again.
+            virsh(deadline, "net-undefine", self.network)
         said = there
         for byte in SUBNETS:
             file = self._folder / f"{self.network}.xml"
@@ -123,6 +156,11 @@ class Ground:
         why = said.stderr.decode(errors="replace").strip()
         hint = "`virsh net-start default` has to work; `iptables` and `dnsmasq` are needed"
         raise BootError(f"libvirt cannot make a network: {why}", hint=hint)
+
+    def reserve(self, domain: str, address: str, deadline: Deadline) -> None:
+        """Keep a guest's address for it, until its `undo`."""
+        argv = ("sh", "-c", RESERVE, "reserve", domain, self.network, address)
+        _well(_executed(argv, "net-update", deadline), "net-update")
 
     @contextmanager
     def box_ready(self, box: Box, version: str | None, deadline: Deadline) -> Iterator[Undo | None]:
@@ -139,7 +177,7 @@ class Ground:
                 yield None
                 return
             argv = ("sh", "-c", FORGET, "forget", volume, POOL)
-            yield Undo(argv, SECONDS, {"URI": uri(), "LC_ALL": "C"})
+            yield Undo(argv, SECONDS, _environment())
 
 
 def volume_of(box: str, version: str | None) -> str | None:
@@ -151,11 +189,30 @@ def volume_of(box: str, version: str | None) -> str | None:
 
 def virsh(deadline: Deadline, *words: str) -> Completed:
     """Ask libvirt's daemon; raise `BootError` if it does not answer."""
+    return _executed((PROGRAM, "--connect", uri(), *words), words[0], deadline)
+
+
+def do(deadline: Deadline, *words: str) -> None:
+    """Have libvirt's daemon do something; raise `BootError` if it does not."""
+    _well(virsh(deadline, *words), words[0])
+
+
+def _executed(argv: Sequence[str], what: str, deadline: Deadline) -> Completed:
     try:
-        return execute([PROGRAM, "--connect", uri(), *words], deadline.within(SECONDS))
+        return execute(argv, deadline.within(SECONDS), environment=_environment())
     except ToolTimeoutError as exc:
         hint = "is libvirt's daemon well? `systemctl restart libvirtd`"
-        raise BootError(f"virsh {words[0]} did not end in time", hint=hint) from exc
+        raise BootError(f"virsh {what} did not end in time", hint=hint) from exc
+
+
+def _well(done: Completed, what: str) -> None:
+    if done.status != 0:
+        said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
+        raise BootError(f"virsh {what} failed: {said}")
+
+
+def _environment() -> Mapping[str, str]:
+    return {"URI": uri(), "LC_ALL": "C"}
 
 
 def _is_there(volume: str, deadline: Deadline) -> bool:

@@ -1,20 +1,32 @@
 """A guest that Vagrant made: logged in to, saved and restored, and what it was made of."""
 
-from collections.abc import Mapping
+import base64
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import paramiko
 from msgspec import Struct
+from msgspec.structs import replace
+from paramiko.pkey import UnknownKeyType
 
 from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.model import Guest
+from harness.leases import Undo
+from harness.model import Box, Guest
+from harness.providers.vagrant import boxes
 from harness.providers.vagrant.plugins import PLUGINS, Installed
 from harness.transport import Login, SshTransport
 
 if TYPE_CHECKING:
     from harness.providers.vagrant.commands import Commands, Place
+
+logger = logging.getLogger(__name__)
+
+MARGIN_SECONDS = 120.0
+"""What `vagrant up` may take besides the guest's own boot, on a fast host."""
 
 CONNECT_SECONDS = 60.0
 """For a login to a guest that Vagrant has just spoken to; a restored one is dead for a moment."""
@@ -29,8 +41,19 @@ class Making(Struct, frozen=True):
     accelerator: str
     factor: float
 
-    def provenance(self, version: str | None) -> Mapping[str, str]:
-        """Say so; `version` is the box's."""
+    @property
+    def box(self) -> Box:
+        """The box that it is made from."""
+        assert self.guest.vagrant is not None
+        return self.guest.vagrant.boxes[self.provider]
+
+    @property
+    def version(self) -> str | None:
+        """The version of the box that is here, or None."""
+        return boxes.version_here(self.box, self.provider)
+
+    def provenance(self) -> Mapping[str, str]:
+        """Say so, of a guest whose box is here."""
         vagrant = self.guest.vagrant
         assert vagrant is not None
         plugin = PLUGINS.get(self.provider)
@@ -39,8 +62,8 @@ class Making(Struct, frozen=True):
             "vagrant": self.installed.version,
             "vagrant_provider": self.provider,
             "plugin": f"{plugin} {self.installed.plugins.get(plugin)}" if plugin else "none",
-            "box": vagrant.boxes[self.provider].box,
-            "box_version": version or "unknown",
+            "box": self.box.box,
+            "box_version": self.version or "unknown",
             "accelerator": self.accelerator,
             "slow_factor": f"{self.factor:g}",
             "cpus": str(vagrant.cpus),
@@ -49,13 +72,12 @@ class Making(Struct, frozen=True):
 
 
 class VagrantMachine:
-    """A guest that is up."""
+    """A guest that is up; `start` says whether it was booted (`cold`) or went on (`warm`)."""
 
-    def __init__(self, making: Making, place: "Place", provenance: Mapping[str, str]) -> None:
+    def __init__(self, making: Making, place: "Place", start: str) -> None:
         self._making = making
         self._place = place
-        self._provenance = provenance
-        self._host_key: paramiko.PKey | None = None
+        self._start = start
         self._transport: SshTransport | None = None
         self.login: leases.Login | None = None
 
@@ -65,25 +87,46 @@ class VagrantMachine:
         assert self._transport is not None
         return self._transport
 
+    @contextmanager
+    def box_ready(self, deadline: Deadline) -> Iterator[tuple[Undo, ...]]:
+        """While the block runs nobody else brings the box in; yield what may be undone of that."""
+        yield ()
+
+    def up(self, deadline: Deadline) -> None:
+        """Make the guest, and wait for it, as Vagrant does."""
+        making = self._making
+        assert making.guest.vagrant is not None
+        limit = deadline
+        if making.version is not None:
+            seconds = making.guest.vagrant.boot_timeout + MARGIN_SECONDS
+            limit = deadline.within(seconds * making.factor)
+        else:
+            logger.info("%s: Vagrant fetches %s", making.guest.name, making.box.box)
+        self._commands(limit).start(making.provider)
+
     def connect(self, deadline: Deadline) -> None:
         """Log in as Vagrant would; the host key that the first login met is pinned."""
         found = self._commands(deadline).login()
         assert self._making.guest.vagrant is not None
-        ssh = self._making.guest.vagrant.ssh
-        path = ssh.key or found["IdentityFile"]
+        key = self._making.guest.vagrant.ssh.key or found["IdentityFile"]
         host, port, user = found["HostName"], int(found["Port"]), found["User"]
+        known = self.login.host_key if self.login is not None else ""
+        self._log_in(leases.Login(host, port, user, key, known), deadline)
+
+    def _log_in(self, to: leases.Login, deadline: Deadline) -> None:
         try:
-            key = paramiko.PKey.from_path(path)
+            key = paramiko.PKey.from_path(to.key)
         except (OSError, ValueError, paramiko.SSHException) as exc:
             hint = "`vagrant.ssh.key` in the guest file is a private key without a passphrase"
-            raise BootError(f"the SSH key {path} cannot be used: {exc}", hint=hint) from exc
+            raise BootError(f"the SSH key {to.key} cannot be used: {exc}", hint=hint) from exc
         remedy = "the console log has what Vagrant said; does `vagrant.ssh` name the right key?"
-        login = Login(host, port, user, (key,), self._host_key, remedy=remedy)
+        known = _host_key(to.host_key) if to.host_key else None
+        login = Login(to.host, to.port, to.user, (key,), known, remedy=remedy)
         limit = deadline.within(CONNECT_SECONDS * self._making.factor)
-        self._transport = SshTransport.log_in(login, limit, self._provenance)
-        shown = self._host_key = self._transport.host_key
-        known = f"{shown.get_name()} {shown.get_base64()}"
-        self.login = leases.Login(host, port, user, path, known)
+        provenance = {"start": self._start, **self._making.provenance()}
+        self._transport = SshTransport.log_in(login, limit, provenance)
+        shown = self._transport.host_key
+        self.login = replace(to, host_key=f"{shown.get_name()} {shown.get_base64()}")
 
     def close(self) -> None:
         """End the connection; the guest stays up."""
@@ -112,12 +155,20 @@ class VagrantMachine:
         """Return the names of the snapshots."""
         return self._commands(deadline).snapshots()
 
-    def halt(self, deadline: Deadline) -> None:
-        """Power the guest off."""
+    def power_off(self, deadline: Deadline) -> None:
+        """Power the guest off, at once."""
         self.close()
-        self._commands(deadline).shut_down()
+        self._commands(deadline).power_off()
 
     def _commands(self, deadline: Deadline) -> "Commands":
         from harness.providers.vagrant.commands import Commands
 
         return Commands(self._place, deadline)
+
+
+def _host_key(known: str) -> paramiko.PKey:
+    kind, _, encoded = known.partition(" ")
+    try:
+        return paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as exc:
+        raise BootError(f"its host key is damaged: {exc}") from exc

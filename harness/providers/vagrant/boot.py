@@ -1,0 +1,173 @@
+"""One boot of one of Vagrant's guests: from its box to a login, or on from where it was parked."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from harness.deadline import Deadline
+from harness.errors import InfrastructureError
+from harness.leases import Login, Tenancy, Undo
+from harness.model import Guest
+from harness.places import NAME
+from harness.providers.vagrant import boxes, warm
+from harness.providers.vagrant.domain import Domain
+from harness.providers.vagrant.libvirt import Ground
+from harness.providers.vagrant.machine import Making, VagrantMachine
+from harness.providers.vagrant.plugins import PROGRAM
+from harness.providers.workshop import Workshop
+from harness.resources import vagrant_folder
+
+if TYPE_CHECKING:
+    from harness.providers.vagrant.commands import Place
+
+logger = logging.getLogger(__name__)
+
+DESTROY_SECONDS = 120.0
+
+
+class Up(Struct, frozen=True):
+    """A guest that is up, under its lease; `saved` is how to log in when it goes on from there."""
+
+    tenancy: Tenancy
+    machine: VagrantMachine
+    saved: Login | None
+
+
+class Boot(Struct, frozen=True):
+    """What is to be brought up, for whom, and until when."""
+
+    workshop: Workshop
+    making: Making
+    deadline: Deadline
+
+    @contextmanager
+    def up(self) -> Iterator[VagrantMachine]:
+        """Bring the guest up; it ends with the block, unless it is kept, or parked for later."""
+        with ExitStack() as stack:
+            live = self._back(stack) or self._anew(stack)
+            yield live.machine
+            if self.workshop.keep and live.machine.login is not None:
+                self.workshop.keep_guest(live.tenancy, live.machine.login)
+            elif live.saved is not None:
+                self._park(live, live.saved)
+
+    def _back(self, stack: ExitStack) -> Up | None:
+        """Let a parked guest go on; None if there is none, or it is of no use."""
+        key = None if self.workshop.cold else warm.key_of(self.making)
+        if key is None:
+            return None
+        with ExitStack() as attempt:
+            tenancy = attempt.enter_context(self.workshop.taken(key))
+            if tenancy is None or tenancy.lease.login is None:
+                return None
+            try:
+                machine = self._machine(attempt, tenancy, "warm")
+                warm.bring_back(self.making, machine, tenancy, self.deadline)
+            except InfrastructureError as exc:
+                if self.deadline.passed:
+                    raise
+                name = self.making.guest.name
+                logger.warning("%s: booted anew, as it was parked in vain: %s", name, exc)
+                return None
+            stack.enter_context(attempt.pop_all())
+            return Up(tenancy, machine, tenancy.lease.login)
+
+    def _anew(self, stack: ExitStack) -> Up:
+        """Make the guest; save it as it is after the first login, if it may be parked."""
+        tenancy = stack.enter_context(self.workshop.lease(self.making.guest))
+        machine = self._machine(stack, tenancy, "cold")
+        ends = tenancy.lease.undo
+        with machine.box_ready(self.deadline) as forget:
+            tenancy.undone_by(*ends, *forget)
+            machine.up(self.deadline)
+        tenancy.undone_by(*ends)
+        machine.connect(self.deadline)
+        once = self.workshop.cold or self.workshop.keep
+        saved = None if once else warm.save(self.making, machine, self.deadline)
+        return Up(tenancy, machine, saved)
+
+    def _park(self, live: Up, login: Login) -> None:
+        """Power the guest off and leave it to a later run; it ends if that fails."""
+        key = warm.key_of(self.making)
+        try:
+            live.machine.power_off(self.deadline.afresh(warm.OFF_SECONDS))
+        except InfrastructureError as exc:
+            logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
+        else:
+            if key is not None:
+                live.tenancy.park(key, login)
+
+    def _machine(self, stack: ExitStack, tenancy: Tenancy, start: str) -> VagrantMachine:
+        """Return the guest, which need not be there; what ends it is written down first."""
+        place = self._place(tenancy)
+        machine: VagrantMachine
+        if self.making.provider == "libvirt":
+            machine = self._domain(stack, tenancy, place, start)
+        else:
+            tenancy.undone_by(destruction(place))
+            machine = VagrantMachine(self.making, place, start)
+        return stack.enter_context(closing(machine))
+
+    def _domain(self, stack: ExitStack, tenancy: Tenancy, place: "Place", start: str) -> Domain:
+        """Return a guest of libvirt's on a network of ours, of which Vagrant may leave rests."""
+        ground = Ground(self.workshop.places)
+        name = f"{prefix(tenancy)}{place.name}"
+        off, *rests = ground.undo(name)
+        tenancy.undone_by(off, *rests)
+        subnet = stack.enter_context(ground.used(self.deadline))
+        network = {"REUSEPORT_MATRIX_NETWORK": f"{ground.network}={subnet}"}
+        place = replace(place, environment={**place.environment, **network})
+        destroy = replace(destruction(place), decisive=False)  # the rests tell
+        tenancy.undone_by(off, destroy, *rests)
+        return Domain(self.making, place, start, name=name, ground=ground, subnet=subnet)
+
+    def _place(self, tenancy: Tenancy) -> "Place":
+        from harness.providers.vagrant.commands import Place
+
+        guest = self.making.guest
+        environment = {
+            "VAGRANT_CWD": str(vagrant_folder()),
+            "VAGRANT_DOTFILE_PATH": str(tenancy.folder / "vagrant"),
+            "VAGRANT_HOME": str(boxes.home()),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
+            "VAGRANT_NO_COLOR": "1",
+            "REUSEPORT_MATRIX_GUESTS": str(_written(guest, tenancy.folder / "guests")),
+            "REUSEPORT_MATRIX_PREFIX": prefix(tenancy),
+            "REUSEPORT_MATRIX_ACCELERATOR": self.making.accelerator,
+        }
+        console = self.workshop.consoles(guest.name)
+        console.parent.mkdir(parents=True, exist_ok=True)
+        return Place(guest.name, self.making.box, environment, console, tenancy.runs)
+
+
+def prefix(tenancy: Tenancy) -> str:
+    """Return what a machine's name begins with, as no other lease's does."""
+    return f"{NAME}-{tenancy.lease.id[:16]}-"
+
+
+def destruction(place: "Place") -> Undo:
+    """Return the command that destroys the guest, and succeeds also if there is none."""
+    return Undo((PROGRAM, "destroy", "-f", place.name), DESTROY_SECONDS, place.environment)
+
+
+def _written(guest: Guest, folder: Path) -> Path:
+    """Write the guest's own file, for the Vagrantfile: its source may change or go before it does.
+
+    JSON is YAML. Return the folder.
+    """
+    folder.mkdir(exist_ok=True)
+    content = {
+        "name": guest.name,
+        "system": guest.system,
+        "architecture": guest.architecture,
+        "vagrant": guest.vagrant,
+    }
+    (folder / "guest.yaml").write_bytes(msgspec.json.encode(content))
+    return folder

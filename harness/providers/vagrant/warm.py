@@ -1,0 +1,86 @@
+"""Guests that go on from a snapshot of their first login: what they depend on, and the steps.
+
+Between two runs such a guest is powered off and its lease parked (harness/leases/parking.py).
+"""
+
+import hashlib
+import logging
+import platform
+import shutil
+from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
+
+from harness.deadline import Deadline
+from harness.errors import InfrastructureError
+from harness.leases import Login, Tenancy
+from harness.providers.qemu import accelerators
+from harness.providers.qemu.images import make_key
+from harness.providers.qemu.warm import processor
+from harness.providers.renew import change_key, renew
+from harness.providers.vagrant.machine import Making, VagrantMachine
+from harness.resources import vagrant_folder
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT = "first-login"
+
+SHAPE = "1"
+"""To be changed when a guest is saved at another point than before."""
+
+SAVE_SECONDS = 30.0
+
+RESTORE_SECONDS = 20.0
+"""For a guest to go on, on a fast host; one that does not is made anew."""
+
+OFF_SECONDS = 30.0
+
+
+def key_of(making: Making) -> str | None:
+    """Return what stands for all that has to be the same; None if the box is not here."""
+    guest, version = making.guest, making.version
+    if version is None:
+        return None
+    parts: list[object] = [SHAPE, guest.name, guest.system, guest.architecture, guest.vagrant]
+    parts += [making.provider, making.accelerator, making.installed, version]
+    parts.append((vagrant_folder() / "Vagrantfile").read_text())
+    qemu = shutil.which(f"qemu-system-{guest.architecture}")
+    if qemu is not None:
+        parts.append(accelerators.identity(Path(qemu)))
+    if making.accelerator != accelerators.TCG:
+        parts += [platform.release(), processor()]
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
+
+
+def save(making: Making, machine: VagrantMachine, deadline: Deadline) -> Login | None:
+    """Save a guest that has just come up, if it lets itself be renewed; return how to log in."""
+    limit = deadline.within(SAVE_SECONDS * making.factor)
+    try:
+        renew(making.guest, machine.transport, limit)
+        machine.save(SNAPSHOT, limit)
+    except InfrastructureError as exc:
+        if deadline.passed:
+            raise
+        logger.info("%s is not kept for later runs: %s", making.guest.name, exc)
+        return None
+    return machine.login
+
+
+def bring_back(
+    making: Making, machine: VagrantMachine, tenancy: Tenancy, deadline: Deadline
+) -> None:
+    """Let a guest go on, with a clock, randomness and, if its key was made for it, one of its own.
+
+    A user's key, or a box's, stays: `vagrant up` leaves it, too.
+    """
+    limit = deadline.within(RESTORE_SECONDS * making.factor)
+    machine.login = tenancy.lease.login
+    machine.restore(SNAPSHOT, limit)
+    renew(making.guest, machine.transport, limit)
+    assert machine.login is not None
+    if Path(machine.login.key).is_relative_to(tenancy.folder):
+        fresh = tenancy.folder / "key"
+        fresh.unlink(missing_ok=True)
+        change_key(machine.transport, make_key(fresh), limit)
+        machine.login = replace(machine.login, key=str(fresh))
