@@ -14,9 +14,11 @@ import pytest
 from fakes import FakeProvider, reply
 from msgspec import Struct
 
-from harness import providers
+from harness import leases, providers
 from harness.cli import COMMANDS, main
+from harness.leases import Login, Undo
 from harness.model import word
+from harness.places import Places
 
 ROOT = Path(__file__).parent.parent
 
@@ -479,6 +481,19 @@ def test_no_command_at_all_is_answered_with_the_help(command: Command) -> None:
 def test_gc_and_stop_with_nothing_to_end_say_nothing(command: Command) -> None:
     assert command("gc") == Ended(0, "", "")
     assert command("stop") == Ended(0, "", "")
+
+
+def test_parked_guests_stay_until_the_cache_or_they_are_to_go(command: Command) -> None:
+    places = Places.of_user()
+    for words in (("gc", "--cache"), ("stop", "one")):
+        with leases.hold(places, "one") as tenancy:
+            tenancy.undone_by(Undo(("true",), 5))
+            tenancy.park("key", Login("192.0.2.1", 22, "root", "/key", "ssh-ed25519 AAAA"))
+        assert command("gc") == Ended(0, "", "")
+        done = command(*words)
+        assert (done.status, done.err) == (0, "")
+        assert done.out.startswith("ended one, powered off for a later run\n")
+        assert leases.leases(places) == ()
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

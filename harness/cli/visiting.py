@@ -30,12 +30,12 @@ Exit status: the command's; 2 and 3 also as with `run`.
 GC_EPILOG = """\b
 Examples:
   reuseport-matrix gc
-  reuseport-matrix gc --cache        also deletes what of the cache was not used for long
+  reuseport-matrix gc --cache        also what is kept for later runs: parked guests, an old cache
 """
 
 STOP_EPILOG = """\b
 Examples:
-  reuseport-matrix stop              every guest that was kept
+  reuseport-matrix stop              every guest that was kept or parked
   reuseport-matrix stop linux-6.12
 """
 
@@ -98,13 +98,14 @@ def _visited(
     "--cache",
     "of_cache",
     is_flag=True,
-    help="Delete cached files unused for 30 days, and the least used beyond 4 GiB.",
+    help="End parked guests; delete cached files unused for 30 days, the least used beyond 4 GiB.",
 )
 def gc(of_cache: bool) -> None:
     """End every guest that no living run owns, or that is up for two days; nothing else, ever.
 
-    Guests that were kept stay: `stop` ends those. Each run does this when it starts; a nightly
-    also prunes the cache when it ends.
+    Guests that were kept stay: `stop` ends those. So do those that are parked, powered off for a
+    later run, until nobody took them for 30 days. Each run does this when it starts; a nightly also
+    prunes the cache when it ends.
     """
     from harness import cache, leases
     from harness.live import speaking
@@ -114,13 +115,14 @@ def gc(of_cache: bool) -> None:
     with speaking():
         _say_ended(leases.gc(places))
         if of_cache:
+            _say_ended(leases.discard(places, leases.parked(places)))
             click.echo(f"{cache.prune(places) / (1 << 20):.0f} MiB of {places.cache} freed")
 
 
 @click.command(epilog=STOP_EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...")
 def stop(names: Sequence[str]) -> None:
-    """End guests that were kept, and those that no living run owns: the named ones, or all."""
+    """End guests that were kept or parked, or that no living run owns: the named ones, or all."""
     from harness import leases
     from harness.cli.nearest import unknown
     from harness.live import speaking
@@ -139,4 +141,5 @@ def _say_ended(ended: "Sequence[Lease]") -> None:
     from harness.report.text import visible
 
     for lease in ended:
-        click.echo(f"ended {visible(lease.guest)}, up since {visible(lease.created)}")
+        since = "powered off for a later run" if lease.parked else f"up since {lease.created}"
+        click.echo(f"ended {visible(lease.guest)}, {visible(since)}")

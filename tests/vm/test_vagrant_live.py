@@ -27,9 +27,11 @@ ROOT = Path(__file__).parent.parent.parent
 
 BOX = "reuseport-matrix/linux-box"
 
+BOX_BY_VAGRANT = ("linux-box", "--provider", "vagrant")
+
 SECONDS = 280.0
 
-RUN = ("run", "--provider", "vagrant", "--out", "run")
+RUN = ("run", "--provider", "vagrant", "--cold", "--out", "run")
 
 
 class Inside:
@@ -135,7 +137,7 @@ def guest_file(folder: Path, name: str) -> None:
 
 
 def test_the_box_is_measured_through_the_vagrantfile(inside: Inside) -> None:
-    inside.harness("run", "linux-box", "--provider", "vagrant", "--quick", "--out", "quick")
+    inside.harness("run", *BOX_BY_VAGRANT, "--cold", "--quick", "--out", "quick")
     measured = matrix.decode((inside.folder / "quick" / "matrix.json").read_bytes())
     states = {cell.state for cell in measured.cells}
     assert states <= {State.MEASURED, State.NOT_APPLICABLE}
@@ -168,9 +170,10 @@ def test_the_providers_contract_is_kept(inside: Inside) -> None:
     assert inside.left() == []
 
 
-def test_a_snapshot_brings_back_what_was(inside: Inside) -> None:
+@pytest.mark.parametrize("by", ["vagrant", "virsh"])
+def test_a_snapshot_brings_back_what_was(inside: Inside, by: str) -> None:
     script = str(Path(__file__).with_name("vagrant_snapshots.py"))
-    said = json.loads(inside(sys.executable, script, str(inside.folder / "console")))
+    said = json.loads(inside(sys.executable, script, str(inside.folder / "console"), by))
     assert said["snapshots"] == ["one"]
     assert said["restored"] == "before\n"
     assert said["same host key"]
@@ -180,7 +183,7 @@ def test_a_snapshot_brings_back_what_was(inside: Inside) -> None:
 
 
 def test_an_interrupt_while_it_comes_up_leaves_nothing(inside: Inside) -> None:
-    words = ("run", "linux-box", "--provider", "vagrant", "--out", "interrupted")
+    words = ("run", *BOX_BY_VAGRANT, "--out", "interrupted")
     with inside.start(sys.executable, "-m", "harness", *words) as process:
         until_domain(inside)
         harness_in(process.pid).send_signal(signal.SIGINT)
@@ -192,7 +195,7 @@ def test_an_interrupt_while_it_comes_up_leaves_nothing(inside: Inside) -> None:
 
 
 def test_gc_takes_away_what_a_killed_run_left(inside: Inside) -> None:
-    words = ("run", "linux-box", "--provider", "vagrant", "--out", "killed")
+    words = ("run", *BOX_BY_VAGRANT, "--out", "killed")
     with inside.start(sys.executable, "-m", "harness", *words) as process:
         until_domain(inside)
         harness_in(process.pid).send_signal(signal.SIGKILL)
@@ -203,7 +206,7 @@ def test_gc_takes_away_what_a_killed_run_left(inside: Inside) -> None:
 
 
 def test_a_kept_guest_is_visited_and_stopped(inside: Inside) -> None:
-    words = ("exec", "linux-box", "--provider", "vagrant")
+    words = ("exec", *BOX_BY_VAGRANT)
     assert inside.harness(*words, "--keep", "--", "echo", "first") == "first\n"
     (lease,) = inside.leases()
     assert lease.kept
@@ -213,6 +216,114 @@ def test_a_kept_guest_is_visited_and_stopped(inside: Inside) -> None:
     assert time.monotonic() - began < 10, "it was booted anew"
     inside.harness("stop", "linux-box")
     assert inside.left() == []
+
+
+def start_of(inside: Inside, out: str, *more: str) -> str:
+    """Ask one scenario in a run of its own, and return how its guest came up."""
+    words = ("run", *BOX_BY_VAGRANT, "--scenario", "sharing", "--quick", "--out", out, *more)
+    inside.harness(*words)
+    return start_in(inside, out)
+
+
+def start_in(inside: Inside, out: str) -> str:
+    guest = inside.folder / out / "guests" / "linux-box"
+    return str(json.loads((guest / "facts.json").read_bytes())["provenance"]["start"])
+
+
+def nothing_runs(inside: Inside) -> None:
+    """A parked guest costs a disk, and no process."""
+    assert inside.virsh("list", "--name") == []
+    assert inside.virsh("net-list", "--name") == []
+    assert inside("pgrep", "-l", "qemu|dnsmasq", status=1) == ""
+
+
+@pytest.fixture
+def parked(inside: Inside) -> Iterator[Lease]:
+    """A guest that an earlier run parked; none is left afterwards."""
+    inside.harness("exec", *BOX_BY_VAGRANT, "--", "true")
+    (lease,) = inside.leases()
+    assert lease.parked is not None
+    yield lease
+    inside.harness("stop")
+    assert inside.left() == []
+
+
+def test_the_next_run_goes_on_from_the_first_login(inside: Inside) -> None:
+    starts, seconds = [], []
+    for number, more in enumerate(((), (), (), ("--cold",))):
+        began = time.monotonic()
+        starts.append(start_of(inside, f"warm{number}", *more))
+        seconds.append(time.monotonic() - began)
+        nothing_runs(inside)
+        assert [lease.parked is None for lease in inside.leases()] == [False]
+    assert starts == ["cold", "warm", "warm", "cold"]
+    assert seconds[2] < seconds[3] / 2, seconds
+    results = [(inside.folder / f"warm{number}" / "matrix.json") for number in range(4)]
+    words = [[cell.verdict for cell in matrix.decode(one.read_bytes()).cells] for one in results]
+    assert words[1:] == words[:-1]
+    assert inside.harness("gc") == ""
+    assert "ended linux-box, powered off for a later run" in inside.harness("gc", "--cache")
+    assert inside.left() == []
+
+
+def test_a_guest_that_goes_on_has_a_clock_and_randomness_of_its_own(
+    inside: Inside, parked: Lease
+) -> None:
+    drawn = set()
+    for _ in range(2):
+        line = "date +%s; dd if=/dev/urandom bs=16 count=1 2>/dev/null | base64; uptime"
+        began = time.time()
+        said = inside.harness("exec", *BOX_BY_VAGRANT, "--", "sh", "-c", line)
+        clock, random, uptime = said.splitlines()
+        assert began - 2 <= int(clock) <= time.time() + 2
+        assert "up 0 min" in uptime
+        drawn.add(random)
+        assert [lease.id for lease in inside.leases()] == [parked.id]
+    assert len(drawn) == 2
+
+
+def test_a_guest_of_long_ago_is_found_where_it_was(inside: Inside, parked: Lease) -> None:
+    # What dnsmasq knows an hour after it last saw the guest: nothing.
+    inside("sh", "-c", "rm /var/lib/libvirt/dnsmasq/*.status")
+    assert start_of(inside, "long-ago") == "warm"
+    assert [lease.id for lease in inside.leases()] == [parked.id]
+    nothing_runs(inside)
+
+
+def test_of_two_runs_at_once_one_goes_on_and_one_boots(inside: Inside, parked: Lease) -> None:
+    inside("sh", "-c", "rm /var/lib/libvirt/dnsmasq/*.status")  # the address looks free
+    words = ("run", *BOX_BY_VAGRANT, "--scenario", "sharing", "--quick", "--out")
+    argv = (sys.executable, "-m", "harness", *words)
+    runs = [inside.start(*argv, out) for out in ("both0", "both1")]
+    for run in runs:
+        run.communicate(timeout=SECONDS)
+    assert [run.returncode for run in runs] == [0, 0], inside.said()
+    assert sorted(start_in(inside, out) for out in ("both0", "both1")) == ["cold", "warm"]
+    assert [lease.guest for lease in inside.leases()] == ["linux-box"]
+    nothing_runs(inside)
+
+
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGKILL], ids=["int", "kill"])
+def test_nothing_is_left_of_what_a_run_had_taken_that_was_ended(
+    inside: Inside, parked: Lease, word: signal.Signals
+) -> None:
+    words = ("run", *BOX_BY_VAGRANT, "--out", f"ended{word}")
+    with inside.start(sys.executable, "-m", "harness", *words) as process:
+        until_domain(inside)
+        harness_in(process.pid).send_signal(word)
+        process.wait(60)
+    assert [lease.id for lease in inside.leases()] == [parked.id] * (word == signal.SIGKILL)
+    inside.harness("gc")
+    assert inside.left() == []
+
+
+def test_a_snapshot_that_is_damaged_costs_a_boot_and_no_more(inside: Inside, parked: Lease) -> None:
+    image = f"/var/lib/libvirt/images/{NAME}-{parked.id[:16]}-linux-box.img"
+    inside("truncate", "--size", "16M", image)
+    assert start_of(inside, "damaged") == "cold"
+    assert "booted anew, as it was parked in vain" in inside.said()
+    assert start_of(inside, "mended") == "warm"
+    assert [lease.id for lease in inside.leases()] != [parked.id]
 
 
 def until_domain(inside: Inside) -> None:

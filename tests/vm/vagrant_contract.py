@@ -29,7 +29,7 @@ class TestVagrantProvider(ProviderContract):
     @pytest.fixture
     def workshop(self, tmp_path: Path) -> Workshop:
         places = Places(Places.of_user().cache, tmp_path / "state")
-        return Workshop(places, lambda name: tmp_path / f"{name}.log")
+        return Workshop(places, lambda name: tmp_path / f"{name}.log", cold=True)
 
     @pytest.fixture
     def provider(self, workshop: Workshop) -> VagrantProvider:

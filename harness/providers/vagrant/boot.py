@@ -54,7 +54,7 @@ class Boot(Struct, frozen=True):
             yield live.machine
             if self.workshop.keep and live.machine.login is not None:
                 self.workshop.keep_guest(live.tenancy, live.machine.login)
-            elif live.saved is not None:
+            elif live.saved is not None and not self.deadline.cancelled:
                 self._park(live, live.saved)
 
     def _back(self, stack: ExitStack) -> Up | None:
