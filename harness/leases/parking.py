@@ -41,7 +41,7 @@ def parked(places: Places) -> tuple[Lease, ...]:
 
 def take(places: Places, key: str, run: Path | None) -> Lease | None:
     """Return a guest that was parked under this key, ours from here on; None if there is none."""
-    return _owned(places, lambda lease: lease.parked == key and not lease.expired, run)
+    return _claimed(places, lambda lease: lease.parked == key and not lease.expired, run)
 
 
 def discard(places: Places, chosen: Sequence[Lease]) -> tuple[Lease, ...]:
@@ -50,7 +50,7 @@ def discard(places: Places, chosen: Sequence[Lease]) -> tuple[Lease, ...]:
 
 
 def _discarded(places: Places, lease: Lease) -> bool:
-    ours = _owned(places, lambda one: one == lease)
+    ours = _claimed(places, lambda one: one == lease)
     return ours is not None and end(places, ours)
 
 
@@ -63,7 +63,9 @@ def prune(places: Places) -> None:
     discard(places, [lease for lease in parked(places) if lease not in stay])
 
 
-def _owned(places: Places, fits: Callable[[Lease], bool], run: Path | None = None) -> Lease | None:
+def _claimed(
+    places: Places, fits: Callable[[Lease], bool], run: Path | None = None
+) -> Lease | None:
     """Make the first parked guest that fits ours."""
     with FileLock(private(places.state) / "parked.lock"):
         for lease in filter(fits, parked(places)):

@@ -32,10 +32,14 @@ DESTROY_SECONDS = 120.0
 
 
 class Up(Struct, frozen=True):
-    """A guest that is up, under its lease; `saved` is how to log in when it goes on from there."""
+    """A guest that is up, under its lease.
+
+    `saved` is how to log in when it goes on from its snapshot; `key` what it is parked under then.
+    """
 
     tenancy: Tenancy
     machine: VagrantMachine
+    key: str | None
     saved: Login | None
 
 
@@ -54,8 +58,8 @@ class Boot(Struct, frozen=True):
             yield live.machine
             if self.workshop.keep and live.machine.login is not None:
                 self.workshop.keep_guest(live.tenancy, live.machine.login)
-            elif live.saved is not None and not self.deadline.cancelled:
-                self._park(live, live.saved)
+            elif live.key and live.saved and not self.deadline.cancelled:
+                self._park(live, live.key, live.saved)
 
     def _back(self, stack: ExitStack) -> Up | None:
         """Let a parked guest go on; None if there is none, or it is of no use."""
@@ -69,14 +73,14 @@ class Boot(Struct, frozen=True):
             try:
                 machine = self._machine(attempt, tenancy, "warm")
                 warm.bring_back(self.making, machine, tenancy, self.deadline)
-            except InfrastructureError as exc:
+            except (InfrastructureError, OSError) as exc:
                 if self.deadline.passed:
                     raise
                 name = self.making.guest.name
                 logger.warning("%s: booted anew, as it was parked in vain: %s", name, exc)
                 return None
             stack.enter_context(attempt.pop_all())
-            return Up(tenancy, machine, tenancy.lease.login)
+            return Up(tenancy, machine, key, tenancy.lease.login)
 
     def _anew(self, stack: ExitStack) -> Up:
         """Make the guest; save it as it is after the first login, if it may be parked."""
@@ -90,18 +94,16 @@ class Boot(Struct, frozen=True):
         machine.connect(self.deadline)
         once = self.workshop.cold or self.workshop.keep
         saved = None if once else warm.save(self.making, machine, self.deadline)
-        return Up(tenancy, machine, saved)
+        return Up(tenancy, machine, warm.key_of(self.making), saved)
 
-    def _park(self, live: Up, login: Login) -> None:
+    def _park(self, live: Up, key: str, login: Login) -> None:
         """Power the guest off and leave it to a later run; it ends if that fails."""
-        key = warm.key_of(self.making)
         try:
             live.machine.power_off(self.deadline.afresh(warm.OFF_SECONDS))
         except InfrastructureError as exc:
             logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
         else:
-            if key is not None:
-                live.tenancy.park(key, login)
+            live.tenancy.park(key, login)
 
     def _machine(self, stack: ExitStack, tenancy: Tenancy, start: str) -> VagrantMachine:
         """Return the guest, which need not be there; what ends it is written down first."""
