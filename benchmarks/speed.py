@@ -7,6 +7,7 @@ line of each the median ratio and its goal.
 """
 
 import contextlib
+import logging
 import socket
 import statistics
 import subprocess
@@ -269,6 +270,7 @@ PARTS = {"cold": cold, "warm": warm, "parallel": parallel, "start": start, "memo
 @click.option("--repeat", default=3, show_default=True)
 def main(parts: Sequence[str], guest: str, repeat: int) -> None:
     """Measure what the harness costs."""
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # of logins that come too early
     for part in parts or PARTS:
         PARTS[part](guest, repeat)
 
