@@ -40,7 +40,7 @@ SETUP_STEPS = 4
 MARGIN = 10.0
 """Between an alarm and what waits for it."""
 
-ALARMED, USUAL = 3, 0.06
+ALARMED, USUAL = 3, 0.12
 """A batch may take so many alarms, and for each question so much of one, before its transport
 gives up: waiting for every alarm of a guest that hangs would take hours."""
 

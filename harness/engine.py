@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from harness import clocks
 from harness.agent import Agent, Builder, Question
@@ -15,18 +14,14 @@ from harness.capacity import Turns
 from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
-from harness.judge import starved
-from harness.model import Cell, Depth, Guest, State, Trial
+from harness.ledger import Ledger
+from harness.model import Cell, Depth, Guest
 from harness.observation import Observation
 from harness.protocols import Progress, Provider, Transport
-from harness.store import Asked, Failure, GuestMet, GuestRecord, judged
-from harness.wire import Reply, outline, parse, visible
+from harness.store import Asked, GuestMet, GuestRecord
+from harness.wire import outline, parse, visible
 
 logger = logging.getLogger(__name__)
-
-ATTEMPTS = 2
-"""A cell that failed, or whose guest was starved of its CPU, is asked once more on a fresh guest;
-both results are kept."""
 
 LIVES_IN_VAIN = 2
 """So often in a row a guest may live without one answer before what is left is given up."""
@@ -84,7 +79,9 @@ def _limit(subject: Subject, todo: Sequence[Asking]) -> Deadline:
         parameters = asking.scenario.parameters(asking.cell, subject.depth)
         clocks.check(asking.scenario, parameters)
     pace = Pace(slow=True)
-    asked = [(one.scenarios, one.rounds(pace)) for one in batches(todo, subject.depth, pace)]
+    # Apart takes longer, and is how a second life asks what is left.
+    made = batches(todo, subject.depth, pace, apart=True)
+    asked = [(one.scenarios, one.rounds(pace)) for one in made]
     return Deadline(clocks.life(subject.guest, asked), subject.cancellation)
 
 
@@ -101,7 +98,7 @@ def _warn(guest: Guest, failure: InfrastructureError) -> None:
 class Life:
     """One life of a guest: from boot to the last question, or to its death.
 
-    `left` is what another life has to ask; `answers` counts what this one brought.
+    `left` is what another life has to ask.
     """
 
     def __init__(
@@ -110,9 +107,9 @@ class Life:
         self.subject = subject
         self._limit = limit
         self.left = list(todo)
-        self.answers = 0
-        self._total = total
-        self._done = total - len(todo)
+        self._ledger = Ledger(
+            subject.record, subject.progress, subject.cancellation, total - len(todo), total
+        )
         self._clocks = Clocks()
         self._phase, self._since = Phase.BOOT, time.monotonic()
         self._common: dict[str, str] = {}
@@ -145,11 +142,15 @@ class Life:
                     self._ask_everything(agent)
             self._tell(Phase.DESTROY)
 
+    @property
+    def answers(self) -> int:
+        """How many questions brought something."""
+        return self._ledger.answers
+
     def give_up(self, failure: InfrastructureError) -> None:
         """Put down for every cell that is left what keeps failing."""
         for asking in self.left:
-            once_and_for_all = Asking(asking.cell, ATTEMPTS)
-            self._put_down(once_and_for_all, _failed(self._line(0, asking), failure), b"")
+            self._ledger.give_up(asking, self._line(0, asking), failure)
         self.left = []
 
     def _timed(self, failure: InfrastructureError | None) -> None:
@@ -197,10 +198,7 @@ class Life:
                 raise failure
 
     def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Asking]]:
-        """Ask a batch's cells; return what ended the guest, and what to ask again.
-
-        A guest that is lost costs the first cell without a whole answer: the others were not asked.
-        """
+        """Ask a batch's cells; return what ended the guest, and what to ask again."""
         lines = [self._line(i, asking) for i, asking in enumerate(batch.askings)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
         timeout = self._clocks.batch(batch.scenarios, batch.rounds(self._pace))
@@ -215,32 +213,9 @@ class Life:
             self._timed(failure)
             asked = tuple(zip(batch.askings, lines, strict=True))
             again = self.subject.record.reading(
-                lambda: self._judge(asked, outline(said.content()), failure)
+                lambda: self._ledger.settle(asked, outline(said.content()), failure)
             )
         return failure, again
-
-    def _judge(
-        self,
-        asked: Sequence[tuple[Asking, Asked]],
-        said: Sequence[Reply],
-        failure: InfrastructureError | None,
-    ) -> list[Asking]:
-        """Put down what came of each question; return what to ask once more."""
-        replies = {reply.id: reply for reply in said}
-        left_out = AgentError(Phase.SCENARIO, "the agent left this question out")
-        blame: InfrastructureError | None = failure or left_out
-        again: list[Asking] = []
-        for asking, line in asked:
-            reply = replies.get(line.id)
-            raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
-            if reply is not None and (reply.status is not None or failure is None):
-                again += self._put_down(asking, _took(line, reply), raw)
-            elif self.subject.cancellation.said or blame is None:
-                again.append(asking)
-            else:
-                again += self._put_down(asking, _failed(line, blame), raw)
-                blame = None if failure else left_out
-        return again
 
     @property
     def _pace(self) -> Pace:
@@ -268,34 +243,11 @@ class Life:
             factor=self._clocks.factor,
         )
 
-    def _put_down(self, asking: Asking, line: Asked, raw: bytes) -> list[Asking]:
-        """Keep an answer, or its absence, and only then judge it; return what to ask once more."""
-        line = self.subject.record.answered(line, raw)
-        self.answers += bool(raw)
-        judgement = judged(line, raw)
-        in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
-        if in_vain and asking.attempt < ATTEMPTS:
-            return [Asking(asking.cell, asking.attempt + 1)]
-        self._done += 1
-        trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)
-        self.subject.progress.trial(trial, self._done, self._total)
-        return []
-
 
 def _first(text: bytes) -> Observation | None:
     """Return what the first answer shows, if it is whole."""
     said = outline(text)[:1]
     return parse(said[0].raw)[0].observation if said and said[0].torn is None else None
-
-
-def _failed(line: Asked, failure: InfrastructureError) -> Asked:
-    said = Failure(failure.phase, str(failure), failure.seconds, failure.console)
-    return replace(line, failure=said)
-
-
-def _took(line: Asked, reply: Reply) -> Asked:
-    """Add what the reply says of itself: the guest's own time, and how its process ended."""
-    return replace(line, status=reply.status, seconds=reply.took / 1000)
 
 
 def _now() -> str:

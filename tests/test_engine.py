@@ -11,7 +11,7 @@ import pytest
 from fakes import FakeTransport, reply
 from msgspec import Struct
 
-from harness import engine
+from harness import ledger
 from harness.agent import Builder
 from harness.capacity import Turns
 from harness.deadline import Cancellation, Deadline
@@ -286,6 +286,44 @@ def test_a_question_that_is_left_out_is_asked_again(tmp_path: Path) -> None:
     assert [len(cell.repeats) for cell in matrix.cells][:3] == [1, 2, 1]
 
 
+class Murdered(FakeTransport):
+    """A guest that one question kills: those before it that work were answered, none that wait."""
+
+    def __init__(self, murderer: str) -> None:
+        super().__init__()
+        self._murderer = murderer
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        into: Sink | None = None,
+        **limits: float | None,
+    ) -> Completed:
+        """Answer until it comes."""
+        lines = stdin.decode().splitlines()
+        if into is None or not any(self._murderer in line for line in lines):
+            return super().run(argv, stdin=stdin, into=into, **limits)
+        for line in (one for one in lines if "load=0" not in one):
+            if self._murderer in line:
+                break
+            into(reply(line).encode())
+        raise GuestLostError(Phase.SCENARIO, "killed")
+
+
+def test_a_question_that_kills_its_guest_is_found_though_others_wait_beside_it(
+    tmp_path: Path,
+) -> None:
+    sharing = cells(Depth.QUICK, ["sharing"])
+    asked = [*sharing, *(one for one in cells(Depth.QUICK, ["failure-queued"]) if not one.setting)]
+    bench = Bench(tmp_path, Murdered("case=only-second"))
+    found = bench.measure(asked).cells
+    failed = [cell for cell in found if State.INFRASTRUCTURE in {one.state for one in cell.repeats}]
+    assert {cell.axes["case"] for cell in failed} == {"only-second"}
+    assert len(bench.provider.booted) == 2
+
+
 def test_a_cancelled_guest_keeps_what_it_answered_and_asks_no_more(tmp_path: Path) -> None:
     bench = Bench(tmp_path, FakeTransport())
 
@@ -325,7 +363,7 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
     matrix = Bench(tmp_path, Watched()).measure(many)
     assert len(matrix.cells) == len(many)
     assert max(count for count, _ in commands) <= 128
-    assert max(timeout for _, timeout in commands) <= 400
+    assert max(timeout for _, timeout in commands) <= 640
     # Of an agent that hangs each question has an alarm, and no two are waited for in turn.
     longest = max(scenario.alarm for scenario in CATALOGUE.values())
     asked = [silence for silence in silences if silence is not None]
@@ -366,7 +404,7 @@ def test_a_starved_cell_is_asked_again_and_not_believed(
             return judged(line, raw)
         return Judgement(State.INCONCLUSIVE, why=f"{GUEST_STARVED}: it did not run for 4000 ms")
 
-    monkeypatch.setattr(engine, "judged", starving)
+    monkeypatch.setattr(ledger, "judged", starving)
     matrix = bench.measure()
     assert len(bench.provider.booted) == 2
     assert [len(cell.repeats) for cell in matrix.cells] == [2, *[1] * (len(SHARING) - 1)]

@@ -13,7 +13,7 @@ LAYERS = (
     {"protocols", "wire", "blocks", "judge", "statistics", "scenarios", "matrix", "report"}
     | {"batches", "baseline", "changes", "claims", "clocks", "guests", "history", "merge"}
     | {"resources"},
-    {"engine", "transport", "agent", "store", "leases", "process", "pid", "lock", "cache"}
+    {"engine", "ledger", "transport", "agent", "store", "leases", "process", "pid", "lock", "cache"}
     | {"capacity"},
     {"providers", "doctor"},
     {"cli", "live", "live_guest", "pytest_plugin", "__main__"},

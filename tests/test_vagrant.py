@@ -1,5 +1,6 @@
 """The `vagrant` provider against a Vagrant that is a script: what it refuses, and how it fails."""
 
+import errno
 import os
 import platform
 import shutil
@@ -429,6 +430,19 @@ def test_one_with_another_host_key_is_not_taken_for_it(
     leases.stop(workshop.places)
 
 
+def test_one_that_cannot_be_parked_is_destroyed_and_no_failure(
+    workshop: Workshop, renewable: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk at the end of a run takes nothing from what was measured."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(leases.Tenancy, "park", full)
+    assert start_of(workshop, renewable) == "cold"
+    nothing_is_left(workshop)
+
+
 def test_a_guest_that_fails_meanwhile_is_destroyed(workshop: Workshop, renewable: Guest) -> None:
     for _ in range(2):
         with (
@@ -467,6 +481,22 @@ def test_a_key_that_vagrant_made_for_the_guest_is_made_anew(
         assert lease.login is not None
     assert len(seen) == 2
     leases.stop(workshop.places)
+
+
+def test_a_guest_of_one_daemon_is_not_taken_for_anothers(
+    workshop: Workshop, renewable: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = plugins.installed(workshop.places)
+    assert renewable.vagrant is not None
+    boxes_of = {"libvirt": renewable.vagrant.boxes["virtualbox"]}
+    guest = replace(renewable, vagrant=replace(renewable.vagrant, boxes=boxes_of))
+    add_box("example/box", "1", "libvirt")
+    making = machine.Making(guest, "libvirt", installed, "tcg", 1.0)
+    keys = set()
+    for address in ("qemu:///system", "qemu:///session"):
+        monkeypatch.setenv("LIBVIRT_DEFAULT_URI", address)
+        keys.add(warm.key_of(making))
+    assert (len(keys), None in keys) == (2, False)
 
 
 def test_the_key_stands_for_all_that_has_to_be_the_same(

@@ -99,6 +99,6 @@ void facts(struct trial *trial)
     emit_fact("option:reuseport_lb", OPTION_REUSEPORT_LB >= 0);
     fact_errno("tun", tun_error());
     fact_errno("ipv6", ipv6_error());
-    fact_errno("take_turns", platform_take_turns());
+    fact_errno("take_turns", platform_take_turns(1));
     each_tunable(trial->question->tunables);
 }

@@ -209,7 +209,7 @@ int main(int count, char **words)
 {
     struct question question = { .id = "-" };
     signal(SIGPIPE, SIG_IGN);
-    platform_take_turns();
+    platform_take_turns(1);
     if (count < 2)
         return usage("which scenario?");
     if (strcmp(words[1], "batch") == 0)

@@ -22,6 +22,7 @@ static struct {
 static void beat(int channel, int lifeline)
 {
     int gap = 0;
+    platform_take_turns(0); /* or it would measure how long the other processes of ours take */
     int64_t before = clock_ms();
     for (;;) {
         struct pollfd polls[2] = { { .fd = channel, .events = POLLIN },

@@ -89,19 +89,21 @@ void platform_adopt_orphans(void)
  * check_preempt_wakeup()), but not for SCHED_BATCH (sched(7)).  Seven changes of the process for
  * one flow are then one, and each costs an emulated CPU all that it knows of memory: half the time
  * of a guest was that.  By its number, for musl's own function only says ENOSYS. */
-int platform_take_turns(void)
+int platform_take_turns(int wait)
 {
     struct sched_param priority;
     memset(&priority, 0, sizeof priority);
-    return syscall(SYS_sched_setscheduler, 0, BATCH, &priority) == 0 ? 0 : errno;
+    return syscall(SYS_sched_setscheduler, 0, wait ? BATCH : SCHED_OTHER, &priority) == 0 ? 0
+                                                                                         : errno;
 }
 
 #else /* the BSDs and darwin */
 
 const char *const platform_loopback = "lo0";
 
-int platform_take_turns(void)
+int platform_take_turns(int wait)
 {
+    (void)wait;
     return ENOSYS;
 }
 

@@ -57,9 +57,9 @@ void platform_tun_close(const struct tun *);
 int platform_tun_address(const struct tun *, int six, const char *ours, const char *theirs,
                          const char *net);
 
-/* Asks that a process of ours that has news waits until who told it has nothing more to do; 0, or
- * the errno that says why not. */
-int platform_take_turns(void);
+/* Asks that this process, when it has news, waits until who told it has nothing more to do, or (0)
+ * that it interrupts others as any process does; 0, or the errno that says why not. */
+int platform_take_turns(int wait);
 
 /* Asks to be the parent of grandchildren whose parent dies, where a process can ask that. */
 void platform_adopt_orphans(void);

@@ -159,6 +159,6 @@ const char *question_parse(struct question *question, char **pairs, int count)
         }
     }
     if (question->load > 0 && question->load < LEAST)
-        return "load is 0, or 25 to 100";
+        return "load is 0, or a quarter of a CPU at least";
     return question->position == MIDDLE ? "position is first or last" : NULL;
 }

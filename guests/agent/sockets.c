@@ -33,7 +33,9 @@ uint32_t draw(struct trial *trial)
 
 /* Questions that run at once share the ports out among themselves: a flow that must come again on
  * its port would wait for another question's for ever, and that one for ours.  By a hash, so that
- * a share has no structure (BEHAVIOURS.md, trap 2). */
+ * a share has no structure (BEHAVIOURS.md, trap 2).  One with too many flows for a share takes its
+ * ports from all: it may hold another's for the milliseconds of a flow, and waits for none, for
+ * none of its own has to come again. */
 static int shares(const struct trial *trial, int ports)
 {
     const struct question *question = trial->question;

@@ -4,18 +4,24 @@ A parked guest is nobody's, so two may want it at once, or one to take and one t
 changes it does so under a lock, and finds it parked there.
 """
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
 from harness.leases.ending import end
 from harness.leases.lease import LIFE, Lease, leases, write
 from harness.pid import Process, of_pid
 from harness.places import Places, private
+
+logger = logging.getLogger(__name__)
+
+PATIENCE = 30.0
+"""Seconds that are waited for who changes one: that is a file's writing, unless he was stopped."""
 
 UNUSED = timedelta(days=30)
 """What nobody took for that long goes, as with the cache."""
@@ -67,15 +73,23 @@ def _claimed(
     places: Places, fits: Callable[[Lease], bool], run: Path | None = None
 ) -> Lease | None:
     """Make the first parked guest that fits ours."""
-    with FileLock(private(places.state) / "parked.lock"):
-        for lease in filter(fits, parked(places)):
-            ours = replace(
-                lease,
-                owner=ourselves(),
-                parked=None,
-                run=None if run is None else str(run.absolute()),
-                expires=datetime.now(UTC) + LIFE,
-            )
-            write(places, ours)
-            return ours
-    return None
+    lock = FileLock(private(places.state) / "parked.lock", timeout=PATIENCE)
+    try:
+        with lock:
+            found = next(filter(fits, parked(places)), None)
+            return None if found is None else _owned(places, found, run)
+    except Timeout:
+        logger.warning("parked guests are left alone: somebody holds %s", lock.lock_file)
+        return None
+
+
+def _owned(places: Places, lease: Lease, run: Path | None) -> Lease:
+    ours = replace(
+        lease,
+        owner=ourselves(),
+        parked=None,
+        run=None if run is None else str(run.absolute()),
+        expires=datetime.now(UTC) + LIFE,
+    )
+    write(places, ours)
+    return ours

@@ -29,10 +29,7 @@ ALWAYS = ("0", "1", "2")
 
 
 def at_each(name: str, values: Sequence[str], rows: Iterable[Row]) -> Iterator[Row]:
-    """Yield the rows with a tunable at each value; those of one value are neighbours.
-
-    The engine asks neighbours in one batch, and a batch sets a tunable once.
-    """
+    """Yield the rows with a tunable at each value."""
     every = tuple(rows)
     for value in values:
         yield from ({**one, TUNABLES: f"{name}={value}"} for one in every)

@@ -1,6 +1,7 @@
 """One boot of one of Vagrant's guests: from its box to a login, or on from where it was parked."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -100,10 +101,9 @@ class Boot(Struct, frozen=True):
         """Power the guest off and leave it to a later run; it ends if that fails."""
         try:
             live.machine.power_off(self.deadline.afresh(warm.OFF_SECONDS))
-        except InfrastructureError as exc:
-            logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
-        else:
             live.tenancy.park(key, login)
+        except (InfrastructureError, OSError) as exc:
+            logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
 
     def _machine(self, stack: ExitStack, tenancy: Tenancy, start: str) -> VagrantMachine:
         """Return the guest, which need not be there; what ends it is written down first."""
@@ -133,8 +133,10 @@ class Boot(Struct, frozen=True):
         from harness.providers.vagrant.commands import Place
 
         guest = self.making.guest
+        # A copy, for a lease may outlive the installation that it was written by.
+        shutil.copyfile(vagrant_folder() / "Vagrantfile", tenancy.folder / "Vagrantfile")
         environment = {
-            "VAGRANT_CWD": str(vagrant_folder()),
+            "VAGRANT_CWD": str(tenancy.folder),
             "VAGRANT_DOTFILE_PATH": str(tenancy.folder / "vagrant"),
             "VAGRANT_HOME": str(boxes.home()),
             "VAGRANT_CHECKPOINT_DISABLE": "1",

@@ -19,6 +19,7 @@ from harness.providers.qemu import accelerators
 from harness.providers.qemu.images import make_key
 from harness.providers.qemu.warm import processor
 from harness.providers.renew import change_key, renew
+from harness.providers.vagrant import libvirt
 from harness.providers.vagrant.machine import Making, VagrantMachine
 from harness.resources import vagrant_folder
 
@@ -48,6 +49,8 @@ def key_of(making: Making) -> str | None:
     qemu = shutil.which(f"qemu-system-{guest.architecture}")
     if qemu is not None:
         parts.append(accelerators.identity(Path(qemu)))
+    if making.provider == "libvirt":
+        parts.append(libvirt.uri())
     if making.accelerator != accelerators.TCG:
         parts += [platform.release(), processor()]
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
