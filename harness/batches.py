@@ -62,6 +62,12 @@ class Pace(Struct, frozen=True):
         """Return how many percent of a CPU one of the scenario's cells is busy for."""
         return min(FULL, scenario.load * 2) if self.slow else scenario.load
 
+    def apart(self, scenario: Scenario) -> bool:
+        """Whether its cells may meet none of another: one that works for a part of the time is
+        about time, of which a slow guest has none to spare.
+        """
+        return self.slow and 0 < scenario.load < FULL
+
 
 class Batch(Struct, frozen=True):
     """Cells that one command asks, all with the same tunable at the same value."""
@@ -91,13 +97,13 @@ class Batch(Struct, frozen=True):
 def batches(
     todo: Sequence[Asking], depth: Depth, pace: Pace, *, apart: bool = False
 ) -> Iterator[Batch]:
-    """Yield all of `todo` in batches; with `apart` each is of one scenario.
+    """Yield all of `todo` in batches; with `apart` each is of one scenario, as some are anyway.
 
     A tunable is the whole guest's, so all questions of a batch have the same one at one value.
     """
     groups = dict[tuple[object, ...], list[Asking]]()
     for asking in todo:
-        scenario = asking.cell.scenario if apart else ""
+        scenario = asking.cell.scenario if apart or pace.apart(asking.scenario) else ""
         groups.setdefault((asking.attempt, scenario, asking.cell.setting), []).append(asking)
     for group in groups.values():
         waiting = [asking for asking in group if pace.load(asking.scenario) == 0]

@@ -42,6 +42,14 @@ def test_what_works_is_asked_while_others_wait() -> None:
     assert first.title.startswith("failure-established and ")
 
 
+def test_what_is_about_time_meets_no_others_on_a_slow_guest() -> None:
+    todo = [Asking(cell) for cell in cells(Depth.QUICK)]
+    for pace in (Pace(), Pace(slow=True)):
+        made = batches(todo, Depth.QUICK, pace)
+        found = [batch for batch in made if CATALOGUE["failure-arrivals"] in batch.scenarios]
+        assert [len(batch.scenarios) == 1 for batch in found] == [pace.slow]
+
+
 def test_what_is_asked_again_has_a_batch_of_its_own() -> None:
     one, *more = (Asking(cell) for cell in cells(Depth.QUICK, ["sharing"]))
     again = Asking(one.cell, 2)
