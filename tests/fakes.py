@@ -96,11 +96,15 @@ class FakeTransport:
         if argv[1] != "batch":
             return Completed(77, b"", b"")
         assert into is not None
-        for line in stdin.decode().splitlines():
+        self.batch(stdin.decode().splitlines(), into)
+        return Completed(0, b"", b"")
+
+    def batch(self, lines: Sequence[str], into: Sink) -> None:
+        """Answer each question."""
+        for line in lines:
             into(self._answer(line).encode())
             if self._closed.is_set():
                 raise GuestLostError(Phase.SCENARIO, "the connection was closed")
-        return Completed(0, b"", b"")
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
         """Take the agent and forget it."""

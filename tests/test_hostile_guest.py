@@ -12,7 +12,7 @@ from live_command import Ended, Here
 from test_engine import SHARING, Bench
 
 from harness.model import State
-from harness.protocols import Completed, Sink
+from harness.protocols import Sink
 
 BUDGET = 150 << 10
 """KiB of the harness's own process, whatever a guest does."""
@@ -248,22 +248,13 @@ def test_the_same_guest_that_does_not_lie_gets_verdicts(tmp_path: Path) -> None:
 class Early(FakeTransport):
     """A guest that knows the catalogue: it answers with its facts what it is asked later."""
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        into: Sink | None = None,
-        **limits: float | None,
-    ) -> Completed:
+    def batch(self, lines: Sequence[str], into: Sink) -> None:
         """Say all at the first question, and nothing at any other."""
-        if into is not None and not stdin.startswith(b"facts "):
-            return Completed(0, b"", b"")
-        done = super().run(argv, stdin=stdin, into=into, **limits)
-        if into is not None:
-            for number in range(12):
-                into(reply(f"q{number} distribution flows=400").encode())
-        return done
+        if not lines[0].startswith("facts "):
+            return
+        super().batch(lines, into)
+        for number in range(12):
+            into(reply(f"q{number} distribution flows=400").encode())
 
 
 def test_an_answer_before_the_question_is_none(tmp_path: Path) -> None:
@@ -274,20 +265,11 @@ def test_an_answer_before_the_question_is_none(tmp_path: Path) -> None:
 class Talkative(FakeTransport):
     """A guest that goes on after its last answer."""
 
-    def run(
-        self,
-        argv: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        into: Sink | None = None,
-        **limits: float | None,
-    ) -> Completed:
+    def batch(self, lines: Sequence[str], into: Sink) -> None:
         """Answer, then say more: of nobody, and of a question that was never asked."""
-        done = super().run(argv, stdin=stdin, into=into, **limits)
-        if into is not None:
-            more = reply("q99 distribution flows=400") + "\x1b[2J and so on\n" * 1000
-            into(more.encode())
-        return done
+        super().batch(lines, into)
+        more = reply("q99 distribution flows=400") + "\x1b[2J and so on\n" * 1000
+        into(more.encode())
 
 
 def test_what_comes_after_the_last_answer_is_nobodys(tmp_path: Path) -> None:
