@@ -99,7 +99,7 @@ def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
 @pytest.fixture(scope="session", name=BOOTED)
 def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
     """Boot a guest; it ends with the last test on it."""
-    from harness.errors import BootError, HarnessError, NotRunError
+    from harness.errors import HarnessError, InfrastructureError, NotRunError
     from harness.live_guest import booted
 
     guest = request.param
@@ -114,7 +114,7 @@ def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
                 pytest.fail(f"{reason} ({exc.hint})" if exc.hint else reason, pytrace=False)
             pytest.skip(reason)
         except HarnessError as exc:
-            console = exc.console if isinstance(exc, BootError) else ""
+            console = exc.console if isinstance(exc, InfrastructureError) else ""
             said = f"{guest.name} did not come up: {exc}\n{console}".rstrip()
             pytest.fail(said, pytrace=False)
         yield live

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from fakes import FakeProvider, reply
+from fakes import FakeProvider, FakeTransport, reply
 from msgspec import Struct
 
 from harness import leases, providers
 from harness.cli import COMMANDS, main
+from harness.errors import GuestLostError, Phase
 from harness.leases import Login, Undo
 from harness.model import word
 from harness.places import Places
@@ -469,6 +470,18 @@ def test_a_guest_that_does_not_come_up_for_a_visit_shows_its_console(command: Co
     ended = command("exec", "one", "--guests", "guests", "--", "7")
     assert (ended.status, ended.out) == (3, "")
     assert "error: no SSH- within 60 s\nconsole: Kernel panic - not syncing\n" in ended.err
+
+
+def test_a_guest_that_dies_under_a_visit_shows_its_console(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(*_: object) -> int:
+        raise GuestLostError(Phase.CONNECT, "the guest went away", console="Kernel panic\n")
+
+    monkeypatch.setattr(FakeTransport, "interactive", dying)
+    ended = command("exec", "one", "--guests", "guests", "--", "7")
+    assert (ended.status, ended.out) == (3, "")
+    assert ended.err.endswith("error: the guest went away\nconsole: Kernel panic\n")
 
 
 def test_no_command_at_all_is_answered_with_the_help(command: Command) -> None:

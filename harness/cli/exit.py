@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.errors import BootError, HarnessError, UsageError
+from harness.errors import HarnessError, InfrastructureError, UsageError
 from harness.report.text import LONGEST, visible
 
 
@@ -26,13 +26,13 @@ class Exit(IntEnum):
 
 
 TAIL = 12
-"""Lines of a console that are shown of a guest that did not come up."""
+"""Lines of a console that are shown of a guest that failed."""
 
 
 def complain_of(error: HarnessError) -> None:
-    """Say an error; of a guest that did not come up, also the end of what its console said."""
+    """Say an error; of a guest that failed, also the end of what its console said."""
     complain(str(error), hint=error.hint)
-    if isinstance(error, BootError):
+    if isinstance(error, InfrastructureError):
         for line in error.console.splitlines()[-TAIL:]:
             click.echo(f"console: {visible(line)}", err=True)
 

@@ -194,9 +194,11 @@ class SshTransport:
                     begin(channel, None if argv is None else login_command(argv), terminal)
                 status = relay(channel, terminal)
         except PROBLEMS as exc:
-            raise GuestLostError(Phase.CONNECT, f"the session broke: {sentence(exc)}") from exc
+            message, words = f"the session broke: {sentence(exc)}", self._last_words()
+            raise GuestLostError(Phase.CONNECT, message, console=words) from exc
         if status < 0:
-            raise GuestLostError(Phase.CONNECT, "the guest went away")
+            why = self._why() or "the guest went away"
+            raise GuestLostError(Phase.CONNECT, why, console=self._last_words())
         return status
 
     def close(self) -> None:
