@@ -62,12 +62,6 @@ class Pace(Struct, frozen=True):
         """Return how many percent of a CPU one of the scenario's cells is busy for."""
         return min(FULL, scenario.load * 2) if self.slow else scenario.load
 
-    def apart(self, scenario: Scenario) -> bool:
-        """Whether its cells may meet none of another: one that works for a part of the time is
-        about time, of which a slow guest has none to spare.
-        """
-        return self.slow and 0 < scenario.load < FULL
-
 
 class Batch(Struct, frozen=True):
     """Cells that one command asks, all with the same tunable at the same value."""
@@ -103,13 +97,11 @@ def batches(
     """
     groups = dict[tuple[object, ...], list[Asking]]()
     for asking in todo:
-        scenario = asking.cell.scenario if apart or pace.apart(asking.scenario) else ""
+        scenario = asking.cell.scenario if apart or asking.scenario.timed else ""
         groups.setdefault((asking.attempt, scenario, asking.cell.setting), []).append(asking)
     for group in groups.values():
         waiting = [asking for asking in group if pace.load(asking.scenario) == 0]
         working = [asking for asking in group if pace.load(asking.scenario) > 0]
-        # Those with the least load take longest for it, and so go with what waits.
-        working.sort(key=lambda asking: asking.scenario.load)
         while waiting or working:
             most = _most(working, depth, pace)
             yield Batch((*waiting[: ROUNDS * pace.jobs], *working[:most]))

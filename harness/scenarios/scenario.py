@@ -47,3 +47,10 @@ class Scenario(Struct, frozen=True):
     figure: str = ""
     drawn: tuple[str, str] | None = None
     decline: Callable[[Observation], Judgement] = not_applicable
+
+    @property
+    def timed(self) -> bool:
+        """Whether its cells are to meet none of another scenario: one that is busy for a part of
+        the time, and idle for the rest, is about how long things take.
+        """
+        return 0 < self.load < FULL

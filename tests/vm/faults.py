@@ -173,6 +173,15 @@ def _set(event: threading.Event) -> bool:
     return True
 
 
+def _compiles(*_: object) -> bool:
+    """Wait until the compiler itself runs: all that started it has its last will by then."""
+    until = time.monotonic() + HEARD_SECONDS
+    while not any(one.name() == "zig" for one in psutil.Process().children(recursive=True)):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return True
+
+
 def _is_lease(descriptor: int) -> bool:
     return os.readlink(f"/proc/self/fd/{descriptor}").endswith(".new")
 
@@ -192,7 +201,7 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
     "unpacking": after("multiprocessing.context:SpawnProcess.start"),
     "transfer": after("harness.providers.fetch.http:Part.begin"),
     # build
-    "compiler": after("harness.transport.local:LocalTransport._start"),
+    "compiler": after("harness.transport.local:LocalTransport._start", _compiles),
     # boot
     "lease": before("os:fsync", _is_lease),
     "overlay": after("harness.providers.qemu.overlay:make"),

@@ -68,7 +68,8 @@ def test_members_retire_and_come_back_while_flows_begin(agent: Path, way: str) -
 
 
 def test_who_inherits_serves_under_an_index_of_its_own_and_only_then(agent: Path) -> None:
-    assert Counter(asked(agent, "way=inherit").phase("stream").fates)[4] > 100
+    """How many of the 16 at each retirement is the scheduler's doing: 26 to 190 in all."""
+    assert Counter(asked(agent, "way=inherit").phase("stream").fates)[4] > ROUNDS
     for way in ("close", "pass"):
         assert 4 not in asked(agent, f"way={way}").phase("stream").fates
 

@@ -22,8 +22,8 @@ ONE = "linux-6.1"
 
 SETTLED = {State.MEASURED, State.NOT_APPLICABLE, State.INCONCLUSIVE}
 
-FEW = ("run", ONE, "--scenario", "distribution", "--scenario", "failure-hung", "--out", "run")
-"""A scenario that is over in three seconds, and one in which a guest is busy for nine."""
+FEW = ("run", ONE, "--scenario", "distribution", "--scenario", "failure-arrivals", "--out", "run")
+"""A scenario that is over in three seconds, and one that shares no batch and takes as long."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_an_interrupt_while_booting_leaves_no_guest(number: signal.Signals, here
         ended = live.ended()
     assert ended.status == 130, ended.err
     assert here.left() == []
-    assert state_of(here) == {"distribution": {State.NOT_RUN}, "failure-hung": {State.NOT_RUN}}
+    assert state_of(here) == {"distribution": {State.NOT_RUN}, "failure-arrivals": {State.NOT_RUN}}
     assert "error: interrupted" in ended.err
     assert "Traceback" not in ended.err
 
@@ -63,7 +63,7 @@ def test_an_interrupt_while_measuring_keeps_what_was_measured(
     number: signal.Signals, here: Here
 ) -> None:
     with here.start(*FEW) as live:
-        live.until_said("scenario failure-hung")
+        live.until_said("scenario failure-arrivals")
         began = time.monotonic()
         live.process.send_signal(number)
         ended = live.ended()
@@ -72,8 +72,8 @@ def test_an_interrupt_while_measuring_keeps_what_was_measured(
     assert here.left() == []
     states = state_of(here)
     assert states["distribution"] <= SETTLED
-    assert State.NOT_RUN in states["failure-hung"]
-    assert State.INFRASTRUCTURE not in states["failure-hung"]
+    assert State.NOT_RUN in states["failure-arrivals"]
+    assert State.INFRASTRUCTURE not in states["failure-arrivals"]
     assert "Traceback" not in ended.err
     resumed_asks_only_what_is_missing(here)
 
@@ -92,7 +92,7 @@ def resumed_asks_only_what_is_missing(here: Here) -> None:
 
 def test_a_killed_run_is_judged_collected_and_resumed(here: Here) -> None:
     with here.start(*FEW) as live:
-        live.until_said("scenario failure-hung")
+        live.until_said("scenario failure-arrivals")
         live.process.kill()
         live.process.wait()
     if os.uname().sysname == "Linux":  # elsewhere `gc` is the first to end it
@@ -106,7 +106,7 @@ def test_a_killed_run_is_judged_collected_and_resumed(here: Here) -> None:
     assert judged.status == 0, judged.err
     states = state_of(here)
     assert states["distribution"] <= SETTLED
-    assert states["failure-hung"] & {State.NOT_RUN}
+    assert states["failure-arrivals"] & {State.NOT_RUN}
     resumed_asks_only_what_is_missing(here)
 
 
@@ -122,7 +122,7 @@ def test_gc_takes_away_what_a_killed_run_left(here: Here) -> None:
 
 def test_a_guest_that_is_killed_costs_one_cell_and_one_boot(here: Here) -> None:
     with here.start(*FEW) as live:
-        live.until_said("scenario failure-hung")
+        live.until_said("scenario failure-arrivals")
         time.sleep(0.5)  # into a question: it goes on for seconds
         (lease,) = here.leases()
         assert lease.process is not None
@@ -142,7 +142,7 @@ def test_a_guest_that_is_killed_costs_one_cell_and_one_boot(here: Here) -> None:
 
 def test_a_guest_whose_time_is_over_costs_one_boot(here: Here) -> None:
     with here.start(*FEW) as live:
-        live.until_said("scenario failure-hung")
+        live.until_said("scenario failure-arrivals")
         time.sleep(0.5)  # into a question: it goes on for seconds
         (lease,) = here.leases()
         over = replace(lease, expires=datetime.now(UTC))
