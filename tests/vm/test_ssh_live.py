@@ -212,7 +212,7 @@ def test_a_run_that_is_ended_leaves_nothing_there(
 ) -> None:
     words = ("--guests", "guests", "--quick", "--out", "run")
     with here.start("run", f"lab-{USER}", *words) as live:
-        live.until_said("scenario distribution")
+        live.until_said(": scenario ")
         assert len(server.left()) > 2
         live.process.send_signal(number)
         live.process.wait(30)
