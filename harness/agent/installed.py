@@ -100,8 +100,8 @@ class Agent(Struct, frozen=True):
         into: Sink,
         silence: float | None = None,
     ) -> None:
-        """Ask all questions, `jobs` of them at once; what the agent says goes to `into`, unjudged,
-        also where this raises.
+        """Ask all questions, `jobs` of those without a load at once and the others beside them
+        (docs/wire.md). What the agent says goes to `into`, unjudged, also where this raises.
 
         It says something at the latest when a question's alarm ends that: `silence` is more than
         an alarm.
