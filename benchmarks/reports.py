@@ -18,17 +18,17 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from harness.changes import compare
-from harness.cli.chronicle import nights
+from harness.cli.history import nights
 from harness.cli.output import load_matrix
-from harness.history import history
 from harness.matrix import Entry, Matrix, Run, encode
-from harness.merge import merge
+from harness.matrix.changes import compare
+from harness.matrix.history import history
+from harness.matrix.merge import merge
 from harness.model import Depth, Judgement, State, Trial
 from harness.report import FORMATS, Report, changes
 from harness.report import history as histories
-from harness.report.text import Paint
 from harness.scenarios import cells
+from harness.text import Paint
 
 RUNS = 100
 

@@ -24,17 +24,18 @@ from msgspec.structs import replace
 
 from harness import guests
 from harness.agent import Builder, Question
-from harness.batches import Asking, Pace, batches
 from harness.deadline import Deadline
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Depth, Guest, Qemu
-from harness.places import Places
-from harness.providers.qemu import accelerators, images, initramfs
+from harness.providers import accelerators
+from harness.providers.qemu import images, initramfs
 from harness.providers.qemu.command import CPU, PROGRAM
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.initramfs import Keys
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
+from harness.run.batches import Asking, Pace, batches
 from harness.scenarios import cells
 
 PLACES = Places.of_user()

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from harness.errors import UsageError
 from harness.model import Guest
-from harness.observation import Begin, script
 from harness.scenarios.scenario import Scenario
+from harness.wire.observation import Begin, script
 
 SLOW = 4.0
 """The slow-host factor where the CPU is emulated."""

@@ -6,9 +6,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from harness.model import TUNABLES, Judgement, State
-from harness.observation import DEFAULTS, Member, Observation, number
 from harness.scenarios.scenario import Scenario
-from harness.wire import UNSUPPORTED, Reply, check_echo, visible
+from harness.wire.observation import DEFAULTS, Member, Observation, number
+from harness.wire.replies import UNSUPPORTED, Reply, check_echo, visible
 
 ANSWERED, USAGE, BROKEN = 0, 64, 99
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from harness.live_guest import Booted, LiveGuest
     from harness.model import Guest
+    from harness.run.live_guest import Booted, LiveGuest
 
 DEFAULT = "host"
 """The guest if none is asked for: this machine's own kernel, which needs nothing."""
@@ -81,7 +81,7 @@ def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
     """Return the guests that were asked for; raise a usage error for what is none."""
     if CHOSEN not in config.stash:
         from harness.errors import HarnessError
-        from harness.live_guest import chosen
+        from harness.run.live_guest import chosen
 
         try:
             found = chosen(
@@ -100,7 +100,7 @@ def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
 def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
     """Boot a guest; it ends with the last test on it."""
     from harness.errors import HarnessError, InfrastructureError, NotRunError
-    from harness.live_guest import booted
+    from harness.run.live_guest import booted
 
     guest = request.param
     with ExitStack() as stack:

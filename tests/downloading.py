@@ -8,8 +8,8 @@ from web_server import Site
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine.places import Places
 from harness.model import Image
-from harness.places import Places
 from harness.providers.fetch.download import Downloaded, fetch, pending
 
 DISK = random.Random(1).randbytes(300_000) + bytes(200_000) + b"the end"

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["harness", "yaml"]):
     from fuzzed import READERS, Reader
     from recorded_matrix import DATA
 
-    from harness.wire import parse
+    from harness.wire.replies import parse
 
 Look = Callable[[bytes], object]
 

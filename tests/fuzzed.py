@@ -10,12 +10,12 @@ from recorded_matrix import recorded
 from test_store import BEGUN, OTHER, RAW, asked, failed
 
 from harness import guests, leases, matrix
-from harness.cli.expected import load_baseline
 from harness.errors import FileError
 from harness.leases import Lease, Undo
-from harness.pid import Process
-from harness.places import Places
-from harness.resources import guests_folder
+from harness.machine.pid import Process
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
+from harness.run.baseline_file import load_baseline
 from harness.store import Store, journal, judge_folder, recordings_of
 from harness.store.archive import night
 

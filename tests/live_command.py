@@ -19,11 +19,11 @@ from owned import machines_of
 
 from harness import guests, leases, matrix
 from harness.leases import Lease
+from harness.machine.places import NAME, Places
+from harness.machine.resources import guests_folder
 from harness.matrix import Matrix
-from harness.places import NAME, Places
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 from harness.store import journal
 
 MODULE = (sys.executable, "-m", "harness")

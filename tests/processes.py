@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from harness.pid import Process, of_pid
+from harness.machine.pid import Process, of_pid
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -21,8 +21,8 @@ from harness.errors import (
     NotRunError,
     UsageError,
 )
+from harness.machine.places import Places
 from harness.model import Guest
-from harness.places import Places
 from harness.protocols import COMPLAINT, Provider, Transport
 from harness.transport.shell import CAP, KEPT
 

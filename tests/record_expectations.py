@@ -10,7 +10,7 @@ from test_recordings import DATA, in_words
 
 from harness.judge import conclude
 from harness.scenarios import CATALOGUE
-from harness.wire import Reply, parse
+from harness.wire.replies import Reply, parse
 
 
 def words(reply: Reply) -> str:

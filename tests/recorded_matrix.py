@@ -5,10 +5,10 @@ from pathlib import Path
 from harness.judge import conclude
 from harness.matrix import Matrix, Run
 from harness.model import Cell, Depth, Judgement, Trial
-from harness.observation import Observation
 from harness.scenarios import CATALOGUE
 from harness.scenarios.scenario import Scenario
-from harness.wire import parse
+from harness.wire.observation import Observation
+from harness.wire.replies import parse
 
 DATA = Path(__file__).parent / "data"
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from simulated_kernels import GONE, HEIR, OWN, Fragile, Group, Kernel, hashed
 
-from harness.observation import Fate
+from harness.wire.observation import Fate
 
 
 class Trial:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from harness.observation import Fate
+from harness.wire.observation import Fate
 
 Group = list[int]
 """The members that stand, oldest first."""

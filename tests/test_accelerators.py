@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.places import Places
-from harness.providers.qemu import accelerators, firmware
-from harness.providers.qemu.accelerators import Trial, attempt, best, slow_factor, trials
+from harness.machine.places import Places
+from harness.providers import accelerators
+from harness.providers.accelerators import Trial, attempt, best, slow_factor, trials
+from harness.providers.qemu import firmware
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from fakes import heard
 from harness.agent import NATIVE, Builder, Program, Question, binary, host_target
 from harness.agent.installed import COMPILE, PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
+from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Host
-from harness.places import Places
 from harness.protocols import Completed, Sink
 from harness.transport import LocalTransport
 from harness.transport.shell import CAP, login_command

@@ -10,12 +10,12 @@ from cost import cheap
 from junitparser import JUnitXml, TestSuite
 from test_report import HOSTILE, cell, matrix, word
 
-from harness.baseline import Baseline, Held, Known, Outcome, Rule, hold
-from harness.cli.expected import load_baseline
 from harness.errors import FileError
 from harness.matrix import Matrix, encode
+from harness.matrix.baseline import Baseline, Held, Known, Outcome, Rule, hold
 from harness.model import Judgement, State
 from harness.report import Report, junit
+from harness.run.baseline_file import load_baseline
 
 TODAY = date(2026, 11, 23)
 

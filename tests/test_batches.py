@@ -2,8 +2,8 @@
 
 import pytest
 
-from harness.batches import FLOWS, ROUNDS, WORKING, Asking, Batch, Pace, batches
 from harness.model import Depth
+from harness.run.batches import FLOWS, ROUNDS, WORKING, Asking, Batch, Pace, batches
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import FULL, LEAST
 

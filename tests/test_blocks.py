@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 from test_wire import BEGIN, END, EXIT, FLOWS, GOOD, MEMBER, torn
 
-from harness import blocks
-from harness.wire import outline, parse
+from harness.wire import blocks
+from harness.wire.replies import outline, parse
 
 
 def test_a_line_beyond_the_cap_is_torn_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from harness import capacity
-from harness.capacity import Turns, jobs
 from harness.deadline import Cancellation
+from harness.machine import capacity
+from harness.machine.capacity import Turns, jobs
 from harness.model import AgentSource, Guest, Host, Qemu, Remote
 
 GIB = 1 << 30

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import pytest
 from test_claims import Guest, matrix, measured
 
-from harness.changes import Change, Comparison, Kind, Setting, compare, releases
 from harness.matrix import Matrix
+from harness.matrix.changes import Change, Comparison, Kind, Setting, compare, releases
 from harness.model import Cell, Judgement, State
 
 AT = Cell.at("failure-established", option="reuseport", protocol="tcp", failure="kill")

@@ -12,11 +12,12 @@ from test_changes import moved, no
 from test_claims import Guest, matrix, measured
 
 from harness import matrix as matrices
-from harness.changes import compare, releases
+from harness import text
 from harness.matrix import Matrix
+from harness.matrix.changes import compare, releases
 from harness.model import Cell, Depth, Judgement, State
-from harness.report import changes, markdown, terminal, text
-from harness.report.text import Paint
+from harness.report import changes, markdown, terminal
+from harness.text import Paint
 
 HOSTILE = "\x1b[31m | <b> `rm`\u202e @all"
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from recorded_matrix import GUEST, recorded
 
 from harness.claims import CLAIMS, Claim, Finding, Part, Standing, Subject, settle
-from harness.claims.evidence import numbers
 from harness.claims.separate import Point, separators
 from harness.matrix import Facts, Matrix, Run
+from harness.matrix.evidence import numbers
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.scenarios import CATALOGUE
 

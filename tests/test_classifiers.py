@@ -10,9 +10,9 @@ from simulated_kernels import Kernel
 
 from harness.judge import conclude
 from harness.model import Judgement, State
-from harness.observation import Fate
 from harness.scenarios import CATALOGUE
-from harness.wire import parse
+from harness.wire.observation import Fate
+from harness.wire.replies import parse
 
 Edit = Callable[[list[Fate]], Sequence[Fate]]
 Choice = Callable[[int, int, kernels.Group], Fate]

@@ -18,8 +18,8 @@ from harness import leases, providers
 from harness.cli import COMMANDS, main
 from harness.errors import GuestLostError, Phase
 from harness.leases import Login, Undo
+from harness.machine.places import Places
 from harness.model import word
-from harness.places import Places
 
 ROOT = Path(__file__).parent.parent
 
@@ -529,7 +529,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.returncode == 0
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert "click" in imported
-    assert not imported & {"rich", "paramiko", "yaml", "psutil", "jinja2", "harness.engine"}
+    assert not imported & {"rich", "paramiko", "yaml", "psutil", "jinja2", "harness.run.engine"}
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:

@@ -6,12 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from harness import clocks, guests, leases
-from harness.batches import Asking, Pace, batches
 from harness.clocks import Clocks
 from harness.errors import UsageError
+from harness.machine.resources import guests_folder
 from harness.model import Depth
 from harness.providers.vagrant.machine import CONNECT_SECONDS, MARGIN_SECONDS
-from harness.resources import guests_folder
+from harness.run.batches import Asking, Pace, batches
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import Scenario
 

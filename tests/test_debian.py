@@ -12,8 +12,8 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import NotRunError
+from harness.machine.places import Places
 from harness.model import DebianKernel
-from harness.places import Places
 from harness.providers.packages import apt, debian
 from harness.providers.packages.apt import parse_packages, parse_stanzas, signed_by
 from harness.providers.packages.debian import WANTED, Debian, is_wanted

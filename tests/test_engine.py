@@ -11,17 +11,17 @@ import pytest
 from fakes import FakeTransport, reply
 from msgspec import Struct
 
-from harness import ledger
 from harness.agent import Builder
-from harness.capacity import Turns
 from harness.deadline import Cancellation, Deadline
-from harness.engine import Subject, measure
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.judge import GUEST_STARVED
+from harness.machine.capacity import Turns
+from harness.machine.places import Places
 from harness.matrix import Matrix
 from harness.model import AgentSource, Cell, Depth, Guest, Judgement, State, Trial
-from harness.places import Places
 from harness.protocols import Completed, Sink, Transport
+from harness.run import ledger
+from harness.run.engine import Subject, measure
 from harness.scenarios import CATALOGUE, cells
 from harness.store import Asked, RunBegun, Store, judge_folder, judged
 from harness.store.journal import read

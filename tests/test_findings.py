@@ -9,7 +9,7 @@ from test_claims import Guest, linux, matrix, spread
 from harness.claims import CLAIMS, settle
 from harness.matrix import Matrix
 from harness.report import findings, markdown, terminal
-from harness.report.text import Paint
+from harness.text import Paint
 
 HOSTILE = "\x1b[31m | <b> `rm`\u202e"
 

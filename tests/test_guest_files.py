@@ -15,11 +15,11 @@ import pytest
 from harness import guests
 from harness.errors import NotRunError
 from harness.guests import select
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Box, Guest, Image
-from harness.places import Places
 from harness.providers import choose, offers
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 
 FILES = guests.load([guests_folder()])
 

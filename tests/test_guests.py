@@ -9,8 +9,8 @@ import pytest
 from harness import guests
 from harness.errors import FileError, UsageError
 from harness.guests import document
+from harness.machine.resources import guests_folder
 from harness.model import AgentSource, Guest
-from harness.resources import guests_folder
 
 LINUX = """\
 system: linux

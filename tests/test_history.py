@@ -12,13 +12,13 @@ from cost import cheap
 from test_report import HOSTILE
 
 from harness.errors import FileError
-from harness.history import History, Night, Standing, Track, Visit, history
 from harness.matrix import Matrix, Run, encode
+from harness.matrix.history import History, Night, Standing, Track, Visit, history
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report import history as report
-from harness.report.text import Paint
 from harness.store import archive as archives
 from harness.store.archive import archive, night
+from harness.text import Paint
 
 CELL = Cell.at("distribution", protocol="tcp", family="ipv4")
 

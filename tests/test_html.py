@@ -16,7 +16,7 @@ from test_report import HOSTILE, cell, matrix, square, word
 from harness.matrix import Matrix, key_of
 from harness.model import Judgement, State
 from harness.report import FORMATS, Report
-from harness.report.recordings import LIMITS, Recordings, Reply, limit, shown, tail
+from harness.report.page_recordings import LIMITS, Recordings, Reply, limit, shown, tail
 
 MOST = 5 << 20
 """Bytes of a page."""

@@ -14,8 +14,8 @@ from web_server import Site, serving
 
 from harness.deadline import Cancellation, Deadline
 from harness.errors import ImageError
+from harness.machine.places import Places
 from harness.model import Image
-from harness.places import Places
 from harness.providers.fetch import http
 from harness.providers.fetch.download import fetch, pending
 

@@ -11,7 +11,7 @@ import zstandard
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.errors import ImageError
-from harness.places import Places
+from harness.machine.places import Places
 from harness.providers.qemu import initramfs
 from harness.providers.qemu.cpio import DIRECTORY, FILE, Entry, archive
 from harness.providers.qemu.initramfs import Keys, Userland, base, module_content, own, public_key

@@ -11,9 +11,9 @@ from simulated_kernels import Kernel
 
 from harness.judge import judge
 from harness.model import Judgement, State
-from harness.observation import Fate
 from harness.scenarios import CATALOGUE
-from harness.wire import Reply, parse
+from harness.wire.observation import Fate
+from harness.wire.replies import Reply, parse
 
 ASKED = {"listeners": "4", "flows": "40", "deadline": "7000", "protocol": "tcp", "alarm": "30"}
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from harness.errors import ImageError
-from harness.places import Places
+from harness.machine.places import Places
 from harness.providers.qemu import kernel
 from harness.providers.qemu.kernel import UnknownFormatError, prepare, unpacked_elsewhere, vmlinux
 

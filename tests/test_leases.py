@@ -18,15 +18,15 @@ from processes import child, dead_process, process_of
 
 from harness import leases
 from harness.leases import Lease, Login, Undo, ending
-from harness.pid import is_alive
-from harness.places import Places
+from harness.machine.pid import is_alive
+from harness.machine.places import Places
 
 OWNER = """
 import subprocess, sys, time
 from contextlib import ExitStack
 from pathlib import Path
 from harness import leases
-from harness.places import Places
+from harness.machine.places import Places
 with leases.hold(Places(Path(sys.argv[1]), Path(sys.argv[1])), "g") as tenancy:
     guest = subprocess.Popen(
         [sys.executable, "-c", "import time; time.sleep(60)", "-name", tenancy.lease.tag],

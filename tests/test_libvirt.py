@@ -11,8 +11,8 @@ import pytest
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Undo
+from harness.machine.places import Places
 from harness.model import Box
-from harness.places import Places
 from harness.providers.vagrant import libvirt
 from harness.providers.vagrant.libvirt import Ground
 

@@ -13,8 +13,8 @@ import pytest
 from harness.agent import Builder
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError
-from harness.lock import locked
-from harness.places import Places
+from harness.machine.lock import locked
+from harness.machine.places import Places
 
 HOLDER = """
 import sys, time

@@ -10,7 +10,7 @@ from test_report import HOSTILE
 
 from harness.errors import UsageError
 from harness.matrix import Entry, Facts, Matrix, Run, encode
-from harness.merge import Conflict, Merged, merge
+from harness.matrix.merge import Conflict, Merged, merge
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report.merge import data, terminal
 

@@ -10,9 +10,9 @@ from test_history import matrix as night_of
 from test_report import cell, matrix, word
 
 from harness.cli.output import load_matrix
-from harness.history import Night as Visited
-from harness.history import history
 from harness.matrix import encode
+from harness.matrix.history import Night as Visited
+from harness.matrix.history import history
 from harness.model import Judgement, State
 from harness.report import Report
 from harness.report.summary import LIMIT, Night, render

@@ -12,8 +12,8 @@ from processes import dead_process, process_of
 
 from harness import leases
 from harness.leases import Lease, Login, Undo, garbage, parking
-from harness.pid import Process, is_alive
-from harness.places import Places
+from harness.machine.pid import Process, is_alive
+from harness.machine.places import Places
 
 LOGIN = Login("192.0.2.1", 22, "root", "/key", "ssh-ed25519 AAAA")
 
@@ -21,7 +21,7 @@ TAKER = """
 import sys
 from pathlib import Path
 from harness import leases
-from harness.places import Places
+from harness.machine.places import Places
 with leases.taken(Places(Path(sys.argv[1]), Path(sys.argv[1])), "key") as tenancy:
     print(None if tenancy is None else tenancy.lease.guest, flush=True)
     sys.stdin.read()

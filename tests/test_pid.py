@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 from processes import child, dead_process, process_of
 
-from harness.pid import is_alive, of_pid, signalled
+from harness.machine.pid import is_alive, of_pid, signalled
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from harness.deadline import Cancellation, Deadline
-from harness.pid import is_alive, of_pid
-from harness.process import ToolTimeoutError, execute, last_will
+from harness.machine.pid import is_alive, of_pid
+from harness.machine.process import ToolTimeoutError, execute, last_will
 
 
 def test_a_tool_says_what_it_says() -> None:
@@ -89,7 +89,7 @@ def test_a_tool_with_a_last_will_dies_with_who_started_it(tmp_path: Path) -> Non
 import sys
 from pathlib import Path
 from harness.deadline import Deadline
-from harness.process import execute, last_will
+from harness.machine.process import execute, last_will
 started = lambda pid: Path({str(tmp_path / "pid")!r}).write_text(str(pid))
 execute([*last_will(), "sleep", "60"], Deadline(60), started=started)
 """

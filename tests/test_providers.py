@@ -11,8 +11,8 @@ from provider_contract import ProviderContract, TransportContract, left_of
 
 from harness.deadline import Deadline
 from harness.errors import GuestLostError, NotRunError, UsageError
+from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Host, OnlyOn, Remote
-from harness.places import Places
 from harness.protocols import Provider, Transport
 from harness.providers import choose
 from harness.providers.host import ISOLATIONS, NOT_ISOLATED, ThisMachine, isolated

@@ -11,7 +11,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.providers.qemu.line import Line
+from harness.providers.qemu.login_line import Line
 from harness.providers.qemu.qmp import Monitor
 
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 1}, "package": ""}}}

@@ -13,7 +13,7 @@ import pytest
 from harness.judge import conclude
 from harness.model import Judgement
 from harness.scenarios import CATALOGUE
-from harness.wire import parse
+from harness.wire.replies import parse
 
 DATA = Path(__file__).parent / "data"
 

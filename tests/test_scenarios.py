@@ -10,13 +10,13 @@ from simulated_kernels import HEIR, OWN, Fragile, Kernel
 
 from harness import guests
 from harness.judge import judge
+from harness.machine.resources import guests_folder
 from harness.model import Depth, Judgement, State
-from harness.resources import guests_folder
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.drain import WAYS
 from harness.scenarios.grid import Numbers
 from harness.scenarios.precedence import SIDES
-from harness.wire import parse
+from harness.wire.replies import parse
 
 HARNESS = Path(__file__).parent.parent / "harness"
 

@@ -15,18 +15,18 @@ from sshd import write_key
 from test_store import BEGUN, RAW, asked
 
 from harness import guests, leases
-from harness.cli.visit import log_in
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login
+from harness.machine.files import write_whole
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Guest, Qemu
-from harness.places import Places
-from harness.providers.appear import write_whole
 from harness.providers.qemu import seed
 from harness.providers.qemu.command import Parts, command_line
 from harness.providers.qemu.images import make_key
-from harness.providers.qemu.line import Line
-from harness.resources import guests_folder
+from harness.providers.qemu.login_line import Line
+from harness.run.visit import log_in
 from harness.store import Store
 from harness.transport import SshTransport
 

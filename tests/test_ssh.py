@@ -16,8 +16,8 @@ from sshd import write_key
 from harness import guests
 from harness.deadline import Deadline
 from harness.errors import BootError, FileError, NotRunError
+from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Remote
-from harness.places import Places
 from harness.providers.openssh import Openssh
 from harness.providers.ssh import ExistingMachine
 from harness.providers.workshop import Workshop

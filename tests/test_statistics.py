@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import beta, binom, hypergeom
 
-from harness import statistics
-from harness.statistics import ALPHA_BALANCED, ALPHA_OTHER, Decision, acceptance, decide
+from harness.scenarios import statistics
+from harness.scenarios.statistics import ALPHA_BALANCED, ALPHA_OTHER, Decision, acceptance, decide
 
 SIZES = [(20, 2), (48, 4), (400, 4), (400, 2), (1000, 3), (1600, 16), (20000, 4), (20000, 300)]
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from harness.errors import FileError, Phase, UsageError
 from harness.model import Cell, Depth, State
-from harness.report.recordings import Recordings
+from harness.report.page_recordings import Recordings
 from harness.store import (
     Asked,
     Failure,

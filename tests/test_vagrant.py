@@ -19,8 +19,8 @@ from ssh_server import SshServer, serving
 from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError, HarnessError, ImageError, NotRunError
+from harness.machine.places import Places
 from harness.model import AgentSource, Box, Guest, Ssh, Vagrant
-from harness.places import Places
 from harness.providers import choose
 from harness.providers.qemu.images import make_key
 from harness.providers.vagrant import boxes, machine, plugins, warm

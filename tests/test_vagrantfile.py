@@ -7,8 +7,8 @@ import pytest
 
 from harness.clocks import SLOW
 from harness.guests.limits import VAGRANT_PROVIDERS
+from harness.machine.resources import vagrant_folder
 from harness.model import Box, Vagrant
-from harness.resources import vagrant_folder
 
 TEXT = (vagrant_folder() / "Vagrantfile").read_text()
 

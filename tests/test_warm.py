@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from harness import cache
 from harness.errors import BootError
+from harness.machine import cache
+from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Qemu
-from harness.places import Places
 from harness.providers import reseed
 from harness.providers.qemu import warm
 from harness.providers.qemu.boot import Boot

@@ -10,9 +10,9 @@ from msgspec import structs
 from simulated_agent import SCRIPTS, answer
 from simulated_kernels import Kernel
 
-from harness import wire
-from harness.observation import Observation
-from harness.wire import Reply, check_echo, parse
+from harness.wire import replies as wire
+from harness.wire.observation import Observation
+from harness.wire.replies import Reply, check_echo, parse
 
 ASKED = {"listeners": "4", "flows": "20", "deadline": "7000", "protocol": "tcp"}
 

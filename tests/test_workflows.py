@@ -13,7 +13,7 @@ import yaml
 from harness import guests
 from harness.cli import COMMANDS, group
 from harness.guests import select
-from harness.resources import guests_folder
+from harness.machine.resources import guests_folder
 
 ROOT = Path(__file__).parent.parent
 

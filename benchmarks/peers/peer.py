@@ -10,7 +10,7 @@ import click
 
 from benchmarks.speed import by_harness, say
 from harness.deadline import Deadline
-from harness.process import ToolTimeoutError, execute
+from harness.machine.process import ToolTimeoutError, execute
 
 SCENARIO = "sharing"
 

@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.deadline import Deadline
 from harness.errors import HarnessError, ImageError
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
 from harness.model import DebianKernel
-from harness.places import Places
-from harness.process import ToolTimeoutError, execute
 from harness.providers.packages.debian import Debian, Unpacked
 from harness.providers.qemu import images, initramfs
 from harness.providers.qemu.cpio import DIRECTORY, FILE, PROGRAM, Entry, archive

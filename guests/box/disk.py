@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.process import ToolTimeoutError, execute
+from harness.machine.process import ToolTimeoutError, execute
 
 SECTOR = 512
 TOTAL = 48 << 20

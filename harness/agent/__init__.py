@@ -3,6 +3,6 @@
 from harness.agent.binary import Program
 from harness.agent.build import NATIVE, Builder, host_target
 from harness.agent.installed import Agent, placed
-from harness.agent.question import Question
+from harness.wire.question import Question
 
 __all__ = ["NATIVE", "Agent", "Builder", "Program", "Question", "host_target", "placed"]

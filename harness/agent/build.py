@@ -20,12 +20,12 @@ from harness.agent.installed import Agent, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
-from harness.lock import locked
+from harness.machine.lock import locked
+from harness.machine.places import Places
+from harness.machine.process import last_will
+from harness.machine.resources import guests_folder
 from harness.model import AgentSource, Guest
-from harness.places import Places
-from harness.process import last_will
 from harness.protocols import Transport
-from harness.resources import guests_folder
 from harness.transport import LocalTransport
 
 logger = logging.getLogger(__name__)

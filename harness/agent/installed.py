@@ -11,12 +11,12 @@ from msgspec import Struct
 from harness import clocks
 from harness.agent import binary
 from harness.agent.binary import Platform, Program
-from harness.agent.question import Question
 from harness.agent.user import User, of_guest
 from harness.errors import AgentError, GuestLostError, InfrastructureError, Phase
 from harness.model import Root
 from harness.protocols import Completed, Sink, Transport
-from harness.wire import visible
+from harness.wire.question import Question
+from harness.wire.replies import visible
 
 logger = logging.getLogger(__name__)
 

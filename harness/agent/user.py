@@ -13,7 +13,7 @@ from harness.errors import CommandTimeoutError, InfrastructureError, Phase
 from harness.model import Root
 from harness.protocols import Completed, Transport
 from harness.transport.shell import login_command
-from harness.wire import visible
+from harness.wire.replies import visible
 
 WITHOUT_PASSWORD: Mapping[str, tuple[str, ...]] = {"sudo": ("sudo", "-n"), "doas": ("doas", "-n")}
 """With -n both fail where they would ask (sudo(8), doas(1))."""

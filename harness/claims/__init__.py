@@ -2,11 +2,11 @@
 
 from harness.claims.article import ARTICLE
 from harness.claims.claim import Claim, Part, Standing, Subject
-from harness.claims.evidence import Evidence, Record, Witness
 from harness.claims.finding import Decided, Finding, PartFinding
-from harness.claims.particulars import PARTICULARS
+from harness.claims.queues_and_options import PARTICULARS
 from harness.claims.serving import SERVING
 from harness.claims.settle import settle
+from harness.matrix.evidence import Evidence, Record, Witness
 
 CLAIMS = (*ARTICLE, *SERVING, *PARTICULARS)
 """In the order in which they are shown: the article's, then those of software."""

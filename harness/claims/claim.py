@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from harness.claims.evidence import Evidence, Release, Witness
+from harness.matrix.evidence import Evidence, Release, Witness
 from harness.model import Cell
 
 

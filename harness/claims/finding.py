@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from harness.claims.claim import Claim, Part, Standing
-from harness.claims.evidence import Witness
 from harness.claims.separate import Separator
 from harness.claims.spans import Span
 from harness.matrix import Entry
+from harness.matrix.evidence import Witness
 
 
 class Decided(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What a measured cell has to be to bear a claim out; no operating system is named here."""
 
 from harness.claims.claim import Predicate
-from harness.claims.evidence import Evidence
+from harness.matrix.evidence import Evidence
 from harness.model import Cell, Depth
 from harness.scenarios import CATALOGUE
 from harness.scenarios.tally import SAME, STRAY

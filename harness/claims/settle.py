@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 from harness.claims.claim import Claim, Part, Standing
-from harness.claims.evidence import Evidence, Record, Witness, numbers
 from harness.claims.finding import Decided, Finding, PartFinding
 from harness.claims.separate import Point, Separator, separators
 from harness.claims.spans import spans, standing
 from harness.matrix import Matrix
+from harness.matrix.evidence import Evidence, Record, Witness, numbers
 from harness.model import Cell, Depth, State
 from harness.scenarios import CATALOGUE
 

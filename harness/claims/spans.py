@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from harness.claims.claim import Standing
-from harness.claims.evidence import Witness, numbers, release_order
+from harness.matrix.evidence import Witness, numbers, release_order
 
 
 class Span(Struct, frozen=True):

@@ -14,21 +14,21 @@ from harness.errors import HarnessError
 NAME = "reuseport-matrix"
 
 COMMANDS = {
-    "run": ("harness.cli.measuring:run", "Measure guests and show them side by side."),
+    "run": ("harness.cli.run:run", "Measure guests and show them side by side."),
     "nightly": ("harness.cli.nightly:nightly", "Measure, keep the run, say what changed."),
-    "guests": ("harness.cli.roster:guests", "List the guests, and what would start each here."),
-    "scenarios": ("harness.cli.listing:scenarios", "List what is asked of a kernel."),
-    "claims": ("harness.cli.claiming:claims", "Say which claims hold, by what was measured."),
-    "doctor": ("harness.cli.listing:doctor", "Test what this machine has, and what it lacks."),
-    "report": ("harness.cli.reporting:report", "Show recordings as a table, a page or data."),
-    "diff": ("harness.cli.comparing:diff", "Say what changed between runs, or between releases."),
-    "merge": ("harness.cli.merging:merge", "Join what several machines measured."),
-    "history": ("harness.cli.chronicle:history", "Say how each cell went over many runs."),
-    "judge": ("harness.cli.reporting:judge", "Judge a run's recordings again; no guest needed."),
-    "shell": ("harness.cli.visiting:shell", "Log in to a guest."),
-    "exec": ("harness.cli.visiting:execute", "Run a command in a guest."),
-    "gc": ("harness.cli.visiting:gc", "End every guest that no living run owns."),
-    "stop": ("harness.cli.visiting:stop", "End guests that were kept."),
+    "guests": ("harness.cli.guests:guests", "List the guests, and what would start each here."),
+    "scenarios": ("harness.cli.scenarios:scenarios", "List what is asked of a kernel."),
+    "claims": ("harness.cli.claims:claims", "Say which claims hold, by what was measured."),
+    "doctor": ("harness.cli.scenarios:doctor", "Test what this machine has, and what it lacks."),
+    "report": ("harness.cli.report:report", "Show recordings as a table, a page or data."),
+    "diff": ("harness.cli.diff:diff", "Say what changed between runs, or between releases."),
+    "merge": ("harness.cli.merge:merge", "Join what several machines measured."),
+    "history": ("harness.cli.history:history", "Say how each cell went over many runs."),
+    "judge": ("harness.cli.report:judge", "Judge a run's recordings again; no guest needed."),
+    "shell": ("harness.cli.shell:shell", "Log in to a guest."),
+    "exec": ("harness.cli.shell:execute", "Run a command in a guest."),
+    "gc": ("harness.cli.shell:gc", "End every guest that no living run owns."),
+    "stop": ("harness.cli.shell:stop", "End guests that were kept."),
 }
 """Command to its function and its line in the help: a module is imported when it is needed."""
 
@@ -75,7 +75,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; an unknown one is answered with its nearest names."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from harness.cli.nearest import unknown
+            from harness.run.nearest import unknown
 
             raise unknown("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)
@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
 
 def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        from harness.cli.version import version  # reads the package's metadata: 20 ms
+        from harness.machine.version import version  # reads the package's metadata: 20 ms
 
         click.echo(f"{NAME} {version()}")
         ctx.exit()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.exit import Exit, complain, complain_of
-from harness.cli.naming import complete_guests, guest_folders
 from harness.errors import FileError, HarnessError
+from harness.run.names import complete_guests, guest_folders
 
 if TYPE_CHECKING:
-    from harness.cli.measuring import Asked
+    from harness.cli.run import Asked
     from harness.report.summary import Night
 
 NIGHTLY_EPILOG = """\b
@@ -74,12 +74,12 @@ def nightly(
     GUEST is as with `run`; the default is what this machine can start without downloading the
     image of a disk.
     """
-    from harness import cache
-    from harness.cli.measuring import Asked
     from harness.cli.output import MATRIX, fresh
-    from harness.cli.plan import Request
+    from harness.cli.run import Asked
+    from harness.machine import cache
+    from harness.machine.places import Places
     from harness.model import Depth
-    from harness.places import Places
+    from harness.run.plan import Request
     from harness.store import make_folder
 
     make_folder(folder / "runs")
@@ -108,7 +108,7 @@ def nightly(
 
 def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
     """Measure; a night that broke off is reported all the same, with the error in it."""
-    from harness.cli.measuring import measure
+    from harness.cli.run import measure
 
     try:
         return measure(asked), []
@@ -120,7 +120,7 @@ def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
 def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
     """Merge what was measured elsewhere; raise `FileError` for what is no run."""
     from harness.cli.output import load_matrix, write_matrix
-    from harness.merge import merge
+    from harness.matrix.merge import merge
     from harness.model import State
     from harness.report.merge import sentences
 
@@ -144,10 +144,10 @@ def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
 
 def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> "Night":
     """Put the night beside those before: the last complete one, and the history of all."""
-    from harness.changes import compare
-    from harness.cli.chronicle import nights
+    from harness.cli.history import nights
     from harness.cli.output import complete, load_matrix
-    from harness.history import WINDOW, history
+    from harness.matrix.changes import compare
+    from harness.matrix.history import WINDOW, history
     from harness.report import Report
     from harness.report.summary import Night
 
@@ -181,7 +181,7 @@ def _prune(parent: Path, keep: int) -> None:
 def _say(folder: Path, out: Path, night: "Night", *, as_json: bool) -> None:
     from harness.cli.output import for_terminal
     from harness.cli.table import write_json
-    from harness.history import Standing
+    from harness.matrix.history import Standing
     from harness.report import changes
 
     before, comparison = night.report.before, night.comparison

@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 
 from harness import matrix as matrices
-from harness.baseline import Baseline, Verdict, hold
 from harness.cli.table import write_json
 from harness.errors import FileError
 from harness.matrix import Matrix
+from harness.matrix.baseline import Baseline, Verdict, hold
 from harness.report import Report, html, junit, markdown, terminal
-from harness.report.recordings import Recordings
-from harness.report.text import Paint
+from harness.report.page_recordings import Recordings
 from harness.store import JOURNAL, NEVER_ASKED, judge_folder, make_folder, recordings_of, replace
+from harness.text import Paint
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ def write_table(rows: Sequence[Sequence[str]]) -> None:
     The last one may be of several lines. On a terminal it is wrapped; off it each row is one line,
     for grep(1).
     """
-    from harness.report.text import cells, visible
+    from harness.text import cells, visible
 
     heads = [[visible(text) for text in row[:-1]] for row in rows]
     widths = [max(map(cells, column)) for column in zip(*heads, strict=True)]

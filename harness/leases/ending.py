@@ -11,9 +11,9 @@ import psutil
 
 from harness.deadline import Deadline
 from harness.leases.lease import Lease, Undo, forget
-from harness.pid import Process, is_alive, of_pid, signalled
-from harness.places import Places
-from harness.process import ToolTimeoutError, execute
+from harness.machine.pid import Process, is_alive, of_pid, signalled
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
 
 logger = logging.getLogger(__name__)
 

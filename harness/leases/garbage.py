@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from harness.leases.ending import end, may_run
 from harness.leases.lease import Lease, leases, unchanged
 from harness.leases.parking import discard, parked
-from harness.pid import Process, is_alive
-from harness.places import Places
+from harness.machine.pid import Process, is_alive
+from harness.machine.places import Places
 
 logger = logging.getLogger(__name__)
 

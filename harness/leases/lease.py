@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from harness.pid import Process
-from harness.places import NAME, Places, private
+from harness.machine.pid import Process
+from harness.machine.places import NAME, Places, private
 
 logger = logging.getLogger(__name__)
 

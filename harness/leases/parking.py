@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from harness.leases.ending import end
 from harness.leases.lease import LIFE, Lease, leases, write
-from harness.pid import Process, of_pid
-from harness.places import Places, private
+from harness.machine.pid import Process, of_pid
+from harness.machine.places import Places, private
 
 logger = logging.getLogger(__name__)
 

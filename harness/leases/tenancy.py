@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from harness.leases import parking
 from harness.leases.ending import end
 from harness.leases.lease import LIFE, Lease, Login, Undo, write
-from harness.pid import of_pid
-from harness.places import Places, private
+from harness.machine.pid import of_pid
+from harness.machine.places import Places, private
 
 
 class Tenancy:

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from harness import leases
 from harness.leases import Login, Tenancy
+from harness.machine.places import Places
 from harness.model import Guest
-from harness.places import Places
 
 
 class Workshop(Struct, frozen=True):

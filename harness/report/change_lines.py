@@ -4,13 +4,13 @@ from collections.abc import Hashable, Sequence
 
 from msgspec import Struct
 
-from harness.changes import Change, Kind, Pair
 from harness.matrix import Entry
+from harness.matrix.changes import Change, Kind, Pair
 from harness.model import State, word
 from harness.report.fold import Point, folded, label
 from harness.report.grid import figure, roughly, shares
-from harness.report.text import clip
 from harness.scenarios import CATALOGUE
+from harness.text import clip
 
 ASKED_ONCE = (Kind.APPEARED, Kind.GONE)
 """Kinds that tell of two catalogues and not of a kernel: no verdict is shown with them, and cells

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.changes import Change, Comparison, Kind, Pair
 from harness.claims import Witness
 from harness.matrix import Entry, Matrix, Value
+from harness.matrix.changes import Change, Comparison, Kind, Pair
 from harness.report.change_lines import ARROW, Saying, sayings
 from harness.report.provenance import headline
-from harness.report.text import Paint, markdown, short, wrapped
+from harness.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
     Kind.CHANGED: "verdict changed",

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from harness.claims.evidence import Release, numbers
 from harness.matrix import Entry, Matrix
+from harness.matrix.evidence import Release, numbers
 from harness.model import State, word
 from harness.scenarios import CATALOGUE
 

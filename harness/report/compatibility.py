@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from harness.claims.evidence import numbers, release_order
 from harness.matrix import Entry, Matrix, Run, document, schema_of
+from harness.matrix.evidence import numbers, release_order
 from harness.model import State, word
 from harness.report.fold import Point, folded
 from harness.report.grid import figure

@@ -9,7 +9,7 @@ from harness.claims import CLAIMS, Decided, Finding, PartFinding, Standing, sett
 from harness.claims.separate import Separator
 from harness.claims.spans import Span
 from harness.matrix import Matrix
-from harness.report.text import Paint, markdown, short, wrapped
+from harness.text import Paint, markdown, short, wrapped
 
 STYLES = {
     Standing.CONFIRMED: "32",

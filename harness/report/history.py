@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from harness.history import History, Standing, Track
+from harness.matrix.history import History, Standing, Track
 from harness.model import State
 from harness.report.fold import folded, label
-from harness.report.text import Paint, markdown, short, wrapped
 from harness.scenarios import CATALOGUE
+from harness.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
     Standing.FLAKY: "flaky: the word came and went on one release of the kernel",

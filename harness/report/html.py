@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from harness.changes import Comparison, compare, releases
 from harness.claims import Finding
 from harness.matrix import Entry, Matrix
+from harness.matrix.changes import Comparison, compare, releases
 from harness.model import State, word
 from harness.report import changes, findings
 from harness.report.change_lines import Saying, sayings
@@ -24,7 +24,7 @@ from harness.report.grid import DIFFERENT, Row, Section, legend, sections, share
 from harness.report.page_data import encoded, glyph, place_of
 from harness.report.provenance import headline, provenance, system
 from harness.report.report import Report
-from harness.report.text import short
+from harness.text import short
 
 if TYPE_CHECKING:
     import jinja2

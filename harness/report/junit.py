@@ -9,12 +9,12 @@ import xml.etree.ElementTree as ElementTree  # nosec B405  # written here, never
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from harness.baseline import CONTRADICTS, Held, Outcome, Verdict
 from harness.matrix import Entry, Matrix
+from harness.matrix.baseline import CONTRADICTS, Held, Outcome, Verdict
 from harness.model import State
 from harness.report.provenance import provenance
 from harness.report.report import Report
-from harness.report.text import short
+from harness.text import short
 
 SUMS = ("tests", "failures", "errors", "skipped")
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from harness.changes import releases
 from harness.matrix import Entry, Matrix
+from harness.matrix.changes import releases
 from harness.model import State, word
 from harness.report import changes, findings
 from harness.report.grid import DIFFERENT, MARKS, Notes, Section, legend, sections, shares
 from harness.report.provenance import headline, provenance, system
-from harness.report.text import clip, markdown
+from harness.text import clip, markdown
 
 REASON = 400
 """Characters of a reason; a console's tail is longer, and whole in matrix.json."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from harness.merge import Conflict, Merged
+from harness.matrix.merge import Conflict, Merged
 from harness.report.fold import folded, label
-from harness.report.text import short, wrapped
+from harness.text import short, wrapped
 
 
 def terminal(merged: Merged, width: int) -> Iterator[str]:

@@ -7,9 +7,9 @@ import msgspec
 from harness.matrix import Entry, Key, Matrix
 from harness.model import AXES, State, word
 from harness.report.grid import MARKS, Row, Section, figure, percent
-from harness.report.recordings import Recordings, packed, tail
-from harness.report.text import short
+from harness.report.page_recordings import Recordings, packed, tail
 from harness.scenarios import CATALOGUE
+from harness.text import short
 
 FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
 """The axes that can be filtered by; the others stand in the rows."""

@@ -2,9 +2,9 @@
 
 from msgspec import Struct
 
-from harness.baseline import Verdict
 from harness.matrix import Matrix
-from harness.report.recordings import Recordings
+from harness.matrix.baseline import Verdict
+from harness.report.page_recordings import Recordings
 
 
 class Report(Struct, frozen=True):

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from harness.changes import Comparison, Kind
-from harness.history import History
+from harness.matrix.changes import Comparison, Kind
+from harness.matrix.history import History
 from harness.report import changes, markdown
 from harness.report import history as histories
 from harness.report.provenance import headline
 from harness.report.report import Report
-from harness.report.text import markdown as inert
+from harness.text import markdown as inert
 
 LIMIT = 1_000_000
 """Bytes of a page: GitHub takes a step's summary of 1 MiB, and cuts nothing but refuses it all."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from harness.matrix import Entry, Matrix
 from harness.model import AXES, word
 from harness.report.grid import figure
-from harness.report.text import short
+from harness.text import short
 
 COLUMNS = (
     *("guest", "system", "release", "scenario", *AXES, "axes"),

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from harness.changes import releases
 from harness.matrix import Entry, Matrix
+from harness.matrix.changes import releases
 from harness.model import State, word
 from harness.report import changes, findings
 from harness.report.grid import (
@@ -21,7 +21,7 @@ from harness.report.grid import (
     shares,
 )
 from harness.report.provenance import headline, provenance, system
-from harness.report.text import Paint, cells, clip, short, wrapped
+from harness.text import Paint, cells, clip, short, wrapped
 
 LABEL_LEAST = 30
 """Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""

@@ -1,10 +1,10 @@
 """`bound-only`: one more socket is bound but does not listen, a worker slow to start."""
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
+from harness.wire.observation import Observation
 
 ID = "bound-only"
 

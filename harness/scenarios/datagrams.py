@@ -4,12 +4,12 @@ from collections import defaultdict
 from itertools import product
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Fate, Observation
 from harness.scenarios import distribution
 from harness.scenarios.grid import GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally
+from harness.wire.observation import Fate, Observation
 
 ID = "datagrams"
 

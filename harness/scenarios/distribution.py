@@ -1,12 +1,12 @@
 """`distribution`: several listeners, many connections; who accepts them."""
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
+from harness.wire.observation import Observation
 
 ID = "distribution"
 

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Flows, Observation, number
 from harness.scenarios.grid import SHARING, Numbers, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.statistics import excluded
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
-from harness.statistics import excluded
+from harness.wire.observation import Flows, Observation, number
 
 ID = "drain"
 

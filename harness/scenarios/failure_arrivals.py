@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Fate, Flows, Observation
 from harness.scenarios.grid import (
     BOTH,
     DATAGRAM_FAILURES,
@@ -19,6 +18,7 @@ from harness.scenarios.grid import (
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
+from harness.wire.observation import Fate, Flows, Observation
 
 ID = "failure-arrivals"
 

@@ -1,10 +1,10 @@
 """`failure-established`: accepted connections are spread over all; one worker fails."""
 
 from harness.model import Cell, Depth, Judgement, State
-from harness.observation import Observation
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import Tally, measured, server, tally, unclear
+from harness.wire.observation import Observation
 
 ID = "failure-established"
 

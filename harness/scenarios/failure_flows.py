@@ -6,10 +6,10 @@ from itertools import product
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Flows, Observation
 from harness.scenarios.grid import BOTH, SHARING, TUN, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, STRAY, measured, server, tally, unclear
+from harness.wire.observation import Flows, Observation
 
 ID = "failure-flows"
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from itertools import product
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Fate, Observation
 from harness.scenarios.grid import FAILURES, PLACES, SHARING, TUN, Numbers, Row, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
@@ -17,6 +16,7 @@ from harness.scenarios.tunables import (
     SWITCH,
     at_each,
 )
+from harness.wire.observation import Fate, Observation
 
 ID = "failure-handshake"
 

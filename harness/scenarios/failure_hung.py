@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Fate, Observation
 from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import NEARLY_ALL, STRAY, Tally, kind, measured, prevailing, unclear
+from harness.wire.observation import Fate, Observation
 
 ID = "failure-hung"
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Fate, Observation
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
 from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
+from harness.wire.observation import Fate, Observation
 
 ID = "failure-queued"
 

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
+from harness.wire.observation import Observation
 
 ID = "fallback"
 

@@ -4,11 +4,11 @@ import math
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.statistics import ALPHA_OTHER
 from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
-from harness.statistics import ALPHA_OTHER
+from harness.wire.observation import Observation
 
 ID = "group-limit"
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
-from harness.observation import Fate
 from harness.scenarios.tally import SAME, STRAY, kind, server
+from harness.wire.observation import Fate
 
 
 class Homes(Struct, frozen=True):

@@ -3,10 +3,10 @@
 from collections import Counter
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, unclear
+from harness.wire.observation import Observation
 
 ID = "last-gone"
 

@@ -1,10 +1,10 @@
 """`listen-order`: members bind in one order and listen in the other; which of them counts."""
 
 from harness.model import Cell, Depth, Judgement, State
-from harness.observation import Observation
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, measured, server, tally, unclear
+from harness.wire.observation import Observation
 
 ID = "listen-order"
 

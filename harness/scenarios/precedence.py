@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
+from harness.wire.observation import Observation
 
 ID = "precedence"
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement, State
-from harness.observation import Observation
+from harness.wire.observation import Observation
 
 FULL, LEAST = 100, 25
 """Percent: the load of a cell that keeps a CPU busy, and the least that is one."""

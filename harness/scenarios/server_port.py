@@ -6,13 +6,13 @@ client whose ports are few keeps to the same worker of every service on the mach
 
 from collections.abc import Mapping
 
-from harness import statistics
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
+from harness.scenarios import statistics
 from harness.scenarios.grid import SHARING, TUN, Numbers, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally, unclear
+from harness.wire.observation import Observation
 
 ID = "server-port"
 

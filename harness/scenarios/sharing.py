@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Attempt, Observation
 from harness.scenarios.grid import ALL, BOTH, GROUPING, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario, not_applicable
 from harness.scenarios.tally import measured, tally, unclear
+from harness.wire.observation import Attempt, Observation
 
 ID = "sharing"
 

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
-from harness import statistics
+from harness.scenarios import statistics
+from harness.scenarios.statistics import Decision
 from harness.scenarios.tally import REFUSED, SAME, STRAY, Tally
-from harness.statistics import Decision
 
 
 class Shape(StrEnum):

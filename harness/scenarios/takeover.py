@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.observation import Observation
 from harness.scenarios.grid import BOTH, GROUPING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.statistics import one_taker_is_telling, p_uniform
 from harness.scenarios.tally import STRAY, Tally, measured, server, tally, unclear
-from harness.statistics import one_taker_is_telling, p_uniform
+from harness.wire.observation import Observation
 
 ID = "takeover"
 

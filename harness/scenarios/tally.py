@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from harness.model import Judgement, State
-from harness.observation import Fate, Flows, Observation
+from harness.wire.observation import Fate, Flows, Observation
 
 STRAY = 0.01
 """Share of a phase's flows that may go astray without making a verdict, or spoiling one. On

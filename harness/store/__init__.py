@@ -11,7 +11,7 @@ from harness.store.folder import (
 )
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
 from harness.store.judging import NEVER_ASKED, judge_folder, judged
-from harness.store.recorded import recordings_of
+from harness.store.recordings import recordings_of
 
 __all__ = [
     "JOURNAL",

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from harness.errors import FileError
-from harness.history import Night, Visit
 from harness.matrix import Run, check_version, decode
+from harness.matrix.history import Night, Visit
 from harness.model import Cell, State, word
 
 VERSION = 1

@@ -12,7 +12,7 @@ from harness.model import Cell, Judgement, State, Trial
 from harness.scenarios import CATALOGUE
 from harness.store.folder import lines_of, reply_of
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun
-from harness.wire import parse
+from harness.wire.replies import parse
 
 NEVER_ASKED = "the run ended before it was asked"
 

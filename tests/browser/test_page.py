@@ -17,7 +17,7 @@ from test_report import HOSTILE, cell, matrix, word
 from harness.matrix import Matrix
 from harness.model import Judgement, State
 from harness.report import FORMATS, Report
-from harness.report.recordings import Recordings
+from harness.report.page_recordings import Recordings
 
 __all__ = ["page", "started"]  # fixtures, found by their names
 

@@ -22,7 +22,7 @@ import psutil
 
 from harness import leases
 from harness.deadline import Cancellation
-from harness.pid import start_of
+from harness.machine.pid import start_of
 
 SECOND = "tcp_migrate_req="
 """In each question of a run's second batch: a tunable that a batch sets is not of the first."""
@@ -197,7 +197,9 @@ def _is_saving(_: object, command: str, *__: object) -> bool:
 POINTS: Mapping[str, Callable[[Strike], None]] = {
     # download
     "packages": before("harness.providers.packages.debian:Debian.userland"),
-    "apt": before("harness.process:_communicate", lambda process, _: "apt-get" in process.args),
+    "apt": before(
+        "harness.machine.process:_communicate", lambda process, _: "apt-get" in process.args
+    ),
     "unpacking": after("multiprocessing.context:SpawnProcess.start"),
     "transfer": after("harness.providers.fetch.http:Part.begin"),
     # build
@@ -206,7 +208,7 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
     "lease": before("os:fsync", _is_lease),
     "overlay": after("harness.providers.qemu.overlay:make"),
     "started": before("harness.leases:Tenancy.runs"),
-    "boot": before("harness.providers.qemu.line:Line.until_ready"),
+    "boot": before("harness.providers.qemu.login_line:Line.until_ready"),
     "saving": before("harness.providers.qemu.qmp:Monitor._ask", _is_saving),
     "back": before("harness.providers.qemu.qmp:Monitor.go_on"),
     # the wait for SSH

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.places import Places
-from harness.resources import guests_folder
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 
 SOURCES = guests_folder() / "agent"
 

@@ -10,7 +10,7 @@ from sanitized_agent import SOURCES, STRICT, compiled, zig
 
 from harness.agent import elf
 from harness.agent.build import Builder, host_target
-from harness.places import Places
+from harness.machine.places import Places
 
 DT_HASH, DT_SYMTAB, DT_VERNEED, DT_VERNEEDNUM = 4, 6, 0x6FFFFFFE, 0x6FFFFFFF
 

@@ -15,7 +15,7 @@ from harness.agent import binary
 from harness.deadline import Deadline
 from harness.providers.host import isolated
 from harness.scenarios import CATALOGUE
-from harness.wire import parse
+from harness.wire.replies import parse
 
 TARGETS = (
     "x86_64-linux-musl",

@@ -13,7 +13,7 @@ from sanitized_agent import sanitized_agent
 
 from harness.deadline import Deadline
 from harness.providers.host import isolated
-from harness.wire import Reply, parse
+from harness.wire.replies import Reply, parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("batch")]
 

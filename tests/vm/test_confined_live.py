@@ -12,11 +12,11 @@ from owned import machines_of
 
 from harness import guests, leases
 from harness.deadline import Deadline
-from harness.places import Places
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.protocols import Transport
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 
 pytestmark = pytest.mark.vm
 

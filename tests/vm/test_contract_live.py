@@ -8,11 +8,11 @@ from live_command import need_guest
 from provider_contract import ProviderContract, left_of
 
 from harness import guests
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Guest
-from harness.places import Places
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("contract")]
 

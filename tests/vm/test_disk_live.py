@@ -13,11 +13,11 @@ import pytest
 from live_command import Here, need_guest
 from web_server import Site, serving
 
+from harness.machine.places import NAME, Places
+from harness.machine.resources import guests_folder
 from harness.matrix import Value
 from harness.model import State
-from harness.places import NAME, Places
 from harness.providers.qemu.images import make_key
-from harness.resources import guests_folder
 
 pytestmark = pytest.mark.vm
 

@@ -14,10 +14,10 @@ import pytest
 from test_agent_targets import running, sanitized  # noqa: F401 - a fixture
 
 from harness.deadline import Deadline
-from harness.observation import Observation
 from harness.providers.host import isolated
 from harness.scenarios.drain import WAYS
-from harness.wire import parse
+from harness.wire.observation import Observation
+from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("sanitized")]
 

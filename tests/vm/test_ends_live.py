@@ -12,8 +12,8 @@ import pytest
 from live_command import PATIENCE, Here, need_guest
 from msgspec.structs import replace
 
+from harness.machine.pid import is_alive
 from harness.model import State
-from harness.pid import is_alive
 from harness.store.journal import Asked, GuestMet
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ends")]

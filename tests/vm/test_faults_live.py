@@ -16,8 +16,8 @@ from live_command import PATIENCE, Ended, Here, need_guest
 from test_pytest_plugin import Project
 from web_server import Site, serving
 
+from harness.machine.places import NAME, Places
 from harness.model import State
-from harness.places import NAME, Places
 from harness.store.journal import Asked, GuestMet
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("faults")]

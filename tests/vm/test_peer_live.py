@@ -16,10 +16,10 @@ from sanitized_agent import sanitized_agent
 from harness.deadline import Deadline
 from harness.judge import conclude
 from harness.model import Judgement
-from harness.observation import Observation
 from harness.providers.host import isolated
 from harness.scenarios import CATALOGUE
-from harness.wire import parse
+from harness.wire.observation import Observation
+from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("peer")]
 

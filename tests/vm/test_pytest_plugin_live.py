@@ -6,8 +6,8 @@ import pytest
 from live_command import need_guest
 from test_pytest_plugin import Project
 
-from harness.live_guest import LiveGuest
-from harness.resources import guests_folder
+from harness.machine.resources import guests_folder
+from harness.run.live_guest import LiveGuest
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("plugin")]
 

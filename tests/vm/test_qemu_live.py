@@ -20,8 +20,9 @@ from provider_contract import TransportContract
 from harness import guests, leases
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Guest, Qemu, Ssh
-from harness.places import Places
 from harness.protocols import Transport
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs
@@ -30,7 +31,6 @@ from harness.providers.qemu.images import make_key, read_key
 from harness.providers.qemu.initramfs import Keys, Userland, module_content, public_key
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 from harness.transport import SshTransport
 
 pytestmark = pytest.mark.vm
@@ -48,10 +48,10 @@ import sys, time
 from pathlib import Path
 from harness import guests
 from harness.deadline import Deadline
-from harness.places import Places
+from harness.machine.places import Places
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
+from harness.machine.resources import guests_folder
 cache, state, name = sys.argv[1:4]
 workshop = Workshop(Places(Path(cache), Path(state)), lambda name: Path(state, name))
 guest = guests.load([guests_folder()])[name]

@@ -13,9 +13,9 @@ from sshd import UID, USER, existing, machine
 from harness.agent import Builder, Question
 from harness.agent.installed import installed
 from harness.deadline import Deadline
+from harness.machine.places import Places
 from harness.model import AgentSource, Root
-from harness.places import Places
-from harness.wire import parse
+from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("root")]
 

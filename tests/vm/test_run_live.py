@@ -9,7 +9,7 @@ import pytest
 from live_command import Ended, Here, need_guest
 
 from harness import scenarios
-from harness.cli.reporting import FORMATS
+from harness.cli.report import FORMATS
 from harness.matrix import Entry, Matrix, decode
 from harness.model import Depth, State
 

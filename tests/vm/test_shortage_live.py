@@ -14,7 +14,7 @@ from harness.judge import conclude
 from harness.model import Judgement, State
 from harness.providers.host import isolated
 from harness.scenarios import CATALOGUE
-from harness.wire import parse
+from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("shortage")]
 

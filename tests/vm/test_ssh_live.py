@@ -18,11 +18,11 @@ from harness.agent import Builder, Question
 from harness.agent.installed import installed
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Remote
-from harness.places import Places
 from harness.protocols import Transport
 from harness.providers.ssh import ExistingMachine
-from harness.wire import parse
+from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ssh")]
 

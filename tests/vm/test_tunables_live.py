@@ -22,7 +22,7 @@ from harness.judge import conclude
 from harness.model import State
 from harness.providers.host import isolated
 from harness.scenarios import CATALOGUE
-from harness.wire import Reply, parse
+from harness.wire.replies import Reply, parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("tunables")]
 

@@ -17,9 +17,9 @@ import yaml
 
 from harness import guests, leases, matrix
 from harness.leases import Lease
+from harness.machine.places import NAME, Places
+from harness.machine.resources import guests_folder
 from harness.model import State
-from harness.places import NAME, Places
-from harness.resources import guests_folder
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("vagrant")]
 

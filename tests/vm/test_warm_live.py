@@ -13,13 +13,13 @@ from msgspec.structs import replace
 from harness import guests, leases
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Guest
-from harness.places import Places
 from harness.protocols import Transport
 from harness.providers.qemu.images import read_key
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 from harness.store.journal import GuestMet
 from harness.transport import SshTransport
 

@@ -8,12 +8,12 @@ from provider_contract import ProviderContract, left_of
 
 from harness import guests
 from harness.deadline import Deadline
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Guest
-from harness.places import Places
 from harness.providers.vagrant.libvirt import virsh
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 
 
 class TestVagrantProvider(ProviderContract):

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from harness import guests
 from harness.deadline import Deadline
-from harness.places import Places
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.providers.vagrant.domain import Domain
 from harness.providers.vagrant.machine import VagrantMachine
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
-from harness.resources import guests_folder
 
 SAID: dict[str, object] = {}
 

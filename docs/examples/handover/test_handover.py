@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.live_guest import LiveGuest
+from harness.run.live_guest import LiveGuest
 
 HERE = Path(__file__).parent
 

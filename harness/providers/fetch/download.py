@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine.files import write_whole
+from harness.machine.places import Places
 from harness.model import Image
-from harness.places import Places
-from harness.providers.appear import write_whole
 from harness.providers.fetch import checksums
 from harness.providers.fetch.http import Part, fetch_into, fetch_text
 from harness.providers.fetch.unpack import DAMAGES, packing, unpack

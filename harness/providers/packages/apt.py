@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.deadline import Deadline
-from harness.process import ToolTimeoutError, execute, last_will
+from harness.machine.process import ToolTimeoutError, execute, last_will
 
 logger = logging.getLogger(__name__)
 

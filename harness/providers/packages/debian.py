@@ -22,10 +22,10 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
-from harness.lock import locked
+from harness.machine.files import write_whole
+from harness.machine.lock import locked
+from harness.machine.places import Places
 from harness.model import DebianKernel
-from harness.places import Places
-from harness.providers.appear import write_whole
 from harness.providers.packages import apt
 from harness.providers.packages.apt import AptError, Package, Source, Suite
 

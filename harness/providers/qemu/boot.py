@@ -13,9 +13,11 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login, Tenancy
+from harness.machine.places import Places
 from harness.model import Guest, Qemu
-from harness.places import Places
-from harness.providers.qemu import accelerators, belongings, images, warm
+from harness.providers import accelerators
+from harness.providers.qemu import images, warm
+from harness.providers.qemu import warm_disk as belongings
 from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images

@@ -14,14 +14,14 @@ from paramiko.pkey import UnknownKeyType
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
+from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import Qemu
-from harness.places import Places
 from harness.providers.fetch import download
 from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs, kernel, overlay, seed
 from harness.providers.qemu.initramfs import Keys, Userland
-from harness.resources import guests_folder
 
 
 class Images(Struct, frozen=True):

@@ -22,10 +22,10 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.places import Places
-from harness.process import ToolTimeoutError, execute
+from harness.machine.files import write_whole
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
 from harness.providers import reseed
-from harness.providers.appear import write_whole
 from harness.providers.qemu.cpio import (
     DIRECTORY,
     FILE,

@@ -19,8 +19,8 @@ import zstandard
 from msgspec import Struct
 
 from harness.errors import ImageError
-from harness.places import Places
-from harness.providers.appear import write_whole
+from harness.machine.files import write_whole
+from harness.machine.places import Places
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.leases import Tenancy
-from harness.process import last_will
+from harness.machine.process import last_will
 from harness.providers.qemu.console import Console, plain
-from harness.providers.qemu.line import Line
+from harness.providers.qemu.login_line import Line
 from harness.providers.qemu.qmp import Monitor
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.places import Places
-from harness.process import ToolTimeoutError, execute
-from harness.providers.appear import write_whole
+from harness.machine.files import write_whole
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
 
 GIB = 1 << 30
 

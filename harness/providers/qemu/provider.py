@@ -12,8 +12,9 @@ from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
 from harness.model import Guest, Qemu
+from harness.providers import accelerators
 from harness.providers.fetch import download
-from harness.providers.qemu import accelerators, images
+from harness.providers.qemu import images
 from harness.providers.qemu.boot import Boot, up
 from harness.providers.qemu.command import ARCHITECTURE, PROGRAM
 from harness.providers.workshop import Workshop

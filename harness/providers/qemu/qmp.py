@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.providers.qemu.inherited import Inherited, Silence
+from harness.providers.qemu.inherited_socket import Inherited, Silence
 from harness.transport import Alive
 
 POLL = 0.01

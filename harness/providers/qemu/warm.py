@@ -17,8 +17,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from harness import cache
-from harness.places import Places
+from harness.machine import cache
+from harness.machine.places import Places
 
 logger = logging.getLogger(__name__)
 

@@ -14,15 +14,15 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.leases import Login, Tenancy, Undo
+from harness.machine.places import NAME
+from harness.machine.resources import vagrant_folder
 from harness.model import Guest
-from harness.places import NAME
 from harness.providers.vagrant import boxes, warm
 from harness.providers.vagrant.domain import Domain
 from harness.providers.vagrant.libvirt import Ground
 from harness.providers.vagrant.machine import Making, VagrantMachine
 from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.workshop import Workshop
-from harness.resources import vagrant_folder
 
 if TYPE_CHECKING:
     from harness.providers.vagrant.commands import Place

@@ -10,10 +10,10 @@ import vagrant
 from msgspec import Struct
 
 from harness.deadline import Deadline
+from harness.machine.process import ToolTimeoutError, execute, last_will
 from harness.model import Box
-from harness.process import ToolTimeoutError, execute, last_will
+from harness.providers.vagrant.failures import failure
 from harness.providers.vagrant.plugins import PROGRAM
-from harness.providers.vagrant.words import failure
 
 GRACE_SECONDS = 15.0
 """For Vagrant to tidy up after an interrupt; what it leaves is destroyed afterwards."""

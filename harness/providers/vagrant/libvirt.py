@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Undo
+from harness.machine.places import NAME, Places
+from harness.machine.process import ToolTimeoutError, execute
 from harness.model import Box
-from harness.places import NAME, Places
-from harness.process import ToolTimeoutError, execute
 from harness.protocols import Completed
 
 PROGRAM = "virsh"

@@ -9,10 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from harness.deadline import Deadline
+from harness.machine.files import write_whole
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
 from harness.model import Guest
-from harness.places import Places
-from harness.process import ToolTimeoutError, execute
-from harness.providers.appear import write_whole
 from harness.providers.vagrant import boxes, libvirt
 
 PROGRAM = "vagrant"

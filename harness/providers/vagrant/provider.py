@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.model import Guest
-from harness.providers.qemu import accelerators
+from harness.providers import accelerators
 from harness.providers.vagrant import boxes, plugins
 from harness.providers.vagrant.boot import Boot
 from harness.providers.vagrant.machine import Making, VagrantMachine

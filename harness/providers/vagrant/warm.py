@@ -15,13 +15,13 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.leases import Login, Tenancy
-from harness.providers.qemu import accelerators
+from harness.machine.resources import vagrant_folder
+from harness.providers import accelerators
 from harness.providers.qemu.images import make_key
 from harness.providers.qemu.warm import processor
 from harness.providers.renew import change_key, renew
 from harness.providers.vagrant import libvirt
 from harness.providers.vagrant.machine import Making, VagrantMachine
-from harness.resources import vagrant_folder
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,84 @@
+"""`guests`: which there are, who would start each here, and why the others cannot."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from harness.cli.table import write_json, write_table
+from harness.run.names import guest_folders
+
+if TYPE_CHECKING:
+    from harness.model import Guest
+    from harness.providers.workshop import Workshop
+
+EPILOG = """\b
+Examples:
+  reuseport-matrix guests
+  reuseport-matrix guests --guests DIR --json
+"""
+
+
+class Listed(NamedTuple):
+    """A guest as `guests` shows it: by whom it would be started here, or why by nobody.
+
+    `download` is what that would fetch first; `others` says for every other provider of the guest
+    why it cannot, or None if it could, too.
+    """
+
+    name: str
+    system: str
+    provider: str | None
+    why: str | None
+    download: str | None
+    others: Mapping[str, str | None]
+
+    @property
+    def notes(self) -> str:
+        """What a table says besides, a line each."""
+        lines = [] if self.download is None else [f"downloads {self.download}"]
+        refusals = set(self.others.values())
+        if self.provider is None and len(refusals) == 1:
+            return str(refusals.pop())
+        for other, refusal in self.others.items():
+            lines.append(f"or {other}" if refusal is None else f"not {other}: {refusal}")
+        return "\n".join(lines) or self.why or ""
+
+
+@click.command(epilog=EPILOG)
+@guest_folders()
+@click.option("--json", "as_json", is_flag=True, help="A list of name, system, provider, why, ….")
+def guests(folders: Sequence[Path], as_json: bool) -> None:
+    """List the guests, and which provider would start each here, or why none can.
+
+    Nothing is started and nothing is fetched. What says `downloads` is started when it is asked
+    for by name or with `all`; `available` leaves it out.
+    """
+    from harness.machine.places import Places
+    from harness.providers.workshop import Workshop
+    from harness.run.names import known_guests
+    from harness.run.progress import speaking
+
+    workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
+    with speaking():
+        entries = [_entry(guest, workshop) for guest in known_guests(folders).values()]
+    if as_json:
+        write_json([one._asdict() for one in entries])
+        return
+    rows = [(one.name, one.system, one.provider or "-", one.notes) for one in entries]
+    write_table([("guest", "system", "provider", "notes"), *rows])
+
+
+def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
+    from harness.errors import NotRunError
+    from harness.providers import choose, offers
+
+    found = offers(guest, workshop)
+    others = {one.name: one.refusal for one in found}
+    try:
+        chosen = choose(guest, workshop)
+    except NotRunError as exc:
+        return Listed(guest.name, guest.system, None, str(exc), None, others)
+    del others[chosen.name]
+    return Listed(guest.name, guest.system, chosen.name, None, chosen.download, others)

@@ -1,0 +1,37 @@
+"""What kernels were found to do, as values: matrices, and how they change, merge and go on."""
+
+from harness.matrix.matrix import (
+    SCHEMA,
+    Asking,
+    Entry,
+    Facts,
+    Key,
+    Matrix,
+    Run,
+    Value,
+    check_version,
+    decode,
+    document,
+    encode,
+    key_of,
+    published,
+    schema_of,
+)
+
+__all__ = [
+    "SCHEMA",
+    "Asking",
+    "Entry",
+    "Facts",
+    "Key",
+    "Matrix",
+    "Run",
+    "Value",
+    "check_version",
+    "decode",
+    "document",
+    "encode",
+    "key_of",
+    "published",
+    "schema_of",
+]

@@ -1,0 +1,107 @@
+"""Decides with what QEMU runs a guest: tried by a short boot, never assumed from a device file.
+
+`/dev/kvm` may exist, answer its first ioctls, and then hang.
+"""
+
+import logging
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from harness import clocks
+from harness.deadline import Deadline
+from harness.machine.files import write_whole
+from harness.machine.places import Places
+from harness.machine.process import ToolTimeoutError, execute
+from harness.providers.qemu import firmware
+
+logger = logging.getLogger(__name__)
+
+CANDIDATES = {"Linux": ("kvm",), "Darwin": ("hvf",), "NetBSD": ("nvmm",)}
+"""By the host's system, best first; TCG follows, which needs nothing."""
+
+TCG = "tcg"
+
+TRY_SECONDS = 5.0
+
+
+class Trial(Struct, frozen=True):
+    """What came of trying an accelerator; `why` is None if it works."""
+
+    accelerator: str
+    why: str | None
+
+
+class Known(Struct, frozen=True):
+    """Answers, and what they hold for: this boot of this kernel, this QEMU."""
+
+    machine: tuple[str, ...]
+    trials: tuple[Trial, ...]
+
+
+def best(program: Path, places: Places) -> str:
+    """Return the first accelerator that works."""
+    return next(trial.accelerator for trial in trials(program, places) if trial.why is None)
+
+
+def slow_factor(accelerator: str) -> float:
+    """Return how much longer than on a fast host things may take."""
+    return clocks.SLOW if accelerator.partition(",")[0] == TCG else 1.0
+
+
+def trials(program: Path, places: Places) -> tuple[Trial, ...]:
+    """Return each accelerator of this system with what came of it, TCG last; tried once a boot."""
+    machine = _machine(program)
+    memory = places.folder("accelerators") / "trials.json"
+    try:
+        known = msgspec.json.decode(memory.read_bytes(), type=Known)
+        if known.machine == machine:
+            return known.trials
+    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
+        pass
+    candidates = CANDIDATES.get(platform.system(), ())
+    found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))
+    write_whole(memory, msgspec.json.encode(Known(machine, found)))
+    return found
+
+
+def attempt(program: Path, accelerator: str) -> Trial:
+    """Let a virtual CPU of the kind that guests get come to long mode, bounded in time."""
+    with tempfile.TemporaryDirectory() as folder:
+        bios = Path(folder, "firmware")
+        bios.write_bytes(firmware.image())
+        argv = [str(program), "-nodefaults", "-no-user-config", "-display", "none"]
+        argv += ["-machine", "pc", "-m", "16", "-accel", accelerator, "-cpu", "max"]
+        argv += ["-bios", str(bios), "-device", "isa-debug-exit,iobase=0xf4,iosize=1"]
+        started = time.monotonic()
+        try:
+            done = execute(argv, Deadline(TRY_SECONDS))
+        except ToolTimeoutError:
+            return Trial(accelerator, f"hangs: no long mode within {TRY_SECONDS:.0f} s")
+    if done.status == firmware.EXIT_STATUS:
+        logger.info("%s works (%.1f s)", accelerator, time.monotonic() - started)
+        return Trial(accelerator, None)
+    said = done.stderr.decode(errors="replace").strip().splitlines()
+    return Trial(accelerator, said[-1] if said else f"QEMU ended with {done.status}")
+
+
+def _machine(program: Path) -> tuple[str, ...]:
+    """Name this boot of this machine and this QEMU."""
+    return (identity(program), platform.release(), _boot_id())
+
+
+def identity(program: Path) -> str:
+    """Name a QEMU: its file's identity stands for its version."""
+    file = program.stat()
+    return f"{program} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""  # no such thing but on Linux: there the answers hold until QEMU or kernel change

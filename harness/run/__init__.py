@@ -1,0 +1,1 @@
+"""From what is asked for to a matrix: the plan, the guests at once, the questions of each."""

@@ -1,0 +1,254 @@
+"""Measures one guest: boots it, asks its cells, keeps every answer, boots afresh what died."""
+
+import logging
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from msgspec import Struct, field
+
+from harness import clocks
+from harness.agent import Agent, Builder, Question
+from harness.clocks import Clocks
+from harness.deadline import Cancellation, Deadline
+from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
+from harness.machine.capacity import Turns
+from harness.model import Cell, Depth, Guest
+from harness.protocols import Progress, Provider, Transport
+from harness.run.batches import Asking, Batch, Pace, batches
+from harness.run.ledger import Ledger
+from harness.store import Asked, GuestMet, GuestRecord
+from harness.wire.observation import Observation
+from harness.wire.replies import outline, parse, visible
+
+logger = logging.getLogger(__name__)
+
+LIVES_IN_VAIN = 2
+"""So often in a row a guest may live without one answer before what is left is given up."""
+
+TAIL = 12
+"""Lines of a console that are shown of a guest that did not come up."""
+
+
+class Subject(Struct, frozen=True):
+    """What is measured, with what, on how many CPUs of this machine, and who is told."""
+
+    guest: Guest
+    depth: Depth
+    provider: Provider
+    builder: Builder
+    record: GuestRecord
+    progress: Progress
+    cancellation: Cancellation
+    turns: Turns = field(default_factory=lambda: Turns(1))
+    cpus: int = 1
+
+
+def measure(subject: Subject, cells: Sequence[Cell]) -> None:
+    """Ask every cell of the guest and journal what came of it; no failure of a guest is raised.
+
+    Ends early, with what was asked kept, when cancelled. A guest that takes longer than it ever
+    should is given up: it does not keep the others waiting for ever.
+    """
+    todo: Sequence[Asking] = [Asking(cell) for cell in cells]
+    limit = _limit(subject, todo)
+    in_vain = 0
+    while todo and not subject.cancellation.said:
+        life = Life(subject, todo, limit, total=len(cells))
+        failure: InfrastructureError | None = None
+        try:
+            life.run()
+        except NotRunError as exc:
+            subject.record.not_run(str(exc), exc.hint)
+            return
+        except InfrastructureError as exc:
+            failure = exc
+            if not subject.cancellation.said:
+                _warn(subject.guest, exc)
+        todo = life.left
+        in_vain = 0 if life.answers else in_vain + 1
+        hopeless = in_vain >= LIVES_IN_VAIN or limit.passed
+        if failure is not None and hopeless and not subject.cancellation.said:
+            life.give_up(failure)
+            return
+
+
+def _limit(subject: Subject, todo: Sequence[Asking]) -> Deadline:
+    """Return the time that the guest has in all, once every question's own limits are in order."""
+    for asking in todo:
+        parameters = asking.scenario.parameters(asking.cell, subject.depth)
+        clocks.check(asking.scenario, parameters)
+    pace = Pace(slow=True)
+    # Apart takes longer, and is how a second life asks what is left.
+    made = batches(todo, subject.depth, pace, apart=True)
+    asked = [(one.scenarios, one.rounds(pace)) for one in made]
+    return Deadline(clocks.life(subject.guest, asked), subject.cancellation)
+
+
+def _warn(guest: Guest, failure: InfrastructureError) -> None:
+    """Say what failed, when, and what to do; of a guest that died, also its last words."""
+    after = f" after {failure.seconds:.1f} s" if failure.seconds is not None else ""
+    logger.warning("%s: %s%s: %s", guest.name, failure.phase, after, failure)
+    if failure.hint is not None:
+        logger.warning("%s: hint: %s", guest.name, failure.hint)
+    for line in failure.console.splitlines()[-TAIL:]:
+        logger.warning("%s: console: %s", guest.name, visible(line))
+
+
+class Life:
+    """One life of a guest: from boot to the last question, or to its death.
+
+    `left` is what another life has to ask.
+    """
+
+    def __init__(
+        self, subject: Subject, todo: Sequence[Asking], limit: Deadline, total: int
+    ) -> None:
+        self.subject = subject
+        self._limit = limit
+        self.left = list(todo)
+        self._ledger = Ledger(
+            subject.record, subject.progress, subject.cancellation, total - len(todo), total
+        )
+        self._clocks = Clocks()
+        self._phase, self._since = Phase.BOOT, time.monotonic()
+        self._common: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Boot and ask until nothing is left or the guest is no more; raise what ended it."""
+        try:
+            self._live()
+        except InfrastructureError as exc:
+            self._timed(exc)
+            raise
+
+    def _live(self) -> None:
+        subject = self.subject
+        self._tell(Phase.BOOT)
+        deadline = self._limit.within(clocks.boot(subject.guest))
+        with (
+            subject.provider.boot(subject.guest, deadline) as transport,
+            subject.cancellation.hooked(transport.close),
+        ):
+            self._clocks = Clocks(float(transport.provenance.get("slow_factor", "1")))
+            self._common = {"loopback": transport.provenance.get("loopback", "as-is")}
+            self._tell(Phase.PUSH)
+            with subject.builder.installed(subject.guest, transport) as agent:
+                agent.vouch()
+                self._learn(agent, transport)
+                if not subject.turns.free(subject.cpus):
+                    self._tell(Phase.SCENARIO, "waits for a CPU")
+                with subject.turns.taken(subject.cpus, subject.cancellation):
+                    self._ask_everything(agent)
+            self._tell(Phase.DESTROY)
+
+    @property
+    def answers(self) -> int:
+        """How many questions brought something."""
+        return self._ledger.answers
+
+    def give_up(self, failure: InfrastructureError) -> None:
+        """Put down for every cell that is left what keeps failing."""
+        for asking in self.left:
+            self._ledger.give_up(asking, self._line(0, asking), failure)
+        self.left = []
+
+    def _timed(self, failure: InfrastructureError | None) -> None:
+        """Note how long the phase had lasted in which something failed."""
+        if failure is not None and failure.seconds is None:
+            failure.seconds = time.monotonic() - self._since
+
+    def _tell(self, phase: Phase, detail: str = "") -> None:
+        self._phase, self._since = phase, time.monotonic()
+        self.subject.progress.phase(self.subject.guest.name, phase, detail)
+
+    def _learn(self, agent: Agent, transport: Transport) -> None:
+        """Ask the guest about itself, and keep that with how it was made."""
+        guest = self.subject.guest
+        tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
+        question = Question("facts", "facts", {**self._common, **tunables})
+        with self.subject.record.spool() as said:
+            try:
+                agent.ask([question], timeout=self._clocks.facts, into=said.append)
+            except InfrastructureError as exc:
+                exc.phase = Phase.FACTS
+                raise
+            observation = self.subject.record.reading(lambda: _first(said.content()))
+        if observation is None:
+            raise AgentError(Phase.FACTS, "the agent does not say what it runs on")
+        provenance = {**transport.provenance, **agent.provenance}
+        self.subject.record.met(GuestMet(guest.name, _now(), provenance, observation.facts))
+
+    def _ask_everything(self, agent: Agent) -> None:
+        todo, again = self.left, list[Asking]()
+        # Where something was asked in vain, one scenario at a time tells whose doing that was, and
+        # is less to carry for a guest that was starved.
+        apart = any(asking.attempt > 1 for asking in todo)
+        for batch in batches(todo, self.subject.depth, self._pace, apart=apart):
+            if self.subject.cancellation.said:
+                return
+            self._tell(Phase.SCENARIO, batch.title)
+            asked = set(batch.askings)
+            todo = [asking for asking in todo if asking not in asked]
+            failure, retry = self._ask(agent, batch)
+            again += retry
+            # What killed a guest once may do so again: it is asked last.
+            self.left = sorted([*again, *todo], key=lambda asking: asking.attempt)
+            if failure is not None:
+                raise failure
+
+    def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Asking]]:
+        """Ask a batch's cells; return what ended the guest, and what to ask again."""
+        lines = [self._line(i, asking) for i, asking in enumerate(batch.askings)]
+        questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
+        timeout = self._clocks.batch(batch.scenarios, batch.rounds(self._pace))
+        timeout = min(timeout, self._limit.left())
+        silence = self._clocks.silence(batch.scenarios)
+        failure: InfrastructureError | None = None
+        with self.subject.record.spool() as said:
+            try:
+                agent.ask(questions, timeout, self._pace.jobs, into=said.append, silence=silence)
+            except InfrastructureError as exc:
+                failure = exc
+            self._timed(failure)
+            asked = tuple(zip(batch.askings, lines, strict=True))
+            again = self.subject.record.reading(
+                lambda: self._ledger.settle(asked, outline(said.content()), failure)
+            )
+        return failure, again
+
+    @property
+    def _pace(self) -> Pace:
+        return Pace(slow=self._clocks.factor != 1)
+
+    def _line(self, index: int, asking: Asking) -> Asked:
+        """Return the journal's line of a question that is about to be asked."""
+        scenario = asking.scenario
+        limits = {
+            "alarm": str(self._clocks.alarm(scenario)),
+            "load": str(self._pace.load(scenario)),
+        }
+        return Asked(
+            guest=self.subject.guest.name,
+            cell=asking.cell,
+            attempt=asking.attempt,
+            question=f"q{index}",
+            parameters={
+                **scenario.parameters(asking.cell, self.subject.depth),
+                **self._common,
+                **limits,
+            },
+            started=_now(),
+            seconds=0.0,
+            factor=self._clocks.factor,
+        )
+
+
+def _first(text: bytes) -> Observation | None:
+    """Return what the first answer shows, if it is whole."""
+    said = outline(text)[:1]
+    return parse(said[0].raw)[0].observation if said and said[0].torn is None else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

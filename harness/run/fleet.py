@@ -1,0 +1,118 @@
+"""Many guests at once: a thread for each, from its boot to its end, and one word that ends all."""
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from msgspec import Struct
+
+from harness.agent import Builder
+from harness.deadline import Cancellation
+from harness.machine import capacity
+from harness.machine.capacity import Turns
+from harness.machine.places import Places
+from harness.providers import accelerators
+from harness.providers.qemu.command import PROGRAM
+from harness.run.engine import Subject, measure
+from harness.run.interruption import Interruption
+from harness.run.plan import Candidate, Plan
+from harness.run.progress import Face
+from harness.store import Store
+
+logger = logging.getLogger(__name__)
+
+GLANCE = 0.1
+"""Seconds between two looks at whether a signal came: handlers only take a note."""
+
+
+class Fleet(Struct, frozen=True):
+    """The guests of a run, and what they share."""
+
+    plan: Plan
+    store: Store
+    places: Places
+    face: Face
+    cancellation: Cancellation
+    turns: Turns
+
+    def measure(self, jobs: int, interruption: Interruption, until: float | None) -> None:
+        """Measure every guest, `jobs` at once; end early on a signal, or at `until` (monotonic).
+
+        An error that is the run's, such as a full disk, is raised once every guest is ended.
+        """
+        builder = Builder(self.places, cancellation=self.cancellation)
+        with ThreadPoolExecutor(jobs, thread_name_prefix="guest") as pool:
+            pending = {
+                pool.submit(self._one, candidate, builder) for candidate in self.plan.candidates
+            }
+            for done in self._finished(pending, interruption, until):
+                if done.exception() is not None:
+                    self.cancellation.say()
+            for future in pending:
+                future.result()
+
+    def _finished(
+        self, futures: set[Future[None]], interruption: Interruption, until: float | None
+    ) -> Iterator[Future[None]]:
+        left = set(futures)
+        while left:
+            done, left = wait(left, GLANCE)
+            yield from done
+            if self.cancellation.said:
+                continue
+            if interruption.signal is not None:
+                logger.warning("%s: ending the guests", interruption.signal.name)
+                self.cancellation.say()
+            elif until is not None and time.monotonic() > until:
+                logger.warning("the time of --timeout is over: ending the guests")
+                self.cancellation.say()
+
+    def _one(self, candidate: Candidate, builder: Builder) -> None:
+        guest, face = candidate.guest, self.face
+        record = self.store.guest(guest.name)
+        if candidate.provider is None:
+            record.not_run(candidate.why, candidate.hint)
+            face.ended(guest.name, "not run")
+            return
+        if not candidate.cells:
+            face.ended(guest.name, "nothing was missing")
+            return
+        if not self.cancellation.said:
+            depth = self.plan.begun.catalogue
+            measure(
+                Subject(
+                    guest=guest,
+                    depth=depth,
+                    provider=candidate.provider,
+                    builder=builder,
+                    record=record,
+                    progress=face,
+                    cancellation=self.cancellation,
+                    turns=self.turns,
+                    cpus=capacity.cpus_of(guest, candidate.by),
+                ),
+                candidate.cells,
+            )
+        face.ended(guest.name, "interrupted" if self.cancellation.said else "done")
+
+
+def jobs_for(asked: int | None, candidates: Sequence[Candidate], places: Places) -> int:
+    """Return how many guests run at once: what was asked for, or what this machine carries."""
+    if asked is not None:
+        return asked
+    found = [one for one in candidates if one.provider is not None]
+    needs = [capacity.memory_of(one.guest, one.by) for one in found]
+    return capacity.jobs(
+        needs, capacity.memory(), capacity.cores(), accelerated=_accelerated(found, places)
+    )
+
+
+def _accelerated(candidates: Sequence[Candidate], places: Places) -> bool:
+    """Whether the hardware virtualises for those guests that are virtual."""
+    program = shutil.which(PROGRAM)
+    if program is None or not any(one.by in ("qemu", "vagrant") for one in candidates):
+        return False
+    return accelerators.best(Path(program), places) != accelerators.TCG

@@ -1,0 +1,96 @@
+"""What came of each question of a guest: kept, judged, told; and what has to be asked once more."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from harness.deadline import Cancellation
+from harness.errors import AgentError, InfrastructureError, Phase
+from harness.judge import starved
+from harness.model import State, Trial
+from harness.protocols import Progress
+from harness.run.batches import Asking
+from harness.store import Asked, Failure, GuestRecord, judged
+from harness.wire.replies import Reply
+
+ATTEMPTS = 2
+"""A cell that failed, or whose guest was starved of its CPU, is asked once more on a fresh guest;
+both results are kept."""
+
+LEFT_OUT = AgentError(Phase.SCENARIO, "the agent left this question out")
+
+
+class Ledger:
+    """The questions of one life of a guest. `done` of `total` cells were over before.
+
+    `answers` counts the questions that brought something.
+    """
+
+    def __init__(
+        self,
+        record: GuestRecord,
+        progress: Progress,
+        cancellation: Cancellation,
+        done: int,
+        total: int,
+    ) -> None:
+        self._record = record
+        self._progress = progress
+        self._cancellation = cancellation
+        self._done = done
+        self._total = total
+        self.answers = 0
+
+    def settle(
+        self,
+        asked: Sequence[tuple[Asking, Asked]],
+        said: Sequence[Reply],
+        failure: InfrastructureError | None,
+    ) -> list[Asking]:
+        """Put down what came of each question of a batch; return what to ask once more.
+
+        A guest that is lost costs one cell without a whole answer, the first of those that work:
+        they are asked one after the other, so it was under way. Of those that wait many are, and
+        they seldom kill.
+        """
+        replies = {reply.id: reply for reply in said}
+        blame: InfrastructureError | None = failure or LEFT_OUT
+        again: list[Asking] = []
+        for asking, line in sorted(asked, key=lambda one: one[0].scenario.load == 0):
+            reply = replies.get(line.id)
+            raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
+            if reply is not None and (reply.status is not None or failure is None):
+                again += self._put_down(asking, _took(line, reply), raw)
+            elif self._cancellation.said or blame is None:
+                again.append(asking)
+            else:
+                again += self._put_down(asking, _failed(line, blame), raw)
+                blame = None if failure else LEFT_OUT
+        return again
+
+    def give_up(self, asking: Asking, line: Asked, failure: InfrastructureError) -> None:
+        """Put down what keeps a cell from being asked, once and for all."""
+        self._put_down(Asking(asking.cell, ATTEMPTS), _failed(line, failure), b"")
+
+    def _put_down(self, asking: Asking, line: Asked, raw: bytes) -> list[Asking]:
+        """Keep an answer, or its absence, and only then judge it; return what to ask once more."""
+        line = self._record.answered(line, raw)
+        self.answers += bool(raw)
+        judgement = judged(line, raw)
+        in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
+        if in_vain and asking.attempt < ATTEMPTS:
+            return [Asking(asking.cell, asking.attempt + 1)]
+        self._done += 1
+        trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)
+        self._progress.trial(trial, self._done, self._total)
+        return []
+
+
+def _failed(line: Asked, failure: InfrastructureError) -> Asked:
+    said = Failure(failure.phase, str(failure), failure.seconds, failure.console)
+    return replace(line, failure=said)
+
+
+def _took(line: Asked, reply: Reply) -> Asked:
+    """Add what the reply says of itself: the guest's own time, and how its process ended."""
+    return replace(line, status=reply.status, seconds=reply.took / 1000)

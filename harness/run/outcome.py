@@ -1,0 +1,40 @@
+"""What a run came to: what of it could not be measured, and why."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from harness.matrix import Matrix
+from harness.model import State
+from harness.run.plan import Plan
+
+
+def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:
+    """Return a line for whatever was asked for and could not be measured, and why."""
+    return (*_failed(matrix), *_missed(plan, matrix))
+
+
+def _failed(matrix: Matrix) -> Iterator[str]:
+    failures = Counter(
+        (cell.guest, cell.why) for cell in matrix.cells if cell.state is State.INFRASTRUCTURE
+    )
+    for (guest, why), count in failures.items():
+        yield f"{guest}: {count} cells: {why}"
+
+
+def _missed(plan: Plan, matrix: Matrix) -> Iterator[str]:
+    """A guest named alone has to be measured; of a system's, one at least; of `all`, whatever."""
+    reasons = {cell.guest: cell.why for cell in matrix.cells if cell.state is State.NOT_RUN}
+    partly = {cell.guest for cell in matrix.cells if cell.state is not State.NOT_RUN}
+    hints = {candidate.guest.name: candidate.hint for candidate in plan.candidates}
+    for guests in plan.named.values():
+        if not partly.intersection(guests):
+            for guest in guests:
+                yield f"{guest} was not measured: {reasons.get(guest)}{_hint(hints.get(guest))}"
+    for guest in sorted(partly & reasons.keys()):
+        yield f"{guest}: some cells were not asked: {reasons[guest]}"
+    if not plan.named and not partly:
+        yield "no guest could be measured on this machine"
+
+
+def _hint(hint: str | None) -> str:
+    return f" ({hint})" if hint else ""

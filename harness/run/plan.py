@@ -1,0 +1,180 @@
+"""What a run is to do, settled before anything is written or booted."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from harness import scenarios
+from harness.cli.output import PREFIX, fresh, runs
+from harness.errors import FileError, NotRunError, UsageError
+from harness.guests import select
+from harness.machine.places import Places
+from harness.machine.version import version
+from harness.model import Cell, Depth, Guest, State
+from harness.protocols import Provider
+from harness.providers import choose
+from harness.providers.workshop import Workshop
+from harness.run.names import known_guests, known_scenarios
+from harness.store import RunBegun, console_of, judge_folder, lines_of
+
+DEFAULT = ("available",)
+
+COLLECTIVE = ("all", "available")
+"""Names under which a guest that cannot be started here was not asked for by name."""
+
+SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
+"""What `--resume` does not ask again: the guest answered."""
+
+
+class Request(Struct, frozen=True):
+    """The command line of `run`, as it was given; None is what was not."""
+
+    names: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = ()
+    depth: Depth | None = None
+    folders: tuple[Path, ...] = ()
+    out: Path | None = None
+    provider: str | None = None
+    keep: bool = False
+    cold: bool = False
+    resume: bool = False
+
+
+class Candidate(Struct, frozen=True):
+    """A guest that was asked for, and who starts it (`by` is its name); or why nobody can."""
+
+    guest: Guest
+    provider: Provider | None
+    cells: tuple[Cell, ...]
+    by: str = ""
+    why: str = ""
+    hint: str | None = None
+
+
+class Plan(Struct, frozen=True):
+    """What will be written where, and which guests are asked what.
+
+    `named` are the groups of guests of which at least one has to be measured: one group for each
+    name that was given.
+    """
+
+    folder: Path
+    begun: RunBegun
+    candidates: tuple[Candidate, ...]
+    named: Mapping[str, tuple[str, ...]]
+    resumed: bool
+
+
+def plan(request: Request, places: Places) -> Plan:
+    """Settle a run; raise `UsageError` for what does not exist."""
+    folder = request.out or (_latest(Path()) if request.resume else fresh(Path(), time.localtime()))
+    before = _before(folder) if request.resume else None
+    depth = _depth(request, before)
+    cells = _cells(request, before, depth)
+    guests = known_guests(request.folders)
+    consoles = partial(console_of, folder)
+    workshop = Workshop(places, consoles, request.keep, request.cold, folder)
+    names = request.names or (tuple(before.guests) if before else DEFAULT)
+    chosen = select(guests, names, startable_by(workshop, request.provider))
+    done = _settled(folder) if request.resume else {}
+    return Plan(
+        folder,
+        _begun(depth, chosen, cells),
+        tuple(
+            _candidate(guest, workshop, request.provider, _left(cells, guest, done))
+            for guest in chosen
+        ),
+        {
+            name: tuple(guest.name for guest in select(guests, [name], lambda _: True))
+            for name in names
+            if name not in COLLECTIVE
+        },
+        request.resume,
+    )
+
+
+def _latest(parent: Path) -> Path:
+    folders = runs(parent, "journal.jsonl")
+    if not folders:
+        message = "there is no run here to resume"
+        raise UsageError(message, hint=f"--out names its folder; {PREFIX}* is looked for here")
+    return folders[-1]
+
+
+def _before(folder: Path) -> RunBegun:
+    """Return what the run that is resumed was asked first."""
+    first = lines_of(folder)[0]
+    if not isinstance(first, RunBegun):
+        raise FileError(folder, None, "is not a run's folder")
+    return first
+
+
+def _depth(request: Request, before: RunBegun | None) -> Depth:
+    if before is None:
+        return request.depth or Depth.QUICK
+    if request.depth not in (None, before.catalogue):
+        message = f"the run was --{before.catalogue} and cannot be resumed --{request.depth}"
+        raise UsageError(message)
+    return before.catalogue
+
+
+def _cells(request: Request, before: RunBegun | None, depth: Depth) -> tuple[Cell, ...]:
+    named = known_scenarios(request.scenarios)
+    if before is not None and not request.scenarios:
+        return before.cells
+    return scenarios.cells(depth, named)
+
+
+def startable_by(workshop: Workshop, only: str | None) -> Callable[[Guest], bool]:
+    """Return whether somebody would start a guest with what is on this machine."""
+
+    def startable(guest: Guest) -> bool:
+        try:
+            return choose(guest, workshop, only).download is None
+        except NotRunError:
+            return False
+
+    return startable
+
+
+def _candidate(
+    guest: Guest, workshop: Workshop, only: str | None, cells: tuple[Cell, ...]
+) -> Candidate:
+    try:
+        offer = choose(guest, workshop, only)
+    except NotRunError as exc:
+        return Candidate(guest, None, cells, why=str(exc), hint=exc.hint)
+    return Candidate(guest, offer.provider, cells, offer.name)
+
+
+def _settled(folder: Path) -> dict[str, set[str]]:
+    """Return the keys of the cells that each guest has answered."""
+    found: dict[str, set[str]] = {}
+    for cell in judge_folder(folder).cells:
+        if cell.state in SETTLED:
+            found.setdefault(cell.guest, set()).add(cell.cell.key)
+    return found
+
+
+def _left(cells: Sequence[Cell], guest: Guest, done: Mapping[str, set[str]]) -> tuple[Cell, ...]:
+    """Return what is to be asked of a guest: what it can be, without what it has answered."""
+    answered = done.get(guest.name, set())
+    return tuple(one for one in cells if one.fits(guest.tunables) and one.key not in answered)
+
+
+def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...]) -> RunBegun:
+    now = datetime.now(UTC)
+    return RunBegun(
+        id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
+        started=now.isoformat(timespec="seconds"),
+        catalogue=depth,
+        version=version(),
+        guests={guest.name: guest.system for guest in guests},
+        cells=cells,
+        tunables={guest.name: guest.tunables for guest in guests},
+    )
