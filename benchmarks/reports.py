@@ -19,15 +19,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.cli.history import nights
-from harness.cli.output import load_matrix
 from harness.matrix import Entry, Matrix, Run, encode
 from harness.matrix.changes import compare
 from harness.matrix.history import history
 from harness.matrix.merge import merge
 from harness.model import Depth, Judgement, State, Trial
-from harness.report import FORMATS, Report, changes
+from harness.report import changes
 from harness.report import history as histories
+from harness.report.formats import FORMATS
+from harness.report.report import Report
 from harness.scenarios import cells
+from harness.store.runs import load_matrix
 from harness.text import Paint
 
 RUNS = 100

@@ -3,8 +3,7 @@
 import re
 import textwrap
 import unicodedata
-
-from msgspec import Struct
+from typing import NamedTuple
 
 _PLAIN = re.compile(r"[ -~]*")
 
@@ -99,7 +98,7 @@ def clip(text: str, width: int) -> str:
     return f"{text}…"
 
 
-class Paint(Struct, frozen=True):
+class Paint(NamedTuple):
     """Puts text into colour, or leaves it as it is."""
 
     on: bool

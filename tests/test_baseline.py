@@ -14,7 +14,8 @@ from harness.errors import FileError
 from harness.matrix import Matrix, encode
 from harness.matrix.baseline import Baseline, Held, Known, Outcome, Rule, hold
 from harness.model import Judgement, State
-from harness.report import Report, junit
+from harness.report import junit
+from harness.report.report import Report
 from harness.run.baseline_file import load_baseline
 
 TODAY = date(2026, 11, 23)

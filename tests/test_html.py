@@ -14,9 +14,16 @@ from recorded_matrix import recorded
 from test_report import HOSTILE, cell, matrix, square, word
 
 from harness.matrix import Matrix, key_of
+from harness.matrix.recordings import (
+    LIMITS,
+    Recordings,
+    Reply,
+    limit,
+)
 from harness.model import Judgement, State
-from harness.report import FORMATS, Report
-from harness.report.page_recordings import LIMITS, Recordings, Reply, limit, shown, tail
+from harness.report.formats import FORMATS
+from harness.report.page_recordings import shown, tail
+from harness.report.report import Report
 
 MOST = 5 << 20
 """Bytes of a page."""

@@ -9,15 +9,15 @@ from test_cli import Command, command
 from test_history import matrix as night_of
 from test_report import cell, matrix, word
 
-from harness.cli.output import load_matrix
 from harness.matrix import encode
 from harness.matrix.history import Night as Visited
 from harness.matrix.history import history
 from harness.model import Judgement, State
-from harness.report import Report
+from harness.report.report import Report
 from harness.report.summary import LIMIT, Night, render
 from harness.store import NEVER_ASKED
 from harness.store.archive import night
+from harness.store.runs import load_matrix
 
 __all__ = ["command"]  # a fixture, found by its name
 

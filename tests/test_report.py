@@ -10,7 +10,9 @@ from cost import cheap
 from harness import text
 from harness.matrix import Facts, Matrix, Run, decode
 from harness.model import Cell, Depth, Judgement, State, Trial
-from harness.report import FORMATS, Report, grid, markdown, terminal
+from harness.report import grid, markdown, terminal
+from harness.report.formats import FORMATS
+from harness.report.report import Report
 
 HOSTILE = (
     "\x1b[31m\x00\r\nx | `rm` <script>&amp; \u202eevil\u2066 @all #1 :tada: http://x [^9] \ud800"

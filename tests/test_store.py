@@ -13,8 +13,8 @@ from fakes import reply
 from msgspec.structs import replace
 
 from harness.errors import FileError, Phase, UsageError
+from harness.matrix.recordings import Recordings
 from harness.model import Cell, Depth, State
-from harness.report.page_recordings import Recordings
 from harness.store import (
     Asked,
     Failure,

@@ -14,23 +14,26 @@ from harness.errors import HarnessError
 NAME = "reuseport-matrix"
 
 COMMANDS = {
-    "run": ("harness.cli.run:run", "Measure guests and show them side by side."),
-    "nightly": ("harness.cli.nightly:nightly", "Measure, keep the run, say what changed."),
-    "guests": ("harness.cli.guests:guests", "List the guests, and what would start each here."),
-    "scenarios": ("harness.cli.scenarios:scenarios", "List what is asked of a kernel."),
-    "claims": ("harness.cli.claims:claims", "Say which claims hold, by what was measured."),
-    "doctor": ("harness.cli.scenarios:doctor", "Test what this machine has, and what it lacks."),
-    "report": ("harness.cli.report:report", "Show recordings as a table, a page or data."),
-    "diff": ("harness.cli.diff:diff", "Say what changed between runs, or between releases."),
-    "merge": ("harness.cli.merge:merge", "Join what several machines measured."),
-    "history": ("harness.cli.history:history", "Say how each cell went over many runs."),
-    "judge": ("harness.cli.report:judge", "Judge a run's recordings again; no guest needed."),
-    "shell": ("harness.cli.shell:shell", "Log in to a guest."),
-    "exec": ("harness.cli.shell:execute", "Run a command in a guest."),
-    "gc": ("harness.cli.shell:gc", "End every guest that no living run owns."),
-    "stop": ("harness.cli.shell:stop", "End guests that were kept."),
+    "run": "Measure guests and show them side by side.",
+    "nightly": "Measure, keep the run, say what changed.",
+    "guests": "List the guests, and what would start each here.",
+    "scenarios": "List what is asked of a kernel.",
+    "claims": "Say which claims hold, by what was measured.",
+    "doctor": "Test what this machine has, and what it lacks.",
+    "report": "Show recordings as a table, a page or data.",
+    "diff": "Say what changed between runs, or between releases.",
+    "merge": "Join what several machines measured.",
+    "history": "Say how each cell went over many runs.",
+    "judge": "Judge a run's recordings again; no guest needed.",
+    "shell": "Log in to a guest.",
+    "exec": "Run a command in a guest.",
+    "gc": "End every guest that no living run owns.",
+    "stop": "End guests that were kept.",
 }
-"""Command to its function and its line in the help: a module is imported when it is needed."""
+"""Command to its line in the help. Its module has its name, and is imported when it is needed."""
+
+FUNCTIONS = {"exec": "execute"}
+"""Commands that share their name with something of Python's."""
 
 EPILOG = """\b
 Examples:
@@ -61,21 +64,21 @@ class LazyGroup(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, function = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), function)
+        module = importlib.import_module(f"harness.cli.{cmd_name}")
+        command = getattr(module, FUNCTIONS.get(cmd_name, cmd_name))
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table's lines: click would import every command for its first sentence."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; an unknown one is answered with its nearest names."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from harness.run.nearest import unknown
+            from harness.run.nearest import unknown  # difflib: 5 ms, for a mistake only
 
             raise unknown("command", args[0], COMMANDS)
         return super().resolve_command(ctx, args)

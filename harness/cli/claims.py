@@ -5,7 +5,14 @@ from pathlib import Path
 
 import click
 
-CLAIMS_EPILOG = """\b
+from harness.claims import CLAIMS, settle
+from harness.cli.output import looks
+from harness.cli.table import write_json
+from harness.report import findings
+from harness.store.runs import latest_matrix, load_matrix
+from harness.text import Paint
+
+EPILOG = """\b
 Examples:
   reuseport-matrix claims                      by the newest run in this folder
   reuseport-matrix claims matrix-20260101-120000
@@ -14,7 +21,7 @@ Examples:
 """
 
 
-@click.command(epilog=CLAIMS_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="A list of id, state, cells, and more.")
 def claims(paths: Sequence[Path], as_json: bool) -> None:
@@ -23,12 +30,6 @@ def claims(paths: Sequence[Path], as_json: bool) -> None:
     By the matrix.json of runs' folders, or the files themselves; by the newest run in this
     folder if none is named. A claim about a system that was not run is NOT TESTED.
     """
-    from harness.claims import CLAIMS, settle
-    from harness.cli.output import latest_matrix, load_matrix, looks
-    from harness.cli.table import write_json
-    from harness.report import findings
-    from harness.text import Paint
-
     if not paths:
         newest = latest_matrix(Path())
         click.echo(f"by {newest}" if newest else "there is no run here to tell by", err=True)

@@ -5,9 +5,15 @@ from pathlib import Path
 
 import click
 
-from harness.run.names import forms
+from harness.cli.exit import Exit
+from harness.cli.options import forms
+from harness.cli.output import write_as
+from harness.errors import UsageError
+from harness.matrix.changes import Kind, compare, releases
+from harness.report import changes
+from harness.store.runs import load_matrix
 
-DIFF_EPILOG = """\b
+EPILOG = """\b
 Examples:
   reuseport-matrix diff OLD NEW                 two runs, guest by guest
   reuseport-matrix diff baseline.json DIR --format markdown
@@ -19,7 +25,7 @@ file; 3 no cell was measured both times, so that nothing could be compared.
 """
 
 
-@click.command(epilog=DIFF_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="OLD [NEW]", type=click.Path(path_type=Path)
 )
@@ -31,12 +37,6 @@ def diff(paths: Sequence[Path], form: str, as_json: bool) -> int:
     both times and the words differ; the counts in `reset:3/100` are no part of the word. With one
     run, each release of a system is compared with the next one that was measured.
     """
-    from harness.cli.exit import Exit
-    from harness.cli.output import load_matrix, write_as
-    from harness.errors import UsageError
-    from harness.matrix.changes import Kind, compare, releases
-    from harness.report import changes
-
     if len(paths) > 2:
         raise UsageError("diff compares two runs, or the releases in one", hint="diff OLD NEW")
     matrices = [load_matrix(path) for path in paths]

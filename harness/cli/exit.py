@@ -43,7 +43,7 @@ REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 def complain_of_room(error: OSError) -> bool:
     """Say that files of ours cannot be written, if it is that; whether it was."""
-    from harness.machine.places import Places
+    from harness.machine.places import Places  # msgspec and platformdirs: 30 ms, for an error only
 
     places, path = Places.of_user(), Path(str(error.filename or ""))
     homes = [*places.cache.parents, *places.state.parents, places.cache, places.state]

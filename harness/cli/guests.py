@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import click
 
+from harness.cli.options import guest_folders
 from harness.cli.table import write_json, write_table
-from harness.run.names import guest_folders
-
-if TYPE_CHECKING:
-    from harness.model import Guest
-    from harness.providers.workshop import Workshop
+from harness.errors import NotRunError
+from harness.machine.places import Places
+from harness.model import Guest
+from harness.providers import choose, offers
+from harness.providers.workshop import Workshop
+from harness.run.names import known_guests
+from harness.run.progress import speaking
 
 EPILOG = """\b
 Examples:
@@ -55,11 +58,6 @@ def guests(folders: Sequence[Path], as_json: bool) -> None:
     Nothing is started and nothing is fetched. What says `downloads` is started when it is asked
     for by name or with `all`; `available` leaves it out.
     """
-    from harness.machine.places import Places
-    from harness.providers.workshop import Workshop
-    from harness.run.names import known_guests
-    from harness.run.progress import speaking
-
     workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
     with speaking():
         entries = [_entry(guest, workshop) for guest in known_guests(folders).values()]
@@ -70,10 +68,7 @@ def guests(folders: Sequence[Path], as_json: bool) -> None:
     write_table([("guest", "system", "provider", "notes"), *rows])
 
 
-def _entry(guest: "Guest", workshop: "Workshop") -> Listed:
-    from harness.errors import NotRunError
-    from harness.providers import choose, offers
-
+def _entry(guest: Guest, workshop: Workshop) -> Listed:
     found = offers(guest, workshop)
     others = {one.name: one.refusal for one in found}
     try:

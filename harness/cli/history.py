@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from harness.run.names import forms, only_scenarios
+from harness.cli.options import forms, only_scenarios
+from harness.cli.output import write_as
+from harness.errors import FileError, UsageError
+from harness.matrix.history import WINDOW, History, Night
+from harness.matrix.history import history as looked_at
+from harness.report import history as report
+from harness.run.nearest import unknown
+from harness.store import JOURNAL
+from harness.store.archive import archive, night
+from harness.store.runs import MATRIX, load
+from harness.text import short
 
-if TYPE_CHECKING:
-    from harness.matrix.history import History, Night
-
-HISTORY_EPILOG = """\b
+EPILOG = """\b
 Examples:
   reuseport-matrix history nights/*               runs' folders, or matrix.json files
   reuseport-matrix history nights                 a folder of runs' folders
@@ -27,7 +33,7 @@ Exit status: 0 whatever the history is (`diff` judges); 2 usage or a bad file.
 """
 
 
-@click.command(epilog=HISTORY_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(path_type=Path))
 @click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="Keep the runs here.")
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Runs to look at (30).")
@@ -48,12 +54,6 @@ def history(
     Reads runs' folders, folders of runs' folders, and matrix.json files; with --db also all runs
     that were given before. A run that comes twice counts once.
     """
-    from harness.cli.output import write_as
-    from harness.errors import UsageError
-    from harness.matrix.history import WINDOW
-    from harness.matrix.history import history as looked_at
-    from harness.report import history as report
-
     if not paths and (db is None or not db.exists()):
         error = "name runs, or a file of runs with --db" if db is None else f"there is no {db} yet"
         raise UsageError(error, hint="history DIR... --db FILE keeps runs in it")
@@ -67,10 +67,8 @@ def history(
     )
 
 
-def _only(found: "History", guests: Sequence[str], scenarios: Sequence[str]) -> "History":
+def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> History:
     """Keep the cells that were asked for; raise `UsageError` for a name that no run has."""
-    from harness.run.nearest import unknown
-
     names = {"guest": {track.guest for track in found.tracks}}
     names["scenario"] = {track.cell.scenario for track in found.tracks}
     for what, asked in (("guest", guests), ("scenario", scenarios)):
@@ -86,11 +84,8 @@ def _only(found: "History", guests: Sequence[str], scenarios: Sequence[str]) -> 
     return msgspec.structs.replace(found, tracks=tracks)
 
 
-def nights(paths: Sequence[Path], db: Path | None, last: int) -> "list[Night]":
+def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[Night]:
     """Return the runs that are named, or with a file the last ones that it knows after them."""
-    from harness.cli.output import load
-    from harness.store.archive import archive, night
-
     named = (night(load(file), file) for path in paths for file in _files(path))
     if db is None:
         return list(named)
@@ -102,11 +97,6 @@ def nights(paths: Sequence[Path], db: Path | None, last: int) -> "list[Night]":
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield a run's matrix.json, or those of a folder of runs; say which run has none."""
-    from harness.cli.output import MATRIX
-    from harness.errors import FileError
-    from harness.store import JOURNAL
-    from harness.text import short
-
     if not path.is_dir() or (path / MATRIX).exists() or (path / JOURNAL).exists():
         yield path / MATRIX if path.is_dir() else path
         return

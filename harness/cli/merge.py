@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.matrix.merge import Merged
+from harness.cli.exit import Exit
+from harness.cli.output import WIDTH
+from harness.cli.table import write_json
+from harness.matrix import merge as merging
+from harness.matrix.merge import Merged
+from harness.report import merge as report
+from harness.run.results import write_matrix
+from harness.store.runs import load_matrix
 
-MERGE_EPILOG = """\b
+EPILOG = """\b
 Examples:
   reuseport-matrix merge linux mac -o all            a folder: matrix.json and its reports
   reuseport-matrix merge */matrix.json -o all.json
@@ -23,7 +28,7 @@ Exit status: 0; with --strict 1 if runs contradict each other; 2 usage or a bad 
 """
 
 
-@click.command(epilog=MERGE_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="DIR|FILE...", type=click.Path(path_type=Path)
 )
@@ -43,21 +48,13 @@ def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> i
     Reads the matrix.json of runs' folders, or the files themselves; the order in which they are
     named changes nothing.
     """
-    from harness.cli.exit import Exit
-    from harness.cli.output import load_matrix, write_matrix
-    from harness.matrix import merge as merging
-
     merged = merging.merge([load_matrix(path) for path in paths])
     write_matrix(output, merged.matrix)
     _say(merged, output, as_json)
     return Exit.DIFFERS if strict and merged.conflicts else Exit.OK
 
 
-def _say(merged: "Merged", output: Path, as_json: bool) -> None:
-    from harness.cli.output import WIDTH
-    from harness.cli.table import write_json
-    from harness.report import merge as report
-
+def _say(merged: Merged, output: Path, as_json: bool) -> None:
     for line in report.terminal(merged, WIDTH):
         click.echo(line, err=True)
     click.echo(f"written: {output}", err=True)

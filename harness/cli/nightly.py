@@ -4,19 +4,32 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.exit import Exit, complain, complain_of
+from harness.cli.history import nights
+from harness.cli.measure import Asked, measure
+from harness.cli.options import complete_guests, guest_folders
+from harness.cli.output import for_terminal
+from harness.cli.table import write_json
 from harness.errors import FileError, HarnessError
-from harness.run.names import complete_guests, guest_folders
+from harness.machine import cache
+from harness.machine.places import Places
+from harness.matrix.changes import compare
+from harness.matrix.history import WINDOW, Standing, history
+from harness.matrix.merge import merge
+from harness.model import Depth, State
+from harness.report import changes, summary
+from harness.report.merge import sentences
+from harness.report.report import Report
+from harness.report.summary import Night
+from harness.run.plan import Request
+from harness.run.results import REPORT, write_matrix
+from harness.store import make_folder, replace
+from harness.store.runs import MATRIX, complete, fresh, load, load_matrix, runs
 
-if TYPE_CHECKING:
-    from harness.cli.run import Asked
-    from harness.report.summary import Night
-
-NIGHTLY_EPILOG = """\b
+EPILOG = """\b
 Examples:
   reuseport-matrix nightly                           what this machine can start, everything
   reuseport-matrix nightly linux freebsd --folder /srv/nights --jobs 2
@@ -31,7 +44,7 @@ Exit status: that of `run`, and 1 if a verdict changed since the last complete r
 """
 
 
-@click.command(epilog=NIGHTLY_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
 @click.option(
     "--folder",
@@ -74,14 +87,6 @@ def nightly(
     GUEST is as with `run`; the default is what this machine can start without downloading the
     image of a disk.
     """
-    from harness.cli.output import MATRIX, fresh
-    from harness.cli.run import Asked
-    from harness.machine import cache
-    from harness.machine.places import Places
-    from harness.model import Depth
-    from harness.run.plan import Request
-    from harness.store import make_folder
-
     make_folder(folder / "runs")
     out = fresh(folder / "runs", time.gmtime())
     request = Request(
@@ -106,10 +111,8 @@ def nightly(
     return status
 
 
-def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
+def _measured(asked: Asked) -> tuple[Exit, list[str]]:
     """Measure; a night that broke off is reported all the same, with the error in it."""
-    from harness.cli.run import measure
-
     try:
         return measure(asked), []
     except HarnessError as exc:
@@ -119,11 +122,6 @@ def _measured(asked: "Asked") -> tuple[Exit, list[str]]:
 
 def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
     """Merge what was measured elsewhere; raise `FileError` for what is no run."""
-    from harness.cli.output import load_matrix, write_matrix
-    from harness.matrix.merge import merge
-    from harness.model import State
-    from harness.report.merge import sentences
-
     merged = merge([load_matrix(path) for path in measured])
     write_matrix(out, merged.matrix)
     said = list(sentences(merged))
@@ -142,34 +140,21 @@ def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
     return (*sentences, *([said[status]] if status in said else []))
 
 
-def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> "Night":
+def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> Night:
     """Put the night beside those before: the last complete one, and the history of all."""
-    from harness.cli.history import nights
-    from harness.cli.output import complete, load_matrix
-    from harness.matrix.changes import compare
-    from harness.matrix.history import WINDOW, history
-    from harness.report import Report
-    from harness.report.summary import Night
-
     report = Report(load_matrix(out), complete(out))
     kept = nights([out], folder / "history.sqlite", WINDOW)
     comparison = None if report.before is None else compare(report.before, report.matrix)
     return Night(report, history(kept), sentences, comparison)
 
 
-def _write(folder: Path, out: Path, night: "Night") -> None:
-    from harness.cli.output import REPORT, load
-    from harness.report import summary
-    from harness.store import replace
-
+def _write(folder: Path, out: Path, night: Night) -> None:
     replace(folder / "summary.md", summary.render(night).encode())
     replace(folder / REPORT, load(out / REPORT))
 
 
 def _prune(parent: Path, keep: int) -> None:
     """Remove the oldest runs; only what looks like a run of ours, and never the newest."""
-    from harness.cli.output import MATRIX, runs
-
     for run in runs(parent, MATRIX)[:-keep]:
         try:
             shutil.rmtree(run)
@@ -178,12 +163,7 @@ def _prune(parent: Path, keep: int) -> None:
         click.echo(f"removed {run}", err=True)
 
 
-def _say(folder: Path, out: Path, night: "Night", *, as_json: bool) -> None:
-    from harness.cli.output import for_terminal
-    from harness.cli.table import write_json
-    from harness.matrix.history import Standing
-    from harness.report import changes
-
+def _say(folder: Path, out: Path, night: Night, *, as_json: bool) -> None:
     before, comparison = night.report.before, night.comparison
     if as_json:
         counts = {one: len(night.history.of(one)) for one in Standing}

@@ -1,20 +1,23 @@
-"""`report` and `judge`: from recordings alone, no guest is started."""
+"""`report`: shows recordings as a table, a page or data; no guest is started."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.report import Report
-
-FORMATS = ("terminal", "html", "markdown", "csv", "junit", "json", "compat", "header")
+from harness.cli.output import WIDTH, for_terminal
+from harness.errors import UsageError
+from harness.report import terminal
+from harness.report.formats import FORMATS
+from harness.report.report import Report
+from harness.run.baseline_file import load_baseline
+from harness.run.results import load_report
+from harness.store import replace
 
 ONE = ("html", "csv", "junit", "json", "compat", "header")
 """Formats that are one document of one run."""
 
-REPORT_EPILOG = """\b
+EPILOG = """\b
 Examples:
   reuseport-matrix report matrix-20260101-120000
   reuseport-matrix report DIR --format html -o page.html
@@ -26,19 +29,13 @@ Examples:
   reuseport-matrix report DIR --verbose               the counts behind each word
 """
 
-JUDGE_EPILOG = """\b
-Examples:
-  reuseport-matrix judge matrix-20260101-120000
-  reuseport-matrix judge DIR --json
-"""
 
-
-@click.command(epilog=REPORT_EPILOG)
+@click.command(epilog=EPILOG)
 @click.argument(
     "paths", nargs=-1, required=True, metavar="DIR|FILE...", type=click.Path(path_type=Path)
 )
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default="terminal", help="What to write."
+    "--format", "form", type=click.Choice(list(FORMATS)), default="terminal", help="What to write."
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout."
@@ -70,11 +67,6 @@ def report(
     Reads the matrix.json of a run's folder, or the file itself: the same input gives the same
     bytes. Several are shown one after the other, where a format is no document of its own.
     """
-    from harness.cli.output import load_report
-    from harness.errors import UsageError
-    from harness.run.baseline_file import load_baseline
-    from harness.store import replace
-
     if form in ONE and len(paths) > 1:
         raise UsageError(f"{form} is one document: name one run", hint="call it once for each")
     if since is not None and form != "html":
@@ -91,30 +83,9 @@ def report(
         replace(output, text.encode())
 
 
-def _text(report: "Report", form: str, shown: bool, verbose: bool) -> str:
-    from harness.cli.output import WIDTH, for_terminal
-    from harness.report import FORMATS, terminal
-
+def _text(report: Report, form: str, shown: bool, verbose: bool) -> str:
     if form != "terminal":
         return FORMATS[form](report)
     if shown:
         return for_terminal(report.matrix, verbose=verbose)
     return terminal.render(report.matrix, width=WIDTH, verbose=verbose)
-
-
-@click.command(epilog=JUDGE_EPILOG)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
-@click.option("-v", "--verbose", is_flag=True, help="The counts behind each word.")
-def judge(folder: Path, as_json: bool, verbose: bool) -> None:
-    """Judge a run's recordings again; no guest is needed.
-
-    Everything is computed anew from DIR/journal.jsonl and what the guests said;
-    DIR/matrix.json and the reports are written again.
-    """
-    from harness.cli.output import show, write_reports
-    from harness.run.progress import speaking
-
-    with speaking():
-        matrix = write_reports(folder)
-    show(matrix, folder, as_json=as_json, verbose=verbose)

@@ -6,6 +6,9 @@ import textwrap
 from collections.abc import Sequence
 
 import click
+import msgspec
+
+from harness.text import cells, visible
 
 MARGIN = 24
 """Columns that the last text gets at least; a narrower terminal wraps by itself."""
@@ -13,8 +16,6 @@ MARGIN = 24
 
 def write_json(value: object) -> None:
     """Write a value for a program to read."""
-    import msgspec
-
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
@@ -24,8 +25,6 @@ def write_table(rows: Sequence[Sequence[str]]) -> None:
     The last one may be of several lines. On a terminal it is wrapped; off it each row is one line,
     for grep(1).
     """
-    from harness.text import cells, visible
-
     heads = [[visible(text) for text in row[:-1]] for row in rows]
     widths = [max(map(cells, column)) for column in zip(*heads, strict=True)]
     indent = sum(width + 2 for width in widths)

@@ -5,9 +5,10 @@ from collections.abc import Hashable, Mapping, Sequence
 import msgspec
 
 from harness.matrix import Entry, Key, Matrix
+from harness.matrix.recordings import Recordings
 from harness.model import AXES, State, word
 from harness.report.grid import MARKS, Row, Section, figure, percent
-from harness.report.page_recordings import Recordings, packed, tail
+from harness.report.page_recordings import packed, tail
 from harness.scenarios import CATALOGUE
 from harness.text import short
 

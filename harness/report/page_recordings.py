@@ -1,61 +1,20 @@
-"""What a matrix was judged from, as a page carries it: replies and consoles, packed and bounded."""
+"""Recordings as a page carries them: replies and consoles, packed and bounded."""
 
 import base64
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
-from msgspec import Struct, field
 
 from harness.matrix import Key
+from harness.matrix.recordings import LIMITS, TAIL, Recordings, Reply, limit
 from harness.text import visible
-
-ROOM = 10 << 20
-"""Bytes of replies that a page carries, of all guests together; a full run of one guest has 5."""
 
 PACKED = 3 << 20
 """Bytes that the replies may take in a page: noise does not shrink as an agent's lines do."""
 
-LIMITS = (1 << 16, 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11, 1 << 10, 1 << 9, 1 << 8, 0)
-"""Bytes of each reply: the most generous limit is taken with which all replies fit."""
-
-TAIL = 1 << 12
-"""Bytes of a console that are shown: its end, where a guest says why it died."""
-
-
-class Reply(Struct, frozen=True):
-    """One asking of a cell, and what answered it: bytes from `offset` on in `agent.jsonl`.
-
-    `raw` is those bytes, or as many of the first ones as a page has room for, of `length`.
-    `status` is that of the agent's process, `failure` what of the infrastructure failed.
-    """
-
-    guest: str
-    key: Key
-    attempt: int
-    started: str
-    seconds: float
-    status: int | None
-    failure: str | None
-    offset: int
-    length: int
-    raw: bytes
-
-
-class Recordings(Struct, frozen=True):
-    """All that a run kept; nothing, if there is only its matrix."""
-
-    replies: tuple[Reply, ...] = ()
-    consoles: Mapping[str, bytes] = field(default_factory=dict)
-
-
 Chunks = Mapping[tuple[str, str], str]
 """Guest and scenario to their replies: JSON, deflated (RFC 1950), in base64."""
-
-
-def limit(lengths: Collection[int]) -> int:
-    """Return how many bytes of each reply a page has room for."""
-    return next(one for one in LIMITS if sum(min(one, length) for length in lengths) <= ROOM)
 
 
 def packed(recordings: Recordings, cells: Mapping[tuple[str, Key], int]) -> Chunks:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from harness.matrix import Matrix
 from harness.matrix.baseline import Verdict
-from harness.report.page_recordings import Recordings
+from harness.matrix.recordings import Recordings
 
 
 class Report(Struct, frozen=True):

@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from harness.cli.output import load_matrix
 from harness.errors import FileError
 from harness.guests.document import Node, read
 from harness.matrix.baseline import Baseline, Known, Rule
 from harness.scenarios import CATALOGUE
+from harness.store.runs import load_matrix
 
 SCHEMA = 1
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness import scenarios
-from harness.cli.output import PREFIX, fresh, runs
 from harness.errors import FileError, NotRunError, UsageError
 from harness.guests import select
 from harness.machine.places import Places
@@ -21,6 +20,7 @@ from harness.providers import choose
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests, known_scenarios
 from harness.store import RunBegun, console_of, judge_folder, lines_of
+from harness.store.runs import PREFIX, fresh, runs
 
 DEFAULT = ("available",)
 

@@ -18,6 +18,9 @@ from harness.model import Guest
 from harness.protocols import Transport
 from harness.providers import choose
 from harness.providers.workshop import Workshop
+from harness.run.interruption import raising
+from harness.run.names import known_guest
+from harness.run.progress import speaking
 from harness.transport import SshTransport
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,19 @@ class Visited(Transport, Protocol):
 
     def interactive(self, argv: Sequence[str] | None) -> int:
         """Run `argv`, or a shell, on this process's terminal; return its status."""
+
+
+@contextmanager
+def entered(
+    name: str, folders: Sequence[Path], provider: str | None, *, keep: bool, cold: bool
+) -> Iterator[Visited]:
+    """Yield the guest of this name for a person at a terminal: told what happens, free to leave."""
+    places = Places.of_user()
+    with raising(), speaking(verbose=True):
+        leases.gc(places)
+        guest = known_guest(name, folders)
+        with visited(guest, places, only=provider, keep=keep, cold=cold) as live:
+            yield live
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.errors import FileError
 from harness.matrix import key_of
-from harness.report.page_recordings import TAIL, Recordings, Reply, limit
+from harness.matrix.recordings import TAIL, Recordings, Reply, limit
 from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
 

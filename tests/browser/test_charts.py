@@ -7,7 +7,7 @@ from chromium import Browser, page, started
 from recorded_matrix import recorded
 from test_page import written
 
-from harness.report import Report
+from harness.report.report import Report
 
 __all__ = ["page", "started"]  # fixtures, found by their names
 

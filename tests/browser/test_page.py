@@ -15,9 +15,10 @@ from test_html import reply
 from test_report import HOSTILE, cell, matrix, word
 
 from harness.matrix import Matrix
+from harness.matrix.recordings import Recordings
 from harness.model import Judgement, State
-from harness.report import FORMATS, Report
-from harness.report.page_recordings import Recordings
+from harness.report.formats import FORMATS
+from harness.report.report import Report
 
 __all__ = ["page", "started"]  # fixtures, found by their names
 

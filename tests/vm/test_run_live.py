@@ -9,9 +9,9 @@ import pytest
 from live_command import Ended, Here, need_guest
 
 from harness import scenarios
-from harness.cli.report import FORMATS
 from harness.matrix import Entry, Matrix, decode
 from harness.model import Depth, State
+from harness.report.formats import FORMATS
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("run")]
 

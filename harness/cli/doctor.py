@@ -1,0 +1,68 @@
+"""`doctor`: what this machine has for making guests, and what it lacks."""
+
+from collections.abc import Sequence
+
+import click
+
+from harness.cli.exit import Exit, complain
+from harness.cli.table import write_json, write_table
+from harness.machine.places import Places
+from harness.providers.diagnosis import Diagnosis, examine, install
+from harness.run.progress import speaking
+
+EPILOG = """\b
+Examples:
+  reuseport-matrix doctor
+  reuseport-matrix doctor --install    with this system's package manager; says what it runs
+  reuseport-matrix doctor --install --with vagrant
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.option("--install", "do_install", is_flag=True, help="Install what is missing.")
+@click.option(
+    "--with",
+    "extras",
+    multiple=True,
+    type=click.Choice(["vagrant", "tests"]),
+    help="Also Vagrant and libvirt, or what the live tests need.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The findings as data.")
+def doctor(do_install: bool, extras: Sequence[str], as_json: bool) -> int:
+    """Test this machine's hypervisor and accelerators, and say what is missing.
+
+    With --install, what is missing is installed with the system's package manager; each command
+    is shown before it runs. Without the rights for it, the command is shown and the exit status is
+    0 all the same: what needs nothing can still be measured.
+    """
+    places = Places.of_user()
+    with speaking(verbose=True):
+        diagnosis = examine(places, extras)
+        if do_install and diagnosis.command:
+            outcome = install(diagnosis)
+            if outcome.why is not None:
+                complain(f"not everything was installed: {outcome.why}")
+            diagnosis = examine(places, extras)
+    if as_json:
+        write_json(diagnosis)
+    else:
+        _diagnosis(diagnosis)
+    return Exit.OK
+
+
+def _diagnosis(diagnosis: Diagnosis) -> None:
+    click.echo(f"{diagnosis.system}, Python {diagnosis.python}")
+    write_table(
+        [
+            (tool.name, tool.version or tool.path or "missing", tool.purpose)
+            for tool in diagnosis.tools
+        ]
+    )
+    tried = [(trial.accelerator, trial.why or "works") for trial in diagnosis.accelerators]
+    if tried:
+        click.echo("accelerators, each tried by a short boot:")
+        write_table(tried)
+    if diagnosis.command:
+        complain(
+            "something is missing", hint=f"doctor --install, or: {' '.join(diagnosis.command)}"
+        )

@@ -1,0 +1,97 @@
+"""Measures, for `run` and `nightly`: from a request to the reports, and what is said on the way."""
+
+import time
+from pathlib import Path
+
+import click
+from msgspec import Struct
+
+from harness import leases
+from harness.cli.exit import Exit, complain
+from harness.cli.output import show
+from harness.deadline import Cancellation
+from harness.machine import capacity
+from harness.machine.capacity import Turns
+from harness.machine.places import Places
+from harness.matrix import Matrix
+from harness.matrix.baseline import Baseline, Outcome, Verdict
+from harness.run.baseline_file import load_baseline
+from harness.run.fleet import Fleet, jobs_for
+from harness.run.interruption import Interruption, listening
+from harness.run.outcome import unmeasured
+from harness.run.plan import Plan, Request, plan
+from harness.run.progress import following
+from harness.run.results import held, write_reports
+from harness.store import Store
+from harness.text import short
+
+
+class Asked(Struct, frozen=True):
+    """What a run is asked for beside its plan; `shown`: the matrix goes to standard output."""
+
+    request: Request
+    jobs: int | None = None
+    timeout: float | None = None
+    baseline: Path | None = None
+    shown: bool = True
+    as_json: bool = False
+    verbose: bool = False
+
+
+def measure(asked: Asked) -> Exit:
+    """Measure, write the reports, say what is wrong; return how it went."""
+    until = time.monotonic() + asked.timeout if asked.timeout is not None else None
+    expected = load_baseline(asked.baseline) if asked.baseline is not None else None
+    places = Places.of_user()
+    with listening() as interruption:
+        leases.gc(places)
+        settled = plan(asked.request, places)
+        matrix = _measured(asked, settled, places, interruption, until, expected)
+        if asked.shown:
+            show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)
+    if interruption.signal is not None:
+        complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
+        return Exit.INTERRUPTED
+    verdict = held(matrix, expected)
+    changed = _said(verdict) if verdict is not None else ()
+    missing = unmeasured(settled, matrix)
+    for line in (*changed, *missing):
+        complain(line)
+    if changed:
+        return Exit.DIFFERS
+    return Exit.UNMEASURED if missing else Exit.OK
+
+
+def _said(verdict: Verdict) -> tuple[str, ...]:
+    """Say what is known and what met nothing; return what contradicts the baseline."""
+    for one in verdict.held:
+        if one.outcome is Outcome.KNOWN:
+            click.echo(f"known: {short(one.sentence)}", err=True)
+    for known in verdict.unused:
+        click.echo(f"no cell of this run is meant by: {short(known.label)}", err=True)
+    if not verdict.compared:
+        click.echo("nothing in this run can be compared with the baseline", err=True)
+    return tuple(one.sentence for one in verdict.contradictions)
+
+
+def _measured(
+    asked: Asked,
+    settled: Plan,
+    places: Places,
+    interruption: Interruption,
+    until: float | None,
+    expected: Baseline | None,
+) -> Matrix:
+    """Measure, and write the reports whatever happens: what was measured is not lost."""
+    begin = Store.resume if settled.resumed else Store.create
+    names = [candidate.guest.name for candidate in settled.candidates]
+    store = begin(settled.folder, settled.begun)
+    try:
+        with store, following(names, verbose=asked.verbose) as face:
+            turns = Turns(capacity.cores())
+            fleet = Fleet(settled, store, places, face, Cancellation(), turns)
+            jobs = jobs_for(asked.jobs, settled.candidates, places)
+            fleet.measure(jobs, interruption, until)
+    finally:
+        matrix = write_reports(settled.folder, expected)
+    return matrix

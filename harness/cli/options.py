@@ -1,0 +1,90 @@
+"""Options and arguments that several commands have, and their completion."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from harness.errors import FileError
+
+Decorator = Callable[[Callable[..., object]], Callable[..., object]]
+
+COLD = "Boot the guest, also where a warm one is kept from an earlier run."
+
+
+def complete_guests(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer guests, systems and the two collective names."""
+    from harness.run.names import known_guests  # YAML: 20 ms, which --help need not wait for
+
+    try:
+        guests = known_guests(ctx.params.get("folders") or ())
+    except FileError:
+        return []  # the run itself will say what is wrong with the file
+    systems = {guest.system.lower() for guest in guests.values()}
+    return _offered([*guests, *sorted(systems - set(guests)), "all", "available"], incomplete)
+
+
+def complete_scenarios(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the catalogue."""
+    from harness.run.names import known_scenarios
+
+    return _offered(known_scenarios(()), incomplete)
+
+
+def _offered(names: Sequence[str], incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def forms() -> Decorator:
+    """Return the options that say how a command writes what it found: `form` and `as_json`."""
+    form = click.option(
+        "--format",
+        "form",
+        type=click.Choice(["terminal", "markdown", "json"]),
+        default="terminal",
+        help="What to write.",
+    )
+    as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+    return lambda command: form(as_json(command))
+
+
+def only_scenarios(said: str) -> Decorator:
+    """Return the option that names scenarios, as help says it."""
+    return click.option(
+        "--scenario",
+        "scenarios",
+        multiple=True,
+        metavar="ID",
+        shell_complete=complete_scenarios,
+        help=said,
+    )
+
+
+def guest_folders() -> Decorator:
+    """Return the option that adds folders of guest files."""
+    return click.option(
+        "--guests",
+        "folders",
+        multiple=True,
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        help="A folder of guest files (*.yaml) besides ours; may be given more than once.",
+    )
+
+
+def visit_options() -> Decorator:
+    """Return the options of a command that enters a guest: `provider`, `keep` and `cold`."""
+    options = (
+        click.option(
+            "--provider", metavar="P", help="Let this provider start the guest, no other."
+        ),
+        click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it."),
+        click.option("--cold", is_flag=True, help=COLD),
+    )
+    return lambda command: reduce(lambda made, option: option(made), reversed(options), command)

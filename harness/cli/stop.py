@@ -1,0 +1,30 @@
+"""`stop`: ends guests that were kept."""
+
+from collections.abc import Sequence
+
+import click
+
+from harness import leases
+from harness.cli.output import say_ended
+from harness.machine.places import Places
+from harness.run.nearest import unknown
+from harness.run.progress import speaking
+
+EPILOG = """\b
+Examples:
+  reuseport-matrix stop              every guest that was kept or parked
+  reuseport-matrix stop linux-6.12
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("names", nargs=-1, metavar="[GUEST]...")
+def stop(names: Sequence[str]) -> None:
+    """End guests that were kept or parked, or that no living run owns: the named ones, or all."""
+    places = Places.of_user()
+    known = [lease.guest for lease in leases.leases(places)]
+    for name in names:
+        if name not in known:
+            raise unknown("running guest", name, known)
+    with speaking():
+        say_ended(leases.stop(places, names))

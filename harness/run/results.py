@@ -1,0 +1,62 @@
+"""What a run leaves: its folder judged, its matrix and reports written, and read again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import matrix as matrices
+from harness.errors import FileError
+from harness.matrix import Matrix
+from harness.matrix.baseline import Baseline, Verdict, hold
+from harness.matrix.recordings import Recordings
+from harness.report import html, junit, markdown
+from harness.report.report import Report
+from harness.store import JOURNAL, judge_folder, make_folder, recordings_of, replace
+from harness.store.runs import MATRIX, complete, load_matrix
+
+REPORT = "report.html"
+TABLE = "report.md"
+TESTS = "junit.xml"
+
+
+def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
+    """Judge a run's folder and write its matrix and reports; return the matrix."""
+    matrix = judge_folder(folder)
+    before = complete(folder)
+    if before is not None and not before.guests.keys() & matrix.guests.keys():
+        before = None
+    _write(folder, Report(matrix, before, recordings_of(folder), held(matrix, expected)))
+    return matrix
+
+
+def held(matrix: Matrix, expected: Baseline | None) -> Verdict | None:
+    """Hold a matrix against a baseline, if there is one, as of today (UTC, as a run's times)."""
+    return None if expected is None else hold(matrix, expected, datetime.now(UTC).date())
+
+
+def write_matrix(path: Path, matrix: Matrix) -> None:
+    """Write a matrix that no run of this folder measured: a file, or a folder with its reports."""
+    if path.suffix == ".json":
+        replace(path, matrices.encode(matrix))
+        return
+    if (path / JOURNAL).exists():
+        hint = "name a folder of its own, or a file that ends in .json"
+        raise FileError(path, None, "is a run's folder", hint=hint)
+    make_folder(path)
+    _write(path, Report(matrix, complete(path)))
+
+
+def _write(folder: Path, report: Report) -> None:
+    replace(folder / MATRIX, matrices.encode(report.matrix))
+    replace(folder / TABLE, markdown.render(report.matrix).encode())
+    replace(folder / REPORT, html.render(report).encode())
+    replace(folder / TESTS, junit.render(report).encode())
+
+
+def load_report(
+    path: Path, before: Path | None, expected: Baseline | None, *, whole: bool
+) -> Report:
+    """Read a matrix and what it is compared with; `whole`: and what it was judged from."""
+    matrix = load_matrix(path)
+    older = load_matrix(before) if before is not None else None
+    recordings = recordings_of(path) if whole and path.is_dir() else Recordings()
+    return Report(matrix, older, recordings, held(matrix, expected))

@@ -1,0 +1,80 @@
+"""Runs' folders by their names, and the matrix.json of each: found, and read."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+from harness import matrix as matrices
+from harness.errors import FileError
+from harness.matrix import Matrix
+from harness.store.folder import JOURNAL
+from harness.store.judging import NEVER_ASKED
+
+logger = logging.getLogger(__name__)
+
+PREFIX = "matrix-"
+"""What the folder of a run is called, unless `--out` says otherwise; its date and time follow."""
+
+MATRIX = "matrix.json"
+
+
+def runs(parent: Path, file: str) -> list[Path]:
+    """Return the folders of runs that have this file, the newest last."""
+    return sorted(path.parent for path in parent.glob(f"{PREFIX}*/{file}"))
+
+
+def fresh(parent: Path, moment: time.struct_time) -> Path:
+    """Return a name for a run's folder that does not exist yet."""
+    name = f"{PREFIX}{time.strftime('%Y%m%d-%H%M%S', moment)}"
+    folder, count = parent / name, 1
+    while folder.exists():
+        count += 1
+        folder = parent / f"{name}-{count}"
+    return folder
+
+
+def latest_matrix(parent: Path) -> Path | None:
+    """Return the newest run's folder that has a matrix; None if there is none."""
+    return next(reversed(runs(parent, MATRIX)), None)
+
+
+def load_matrix(path: Path) -> Matrix:
+    """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
+    file = path / MATRIX if os.path.isdir(path) else path  # Path's raises for a name too long
+    return matrices.decode(load(file), file)
+
+
+def load(file: Path) -> bytes:
+    """Read a file that the user named; raise `FileError`."""
+    try:
+        return file.read_bytes()
+    except OSError as exc:
+        raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=_hint(file)) from exc
+
+
+def _hint(file: Path) -> str:
+    if file.name == MATRIX and (file.parent / JOURNAL).exists():
+        return f"`judge {file.parent}` makes it from what the run wrote down"
+    return "name a run's folder or its matrix.json"
+
+
+def complete(folder: Path) -> Matrix | None:
+    """Return the last run beside this one, before it, of which every cell was asked.
+
+    Runs are told apart by the names that `run` gives them; one of another name is compared with
+    none, unless somebody says with which.
+    """
+    if not folder.name.startswith(PREFIX):
+        return None
+    for run in reversed(runs(folder.parent, MATRIX)):
+        if run.name >= folder.name:
+            continue
+        try:
+            matrix = load_matrix(run)
+        except FileError as exc:
+            logger.warning("not compared with a run before: %s", exc)
+            continue
+        if all(cell.why != NEVER_ASKED for cell in matrix.cells):
+            return matrix
+    return None
