@@ -17,6 +17,9 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 LONGEST_README = 150
 
+WIDEST_CELL = 200
+"""Characters of a table's cell in docs/wire.md: what is longer belongs into a list."""
+
 
 def explained() -> dict[str, list[str]]:
     """Return the words that docs/behaviours.md explains, by scenario."""
@@ -65,6 +68,18 @@ def test_what_security_promises_is_held_by_tests_that_there_are() -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= LONGEST_README
+
+
+def test_no_cell_of_the_wire_language_is_a_page() -> None:
+    text = (ROOT / "docs" / "wire.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [cell.strip() for row in rows for cell in row.split("|")]
+    assert [cell for cell in cells if len(cell) > WIDEST_CELL] == []
+
+
+def test_the_wire_language_has_a_section_for_each_scenario() -> None:
+    text = (ROOT / "docs" / "wire.md").read_text().split("## What each scenario does")[1]
+    assert set(CATALOGUE) <= set(re.findall(r"^### (.*)$", text, re.M))
 
 
 def examples() -> Iterator[tuple[str, str]]:
