@@ -223,7 +223,7 @@ extern const char *const call_names[];
 void worker_run(const struct trial *, int index, int control);
 int reply_to(const struct trial *, int index, const unsigned char *request, unsigned char *reply);
 
-/* crowd.c: the one process that is all members of a group of hundreds */
+/* group_process.c: the one process that is all members of a group of hundreds */
 void crowd_run(const struct trial *, int index, int control);
 int crowd_hear(struct trial *, struct outcome *last);
 
@@ -246,7 +246,7 @@ int victim(const struct trial *, const struct flow *, int count);
 /* failure.c: a group that stands, and its flows; null if the kernel refuses a member */
 struct flow *group_stands(struct trial *, int spare);
 
-/* client.c: one flow */
+/* socket_client.c: one flow */
 struct flow *flows_new(int count);
 int flow_start(struct trial *, struct flow *, uint32_t number, int handshake);
 void flow_begin(struct flow *, uint32_t number);

@@ -1,5 +1,5 @@
 /* Questions from words: one for a person at a prompt, or one from each line of standard input. */
-#include "front.h"
+#include "jobs.h"
 
 #include <sys/wait.h>
 

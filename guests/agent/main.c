@@ -1,5 +1,5 @@
 /* The agent: asks one kernel one question, and says what it saw (docs/wire.md). */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <errno.h>
 #include <signal.h>

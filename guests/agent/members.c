@@ -1,5 +1,5 @@
 /* The members as their parent sees them: forked early, told what to do one step at a time. */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <sys/wait.h>
 

@@ -1,5 +1,5 @@
 /* A phase: many flows at once, each until its fate or its deadline, on one poll(). */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -118,7 +118,7 @@ class Builder:
     def build(self, target: str) -> Program:
         """Compile for `target`, unless that was done before; N processes at once do it once."""
         files = self._files()
-        # Only the agent brings a start of its own (guests/agent/start.c).
+        # Only the agent brings a start of its own (guests/agent/libc_start1.c).
         command = (*_compiler(target), *(("-DOWN_START",) if "-freebsd" in target else ()))
         digest = hashlib.sha256(repr((command, _zig_version(target))).encode())
         for path in files:

@@ -104,7 +104,7 @@ def test_the_agent_for_netbsd_needs_nothing_younger_than_9(builder: Builder, mac
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 def test_the_start_of_our_own_is_built_without_a_warning(machine: str, tmp_path: Path) -> None:
     command = [*zig(f"{machine}-freebsd"), *STRICT, "-DOWN_START", "-c", "-o", "start.o"]
-    compiled([*command, str(SOURCES / "start.c")], tmp_path)
+    compiled([*command, str(SOURCES / "libc_start1.c")], tmp_path)
     assert (tmp_path / "start.o").stat().st_size > 0
 
 
@@ -136,7 +136,7 @@ def test_the_start_of_our_own_does_what_crt1_asks_of_it(tmp_path: Path) -> None:
     if not host_target().endswith("linux-musl"):
         pytest.skip("this machine is not Linux")
     command = [*zig(host_target()), "-static", "-DOWN_START", "-o", "caller"]
-    compiled([*command, "caller.c", str(SOURCES / "start.c")], tmp_path)
+    compiled([*command, "caller.c", str(SOURCES / "libc_start1.c")], tmp_path)
     done = subprocess.run(
         [tmp_path / "caller", "word"],
         capture_output=True,

@@ -1,5 +1,5 @@
 /* The link to the far end: a tun device with an address of ours, and the hosts behind it. */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <arpa/inet.h>
 

@@ -2,7 +2,7 @@
  * (RFC 9293 3.10), so that an ACK can be held back and no port ever runs out.
  *
  * One segment is under way at a time in each direction; the request and the reply are one each. */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <errno.h>
 #include <string.h>

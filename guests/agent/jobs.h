@@ -49,7 +49,7 @@ void front_start(struct front *, const char *scenario, struct question *);
 void front_wait(struct front *, int hungry);
 void front_refuse(struct front *, const char *id, int status);
 
-/* setting.c */
+/* tunable_setting.c */
 int setting_begin(struct front *, struct question *);
 void setting_forget(struct front *);
 int setting_end(struct front *);

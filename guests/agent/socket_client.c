@@ -1,6 +1,6 @@
 /* One flow of a client: connect from a bound port, send token and number, read them back with the
  * index of the member that served it. */
-#include "peer.h"
+#include "tun_tcp.h"
 
 #include <errno.h>
 #include <stdlib.h>

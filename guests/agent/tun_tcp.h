@@ -7,7 +7,7 @@
 
 enum { PACKET_ROOM = 4 + SEGMENT_ROOM };
 
-/* peer_link.c: the device.  link_open() gives the members an address on it, or ends the question;
+/* tun_link.c: the device.  link_open() gives the members an address on it, or ends the question;
  * link_get() is 0, or -1 if nothing has come. */
 void link_open(struct trial *);
 int link_descriptor(void);
@@ -18,7 +18,7 @@ int link_get(struct segment *, unsigned char *packet);
 void link_forget(void);
 void link_close(void);
 
-/* peer.c: the connections.  peer_start() is 0, or -1 while the teardown of the one before on the
+/* tun_tcp.c: the connections.  peer_start() is 0, or -1 while the teardown of the one before on the
  * same 4-tuple goes on; peer_complete() sends the final ACK of a handshake that was left half open,
  * and the request. */
 int peer_start(struct trial *, struct flow *, uint32_t number);

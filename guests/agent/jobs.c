@@ -1,6 +1,6 @@
 /* Questions as processes: each in a process group of its own, which is killed when it has ended,
  * so that nothing of it is left; its lines are kept together. */
-#include "front.h"
+#include "jobs.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>

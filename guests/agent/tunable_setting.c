@@ -4,7 +4,7 @@
  * and nobody else of ours may change it meanwhile: there is a lock.  A keeper, in a session of its
  * own so that what ends the batch does not end it, puts the former value back when the batch is
  * over, however it went; the batch puts it back itself if somebody has ended the keeper. */
-#include "front.h"
+#include "jobs.h"
 
 #include <sys/wait.h>
 
