@@ -2,14 +2,16 @@
 #ifndef AGENT_H
 #define AGENT_H
 
+#include "ending.h"
 #include "platform.h"
+#include "scenarios.h"
+#include "unsupported.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum {
-    EXIT_USAGE = 64, EXIT_UNSUPPORTED = 77, EXIT_BROKEN = 99,
     MAX_LISTENERS = 64,
     MAX_MEMBERS = MAX_LISTENERS + 2, /* a newcomer or a bystander, and one to spare */
     MAX_FLOWS = 20000,
@@ -22,6 +24,8 @@ enum {
     FULL = 100, LEAST = 25,          /* percent of one CPU; a question's load is 0 or at least LEAST */
     MAX_JOBS = 64, MAX_SLOTS = MAX_JOBS + FULL / LEAST
 };
+
+struct scenario;
 
 enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB };
 enum family { IPV4, IPV6, MAPPED };
@@ -161,18 +165,12 @@ const char *question_parse(struct question *, char **pairs, int count);
 const char *failure_name(int failure);
 const char *way_name(int way);
 
-/* main.c: how a question ends */
-int scenario_exists(const char *name);
-void scenario_ask(const char *name, const struct question *);
-void unsupported(struct trial *, const char *format, ...);
-void short_of(const char *format, ...);
-void broken(const char *format, ...);
 
-/* facts.c */
+/* tunable_facts.c */
 void each_tunable(const char *names);
 
 /* batch.c: questions from words */
-int ask_alone(const char *scenario, struct question *);
+int ask_alone(const struct scenario *, struct question *);
 int ask_batch(int jobs);
 
 /* metronome.c: the longest gap, and the guard of the question's process group */
@@ -180,7 +178,6 @@ void metronome_start(int lifeline);
 int metronome_missing(void);
 int metronome_stop(void);
 void metronome_forget(void);
-void metronome_kill(void);
 
 /* clock.c */
 int64_t clock_ms(void);
@@ -231,7 +228,6 @@ int crowd_hear(struct trial *, struct outcome *last);
 void members_fork(struct trial *, int count);
 void crowd_fork(struct trial *);
 void members_end(struct trial *);
-void members_kill(struct trial *);
 struct outcome member_do(struct trial *, int index, enum operation);
 struct outcome member_bind(struct trial *, int index, int option, int late);
 void member_send(struct trial *, int index, enum operation, int option, int late);
@@ -247,7 +243,7 @@ int victim(const struct trial *, const struct flow *, int count);
 struct flow *group_stands(struct trial *, int spare);
 
 /* socket_client.c: one flow */
-struct flow *flows_new(int count);
+struct flow *flows_new(struct trial *, int count);
 int flow_start(struct trial *, struct flow *, uint32_t number, int handshake);
 void flow_begin(struct flow *, uint32_t number);
 void flow_request(const struct trial *, const struct flow *, unsigned char *request);
@@ -267,25 +263,5 @@ void flows_serve(struct trial *, const char *name, struct flow *, int count);
 void flows_hold(struct trial *, const char *name, struct flow *, int count);
 void flows_echo(struct trial *, const char *name, struct flow *, int count);
 
-/* one function per scenario, named after it */
-void facts(struct trial *);
-void sharing(struct trial *);
-void distribution(struct trial *);
-void server_port(struct trial *);
-void listen_order(struct trial *);
-void takeover(struct trial *);
-void fallback(struct trial *);
-void failure_established(struct trial *);
-void failure_queued(struct trial *);
-void failure_arrivals(struct trial *);
-void failure_flows(struct trial *);
-void failure_hung(struct trial *);
-void failure_handshake(struct trial *);
-void bound_only(struct trial *);
-void last_gone(struct trial *);
-void precedence(struct trial *);
-void group_limit(struct trial *);
-void datagrams(struct trial *);
-void drain(struct trial *);
 
 #endif

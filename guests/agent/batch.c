@@ -1,6 +1,8 @@
 /* Questions from words: one for a person at a prompt, or one from each line of standard input. */
 #include "jobs.h"
 
+#include "catalogue.h"
+
 #include <sys/wait.h>
 
 #include <signal.h>
@@ -11,7 +13,7 @@
 enum { HELD = 256 }; /* questions that are read ahead, at most */
 
 /* One question for a person: its lines as they come, its end as our own. */
-int ask_alone(const char *scenario, struct question *question)
+int ask_alone(const struct scenario *scenario, struct question *question)
 {
     struct front front;
     front_open(&front, 1, 1);
@@ -56,7 +58,7 @@ static void begin_some(struct front *front)
         }
         *link = pending->next;
         front->held--;
-        front_start(front, pending->words[1], &pending->question);
+        front_start(front, pending->scenario, &pending->question);
         free(pending);
     }
     front->last = link;
@@ -80,7 +82,7 @@ static const char *refusal(struct front *front, struct pending *pending, int cou
     *status = EXIT_USAGE;
     if (!plain_id(words[0]) || count < 2 || count == WORDS || front->skipping)
         return "not a question";
-    if (!scenario_exists(words[1])) {
+    if ((pending->scenario = scenario_named(words[1])) == NULL) {
         *status = EXIT_UNSUPPORTED;
         return "unknown scenario";
     }

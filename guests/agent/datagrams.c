@@ -131,7 +131,7 @@ static void few_senders(struct trial *trial)
 {
     struct senders senders;
     int count = trial->question->flows;
-    struct flow *flows = flows_new(count);
+    struct flow *flows = flows_new(trial, count);
     for (int i = 0; i < SENDERS; i++)
         senders.fds[i] = sender_socket(trial, &senders.ports[i]);
     senders.to = address_of_delivery(trial);
@@ -145,8 +145,6 @@ static void few_senders(struct trial *trial)
 void datagrams(struct trial *trial)
 {
     const struct question *question = trial->question;
-    if (!question->udp)
-        unsupported(trial, "datagrams has no TCP form");
     if (question->delivery != UNICAST && !trial->wildcard)
         unsupported(trial, "only a socket that is bound to the wildcard gets what is for many");
     if (question->delivery == BROADCAST && question->family == IPV6)

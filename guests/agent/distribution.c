@@ -7,7 +7,7 @@
 static void flows_all(struct trial *trial, const char *name)
 {
     int count = trial->question->flows;
-    struct flow *flows = flows_new(count);
+    struct flow *flows = flows_new(trial, count);
     flows_serve(trial, name, flows, count);
     flows_end(flows, count);
 }
@@ -47,8 +47,6 @@ static void move(struct trial *trial)
 void server_port(struct trial *trial)
 {
     int count = trial->question->flows;
-    if (trial->question->peer != TUN)
-        unsupported(trial, "it takes thousands of ports twice: ask with peer=tun");
     struct flow *flows = group_stands(trial, 0);
     if (flows == NULL)
         return;

@@ -158,7 +158,7 @@ static void watch_changes(struct trial *trial, struct phase *phase)
 static void stream(struct trial *trial)
 {
     int count = trial->question->flows;
-    struct draining draining = { .phase = { .name = "stream", .flows = flows_new(count),
+    struct draining draining = { .phase = { .name = "stream", .flows = flows_new(trial, count),
                                             .count = count, .hold = 1, .watch = watch_changes,
                                             .begun = step_when_due },
                                  .next = due(trial, 0) };
@@ -182,7 +182,7 @@ void drain(struct trial *trial)
     close(trial->handover[1]);
     if (members_stand(trial, listeners) != 0)
         return;
-    struct flow *flows = flows_new(CALM);
+    struct flow *flows = flows_new(trial, CALM);
     flows_serve(trial, "calm", flows, CALM);
     flows_end(flows, CALM);
     stream(trial);

@@ -5,8 +5,6 @@
 #include <sys/utsname.h>
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -48,35 +46,6 @@ static int ipv6_error(void)
     error = bind(fd, (struct sockaddr *)&loopback, sizeof loopback) == 0 ? 0 : errno;
     close(fd);
     return error;
-}
-
-static void fact_tunable(const char *name)
-{
-    char text[TUNABLE], *rest;
-    if (platform_tunable(name, text, sizeof text) != 0) {
-        emit_fact_text(name, "absent");
-        return;
-    }
-    errno = 0;
-    long long number = strtoll(text, &rest, 10);
-    if (text[0] != '\0' && *rest == '\0' && errno == 0)
-        emit_fact(name, number);
-    else
-        emit_fact_text(name, text);
-}
-
-/* A value that was set is followed by what it is now: nobody may have changed it meanwhile. */
-void each_tunable(const char *names)
-{
-    while (*names != '\0') {
-        char name[TUNABLE];
-        size_t length = strcspn(names, ",");
-        if (length > 0 && length < sizeof name) {
-            snprintf(name, sizeof name, "%.*s", (int)strcspn(names, ",="), names);
-            fact_tunable(name);
-        }
-        names += length + (names[length] == ',');
-    }
 }
 
 void facts(struct trial *trial)

@@ -13,7 +13,7 @@ struct flow *group_stands(struct trial *trial, int spare)
     members_fork(trial, count + spare);
     if (members_stand(trial, count) != 0)
         return NULL;
-    return flows_new(trial->question->flows);
+    return flows_new(trial, trial->question->flows);
 }
 
 void failure_established(struct trial *trial)

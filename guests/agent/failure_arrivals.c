@@ -25,7 +25,7 @@ void failure_arrivals(struct trial *trial)
     members_fork(trial, listeners);
     if (members_stand(trial, listeners) != 0)
         return;
-    struct phase phase = { .name = "stream", .flows = flows_new(count), .count = count,
+    struct phase phase = { .name = "stream", .flows = flows_new(trial, count), .count = count,
                            .window = CROWD, .watch = fail_in_the_midst };
     phase_run(trial, &phase);
     flows_end(phase.flows, count);

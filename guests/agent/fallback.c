@@ -25,14 +25,14 @@ void fallback(struct trial *trial)
         return;
     for (int i = 0; i < count; i++)
         remaining[i] = i;
-    struct flow *flows = flows_new(flow_count);
+    struct flow *flows = flows_new(trial, flow_count);
     flows_serve(trial, "all", flows, flow_count);
     flows_end(flows, flow_count);
     for (int left = 1; count > 1; left++) {
         char name[16];
         snprintf(name, sizeof name, "left-%d", left);
         count = leave(trial, remaining, count);
-        flows = flows_new(flow_count);
+        flows = flows_new(trial, flow_count);
         flows_serve(trial, name, flows, flow_count);
         flows_end(flows, flow_count);
     }

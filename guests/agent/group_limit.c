@@ -22,7 +22,7 @@ void group_limit(struct trial *trial)
         broken("no socket of the group stands: %s: %s", last.call, errno_name(last.error));
     emit_fact("stood", stood);
     emit_attempt("last", last);
-    struct flow *flows = flows_new(count);
+    struct flow *flows = flows_new(trial, count);
     for (int i = 0; i < count; i += CHUNK)
         flows_serve(trial, NULL, flows + i, count - i < CHUNK ? count - i : CHUNK);
     emit_flows(trial, "all", flows, count, 0);

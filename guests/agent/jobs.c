@@ -2,6 +2,8 @@
  * so that nothing of it is left; its lines are kept together. */
 #include "jobs.h"
 
+#include "ask.h"
+
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -72,7 +74,7 @@ static void abandon(struct front *front)
     exit(EXIT_BROKEN);
 }
 
-static void become_question(struct front *front, const char *scenario, struct question *question,
+static void become_question(struct front *front, const struct scenario *scenario, struct question *question,
                             int output)
 {
     setpgid(0, 0);
@@ -87,10 +89,10 @@ static void become_question(struct front *front, const char *scenario, struct qu
         if (front->slots[i].output > 0)
             close(front->slots[i].output);
     metronome_start(front->lifeline[0]);
-    scenario_ask(scenario, question);
+    ask(scenario, question);
 }
 
-void front_start(struct front *front, const char *scenario, struct question *question)
+void front_start(struct front *front, const struct scenario *scenario, struct question *question)
 {
     struct slot *slot = front->slots;
     int ends[2];

@@ -4,6 +4,8 @@
 
 #include "agent.h"
 
+struct scenario;
+
 enum { LINE = 4096, WORDS = 64 };
 
 /* A tunable's value while the front asks; `name` is empty if none is changed. */
@@ -17,6 +19,7 @@ struct setting {
 /* A question that was read and has not begun; `words` and what it holds are in `line`. */
 struct pending {
     struct pending *next;
+    const struct scenario *scenario;
     struct question question;
     char *words[WORDS];
     char line[LINE + 1];
@@ -45,7 +48,7 @@ struct front {
 
 void front_open(struct front *, int jobs, int slots);
 int front_fits(const struct front *, const struct question *);
-void front_start(struct front *, const char *scenario, struct question *);
+void front_start(struct front *, const struct scenario *, struct question *);
 void front_wait(struct front *, int hungry);
 void front_refuse(struct front *, const char *id, int status);
 

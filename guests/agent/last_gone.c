@@ -23,7 +23,7 @@ void last_gone(struct trial *trial)
     if (member_stand(trial, 0) != 0)
         return;
     member_do(trial, 0, PAUSE);
-    struct flow *flows = flows_new(count), *more = flows_new(NEW);
+    struct flow *flows = flows_new(trial, count), *more = flows_new(trial, NEW);
     flows_queue(trial, flows, count);
     member_fail(trial, 0, trial->question->failure);
     flows_settle(trial, flows, count);

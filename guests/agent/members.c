@@ -11,18 +11,34 @@
 
 enum { RESERVATIONS = 5 };
 
+/* SIGKILL also ends what is stopped. */
+static void kill_members(void *what)
+{
+    struct trial *trial = what;
+    for (int i = 0; i < trial->member_count; i++)
+        if (trial->members[i].pid > 0)
+            kill(trial->members[i].pid, SIGKILL);
+    for (int i = 0; i < trial->member_count; i++)
+        if (trial->members[i].pid > 0)
+            while (waitpid(trial->members[i].pid, NULL, 0) < 0 && errno == EINTR)
+                continue;
+    trial->member_count = 0;
+}
+
 /* Forked before this process has any socket of the question, so a child inherits none of them;
  * its siblings' channels it closes, or their end would never be seen. */
 static void fork_members(struct trial *trial, int count,
                          void (*run)(const struct trial *, int index, int control))
 {
+    at_end(kill_members, trial);
     for (int i = 0; i < count; i++) {
         int ends[2];
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
             broken("socketpair: %s", errno_name(errno));
         pid_t pid = fork();
         if (pid < 0)
-            short_of("processes: listener %d of %d: fork: %s", i + 1, count, errno_name(errno));
+            short_of(trial, "processes: listener %d of %d: fork: %s", i + 1, count,
+                     errno_name(errno));
         if (pid == 0) {
             signal(SIGALRM, SIG_DFL);
             close(ends[0]);
@@ -50,19 +66,6 @@ void crowd_fork(struct trial *trial)
     fork_members(trial, 1, crowd_run);
 }
 
-/* Async-signal-safe: the alarm calls it, too.  SIGKILL also ends what is stopped. */
-void members_kill(struct trial *trial)
-{
-    for (int i = 0; i < trial->member_count; i++)
-        if (trial->members[i].pid > 0)
-            kill(trial->members[i].pid, SIGKILL);
-    for (int i = 0; i < trial->member_count; i++)
-        if (trial->members[i].pid > 0)
-            while (waitpid(trial->members[i].pid, NULL, 0) < 0 && errno == EINTR)
-                continue;
-    trial->member_count = 0;
-}
-
 /* A member that died unasked has lost flows that no kernel lost. */
 void members_end(struct trial *trial)
 {
@@ -75,7 +78,7 @@ void members_end(struct trial *trial)
         broken("member %d ended unasked, with %s %d", i, WIFEXITED(status) ? "status" : "signal",
                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     }
-    members_kill(trial);
+    kill_members(trial);
 }
 
 void member_send(struct trial *trial, int index, enum operation operation, int option, int late)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <unistd.h>
 
 enum { BEAT = 10 };
@@ -44,6 +45,17 @@ static void beat(int channel, int lifeline)
     }
 }
 
+static void kill_metronome(void *unused)
+{
+    (void)unused;
+    if (metronome.pid <= 0)
+        return;
+    kill(metronome.pid, SIGKILL);
+    while (waitpid(metronome.pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    metronome.pid = 0;
+}
+
 void metronome_start(int lifeline)
 {
     int ends[2];
@@ -59,6 +71,7 @@ void metronome_start(int lifeline)
     close(ends[1]);
     close(lifeline);
     metronome.channel = ends[0];
+    at_end(kill_metronome, NULL);
 }
 
 /* The errno of its fork(), said once somebody can hear it; 0 if there is one. */
@@ -82,17 +95,6 @@ int metronome_stop(void)
     if (send(metronome.channel, "?", 1, 0) != 1
         || recv(metronome.channel, &gap, sizeof gap, MSG_WAITALL) != (ssize_t)sizeof gap)
         broken("the metronome is gone: %s", errno_name(errno));
-    metronome_kill();
+    kill_metronome(NULL);
     return gap;
-}
-
-/* Async-signal-safe. */
-void metronome_kill(void)
-{
-    if (metronome.pid <= 0)
-        return;
-    kill(metronome.pid, SIGKILL);
-    while (waitpid(metronome.pid, NULL, 0) < 0 && errno == EINTR)
-        continue;
-    metronome.pid = 0;
 }

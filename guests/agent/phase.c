@@ -129,7 +129,7 @@ static void turn(struct trial *trial, struct phase *phase, int first, enum fate 
     struct pollfd *polls = malloc(room * sizeof *polls);
     int *indexes = malloc(room * sizeof *indexes), used = 1;
     if (polls == NULL || indexes == NULL)
-        short_of("memory for %d flows", phase->started);
+        short_of(trial, "memory for %d flows", phase->started);
     polls[0] = (struct pollfd){ .fd = phase->watched > 0 ? phase->watched : -1, .events = POLLIN };
     for (int i = first; i < phase->started; i++) {
         const struct flow *flow = &phase->flows[i];

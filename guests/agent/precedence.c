@@ -47,7 +47,7 @@ void precedence(struct trial *trial)
     members_fork(trial, trial->question->listeners);
     if (side_stands(trial, first) != 0 || side_stands(trial, !first) != 0)
         return;
-    struct flow *flows = flows_new(count);
+    struct flow *flows = flows_new(trial, count);
     flows_serve(trial, "all", flows, count);
     flows_end(flows, count);
 }

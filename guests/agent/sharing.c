@@ -28,7 +28,7 @@ static void become_other(struct trial *trial, int index)
 static void leave_time_wait(struct trial *trial)
 {
     struct linger none = { .l_onoff = 0 };
-    struct flow *flow = flows_new(1), *next = flows_new(1);
+    struct flow *flow = flows_new(trial, 1), *next = flows_new(trial, 1);
     flows_hold(trial, NULL, flow, 1);
     if (flow->fate != SERVED)
         unsupported(trial, "no connection can be left in TIME_WAIT: the first was not served");
@@ -62,7 +62,7 @@ void sharing(struct trial *trial)
         leave_time_wait(trial);
     if (attempt(trial, 1, "second", way == ONLY_FIRST ? NONE : option, 0) != 0 || way == TIME_WAIT)
         return;
-    struct flow *flows = flows_new(TRAFFIC);
+    struct flow *flows = flows_new(trial, TRAFFIC);
     flows_serve(trial, "traffic", flows, TRAFFIC);
     flows_end(flows, TRAFFIC);
 }

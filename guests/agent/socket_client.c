@@ -9,11 +9,11 @@
 
 enum { BIND_TRIES = 300, RESTART_TRIES = 200 };
 
-struct flow *flows_new(int count)
+struct flow *flows_new(struct trial *trial, int count)
 {
     struct flow *flows = calloc((size_t)count, sizeof *flows);
     if (flows == NULL)
-        short_of("memory for %d flows", count);
+        short_of(trial, "memory for %d flows", count);
     for (int i = 0; i < count; i++)
         flows[i].fd = -1;
     return flows;
@@ -47,7 +47,7 @@ static void no_port(struct trial *trial, int port, int error)
     if (error == EADDRNOTAVAIL && trial->question->family == IPV6)
         unsupported(trial, "no ::1 here: bind: %s", errno_name(error));
     if (error == EADDRINUSE)
-        short_of("ports: %d tries to bind a client: %s", BIND_TRIES, errno_name(error));
+        short_of(trial, "ports: %d tries to bind a client: %s", BIND_TRIES, errno_name(error));
     broken("a client cannot bind port %d: %s", port, errno_name(error));
 }
 

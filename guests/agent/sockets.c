@@ -197,7 +197,7 @@ void reserve_port(struct trial *trial)
     while (outcome.error == EADDRINUSE && ++tries < RESERVE_TRIES);
     need_family(trial, outcome);
     if (outcome.error == EADDRINUSE)
-        short_of("ports: %d tries between %d and %d: %s: %s", tries, GROUP_FIRST, GROUP_LAST,
+        short_of(trial, "ports: %d tries between %d and %d: %s: %s", tries, GROUP_FIRST, GROUP_LAST,
                  outcome.call, errno_name(outcome.error));
     if (trial->family != IPV4 && outcome.error != EMFILE && outcome.error != ENFILE)
         no_family(trial, outcome); /* IPV6_V6ONLY is not for everybody (openbsd: always 1) */

@@ -66,7 +66,7 @@ static void watch_newcomer(struct trial *trial, struct phase *phase)
 static int stream(struct trial *trial)
 {
     int flows = trial->question->flows, room = STREAMS * flows + WINDOW;
-    struct joining joining = { .phase = { .flows = flows_new(room), .count = room - flows,
+    struct joining joining = { .phase = { .flows = flows_new(trial, room), .count = room - flows,
                                           .hold = 1, .watch = watch_newcomer },
                                .bind = -1, .listen = -1 };
     struct phase *phase = &joining.phase;
@@ -87,7 +87,7 @@ void takeover(struct trial *trial)
     members_fork(trial, 2);
     if (member_stand(trial, 0) != 0)
         return;
-    struct flow *before = flows_new(count), *retired = flows_new(count);
+    struct flow *before = flows_new(trial, count), *retired = flows_new(trial, count);
     (udp ? flows_serve : flows_hold)(trial, "before", before, count);
     if (stream(trial)) {
         if (!udp)

@@ -61,6 +61,19 @@ static int await_address(const struct trial *trial)
     return error;
 }
 
+void link_close(void)
+{
+    if (tunnel.open)
+        platform_tun_close(&tunnel.tun);
+    tunnel.open = 0;
+}
+
+static void close_link(void *unused)
+{
+    (void)unused;
+    link_close();
+}
+
 void link_open(struct trial *trial)
 {
     const char *who = geteuid() == 0 ? "" : "needs root: ";
@@ -68,6 +81,7 @@ void link_open(struct trial *trial)
     if (error != 0)
         unsupported(trial, "%sno tun device can be opened: %s", who, errno_name(error));
     tunnel.open = 1;
+    at_end(close_link, NULL);
     tunnel.six = trial->question->family == IPV6;
     do
         error = choose_net(trial);
@@ -85,14 +99,6 @@ void link_forget(void)
 {
     if (tunnel.open)
         close(tunnel.tun.fd);
-    tunnel.open = 0;
-}
-
-/* Async-signal-safe: the alarm calls it, too. */
-void link_close(void)
-{
-    if (tunnel.open)
-        platform_tun_close(&tunnel.tun);
     tunnel.open = 0;
 }
 

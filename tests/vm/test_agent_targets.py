@@ -125,11 +125,11 @@ def test_both_sides_know_the_same_scenarios(sanitized: Path) -> None:
 
 
 def test_each_scenario_is_a_function_of_its_own_name() -> None:
-    table = dict(re.findall(r'\{ "([a-z-]+)", (\w+), [01], \d+ \}', source("main.c")))
+    table = dict(re.findall(r'^ +\{ "([a-z-]+)", +(\w+),', source("catalogue.c"), re.MULTILINE))
     assert table.keys() == {"facts", *CATALOGUE}
     for name, function in table.items():
         assert function == name.replace("-", "_")
-        assert f"void {function}(struct trial *" in source("agent.h")
+        assert f"void {function}(struct trial *" in source("scenarios.h")
         defined = [
             path for path in SOURCES.glob("*.c") if f"\nvoid {function}(" in path.read_text()
         ]

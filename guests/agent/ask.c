@@ -1,0 +1,84 @@
+/* Asks one question in this process, which ends with it. */
+#include "ask.h"
+
+#include "agent.h"
+#include "catalogue.h"
+#include "tun_tcp.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* listen() cuts the backlog to the system's limit and tells nobody (linux: __sys_listen(); freebsd:
+ * solisten_proto()).  What is in flight must fit the accept queue as it is.  A limit of 0 or less,
+ * or a name that this system does not know, is no limit. */
+static int backlog_within_limits(int backlog)
+{
+    static const char *const names[] = { "net.core.somaxconn", "kern.ipc.somaxconn",
+                                         "kern.somaxconn" };
+    char text[128];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (platform_tunable(names[i], text, sizeof text) != 0)
+            continue;
+        long limit = strtol(text, NULL, 10);
+        if (limit > 0 && limit < backlog)
+            backlog = (int)limit;
+    }
+    return backlog;
+}
+
+/* Ends the question where the table of scenarios says that it cannot be asked like this. */
+static void need_form(struct trial *trial, const struct scenario *scenario)
+{
+    const struct question *question = trial->question;
+    const char *name = scenario->name;
+    if (scenario->options && option_missing(question->option) != NULL)
+        unsupported(trial, "%s", option_missing(question->option));
+    if (question->udp && !scenario->udp)
+        unsupported(trial, "%s has no UDP form", name);
+    if (question->wildcard == MIXED && !scenario->mixed)
+        unsupported(trial, "%s has no form with both addresses", name);
+    if (question->peer == TUN && (question->udp || !scenario->plays_peer))
+        unsupported(trial, "%s has no form with a far end of our own", name);
+    if (question->peer != TUN && scenario->only_peer != NULL)
+        unsupported(trial, "%s", scenario->only_peer);
+    if (!question->udp && !scenario->tcp)
+        unsupported(trial, "%s has no TCP form", name);
+}
+
+static void say_retries(const struct trial *trial)
+{
+    if (trial->rebinds > 0)
+        emit_fact("rebind-retries", trial->rebinds);
+    if (trial->resends > 0)
+        emit_fact("send-retries", trial->resends);
+}
+
+void ask(const struct scenario *scenario, const struct question *question)
+{
+    struct trial *trial = malloc(sizeof *trial);
+    if (trial == NULL)
+        broken("no memory");
+    trial_open(trial, question);
+    trial->backlog = question->backlog >= 0 ? question->backlog : scenario->backlog;
+    trial->backlog = backlog_within_limits(trial->backlog);
+    alarm_start(question->alarm);
+    emit_begin(trial, scenario->name);
+    if (metronome_missing() != 0)
+        short_of(trial, "processes: no metronome: fork: %s", errno_name(metronome_missing()));
+    if (question->raise_loopback)
+        raise_loopback(trial);
+    if (question->obstacle[0] != '\0')
+        unsupported(trial, "%s", question->obstacle);
+    need_form(trial, scenario);
+    if (question->peer == TUN)
+        link_open(trial);
+    scenario->run(trial);
+    members_end(trial);
+    link_close();
+    say_retries(trial);
+    if (strchr(question->tunables, '=') != NULL)
+        each_tunable(question->tunables);
+    emit_end(trial, metronome_stop());
+    free(trial);
+    exit(0);
+}
