@@ -59,7 +59,7 @@ def test_what_is_asked_again_has_a_batch_of_its_own() -> None:
 
 
 def test_no_load_is_one_that_the_agent_refuses() -> None:
-    """0, or `LEAST` to `FULL` (guests/agent/agent.h)."""
+    """0, or `LEAST` to `FULL` (guests/agent/question.h)."""
     for scenario in CATALOGUE.values():
         for pace in (Pace(), Pace(slow=True)):
             assert pace.load(scenario) == 0 or LEAST <= pace.load(scenario) <= FULL

@@ -1,13 +1,16 @@
-/* Where members stand, where clients do, and to whom datagrams go. */
-#include "agent.h"
+/* Where members bind, where clients do, and to whom datagrams go. */
+#include "addresses.h"
+
+#include "trial.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Of senders that differ in their addresses alone. */
+/* Senders with `source=many-addresses` all have this port. */
 enum { SOURCE_PORT = 9999 };
 
 static const char *const GROUP_FOUR = "239.255.77.77", *const GROUP_SIX = "ff01::7777";
@@ -41,10 +44,9 @@ struct address address_of_member(const struct trial *trial)
                    trial->port);
 }
 
-/* Where a client stands (its own port), or whom it calls (the group's). */
 struct address address_of_client(const struct trial *trial, int port)
 {
-    char many[32]; /* a flow's own, of 127/8, by the port that was drawn for it */
+    char many[32]; /* an address of 127/8, made from the port that was drawn for the flow */
     if (trial->question->family == IPV6)
         return address(AF_INET6, "::1", port);
     if (trial->question->source != MANY_ADDRESSES || port == trial->port)
@@ -53,7 +55,6 @@ struct address address_of_client(const struct trial *trial, int port)
     return address(AF_INET, many, SOURCE_PORT);
 }
 
-/* To whom datagrams go: one of the group, or all of them. */
 struct address address_of_delivery(const struct trial *trial)
 {
     if (trial->question->delivery == BROADCAST)
@@ -67,7 +68,7 @@ struct address address_of_delivery(const struct trial *trial)
     return group;
 }
 
-/* On the loopback interface; a group of the site's own (RFC 2365), or of this interface (RFC 4291). */
+/* The scope of the group is the site (RFC 2365), or this interface (RFC 4291). */
 int join_group(const struct trial *trial, int fd)
 {
     struct ip_mreq four;

@@ -1,30 +1,23 @@
 /* Asks one question in this process, which ends with it. */
 #include "ask.h"
 
-#include "agent.h"
 #include "catalogue.h"
-#include "tun_tcp.h"
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "limits.h"
+#include "loopback.h"
+#include "members.h"
+#include "metronome.h"
+#include "socket_client.h"
+#include "sockets.h"
+#include "trial.h"
+#include "tun_client.h"
+#include "tunable_facts.h"
+#include "unsupported.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* listen() cuts the backlog to the system's limit and tells nobody (linux: __sys_listen(); freebsd:
- * solisten_proto()).  What is in flight must fit the accept queue as it is.  A limit of 0 or less,
- * or a name that this system does not know, is no limit. */
-static int backlog_within_limits(int backlog)
-{
-    static const char *const names[] = { "net.core.somaxconn", "kern.ipc.somaxconn",
-                                         "kern.somaxconn" };
-    char text[128];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (platform_tunable(names[i], text, sizeof text) != 0)
-            continue;
-        long limit = strtol(text, NULL, 10);
-        if (limit > 0 && limit < backlog)
-            backlog = (int)limit;
-    }
-    return backlog;
-}
 
 /* Ends the question where the table of scenarios says that it cannot be asked like this. */
 static void need_form(struct trial *trial, const struct scenario *scenario)
@@ -59,6 +52,7 @@ void ask(const struct scenario *scenario, const struct question *question)
     if (trial == NULL)
         broken("no memory");
     trial_open(trial, question);
+    trial->client = question->peer == TUN ? &tun_client : &socket_client;
     trial->backlog = question->backlog >= 0 ? question->backlog : scenario->backlog;
     trial->backlog = backlog_within_limits(trial->backlog);
     alarm_start(question->alarm);
@@ -70,14 +64,13 @@ void ask(const struct scenario *scenario, const struct question *question)
     if (question->obstacle[0] != '\0')
         unsupported(trial, "%s", question->obstacle);
     need_form(trial, scenario);
-    if (question->peer == TUN)
-        link_open(trial);
+    trial->client->open(trial);
     scenario->run(trial);
     members_end(trial);
-    link_close();
+    trial->client->close();
     say_retries(trial);
     if (strchr(question->tunables, '=') != NULL)
-        each_tunable(question->tunables);
+        emit_tunables(question->tunables); /* another run may have changed it meanwhile */
     emit_end(trial, metronome_stop());
     free(trial);
     exit(0);

@@ -1,36 +1,39 @@
-/* Questions from words: one for a person at a prompt, or one from each line of standard input. */
-#include "jobs.h"
+/* Questions from standard input, one a line. */
+#include "batch.h"
 
 #include "catalogue.h"
+#include "ending.h"
+#include "jobs.h"
 
-#include <sys/wait.h>
-
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { HELD = 256 }; /* questions that are read ahead, at most */
+enum {
+    LINE = 4096, WORDS = 64,
+    HELD = 256 /* questions that are read ahead, at most */
+};
 
-/* One question for a person: its lines as they come, its end as our own. */
-int ask_alone(const struct scenario *scenario, struct question *question)
-{
-    struct front front;
-    front_open(&front, 1, 1);
-    front.streaming = 1;
-    setting_begin(&front, question);
-    front_start(&front, scenario, question);
-    while (front.running > 0)
-        front_wait(&front, 0);
-    int restored = setting_end(&front);
-    int status = front.slots[0].status;
-    free(front.slots);
-    if (WIFSIGNALED(status)) {
-        signal(WTERMSIG(status), SIG_DFL);
-        raise(WTERMSIG(status));
-    }
-    return !WIFEXITED(status) ? EXIT_BROKEN : restored != 0 ? restored : WEXITSTATUS(status);
-}
+/* A question that was read and has not begun; `words` and what it holds point into `line`. */
+struct pending {
+    struct pending *next;
+    const struct scenario *scenario;
+    struct question question;
+    char *words[WORDS];
+    char line[LINE + 1];
+};
+
+struct batch {
+    struct jobs jobs;
+    struct pending *first, **last;
+    int held;
+    char line[LINE]; /* what was read of standard input */
+    size_t length;
+    int ended;       /* standard input has */
+    int skipping;    /* the rest of a line that is too long */
+};
 
 static int plain_id(const char *id)
 {
@@ -39,29 +42,29 @@ static int plain_id(const char *id)
     return length > 0 && length <= 64 && id[length] == '\0';
 }
 
-static void hold(struct front *front, struct pending *pending)
+static void hold(struct batch *batch, struct pending *pending)
 {
-    *front->last = pending;
-    front->last = &pending->next;
-    front->held++;
+    *batch->last = pending;
+    batch->last = &pending->next;
+    batch->held++;
 }
 
-/* Begins what may begin now, in the order in which it was asked; what has no room is passed by. */
-static void begin_some(struct front *front)
+/* Starts the questions that may start now, in the order in which they were asked. */
+static void begin_some(struct batch *batch)
 {
-    struct pending **link = &front->first;
+    struct pending **link = &batch->first;
     while (*link != NULL) {
         struct pending *pending = *link;
-        if (!front_fits(front, &pending->question)) {
+        if (!jobs_fit(&batch->jobs, &pending->question)) {
             link = &pending->next;
             continue;
         }
         *link = pending->next;
-        front->held--;
-        front_start(front, pending->scenario, &pending->question);
+        batch->held--;
+        jobs_start(&batch->jobs, pending->scenario, &pending->question);
         free(pending);
     }
-    front->last = link;
+    batch->last = link;
 }
 
 static int words_of(struct pending *pending)
@@ -73,14 +76,14 @@ static int words_of(struct pending *pending)
     return count;
 }
 
-/* Why it is no question that can be asked, and the exit status that says so; null if it is one. */
-static const char *refusal(struct front *front, struct pending *pending, int count, int *status)
+/* Why the question cannot be asked, and the exit status that says so; null if it can. */
+static const char *refusal(struct batch *batch, struct pending *pending, int count, int *status)
 {
     char **words = pending->words;
     const char *why;
     pending->question = (struct question){ .id = words[0] };
     *status = EXIT_USAGE;
-    if (!plain_id(words[0]) || count < 2 || count == WORDS || front->skipping)
+    if (!plain_id(words[0]) || count < 2 || count == WORDS || batch->skipping)
         return "not a question";
     if ((pending->scenario = scenario_named(words[1])) == NULL) {
         *status = EXIT_UNSUPPORTED;
@@ -88,12 +91,12 @@ static const char *refusal(struct front *front, struct pending *pending, int cou
     }
     if ((why = question_parse(&pending->question, words + 2, count - 2)) != NULL)
         return why;
-    if (setting_begin(front, &pending->question) != 0)
+    if (setting_begin(&batch->jobs.setting, batch->jobs.lifeline, &pending->question) != 0)
         return "a batch sets one tunable, for all of its questions";
     return NULL;
 }
 
-static void take_line(struct front *front, const char *line, size_t length)
+static void take_line(struct batch *batch, const char *line, size_t length)
 {
     int status;
     struct pending *pending = calloc(1, sizeof *pending);
@@ -101,54 +104,65 @@ static void take_line(struct front *front, const char *line, size_t length)
         broken("no memory for a question");
     memcpy(pending->line, line, length);
     int count = words_of(pending);
-    const char *why = count > 0 ? refusal(front, pending, count, &status) : NULL;
+    const char *why = count > 0 ? refusal(batch, pending, count, &status) : NULL;
     if (count > 0 && why == NULL) {
-        hold(front, pending);
+        hold(batch, pending);
         return;
     }
     if (why != NULL) {
         fprintf(stderr, "agent: %s\n", why);
-        front_refuse(front, pending->words[0], status);
+        jobs_refuse(&batch->jobs, pending->words[0], status);
     }
     free(pending);
 }
 
-/* Takes the next whole line, if there is one; a line that does not fit is refused by its start. */
-static int next_line(struct front *front)
+/* Takes the next line, if there is a whole one.  Of a line that is too long it takes the start, and
+ * refuses it. */
+static int next_line(struct batch *batch)
 {
-    char *end = memchr(front->line, '\n', front->length);
-    if (end == NULL && front->length < LINE && !(front->ended && front->length > 0))
+    char *end = memchr(batch->line, '\n', batch->length);
+    if (end == NULL && batch->length < LINE && !(batch->ended && batch->length > 0))
         return 0;
-    size_t taken = end != NULL ? (size_t)(end - front->line) + 1 : front->length;
+    size_t taken = end != NULL ? (size_t)(end - batch->line) + 1 : batch->length;
     char line[LINE];
-    memcpy(line, front->line, taken);
+    memcpy(line, batch->line, taken);
     size_t length = taken - (end != NULL);
-    front->length -= taken;
-    memmove(front->line, front->line + taken, front->length);
-    int whole = end != NULL || front->ended;
+    batch->length -= taken;
+    memmove(batch->line, batch->line + taken, batch->length);
+    int whole = end != NULL || batch->ended;
     for (char *c = line; c < line + length; c++)
-        *c = *c == '\0' ? '?' : *c; /* or the rest of the line would be gone unseen */
-    if (front->skipping && whole) {
-        front->skipping = 0;
-    } else if (!front->skipping) {
-        front->skipping = !whole;
-        take_line(front, line, length);
+        *c = *c == '\0' ? '?' : *c; /* or the line would seem to end here */
+    if (batch->skipping && whole) {
+        batch->skipping = 0;
+    } else if (!batch->skipping) {
+        batch->skipping = !whole;
+        take_line(batch, line, length);
     }
     return 1;
 }
 
-int ask_batch(int jobs)
+static void read_some(struct batch *batch)
 {
-    struct front front;
-    front_open(&front, jobs, jobs + FULL / LEAST);
+    ssize_t got = read(STDIN_FILENO, batch->line + batch->length, LINE - batch->length);
+    batch->ended = got == 0 || (got < 0 && errno != EINTR);
+    batch->length += got > 0 ? (size_t)got : 0;
+}
+
+int ask_batch(int limit)
+{
+    struct batch batch = { .held = 0 };
+    batch.last = &batch.first;
+    jobs_open(&batch.jobs, limit, limit + FULL / LEAST);
     for (;;) {
-        while (front.held < HELD && next_line(&front))
+        while (batch.held < HELD && next_line(&batch))
             continue;
-        begin_some(&front);
-        if (front.running == 0 && front.held == 0 && front.ended && front.length == 0)
+        begin_some(&batch);
+        if (batch.jobs.running == 0 && batch.held == 0 && batch.ended && batch.length == 0)
             break;
-        front_wait(&front, front.held < HELD && !front.ended);
+        int hungry = batch.held < HELD && !batch.ended;
+        if (jobs_wait(&batch.jobs, hungry ? STDIN_FILENO : -1))
+            read_some(&batch);
     }
-    free(front.slots);
-    return setting_end(&front);
+    free(batch.jobs.slots);
+    return jobs_close(&batch.jobs);
 }

@@ -1,7 +1,6 @@
-/* Time: milliseconds on a clock that nobody sets. */
-#include "agent.h"
+/* Time, in milliseconds on a clock that nobody sets. */
+#include "clock.h"
 
-#include <poll.h>
 #include <time.h>
 
 int64_t clock_ms(void)
@@ -11,8 +10,7 @@ int64_t clock_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* For service time and counted retries; nothing is synchronised by it.  Not usleep(): POSIX lets
- * it fail from one second on, and netbsd's does. */
+/* Not usleep(): POSIX lets it fail from one second on, and NetBSD's does. */
 void pause_ms(int ms)
 {
     struct timespec rest = { ms / 1000, (long)(ms % 1000) * 1000000L };

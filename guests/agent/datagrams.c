@@ -1,18 +1,35 @@
-/* Who gets datagrams: many of one sender, of many ports or addresses, to a group or to everybody.
+/* `datagrams`: which members get them, from one sender, from many ports or many addresses, to a
+ * multicast group or a broadcast address.
  *
- * Senders here are few and have a socket each, which is not connected: who answers a datagram to a
- * multicast group does so from an address of its own. */
-#include "agent.h"
+ * There are few senders.  Their sockets are not connected, because a member answers a datagram to a
+ * multicast group from an address of its own. */
+#include "scenarios.h"
 
-#include <net/if.h>
+#include "addresses.h"
+#include "clock.h"
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "ports.h"
+#include "request.h"
+#include "sockets.h"
+#include "trial.h"
+#include "unsupported.h"
+
+#include <netinet/in.h>
 
 #include <errno.h>
+#include <net/if.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-/* SENDERS: that all reach the same of four members by chance is as likely as 4^-16.  A prime, or a
- * kernel that takes turns would serve each of them by one member. */
+/* SENDERS: by chance all of them reach the same one of four members with probability 4^-16.  It is
+ * a prime, or a kernel that takes turns would give all datagrams of a sender to one member. */
 enum { SENDERS = 17, LINGER = 30, TURN = 10, UNANSWERED = 32 };
 
 struct senders {
@@ -54,14 +71,14 @@ static void say_one(struct trial *trial, struct senders *senders, struct flow *f
     flow->port = senders->ports[sender];
     flow_begin(flow, number);
     flow->state = OPEN;
-    flow_request(trial, flow, request);
+    request_write(trial, flow->number, request);
     int put = send_patiently(senders->fds[sender], request, sizeof request, &senders->to,
                              &trial->resends);
     if (put != REQUEST)
         flow_end(flow, FAILED, errno);
 }
 
-/* Before anybody is there to hear: not every loopback interface sends what is for many. */
+/* One datagram before the members are there: not every loopback interface sends to many. */
 static void try_delivery(struct trial *trial)
 {
     int port, fd = sender_socket(trial, &port);
@@ -72,21 +89,21 @@ static void try_delivery(struct trial *trial)
     close(fd);
 }
 
-/* The answer says to which datagram of its sender it belongs. */
+/* The number in the reply says which datagram it answers. */
 static void hear_all(struct trial *trial, struct senders *senders, struct flow *flows, int count)
 {
     for (int sender = 0; sender < SENDERS; sender++) {
         unsigned char reply[REPLY + 1];
         ssize_t got;
         while ((got = recv(senders->fds[sender], reply, sizeof reply, 0)) >= 0) {
-            int flow = (reply[TOKEN + 1] & 0xf) << 16 | reply[TOKEN + 2] << 8 | reply[TOKEN + 3];
+            int flow = (int)(request_number(reply) & 0xfffff);
             if (got == REPLY && flow < count && flows[flow].state == OPEN)
                 flow_hear(trial, &flows[flow], reply, (int)got);
         }
     }
 }
 
-/* How many senders have news, 0 if there was a lull. */
+/* How many senders have something to read; 0 after a lull. */
 static int await(const struct senders *senders, int wait)
 {
     struct pollfd polls[SENDERS];
@@ -98,8 +115,9 @@ static int await(const struct senders *senders, int wait)
     return ready;
 }
 
-/* Few are unanswered at a time, as in any phase of datagrams: full buffers would drop them.  What is
- * for many comes in bursts with a lull in between, or the quickest member would set the pace. */
+/* Few datagrams are unanswered at a time: full buffers would drop more (docs/traps.md, trap 9).  To
+ * many members they go in bursts with a lull in between, because the quickest member answers first
+ * and would set the pace for the slowest. */
 static void send_and_hear(struct trial *trial, struct senders *senders, struct flow *flows,
                           int count)
 {
@@ -139,7 +157,7 @@ static void few_senders(struct trial *trial)
     for (int i = 0; i < SENDERS; i++)
         close(senders.fds[i]);
     emit_flows(trial, "all", flows, count, 0);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }
 
 void datagrams(struct trial *trial)

@@ -1,16 +1,20 @@
-/* Who is served by a group as it stands, on another port, in another order, and beside a socket that
- * is bound but does not listen. */
-#include "agent.h"
+/* Which member of a group serves which flow: `distribution`, `server-port` (on another port),
+ * `listen-order` (in another order), `bound-only` (beside a socket that does not listen). */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "flows.h"
+#include "group.h"
+#include "limits.h"
+#include "members.h"
+#include "outcome.h"
+#include "ports.h"
+#include "trial.h"
 
 #include <stddef.h>
-
-static void flows_all(struct trial *trial, const char *name)
-{
-    int count = trial->question->flows;
-    struct flow *flows = flows_new(trial, count);
-    flows_serve(trial, name, flows, count);
-    flows_end(flows, count);
-}
 
 void distribution(struct trial *trial)
 {
@@ -19,7 +23,7 @@ void distribution(struct trial *trial)
     need_descriptors(trial, trial->question->flows);
     members_fork(trial, count);
     if (members_stand(trial, count) == 0)
-        flows_all(trial, "all");
+        flows_serve_new(trial, "all", trial->question->flows);
 }
 
 static void close_all(struct trial *trial)
@@ -28,22 +32,22 @@ static void close_all(struct trial *trial)
         member_do(trial, i, CLOSE_LISTENER);
 }
 
-/* The same members, in the same order, on another port: nobody refuses what was free. */
+/* The same members bind and listen in the same order on another port, which was free. */
 static void move(struct trial *trial)
 {
     close_all(trial);
     reserve_port(trial);
     for (int i = 0; i < trial->question->listeners; i++) {
         struct outcome outcome = member_bind(trial, i, trial->option, 0);
-        if (outcome.call == NULL)
+        if (outcome.call == NO_CALL)
             outcome = member_do(trial, i, LISTEN);
-        if (outcome.call != NULL)
-            broken("member %d cannot move to another port: %s: %s", i, outcome.call,
+        if (outcome.call != NO_CALL)
+            broken("member %d cannot move to another port: %s: %s", i, call_name(outcome.call),
                    errno_name(outcome.error));
     }
 }
 
-/* Only a far end of our own has the same ports again at once, and so many. */
+/* With peer=tun only: a socket could not have that many source ports again at once. */
 void server_port(struct trial *trial)
 {
     int count = trial->question->flows;
@@ -53,25 +57,26 @@ void server_port(struct trial *trial)
     flows_serve(trial, "all", flows, count);
     move(trial);
     flows_serve(trial, "elsewhere", flows, count);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }
 
-/* The same members on the same port, which bind in the same order and listen in the opposite one; what
- * the kernel says first against it. */
+/* The same members bind on the same port in the same order, and listen in the opposite order;
+ * returns the first call that the kernel refuses. */
 static struct outcome cross(struct trial *trial)
 {
     int count = trial->question->listeners;
-    struct outcome outcome = { NULL, 0 };
+    struct outcome outcome = { NO_CALL, 0 };
     close_all(trial);
-    for (int i = 0; i < count && outcome.call == NULL; i++)
+    for (int i = 0; i < count && outcome.call == NO_CALL; i++)
         outcome = member_bind(trial, i, trial->option, 0);
-    for (int i = count - 1; i >= 0 && outcome.call == NULL; i--)
+    for (int i = count - 1; i >= 0 && outcome.call == NO_CALL; i--)
         outcome = member_do(trial, i, LISTEN);
     return outcome;
 }
 
-/* Only where the two orders differ it shows which of them a group follows (BEHAVIOURS.md, trap 5):
- * with the same 4-tuples on the same port nothing else has changed, so a hash tells it, too. */
+/* Some kernels keep a group in the order of bind(), some in that of listen() (docs/traps.md, trap
+ * 5).  The 4-tuples and the port stay the same, so even a kernel that hashes shows which order
+ * counts. */
 void listen_order(struct trial *trial)
 {
     int count = trial->question->flows;
@@ -81,17 +86,17 @@ void listen_order(struct trial *trial)
     flows_serve(trial, "all", flows, count);
     struct outcome outcome = cross(trial);
     emit_attempt("crossed", outcome);
-    if (outcome.call == NULL)
+    if (outcome.call == NO_CALL)
         flows_serve(trial, "crossed", flows, count);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }
 
 /* 0, or -1 if the kernel refuses. */
 static int bind_bystander(struct trial *trial, int index)
 {
     struct outcome outcome = member_bind_first(trial, index);
-    emit_member(index, outcome.call == NULL ? trial->binds++ : -1, -1, outcome);
-    return outcome.call == NULL ? 0 : -1;
+    emit_member(index, outcome.call == NO_CALL ? trial->binds++ : -1, -1, outcome);
+    return outcome.call == NO_CALL ? 0 : -1;
 }
 
 void bound_only(struct trial *trial)
@@ -106,7 +111,7 @@ void bound_only(struct trial *trial)
         return;
     if (!first && bind_bystander(trial, count) != 0)
         return;
-    flows_all(trial, "all");
+    flows_serve_new(trial, "all", trial->question->flows);
     member_fail(trial, count, CLOSE);
-    flows_all(trial, "alone");
+    flows_serve_new(trial, "alone", trial->question->flows);
 }

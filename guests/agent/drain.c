@@ -1,17 +1,31 @@
-/* Members retire under a steady stream of new connections, one after the other, and come back:
- * is any connection lost on the way out? */
-#include "agent.h"
+/* `drain`: under a steady stream of new connections members retire, one after the other, and come
+ * back.  Is any connection lost? */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "outcome.h"
+#include "phase.h"
+#include "ports.h"
+#include "trial.h"
+#include "unsupported.h"
+#include "victim.h"
 
 #include <errno.h>
 #include <unistd.h>
 
-/* ROOM: flows without a fate at once, at most.  A small guest has few descriptors, and a kernel that
- * strands a queue at each retirement would need one for every flow in it.
- * GAP: flows that begin between two steps of a retirement.  How often the stream meets the moment
- * between the last accept() and close() is the scheduler's doing, and on one CPU it all but never
- * does; a gap of so many flows there, which any process may be held up for, is met every time.
- * APART: flows from one change to the next, at least: two gaps, and as many flows with all members
- * in their places. */
+/* ROOM: flows without a fate at once, at most.  A small guest has few descriptors, and a kernel
+ * that strands a queue at each retirement leaves one open for each flow in it.
+ * GAP: flows that begin between two steps of a retirement.  Without them only the scheduler decides
+ * whether a flow comes between the last accept() and close(), and on one CPU hardly any does.  A
+ * process may be held up that long at any moment.
+ * APART: flows from one change to the next, at least: those of two gaps, and as many with all
+ * members in their places. */
 enum { CALM = 200, ROOM = 512, GAP = 16, STEPS = 3, APART = 2 * (STEPS - 1) * GAP };
 
 struct step {
@@ -19,12 +33,12 @@ struct step {
     enum operation operation;
 };
 
-/* A change is a retirement, or the coming back after it; it takes a few steps. */
+/* A change is a retirement or the return from one; each takes a few steps. */
 struct draining {
     struct phase phase;
     int change;         /* how many are done */
     int since;          /* flows that had begun when the last one was */
-    int next;           /* flows that are to have begun at the next step */
+    int next;           /* the next step comes once this many flows have begun */
     int member, sibling;
     struct step steps[STEPS];
     int step, step_count;
@@ -36,13 +50,13 @@ static int is_back(const struct draining *draining)
     return draining->change % 2;
 }
 
-/* Changes come at even distances in the stream, with some of it before the first, after the last. */
+/* Changes come at even distances, with a part of the stream before the first and after the last. */
 static int due(const struct trial *trial, int change)
 {
     return (int)((long)(change + 1) * trial->question->flows / (2 * trial->question->rounds + 1));
 }
 
-/* In turn, but nobody whom the stream does not reach: that would lose nothing on any kernel. */
+/* Members retire in turn.  One that the stream does not reach would lose nothing on any kernel. */
 static void choose(struct trial *trial, struct draining *draining)
 {
     const struct phase *phase = &draining->phase;
@@ -80,7 +94,7 @@ static void plan(const struct trial *trial, struct draining *draining)
     }
 }
 
-/* The stream stands still for the step alone, so that as many flows meet each gap on any CPUs. */
+/* No flow begins during a step, so that the flows in a gap do not depend on the CPUs. */
 static void tell(struct trial *trial, struct draining *draining)
 {
     struct step step = draining->steps[draining->step];
@@ -93,27 +107,27 @@ static void end_change(struct trial *trial, struct draining *draining, struct ou
 {
     struct phase *phase = &draining->phase;
     emit_change(trial, is_back(draining) ? "back" : way_name(trial->question->way),
-                draining->member, outcome.call != NULL ? outcome.error : 0);
+                draining->member, outcome.call != NO_CALL ? outcome.error : 0);
     draining->change++;
     draining->since = phase->started;
     draining->step = draining->step_count = 0;
     draining->next = due(trial, draining->change);
-    if (outcome.call != NULL || draining->change == 2 * trial->question->rounds) {
+    if (outcome.call != NO_CALL || draining->change == 2 * trial->question->rounds) {
         phase->watch = NULL;
         phase->begun = NULL;
         phase->hold = phase->pause = 0;
     }
 }
 
-/* What the kernel refuses is an answer, and the last change: the stream runs out without more.
- * Who comes back does so at once: what a socket between bind() and listen() does to a flow is not
- * asked here (`bound-only` does). */
+/* A step that the kernel refuses is an answer; it ends the last change, and the stream runs out.  A
+ * member comes back without gaps: what a socket between bind() and listen() does to a flow is the
+ * question of `bound-only`. */
 static void told(struct trial *trial, struct draining *draining)
 {
     struct phase *phase = &draining->phase;
     struct outcome outcome = member_hear(trial, draining->steps[draining->step].member);
     phase->watched = 0;
-    if (outcome.call != NULL || ++draining->step == draining->step_count) {
+    if (outcome.call != NO_CALL || ++draining->step == draining->step_count) {
         end_change(trial, draining, outcome);
     } else if (is_back(draining)) {
         tell(trial, draining);
@@ -130,10 +144,10 @@ static int undecided(const struct phase *phase)
     return count;
 }
 
-/* Between two flows that begin: those before are still on their way to whom the step is about. */
+/* Called between two flows, so that those before are still on their way when the step is taken. */
 static void step_when_due(struct trial *trial, struct phase *phase)
 {
-    struct draining *draining = (struct draining *)(void *)phase; /* its first member */
+    struct draining *draining = (struct draining *)(void *)phase; /* its first field */
     if (phase->started < draining->next)
         return;
     if (draining->step_count == 0) {
@@ -148,7 +162,7 @@ static void step_when_due(struct trial *trial, struct phase *phase)
 
 static void watch_changes(struct trial *trial, struct phase *phase)
 {
-    struct draining *draining = (struct draining *)(void *)phase; /* its first member */
+    struct draining *draining = (struct draining *)(void *)phase; /* its first field */
     if (phase->watched != 0 && phase->heard)
         told(trial, draining);
     if (phase->watch != NULL)
@@ -163,7 +177,7 @@ static void stream(struct trial *trial)
                                             .begun = step_when_due },
                                  .next = due(trial, 0) };
     phase_run(trial, &draining.phase);
-    flows_end(draining.phase.flows, count);
+    flows_end(trial, draining.phase.flows, count);
     emit_fact("exposed", draining.exposed);
 }
 
@@ -177,14 +191,12 @@ void drain(struct trial *trial)
     reserve_port(trial);
     need_descriptors(trial, ROOM + WINDOW);
     members_fork(trial, listeners);
-    trial->indexes = listeners + 1; /* who inherits has an index of its own */
+    trial->indexes = listeners + 1; /* an heir replies with an index of its own */
     close(trial->handover[0]);
     close(trial->handover[1]);
     if (members_stand(trial, listeners) != 0)
         return;
-    struct flow *flows = flows_new(trial, CALM);
-    flows_serve(trial, "calm", flows, CALM);
-    flows_end(flows, CALM);
+    flows_serve_new(trial, "calm", CALM);
     stream(trial);
     emit_fact("drained", trial->drained);
 }

@@ -1,10 +1,16 @@
-/* What the agent says: one JSON object a line, flushed line by line (docs/wire.md, "Saying"). */
-#include "agent.h"
+/* What the agent says: one JSON object a line (docs/wire.md, "Saying"). */
+#include "emit.h"
+
+#include "clock.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "trial.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* A crash must not eat the line before it, and a reader that has gone is not worth working for. */
+/* Flushes each line, so that a crash does not lose the lines before it. */
 static void line_end(void)
 {
     putchar('\n');
@@ -37,9 +43,9 @@ static void say_or_null(const char *text)
 static void say_outcome(struct outcome outcome)
 {
     printf(",\"call\":");
-    say_or_null(outcome.call);
+    say_or_null(call_name(outcome.call));
     printf(",\"error\":");
-    say_or_null(outcome.call == NULL ? NULL : errno_name(outcome.error));
+    say_or_null(outcome.call == NO_CALL ? NULL : errno_name(outcome.error));
     putchar('}');
     line_end();
 }
@@ -182,8 +188,7 @@ void emit_end(const struct trial *trial, int gap)
     line_end();
 }
 
-/* Into a string: the batch writes it behind what the question's own process said.  An ID that is
- * not plain ASCII was refused as a question; its bytes are replaced here. */
+/* An ID that is not plain ASCII was refused as a question; here its bytes are replaced. */
 void emit_exit(char *line, size_t size, const char *id, int status, int signal)
 {
     char plain[65];

@@ -1,12 +1,12 @@
 /* errno by name: the numbers differ between kernels, the names do not. */
-#include "agent.h"
+#include "errno_name.h"
 
 #include <errno.h>
 #include <stdio.h>
 
 #define NAMED(error) { error, #error }
 
-/* The first of two names for one number is the one that is said (EAGAIN, EOPNOTSUPP). */
+/* Where two names have one number, the first is said (EAGAIN, EOPNOTSUPP). */
 static const struct {
     int number;
     const char *name;
@@ -28,7 +28,6 @@ static const struct {
     NAMED(EDQUOT), NAMED(EUSERS), NAMED(ECANCELED), NAMED(EPROTO)
 };
 
-/* An unknown number is said as a number, never guessed.  Valid until the next call. */
 const char *errno_name(int error)
 {
     static char unknown[16];

@@ -1,8 +1,17 @@
-/* Plain facts of the guest, and its tunables. */
-#include "agent.h"
+/* `facts`: what this guest is, what it has, and its tunables. */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "platform_tun.h"
+#include "trial.h"
+#include "tunable_facts.h"
 
 #include <sys/resource.h>
 #include <sys/utsname.h>
+
+#include <netinet/in.h>
 
 #include <errno.h>
 #include <string.h>
@@ -16,7 +25,7 @@ static void fact_limit(const char *name, rlim_t limit)
         emit_fact(name, (long long)limit);
 }
 
-/* 1, or the errno that says why not. */
+/* 1, or the name of the errno that says why not. */
 static void fact_errno(const char *name, int error)
 {
     if (error == 0)
@@ -69,5 +78,5 @@ void facts(struct trial *trial)
     fact_errno("tun", tun_error());
     fact_errno("ipv6", ipv6_error());
     fact_errno("take_turns", platform_take_turns(1));
-    each_tunable(trial->question->tunables);
+    emit_tunables(trial->question->tunables);
 }

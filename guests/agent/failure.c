@@ -1,20 +1,15 @@
-/* One member of a group fails: what becomes of accepted and of queued connections, of new ones to
- * the same 4-tuples, and of those whose member only stops. */
-#include "agent.h"
+/* One member of a group fails.  What becomes of accepted connections (`failure-established`), of
+ * those in the accept queues (`failure-queued`), of new ones on the same 4-tuples
+ * (`failure-flows`), and what if the member only stops (`failure-hung`)? */
+#include "scenarios.h"
 
-enum { QUEUEING = 3000 };
-
-/* The group and its flows, or null if the kernel refuses the group. */
-struct flow *group_stands(struct trial *trial, int spare)
-{
-    int count = trial->question->listeners;
-    reserve_port(trial);
-    need_descriptors(trial, trial->question->flows);
-    members_fork(trial, count + spare);
-    if (members_stand(trial, count) != 0)
-        return NULL;
-    return flows_new(trial, trial->question->flows);
-}
+#include "emit.h"
+#include "flow.h"
+#include "flows.h"
+#include "group.h"
+#include "members.h"
+#include "trial.h"
+#include "victim.h"
 
 void failure_established(struct trial *trial)
 {
@@ -25,23 +20,7 @@ void failure_established(struct trial *trial)
     flows_hold(trial, "before", flows, count);
     member_fail(trial, victim(trial, flows, count), trial->question->failure);
     flows_echo(trial, "after", flows, count);
-    flows_end(flows, count);
-}
-
-/* Handshakes without anybody to accept; a deadline of their own, because each that is to come
- * about has done so in one round trip or one retransmission of its SYN. */
-void flows_queue(struct trial *trial, struct flow *flows, int count)
-{
-    struct phase phase = { .name = "queued", .flows = flows, .count = count, .handshake = 1 };
-    phase.deadline = trial->question->deadline < QUEUEING ? trial->question->deadline : QUEUEING;
-    phase_run(trial, &phase);
-}
-
-/* What became of them. */
-void flows_settle(struct trial *trial, struct flow *flows, int count)
-{
-    struct phase phase = { .name = "fates", .flows = flows, .count = count, .resume = 1 };
-    phase_run(trial, &phase);
+    flows_end(trial, flows, count);
 }
 
 void failure_queued(struct trial *trial)
@@ -60,7 +39,7 @@ void failure_queued(struct trial *trial)
         if (i != fails)
             member_do(trial, i, SERVE);
     flows_settle(trial, flows, count);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }
 
 void failure_flows(struct trial *trial)
@@ -84,7 +63,7 @@ void failure_flows(struct trial *trial)
     }
     if (!refused)
         flows_serve(trial, "after", flows, count);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }
 
 void failure_hung(struct trial *trial)
@@ -97,5 +76,5 @@ void failure_hung(struct trial *trial)
     member_fail(trial, victim(trial, flows, count), HANG);
     flows_serve(trial, "hung", flows, count);
     emit_fact("backlog", trial->backlog);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }

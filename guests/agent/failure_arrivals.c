@@ -1,14 +1,23 @@
-/* A stream of new flows, and a member that fails in its midst. */
-#include "agent.h"
+/* `failure-arrivals`: a member fails in the middle of a stream of new flows. */
+#include "scenarios.h"
+
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "phase.h"
+#include "ports.h"
+#include "trial.h"
+#include "victim.h"
 
 #include <stddef.h>
 
-/* ms that a member takes for each, one after the other as a blocking server does, and flows under
- * way at once: every queue is then filled, on an emulated CPU too, and a failure meets one. */
-enum { SERVICE = 5, CROWD = 96 };
+/* SERVICE: ms that a member takes for each flow, one after the other, as a blocking server does.
+ * UNDER_WAY: flows at once.  With both, every accept queue is filled, on an emulated CPU too, and
+ * the member fails with connections in its queue. */
+enum { SERVICE = 5, UNDER_WAY = 96 };
 
-/* Half of the flows have begun, and those that are answered say whom the stream reaches. */
-static void fail_in_the_midst(struct trial *trial, struct phase *phase)
+/* Half of the flows must have begun; their fates show which members the stream reaches. */
+static void fail_half_way(struct trial *trial, struct phase *phase)
 {
     if (phase->started < phase->count / 2)
         return;
@@ -26,7 +35,7 @@ void failure_arrivals(struct trial *trial)
     if (members_stand(trial, listeners) != 0)
         return;
     struct phase phase = { .name = "stream", .flows = flows_new(trial, count), .count = count,
-                           .window = CROWD, .watch = fail_in_the_midst };
+                           .window = UNDER_WAY, .watch = fail_half_way };
     phase_run(trial, &phase);
-    flows_end(phase.flows, count);
+    flows_end(trial, phase.flows, count);
 }

@@ -1,6 +1,15 @@
-/* A member fails between a SYN-ACK and the final ACK: who has the connection then?  Only a far end
- * of our own can hold the ACK back (BEHAVIOURS.md, trap 11). */
-#include "agent.h"
+/* `failure-handshake`: a member fails between the SYN-ACK and the final ACK; what becomes of the
+ * connection?  Between two sockets a handshake completes by itself, so the clients are hosts behind
+ * a tun device, which can hold the ACK back (docs/traps.md, trap 11). */
+#include "scenarios.h"
+
+#include "flow.h"
+#include "flows.h"
+#include "group.h"
+#include "members.h"
+#include "phase.h"
+#include "trial.h"
+#include "victim.h"
 
 #include <stddef.h>
 
@@ -11,8 +20,8 @@ static void hold_back(struct trial *trial, struct flow *flows, int count)
     phase_run(trial, &phase);
 }
 
-/* A queue that listen(fd, 0) has shortened holds one or two: no more ACKs at a time than that, or
- * our haste would read as the kernel's doing. */
+/* After listen(fd, 0) an accept queue holds one or two connections.  More ACKs at a time would
+ * overflow it, and the loss would look like the kernel's choice. */
 static void complete(struct trial *trial, struct flow *flows, int count)
 {
     struct phase phase = { .name = "fates", .flows = flows, .count = count, .resume = 1 };
@@ -31,5 +40,5 @@ void failure_handshake(struct trial *trial)
     hold_back(trial, flows, count);
     member_fail(trial, fails, trial->question->failure);
     complete(trial, flows, count);
-    flows_end(flows, count);
+    flows_end(trial, flows, count);
 }

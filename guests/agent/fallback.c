@@ -1,9 +1,15 @@
-/* The listeners leave one by one: who serves after each leave. */
-#include "agent.h"
+/* `fallback`: the listeners leave one by one; who serves after each leave? */
+#include "scenarios.h"
+
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "ports.h"
+#include "trial.h"
 
 #include <stdio.h>
 
-/* Of those that remain, lowest index first; returns how many are left. */
+/* One of `remaining`, which has the lowest index first, leaves; returns how many are left. */
 static int leave(struct trial *trial, int *remaining, int count)
 {
     int order = trial->question->order;
@@ -25,15 +31,11 @@ void fallback(struct trial *trial)
         return;
     for (int i = 0; i < count; i++)
         remaining[i] = i;
-    struct flow *flows = flows_new(trial, flow_count);
-    flows_serve(trial, "all", flows, flow_count);
-    flows_end(flows, flow_count);
+    flows_serve_new(trial, "all", flow_count);
     for (int left = 1; count > 1; left++) {
         char name[16];
         snprintf(name, sizeof name, "left-%d", left);
         count = leave(trial, remaining, count);
-        flows = flows_new(trial, flow_count);
-        flows_serve(trial, name, flows, flow_count);
-        flows_end(flows, flow_count);
+        flows_serve_new(trial, name, flow_count);
     }
 }

@@ -1,95 +1,94 @@
-/* Hundreds of members in one process: a socket each, one poll() for all.
+/* One process that holds hundreds of sockets of one group, and polls them all.
  *
- * A process each would ask for more of them than a small guest has, and tell no more: that a
- * worker holds a sibling's descriptor matters when the sibling leaves (BEHAVIOURS.md, trap 6),
- * and here nobody does.  What a kernel limits is sockets in a group; it does not count owners. */
-#include "agent.h"
+ * A process for each would be more than a small guest has, and would tell no more: that a member
+ * holds a sibling's descriptor matters only when the sibling leaves (docs/traps.md, trap 6), and
+ * here none does.  Kernels limit the sockets of a group, not their owners. */
+#include "group_process.h"
+
+#include "addresses.h"
+#include "command.h"
+#include "ending.h"
+#include "members.h"
+#include "request.h"
+#include "sockets.h"
+#include "trial.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-enum { GUESTS = 600 }; /* connections at once: more than group_limit() has in flight */
+enum { CONNECTIONS = 600 }; /* at once: more than group_limit() has in flight */
 
-struct seat {
+struct connection {
     int index, received;
     unsigned char request[REQUEST];
 };
 
-/* polls[0] is the channel, then come `stood` members, then `seated` connections. */
-struct crowd {
+/* polls[0] is the channel, then come `stood` sockets of the group, then `open` connections. */
+struct process {
     const struct trial *trial;
-    int stood, seated;
-    struct pollfd polls[1 + MAX_SOCKETS + GUESTS];
-    struct seat seats[GUESTS];
+    int stood, open;
+    struct pollfd polls[1 + MAX_SOCKETS + CONNECTIONS];
+    struct connection connections[CONNECTIONS];
 };
 
 /* As a member does: bound, and listening at once. */
-static int stand(struct crowd *crowd, const struct address *place, struct outcome *outcome)
+static int stand(struct process *process, const struct address *place, struct outcome *outcome)
 {
-    const struct trial *trial = crowd->trial;
+    const struct trial *trial = process->trial;
     int fd = socket_of_member(trial, trial->family, trial->option, outcome);
     if (fd < 0)
         return -1;
-    const char *call = "bind";
-    int failed = bind(fd, (const struct sockaddr *)&place->storage, place->size);
-    if (failed == 0 && !trial->question->udp) {
-        call = "listen";
-        failed = listen(fd, trial->backlog);
-    }
-    *outcome = (struct outcome){ failed ? call : NULL, failed ? errno : 0 };
-    if (failed) {
+    *outcome = outcome_of(CALL_BIND, bind(fd, (const struct sockaddr *)&place->storage,
+                                          place->size));
+    if (outcome->call == NO_CALL && !trial->question->udp)
+        *outcome = outcome_of(CALL_LISTEN, listen(fd, trial->backlog));
+    if (outcome->call != NO_CALL) {
         close(fd);
         return -1;
     }
     if (set_nonblocking(fd) != 0)
         _exit(EXIT_BROKEN);
-    crowd->polls[1 + crowd->stood++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+    process->polls[1 + process->stood++] = (struct pollfd){ .fd = fd, .events = POLLIN };
     return 0;
 }
 
 /* All stand before the first flow comes; the first that is refused is the last that is tried. */
-static void stand_all(struct crowd *crowd, int control)
+static void stand_all(struct process *process, int control)
 {
-    struct address place = address_of_member(crowd->trial);
-    struct outcome outcome = { NULL, 0 };
-    struct answer said = { 0, 0, 0 };
-    int sockets = crowd->trial->question->sockets;
-    while (crowd->stood < sockets && stand(crowd, &place, &outcome) == 0)
+    struct address place = address_of_member(process->trial);
+    struct answer answer = { { NO_CALL, 0 }, 0 };
+    int sockets = process->trial->question->sockets;
+    while (process->stood < sockets && stand(process, &place, &answer.outcome) == 0)
         continue;
-    if (outcome.call != NULL) {
-        said.error = outcome.error;
-        do
-            said.call++;
-        while (strcmp(call_names[said.call], outcome.call) != 0);
-    }
-    if (send(control, &said, sizeof said, 0) != (ssize_t)sizeof said
-        || send(control, &crowd->stood, sizeof crowd->stood, 0) != (ssize_t)sizeof crowd->stood)
+    if (send(control, &answer, sizeof answer, 0) != (ssize_t)sizeof answer
+        || send(control, &process->stood, sizeof process->stood, 0)
+            != (ssize_t)sizeof process->stood)
         _exit(0);
 }
 
-static void receive(struct crowd *crowd, int index)
+static void receive(struct process *process, int index)
 {
     unsigned char bytes[REPLY + 1], reply[REPLY];
     struct address from;
-    int fd = crowd->polls[1 + index].fd, retries = 0;
+    int fd = process->polls[1 + index].fd, retries = 0;
     ssize_t got;
     do {
         from.size = sizeof from.storage;
         got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from.storage, &from.size);
-        if (got == REQUEST && reply_to(crowd->trial, index, bytes, reply) == 0
+        if (got == REQUEST && reply_to(process->trial, index, bytes, reply) == 0
             && send_patiently(fd, reply, sizeof reply, &from, &retries) < 0
             && (errno == ENOBUFS || errno == EAGAIN))
             _exit(EXIT_BROKEN);
     } while (got > 0);
 }
 
-static void take_in(struct crowd *crowd, int index)
+static void accept_some(struct process *process, int index)
 {
-    while (crowd->seated < GUESTS) {
-        int fd = accept(crowd->polls[1 + index].fd, NULL, NULL);
+    while (process->open < CONNECTIONS) {
+        int fd = accept(process->polls[1 + index].fd, NULL, NULL);
         int error = errno;
         if (fd < 0 && (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM))
             _exit(EXIT_BROKEN);
@@ -97,70 +96,77 @@ static void take_in(struct crowd *crowd, int index)
             return;
         if (set_nonblocking(fd) != 0)
             _exit(EXIT_BROKEN);
-        crowd->polls[1 + crowd->stood + crowd->seated] = (struct pollfd){ .fd = fd,
-                                                                          .events = POLLIN };
-        crowd->seats[crowd->seated++] = (struct seat){ .index = index };
+        struct pollfd *polls = process->polls + 1 + process->stood;
+        polls[process->open] = (struct pollfd){ .fd = fd, .events = POLLIN };
+        process->connections[process->open++] = (struct connection){ .index = index };
     }
 }
 
-/* 0, or -1 when the connection has ended or is not of this run. */
-static int attend(const struct crowd *crowd, int fd, struct seat *seat)
+/* 0, or -1 when the connection has ended, or belongs to another run. */
+static int answer_connection(const struct process *process, int fd, struct connection *connection)
 {
     unsigned char reply[REPLY];
-    ssize_t got = recv(fd, seat->request + seat->received, (size_t)(REQUEST - seat->received), 0);
+    ssize_t got = recv(fd, connection->request + connection->received,
+                       (size_t)(REQUEST - connection->received), 0);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (got <= 0)
         return -1;
-    seat->received += (int)got;
-    if (seat->received < REQUEST)
+    connection->received += (int)got;
+    if (connection->received < REQUEST)
         return 0;
-    seat->received = 0;
-    if (reply_to(crowd->trial, seat->index, seat->request, reply) != 0)
+    connection->received = 0;
+    if (reply_to(process->trial, connection->index, connection->request, reply) != 0)
         return -1;
     return send(fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
 }
 
-static void turn(struct crowd *crowd)
+static void turn(struct process *process)
 {
-    struct pollfd *guests = crowd->polls + 1 + crowd->stood;
-    for (int i = crowd->seated - 1; i >= 0; i--) {
-        if (guests[i].revents == 0 || attend(crowd, guests[i].fd, &crowd->seats[i]) == 0)
+    struct pollfd *polls = process->polls + 1 + process->stood;
+    for (int i = process->open - 1; i >= 0; i--) {
+        struct connection *connection = &process->connections[i];
+        if (polls[i].revents == 0 || answer_connection(process, polls[i].fd, connection) == 0)
             continue;
-        close(guests[i].fd);
-        guests[i] = guests[--crowd->seated];
-        crowd->seats[i] = crowd->seats[crowd->seated];
+        close(polls[i].fd);
+        polls[i] = polls[--process->open];
+        *connection = process->connections[process->open];
     }
-    for (int i = 0; i < crowd->stood; i++) {
-        if (crowd->polls[1 + i].revents == 0)
+    for (int i = 0; i < process->stood; i++) {
+        if (process->polls[1 + i].revents == 0)
             continue;
-        if (crowd->trial->question->udp)
-            receive(crowd, i);
+        if (process->trial->question->udp)
+            receive(process, i);
         else
-            take_in(crowd, i);
+            accept_some(process, i);
     }
 }
 
-/* Serves until the parent's end of the channel closes; nothing is asked of it meanwhile. */
-void crowd_run(const struct trial *trial, int index, int control)
+/* Serves until the parent's end of the channel closes; the parent tells it nothing meanwhile. */
+static void run(const struct trial *trial, int index, int control)
 {
-    struct crowd *crowd = calloc(1, sizeof *crowd);
-    if (crowd == NULL || index != 0)
+    struct process *process = calloc(1, sizeof *process);
+    if (process == NULL || index != 0)
         _exit(EXIT_BROKEN);
-    crowd->trial = trial;
-    crowd->polls[0] = (struct pollfd){ .fd = control, .events = POLLIN };
-    stand_all(crowd, control);
+    process->trial = trial;
+    process->polls[0] = (struct pollfd){ .fd = control, .events = POLLIN };
+    stand_all(process, control);
     for (;;) {
-        if (poll(crowd->polls, (nfds_t)(1 + crowd->stood + crowd->seated), -1) < 0)
+        if (poll(process->polls, (nfds_t)(1 + process->stood + process->open), -1) < 0)
             continue;
-        if (crowd->polls[0].revents != 0)
+        if (process->polls[0].revents != 0)
             _exit(0);
-        turn(crowd);
+        turn(process);
     }
 }
 
-/* How many stand, and what became of the last one that was tried. */
-int crowd_hear(struct trial *trial, struct outcome *last)
+void group_process_fork(struct trial *trial)
+{
+    trial->indexes = trial->question->sockets;
+    members_fork_as(trial, 1, run);
+}
+
+int group_process_hear(struct trial *trial, struct outcome *last)
 {
     int stood;
     ssize_t got;

@@ -1,8 +1,14 @@
-/* Questions as processes: each in a process group of its own, which is killed when it has ended,
- * so that nothing of it is left; its lines are kept together. */
+/* Questions as processes: started, listened to, and ended.
+ *
+ * Each has a process group of its own, which is killed once the question has ended, so that none of
+ * its processes is left.  The lines of each question stay together. */
 #include "jobs.h"
 
 #include "ask.h"
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "metronome.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -47,8 +53,8 @@ static int say_exit(const char *id, int status)
     return write_all(line, strlen(line));
 }
 
-/* Ends every process of a question whose own process has been reaped; orphans that came to us
- * (platform_adopt_orphans) are reaped, too. */
+/* Ends every process that a question has left; its own process has been reaped.  Orphans that this
+ * process has adopted (platform_adopt_orphans()) are reaped, too. */
 static void clear_group(pid_t group)
 {
     kill(-group, SIGKILL);
@@ -56,17 +62,22 @@ static void clear_group(pid_t group)
         continue;
 }
 
-static void abandon(struct front *front)
+int jobs_close(struct jobs *jobs)
 {
-    for (int i = 0; i < front->slot_count; i++) {
-        struct slot *slot = &front->slots[i];
-        if (slot->pid > 0 && !slot->reaped) {
-            kill(-slot->pid, SIGKILL);
-            waitpid(slot->pid, NULL, 0);
-            clear_group(slot->pid);
+    return setting_end(&jobs->setting, jobs->lifeline);
+}
+
+static void abandon(struct jobs *jobs)
+{
+    for (int i = 0; i < jobs->slot_count; i++) {
+        struct job *job = &jobs->slots[i];
+        if (job->pid > 0 && !job->reaped) {
+            kill(-job->pid, SIGKILL);
+            waitpid(job->pid, NULL, 0);
+            clear_group(job->pid);
         }
     }
-    setting_end(front);
+    jobs_close(jobs);
     if (told_to_stop != 0) {
         signal(told_to_stop, SIG_DFL);
         raise(told_to_stop);
@@ -74,8 +85,8 @@ static void abandon(struct front *front)
     exit(EXIT_BROKEN);
 }
 
-static void become_question(struct front *front, const struct scenario *scenario, struct question *question,
-                            int output)
+static void become_question(struct jobs *jobs, const struct scenario *scenario,
+                            struct question *question, int output)
 {
     setpgid(0, 0);
     signal(SIGINT, SIG_DFL);
@@ -83,119 +94,119 @@ static void become_question(struct front *front, const struct scenario *scenario
     signal(SIGHUP, SIG_DFL);
     dup2(output, STDOUT_FILENO);
     close(output);
-    close(front->lifeline[1]);
-    setting_forget(front);
-    for (int i = 0; i < front->slot_count; i++)
-        if (front->slots[i].output > 0)
-            close(front->slots[i].output);
-    metronome_start(front->lifeline[0]);
+    close(jobs->lifeline[1]);
+    setting_leave(&jobs->setting);
+    for (int i = 0; i < jobs->slot_count; i++)
+        if (jobs->slots[i].output > 0)
+            close(jobs->slots[i].output);
+    metronome_start(jobs->lifeline[0]);
     ask(scenario, question);
 }
 
-void front_start(struct front *front, const struct scenario *scenario, struct question *question)
+void jobs_start(struct jobs *jobs, const struct scenario *scenario, struct question *question)
 {
-    struct slot *slot = front->slots;
+    struct job *job = jobs->slots;
     int ends[2];
-    while (slot->pid != 0)
-        slot++;
-    question->slot = (int)(slot - front->slots);
-    question->slots = front->slot_count;
+    while (job->pid != 0)
+        job++;
+    question->slot = (int)(job - jobs->slots);
+    question->slots = jobs->slot_count;
     int failed = pipe(ends);
-    /* What the others hold comes back when they end. */
-    while (failed == 0 && (slot->pid = fork()) < 0 && errno == EAGAIN && front->running > 0) {
-        slot->pid = 0;
-        front_wait(front, 0);
+    /* Other questions free their processes when they end. */
+    while (failed == 0 && (job->pid = fork()) < 0 && errno == EAGAIN && jobs->running > 0) {
+        job->pid = 0;
+        jobs_wait(jobs, -1);
     }
-    if (failed != 0 || slot->pid < 0) {
+    if (failed != 0 || job->pid < 0) {
         fprintf(stderr, "agent: no process for a question: %s\n", errno_name(errno));
-        slot->pid = 0;
-        abandon(front);
+        job->pid = 0;
+        abandon(jobs);
     }
-    if (slot->pid == 0) {
+    if (job->pid == 0) {
         close(ends[0]);
-        become_question(front, scenario, question, ends[1]);
+        become_question(jobs, scenario, question, ends[1]);
     }
-    setpgid(slot->pid, slot->pid); /* in both, whoever comes first */
+    setpgid(job->pid, job->pid); /* the child does it, too: either may come first */
     close(ends[1]);
-    slot->output = ends[0];
-    snprintf(slot->id, sizeof slot->id, "%s", question->id);
-    slot->load = question->load;
-    front->running++;
-    front->waiting += question->load == 0;
-    front->load += question->load;
+    job->output = ends[0];
+    snprintf(job->id, sizeof job->id, "%s", question->id);
+    job->load = question->load;
+    jobs->running++;
+    jobs->waiting += question->load == 0;
+    jobs->load += question->load;
 }
 
-/* Whether a question may begin now: one that mostly waits takes a place, another a share of a CPU. */
-int front_fits(const struct front *front, const struct question *question)
+/* A question that mostly waits takes one of `limit` places, another one a share of one CPU. */
+int jobs_fit(const struct jobs *jobs, const struct question *question)
 {
-    return question->load == 0 ? front->waiting < front->jobs
-                               : front->load + question->load <= FULL;
+    return question->load == 0 ? jobs->waiting < jobs->limit
+                               : jobs->load + question->load <= FULL;
 }
 
-/* A question that says more than the cap is cut; without its `end` it counts as torn. */
-static void hold(struct slot *slot, const char *bytes, size_t count)
+/* What a question says beyond the cap is cut; without its `end` line it counts as torn. */
+static void hold(struct job *job, const char *bytes, size_t count)
 {
-    if (slot->length + count > slot->room && slot->room < CAP) {
-        size_t room = slot->room == 0 ? 65536 : slot->room * 2;
-        char *more = realloc(slot->said, room);
+    if (job->length + count > job->room && job->room < CAP) {
+        size_t room = job->room == 0 ? 65536 : job->room * 2;
+        char *more = realloc(job->said, room);
         if (more != NULL) {
-            slot->said = more;
-            slot->room = room;
+            job->said = more;
+            job->room = room;
         }
     }
-    if (count > slot->room - slot->length)
-        count = slot->room - slot->length;
+    if (count > job->room - job->length)
+        count = job->room - job->length;
     if (count > 0)
-        memcpy(slot->said + slot->length, bytes, count);
-    slot->length += count;
+        memcpy(job->said + job->length, bytes, count);
+    job->length += count;
 }
 
-static void listen_to(struct front *front, struct slot *slot)
+static void listen_to(struct jobs *jobs, struct job *job)
 {
     char bytes[65536];
-    ssize_t got = read(slot->output, bytes, sizeof bytes);
+    ssize_t got = read(job->output, bytes, sizeof bytes);
     if (got < 0 && errno == EINTR)
         return;
     if (got <= 0) {
-        close(slot->output);
-        slot->output = -1;
-    } else if (!front->streaming) {
-        hold(slot, bytes, (size_t)got);
+        close(job->output);
+        job->output = -1;
+    } else if (!jobs->streaming) {
+        hold(job, bytes, (size_t)got);
     } else if (write_all(bytes, (size_t)got) != 0) {
-        abandon(front);
+        abandon(jobs);
     }
 }
 
-static void finish(struct front *front, struct slot *slot)
+static void finish(struct jobs *jobs, struct job *job)
 {
-    int torn = slot->length > 0 && slot->said[slot->length - 1] != '\n';
-    if (!front->streaming
-        && (write_all(slot->said, slot->length) != 0 || (torn && write_all("\n", 1) != 0)
-            || say_exit(slot->id, slot->status) != 0))
-        abandon(front);
-    free(slot->said);
-    front->running--;
-    front->waiting -= slot->load == 0;
-    front->load -= slot->load;
-    *slot = (struct slot){ .status = slot->status };
+    int torn = job->length > 0 && job->said[job->length - 1] != '\n';
+    if (!jobs->streaming
+        && (write_all(job->said, job->length) != 0 || (torn && write_all("\n", 1) != 0)
+            || say_exit(job->id, job->status) != 0))
+        abandon(jobs);
+    free(job->said);
+    jobs->running--;
+    jobs->waiting -= job->load == 0;
+    jobs->load -= job->load;
+    *job = (struct job){ .status = job->status };
 }
 
-static void collect(struct front *front)
+static void collect(struct jobs *jobs)
 {
-    for (int i = 0; i < front->slot_count; i++) {
-        struct slot *slot = &front->slots[i];
-        if (slot->pid > 0 && !slot->reaped && waitpid(slot->pid, &slot->status, WNOHANG) > 0) {
-            slot->reaped = 1;
-            clear_group(slot->pid);
+    for (int i = 0; i < jobs->slot_count; i++) {
+        struct job *job = &jobs->slots[i];
+        if (job->pid > 0 && !job->reaped && waitpid(job->pid, &job->status, WNOHANG) > 0) {
+            job->reaped = 1;
+            clear_group(job->pid);
         }
-        if (slot->pid > 0 && slot->reaped && slot->output < 0)
-            finish(front, slot);
+        if (job->pid > 0 && job->reaped && job->output < 0)
+            finish(jobs, job);
     }
 }
 
-/* Whether nobody reads our output any more: over ssh the only sign of a lost connection.  A pipe
- * says so by itself (POLLERR or POLLHUP).  A socket's POLLHUP differs between systems and may mean
- * the end of our input only; to send nothing is refused just where nothing could arrive. */
+/* Whether nobody reads standard output any more: over ssh the only sign of a lost connection.  A
+ * pipe says so by POLLERR or POLLHUP.  On a socket POLLHUP differs between systems, and may mean
+ * only that no more input comes; there an empty send() fails. */
 static int reader_is_gone(int pipe, const struct pollfd *output)
 {
     if (pipe)
@@ -203,56 +214,50 @@ static int reader_is_gone(int pipe, const struct pollfd *output)
     return send(STDOUT_FILENO, "", 0, MSG_DONTWAIT) < 0 && errno == EPIPE;
 }
 
-/* Waits for words of the questions, for more questions, and for the reader to go. */
-void front_wait(struct front *front, int hungry)
+int jobs_wait(struct jobs *jobs, int input)
 {
     struct pollfd polls[MAX_SLOTS + 2];
     struct stat output;
-    int ready = 0;
-    for (int i = 0; i < front->slot_count; i++) {
-        const struct slot *slot = &front->slots[i];
-        polls[i] = (struct pollfd){ .fd = slot->pid > 0 ? slot->output : -1, .events = POLLIN };
-        ready |= slot->pid > 0 && slot->output < 0;
+    int ended = 0, readable = 0;
+    for (int i = 0; i < jobs->slot_count; i++) {
+        const struct job *job = &jobs->slots[i];
+        polls[i] = (struct pollfd){ .fd = job->pid > 0 ? job->output : -1, .events = POLLIN };
+        ended |= job->pid > 0 && job->output < 0;
     }
     int pipe = fstat(STDOUT_FILENO, &output) == 0 && S_ISFIFO(output.st_mode);
-    polls[front->slot_count] = (struct pollfd){ .fd = hungry ? STDIN_FILENO : -1, .events = POLLIN };
-    polls[front->slot_count + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
-    if (poll(polls, (nfds_t)front->slot_count + 2, ready ? 1 : TICK) > 0) {
-        for (int i = 0; i < front->slot_count; i++)
+    polls[jobs->slot_count] = (struct pollfd){ .fd = input, .events = POLLIN };
+    polls[jobs->slot_count + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
+    if (poll(polls, (nfds_t)jobs->slot_count + 2, ended ? 1 : TICK) > 0) {
+        for (int i = 0; i < jobs->slot_count; i++)
             if (polls[i].revents != 0)
-                listen_to(front, &front->slots[i]);
-        if (polls[front->slot_count].revents != 0) {
-            ssize_t got = read(STDIN_FILENO, front->line + front->length, LINE - front->length);
-            front->ended = got == 0 || (got < 0 && errno != EINTR);
-            front->length += got > 0 ? (size_t)got : 0;
-        }
+                listen_to(jobs, &jobs->slots[i]);
+        readable = polls[jobs->slot_count].revents != 0;
     }
-    if (told_to_stop != 0 || reader_is_gone(pipe, &polls[front->slot_count + 1]))
-        abandon(front);
-    collect(front);
+    if (told_to_stop != 0 || reader_is_gone(pipe, &polls[jobs->slot_count + 1]))
+        abandon(jobs);
+    collect(jobs);
+    return readable;
 }
 
-/* What is no question is closed by its `exit` line alone. */
-void front_refuse(struct front *front, const char *id, int status)
+void jobs_refuse(struct jobs *jobs, const char *id, int status)
 {
     char line[160];
     emit_exit(line, sizeof line, id, status, 0);
     if (write_all(line, strlen(line)) != 0)
-        abandon(front);
+        abandon(jobs);
 }
 
-void front_open(struct front *front, int jobs, int slots)
+void jobs_open(struct jobs *jobs, int limit, int slots)
 {
     struct sigaction action;
-    memset(front, 0, sizeof *front);
+    memset(jobs, 0, sizeof *jobs);
     memset(&action, 0, sizeof action);
-    front->jobs = jobs;
-    front->slot_count = slots;
-    front->last = &front->first;
-    if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* or the first pipe would be taken for the questions */
+    jobs->limit = limit;
+    jobs->slot_count = slots;
+    if (fcntl(STDIN_FILENO, F_GETFD) < 0) /* or the first pipe would become standard input */
         open("/dev/null", O_RDONLY);
-    front->slots = calloc((size_t)slots, sizeof *front->slots);
-    if (front->slots == NULL || pipe(front->lifeline) != 0)
+    jobs->slots = calloc((size_t)slots, sizeof *jobs->slots);
+    if (jobs->slots == NULL || pipe(jobs->lifeline) != 0)
         broken("no pipe: %s", errno_name(errno));
     action.sa_handler = on_stop;
     sigaction(SIGINT, &action, NULL);

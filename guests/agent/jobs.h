@@ -1,32 +1,19 @@
-/* Who asks: the process that starts a question as a process of its own, and ends it. */
-#ifndef FRONT_H
-#define FRONT_H
+/* Questions as processes: started, listened to, and ended. */
+#ifndef JOBS_H
+#define JOBS_H
 
-#include "agent.h"
+#include "platform.h"
+#include "question.h"
+#include "tunable_setting.h"
+
+#include <stddef.h>
+
+enum { MAX_JOBS = 64, MAX_SLOTS = MAX_JOBS + FULL / LEAST };
 
 struct scenario;
 
-enum { LINE = 4096, WORDS = 64 };
-
-/* A tunable's value while the front asks; `name` is empty if none is changed. */
-struct setting {
-    char name[TUNABLE], value[12], former[TUNABLE];
-    char obstacle[TUNABLE + 64]; /* why it could not be set, if so */
-    int begun, lock;
-    pid_t keeper;
-};
-
-/* A question that was read and has not begun; `words` and what it holds are in `line`. */
-struct pending {
-    struct pending *next;
-    const struct scenario *scenario;
-    struct question question;
-    char *words[WORDS];
-    char line[LINE + 1];
-};
-
 /* A question that runs; `output` is where its lines come from, -1 after its end of file. */
-struct slot {
+struct job {
     pid_t pid;
     int output, reaped, status, load;
     char id[72];
@@ -34,27 +21,30 @@ struct slot {
     size_t length, room;
 };
 
-/* `jobs` questions without a load run at once, and beside them those whose loads fit one CPU. */
-struct front {
-    struct slot *slots;
-    struct pending *first, **last;
-    int jobs, slot_count, running, waiting, load, held, streaming;
+/* At most `limit` questions without a load run at once, and beside them those whose loads fit one
+ * CPU. */
+struct jobs {
+    struct job *slots;
+    int limit, slot_count, running, waiting, load;
+    int streaming;   /* lines go out as they come, not once their question has ended */
     int lifeline[2]; /* closes when this process ends, however it ends */
-    char line[LINE];
-    size_t length;
-    int ended, skipping;
     struct setting setting;
 };
 
-void front_open(struct front *, int jobs, int slots);
-int front_fits(const struct front *, const struct question *);
-void front_start(struct front *, const struct scenario *, struct question *);
-void front_wait(struct front *, int hungry);
-void front_refuse(struct front *, const char *id, int status);
+void jobs_open(struct jobs *, int limit, int slots);
 
-/* tunable_setting.c */
-int setting_begin(struct front *, struct question *);
-void setting_forget(struct front *);
-int setting_end(struct front *);
+/* Whether a question may start now. */
+int jobs_fit(const struct jobs *, const struct question *);
+void jobs_start(struct jobs *, const struct scenario *, struct question *);
+
+/* Waits for lines of the questions, for their ends, and for `input` (-1: none); 1 if that can be
+ * read.  Ends everything if nobody reads standard output any more. */
+int jobs_wait(struct jobs *, int input);
+
+/* Says the `exit` line of a question that was not started. */
+void jobs_refuse(struct jobs *, const char *id, int status);
+
+/* Puts back what the questions had set; 0, or the exit status. */
+int jobs_close(struct jobs *);
 
 #endif

@@ -1,5 +1,14 @@
-/* The last listener leaves, with connections that nobody has accepted. */
-#include "agent.h"
+/* `last-gone`: the last listener leaves, with connections in its accept queue. */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "flow.h"
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "outcome.h"
+#include "ports.h"
+#include "trial.h"
 
 #include <stddef.h>
 
@@ -8,7 +17,7 @@ enum { NEW = 16 };
 static void rebind(struct trial *trial, int index, const char *what, int option)
 {
     struct outcome outcome = member_bind(trial, index, option, 0);
-    if (outcome.call == NULL)
+    if (outcome.call == NO_CALL)
         outcome = member_do(trial, index, LISTEN);
     emit_attempt(what, outcome);
     member_do(trial, index, CLOSE_LISTENER);
@@ -30,6 +39,6 @@ void last_gone(struct trial *trial)
     flows_serve(trial, "new", more, NEW);
     rebind(trial, 1, "rebind-same", trial->question->option);
     rebind(trial, 1, "rebind-none", NONE);
-    flows_end(flows, count);
-    flows_end(more, NEW);
+    flows_end(trial, flows, count);
+    flows_end(trial, more, NEW);
 }

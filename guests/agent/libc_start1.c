@@ -1,13 +1,14 @@
-/* The way from the loader into main() for programs that are linked here for a BSD whose own start
- * is younger than the guests: compiled in with -DOWN_START only (harness/agent/build.py).
+/* __libc_start1() of FreeBSD 14, so that a program linked with its crt1 also runs on 12 and 13.
+ * Compiled in with -DOWN_START only (harness/agent/build.py).
  *
- * Zig's crt1 for that system is of its release 14, which calls __libc_start1() of libc.so.7,
- * version FBSD_1.7.  That one symbol kept the agent from 12 and 13, where crt1 did the same by
- * itself (lib/csu/common/ignore_init.c, lib/csu/amd64/crt1.c) and all else that the agent needs is
- * FBSD_1.5 or older.  Defined here, the linker takes this one.  The arguments are those of
- * lib/csu/amd64/crt1_s.S, and the body is lib/libc/csu/libc_start1.c without what only static
- * programs need: in a dynamic one the loader has set up TLS and called the constructors (crt1
- * carries the note that asks it to), and has filled in environ, which crt1 defines. */
+ * Zig has the crt1 of FreeBSD 14, which calls __libc_start1() of libc.so.7, version FBSD_1.7.  The
+ * libc of 12 and 13 has no such function: their crt1 does the same by itself
+ * (lib/csu/common/ignore_init.c, lib/csu/amd64/crt1.c).  All else that the agent needs is FBSD_1.5
+ * or older.  The linker prefers a function that the program defines.
+ *
+ * The arguments are those of lib/csu/amd64/crt1_s.S.  The body is that of
+ * lib/libc/csu/libc_start1.c, without what only static programs need: in a dynamic one the loader
+ * has set up TLS, called the constructors (a note in crt1 asks it to), and filled in environ. */
 #include "platform.h"
 
 #ifdef OWN_START

@@ -1,7 +1,12 @@
 /* The agent: asks one kernel one question, and says what it saw (docs/wire.md). */
-#include "agent.h"
+#include "platform.h"
+
+#include "batch.h"
 #include "catalogue.h"
+#include "ending.h"
 #include "jobs.h"
+#include "question.h"
+#include "tunable_setting.h"
 
 #include <sys/wait.h>
 
@@ -23,6 +28,27 @@ static int list_scenarios(void)
     for (int i = 0; (scenario = scenario_at(i)) != NULL; i++)
         puts(scenario->name);
     return fflush(stdout) == 0 ? 0 : EXIT_BROKEN;
+}
+
+/* One question for a person: its lines come as they are said, and its end becomes that of this
+ * process. */
+static int ask_alone(const struct scenario *scenario, struct question *question)
+{
+    struct jobs jobs;
+    jobs_open(&jobs, 1, 1);
+    jobs.streaming = 1;
+    setting_begin(&jobs.setting, jobs.lifeline, question);
+    jobs_start(&jobs, scenario, question);
+    while (jobs.running > 0)
+        jobs_wait(&jobs, -1);
+    int restored = jobs_close(&jobs);
+    int status = jobs.slots[0].status;
+    free(jobs.slots);
+    if (WIFSIGNALED(status)) {
+        signal(WTERMSIG(status), SIG_DFL);
+        raise(WTERMSIG(status));
+    }
+    return !WIFEXITED(status) ? EXIT_BROKEN : restored != 0 ? restored : WEXITSTATUS(status);
 }
 
 static int batch(int count, char **words)

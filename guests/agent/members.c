@@ -1,17 +1,27 @@
-/* The members as their parent sees them: forked early, told what to do one step at a time. */
-#include "tun_tcp.h"
+/* The members as their parent sees them: it forks them, and tells them what to do step by step. */
+#include "members.h"
+
+#include "client.h"
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "metronome.h"
+#include "ports.h"
+#include "trial.h"
+#include "unsupported.h"
+#include "worker.h"
 
 #include <sys/wait.h>
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { RESERVATIONS = 5 };
 
-/* SIGKILL also ends what is stopped. */
+/* SIGKILL also ends a process that is stopped. */
 static void kill_members(void *what)
 {
     struct trial *trial = what;
@@ -25,10 +35,21 @@ static void kill_members(void *what)
     trial->member_count = 0;
 }
 
-/* Forked before this process has any socket of the question, so a child inherits none of them;
- * its siblings' channels it closes, or their end would never be seen. */
-static void fork_members(struct trial *trial, int count,
-                         void (*run)(const struct trial *, int index, int control))
+/* In the child: it closes what it inherited.  While one member held another's channel, that one
+ * would not see its end. */
+static void become_member(const struct trial *trial, int index, const int ends[2])
+{
+    signal(SIGALRM, SIG_DFL);
+    close(ends[0]);
+    metronome_leave();
+    trial->client->leave();
+    for (int i = 0; i < index; i++)
+        close(trial->members[i].control);
+}
+
+/* This process has no socket of the question yet, so the children inherit none. */
+void members_fork_as(struct trial *trial, int count,
+                     void (*run)(const struct trial *, int index, int control))
 {
     at_end(kill_members, trial);
     for (int i = 0; i < count; i++) {
@@ -40,12 +61,7 @@ static void fork_members(struct trial *trial, int count,
             short_of(trial, "processes: listener %d of %d: fork: %s", i + 1, count,
                      errno_name(errno));
         if (pid == 0) {
-            signal(SIGALRM, SIG_DFL);
-            close(ends[0]);
-            metronome_forget();
-            link_forget();
-            for (int j = 0; j < i; j++)
-                close(trial->members[j].control);
+            become_member(trial, i, ends);
             run(trial, i, ends[1]);
         }
         close(ends[1]);
@@ -57,16 +73,10 @@ static void fork_members(struct trial *trial, int count,
 void members_fork(struct trial *trial, int count)
 {
     trial->indexes = count;
-    fork_members(trial, count, worker_run);
+    members_fork_as(trial, count, worker_run);
 }
 
-void crowd_fork(struct trial *trial)
-{
-    trial->indexes = trial->question->sockets;
-    fork_members(trial, 1, crowd_run);
-}
-
-/* A member that died unasked has lost flows that no kernel lost. */
+/* A member that died by itself has lost flows that no kernel lost. */
 void members_end(struct trial *trial)
 {
     for (int i = 0; i < trial->member_count; i++) {
@@ -104,7 +114,7 @@ struct outcome member_hear(struct trial *trial, int index)
     if (got != (ssize_t)sizeof answer)
         broken("member %d does not answer", index);
     trial->drained += answer.taken;
-    return (struct outcome){ call_names[answer.call], answer.error };
+    return answer.outcome;
 }
 
 struct outcome member_do(struct trial *trial, int index, enum operation operation)
@@ -119,42 +129,41 @@ struct outcome member_bind(struct trial *trial, int index, int option, int late)
     return member_hear(trial, index);
 }
 
-/* The first socket of a group has the port for itself, unless somebody took it after it was
- * reserved: then another port is reserved, and the try is counted. */
+/* Another program may take the port after it was reserved.  Then another port is reserved, and the
+ * retry is counted. */
 struct outcome member_bind_first(struct trial *trial, int index)
 {
     struct outcome outcome = member_bind(trial, index, trial->option, 0);
-    while (outcome.call != NULL && strcmp(outcome.call, "bind") == 0
-           && outcome.error == EADDRINUSE && trial->binds == 0 && trial->retries < RESERVATIONS) {
+    while (outcome.call == CALL_BIND && outcome.error == EADDRINUSE && trial->binds == 0
+           && trial->retries < RESERVATIONS) {
         emit_fact("reserve-retries", ++trial->retries);
         reserve_port(trial);
         outcome = member_bind(trial, index, trial->option, 0);
     }
     need_family(trial, outcome);
-    if (outcome.call != NULL && strcmp(outcome.call, "setsockopt") == 0)
+    if (outcome.call == CALL_SETSOCKOPT)
         unsupported(trial, "setsockopt(%s): %s",
                     trial->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",
                     errno_name(outcome.error));
-    if (outcome.call != NULL && strcmp(outcome.call, "socket") == 0)
+    if (outcome.call == CALL_SOCKET)
         broken("member %d has no socket: %s", index, errno_name(outcome.error));
     return outcome;
 }
 
-/* Binds and listens at once; 0, or -1 if the kernel refuses, which is said and is an answer. */
 int member_stand(struct trial *trial, int index)
 {
     int bind = -1, listen = -1;
     struct outcome outcome = member_bind_first(trial, index);
-    if (outcome.call == NULL) {
+    if (outcome.call == NO_CALL) {
         bind = trial->binds++;
         if (!trial->question->udp) {
             outcome = member_do(trial, index, LISTEN);
-            if (outcome.call == NULL)
+            if (outcome.call == NO_CALL)
                 listen = trial->listens++;
         }
     }
     emit_member(index, bind, listen, outcome);
-    return outcome.call == NULL ? 0 : -1;
+    return outcome.call == NO_CALL ? 0 : -1;
 }
 
 int members_stand(struct trial *trial, int count)
@@ -165,7 +174,7 @@ int members_stand(struct trial *trial, int count)
     return 0;
 }
 
-/* Waits until the process has ended or stopped, so that what follows comes after it. */
+/* Sends the signal (0: none) and waits until the process has ended or stopped. */
 static int signal_member(struct trial *trial, int index, int number)
 {
     struct member *member = &trial->members[index];
@@ -195,31 +204,4 @@ void member_fail(struct trial *trial, int index, int failure)
         error = member_do(trial, index, operations[failure]).error;
     }
     emit_change(trial, failure_name(failure), index, error);
-}
-
-static int member_at(int place, int count)
-{
-    return place == FIRST ? 0 : place == LAST ? count - 1 : count / 2;
-}
-
-/* The member asked for, unless it served none of these flows: then the one that served most. */
-int busiest(const struct trial *trial, const struct flow *flows, int count, int asked)
-{
-    int served[MAX_MEMBERS] = { 0 };
-    int most = asked;
-    for (int i = 0; i < count; i++)
-        if (flows[i].fate == SERVED)
-            served[flows[i].answered[0]]++;
-    if (served[asked] > 0)
-        return asked;
-    for (int i = 0; i < trial->member_count; i++)
-        if (served[i] > served[most])
-            most = i;
-    return most;
-}
-
-int victim(const struct trial *trial, const struct flow *flows, int count)
-{
-    int asked = member_at(trial->question->member, trial->question->listeners);
-    return busiest(trial, flows, count, asked);
 }

@@ -1,9 +1,13 @@
-/* A tiny process that wants to wake every 10 ms, and remembers how late it ever was: a time-out
- * means something only in a guest that was not starved.
+/* A tiny process that measures how long this guest was not scheduled, and guards the question.
  *
- * It is also the guard of the question's process group: when the question, or the batch that asked
- * it, is gone however it went, the whole group is killed, stopped members too. */
-#include "agent.h"
+ * It wants to wake every 10 ms, and remembers how late it ever was: a time-out means something only
+ * in a guest that was not starved (docs/traps.md, trap 12).  When the question, or the batch that
+ * asked it, is gone, it kills the question's whole process group, stopped members too. */
+#include "metronome.h"
+
+#include "clock.h"
+#include "ending.h"
+#include "errno_name.h"
 
 #include <sys/wait.h>
 
@@ -17,13 +21,13 @@ enum { BEAT = 10 };
 
 static struct {
     pid_t pid;
-    int channel, error; /* why there is none */
+    int channel, error; /* error: of fork(), if there is no metronome */
 } metronome;
 
 static void beat(int channel, int lifeline)
 {
     int gap = 0;
-    platform_take_turns(0); /* or it would measure how long the other processes of ours take */
+    platform_take_turns(0); /* or it would measure how long the agent's own processes run */
     int64_t before = clock_ms();
     for (;;) {
         struct pollfd polls[2] = { { .fd = channel, .events = POLLIN },
@@ -74,19 +78,16 @@ void metronome_start(int lifeline)
     at_end(kill_metronome, NULL);
 }
 
-/* The errno of its fork(), said once somebody can hear it; 0 if there is one. */
 int metronome_missing(void)
 {
     return metronome.error;
 }
 
-/* In a child of the question: its copy of the channel would hide the question's end. */
-void metronome_forget(void)
+void metronome_leave(void)
 {
     close(metronome.channel);
 }
 
-/* The longest overshoot so far, in ms; the metronome ends. */
 int metronome_stop(void)
 {
     int gap = 0;

@@ -1,5 +1,5 @@
-/* A tun device, behind platform.h: one section per way a system makes one. */
-#include "platform.h"
+/* A tun device: one section per way a system makes one. */
+#include "platform_tun.h"
 
 #include <sys/ioctl.h>
 
@@ -17,14 +17,14 @@
 
 #include <linux/if_tun.h>
 
-/* From <linux/ipv6.h>, which does not go along with <netinet/in.h>. */
+/* As in <linux/ipv6.h>, which conflicts with <netinet/in.h>. */
 struct in6_ifreq {
     struct in6_addr address;
     uint32_t prefix;
     int index;
 };
 
-/* The device goes with its descriptor (Documentation/networking/tuntap). */
+/* The device ends with its descriptor (Documentation/networking/tuntap). */
 int platform_tun_open(struct tun *tun)
 {
     struct ifreq request;
@@ -57,7 +57,7 @@ static void set_address(struct ifreq *request, const char *text)
     memcpy(&request->ifr_addr, &place, sizeof place);
 }
 
-/* netdevice(7).  The net's route comes with the mask, and may so only once the device is up. */
+/* Setting the mask adds the route, for which the device must be up (netdevice(7)). */
 static int address_four(int fd, struct ifreq *request, const char *ours)
 {
     set_address(request, ours);
@@ -89,7 +89,7 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
                          const char *net)
 {
     struct ifreq request;
-    (void)theirs, (void)net; /* what the prefix holds is theirs */
+    (void)theirs, (void)net; /* the prefix has a route by itself */
     int fd = socket(six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
     if (fd < 0)
         return errno;
@@ -103,8 +103,8 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
 #else /* the BSDs and darwin */
 #include <sys/wait.h>
 
-/* By the tools of the base system: their words are the same on all of these, the structures
- * behind SIOCAIFADDR and the routing socket are not.  What they print is no answer of ours. */
+/* Runs a tool of the base system: its arguments are the same on all of these, the structures of
+ * SIOCAIFADDR and of the routing socket are not.  What it prints must not mix with the answers. */
 static int run(const char *path, const char *const *words)
 {
     int status;
@@ -124,7 +124,7 @@ static int run(const char *path, const char *const *words)
     return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) == 127 ? ENOENT : EINVAL;
 }
 
-/* A point-to-point link as of a tunnel, and the net behind its far end (ifconfig(8), route(8)). */
+/* A point-to-point link, and a route to the net behind its far end (ifconfig(8), route(8)). */
 int platform_tun_address(const struct tun *tun, int six, const char *ours, const char *theirs,
                          const char *net)
 {
@@ -148,7 +148,7 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
 
 #include <net/if_utun.h>
 
-/* From <sys/sys_domain.h>, which not every copy of the headers has (Zig's has not). */
+/* As in <sys/sys_domain.h>, which Zig's copy of the headers lacks. */
 #ifndef SYSPROTO_CONTROL
 #define SYSPROTO_CONTROL 2
 #endif
@@ -156,8 +156,8 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
 #define AF_SYS_CONTROL 2
 #endif
 
-/* utun is a kernel control; the device lives as long as the socket, and each packet has its
- * address family before it (xnu, bsd/net/if_utun.c). */
+/* utun is a kernel control: the device lives as long as the socket, and each packet has its address
+ * family before it (xnu: bsd/net/if_utun.c). */
 int platform_tun_open(struct tun *tun)
 {
     struct ctl_info info;
@@ -200,8 +200,8 @@ void platform_tun_close(const struct tun *tun)
 #include <net/if_tun.h>
 #endif
 
-/* Without the address family before each packet a tun takes IPv4 only (freebsd: tunwrite_l3());
- * openbsd has no switch for it and always has it. */
+/* A tun device that does not expect the address family before each packet takes IPv4 only (freebsd:
+ * tunwrite_l3()).  OpenBSD's always expects it. */
 static int tell_family(int fd)
 {
 #ifdef TUNSIFHEAD
@@ -227,8 +227,8 @@ static int destroy(const char *name)
     return failed == 0 ? 0 : error;
 }
 
-/* One that exists and nobody has open is a leftover, perhaps of ours, and serves as well; it is
- * destroyed in the end only if it was made here.  One that somebody has open is EBUSY. */
+/* A device that exists may be left over from an agent that was killed, and can be used; it is
+ * destroyed in the end only if it was made here.  If a process has it open, open() says EBUSY. */
 static int open_unit(struct tun *tun, int ether, int unit)
 {
     struct ifreq request;
@@ -251,7 +251,7 @@ static int open_unit(struct tun *tun, int ether, int unit)
     return error;
 }
 
-/* Units 3 to 0: some systems ship device nodes for these only. */
+/* Units 3 to 0: some systems have device nodes for these only. */
 int platform_tun_open(struct tun *tun)
 {
     int error = EBUSY;

@@ -1,8 +1,18 @@
-/* Two sides of one port that differ in one thing, its bind address, its option or its family: whom
- * a client reaches that both of them match. */
-#include "agent.h"
+/* `precedence`: the members of one port are two sides, which differ in their bind address, their
+ * option or their family.  Which side serves a client that matches both? */
+#include "scenarios.h"
 
-/* What the members of a side are; the other has all else in common with it. */
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "ports.h"
+#include "sockets.h"
+#include "trial.h"
+#include "unsupported.h"
+
+#include <stddef.h>
+
+/* Sets what the members of this side have of their own. */
 static void take_side(struct trial *trial, int side)
 {
     const struct question *question = trial->question;
@@ -18,7 +28,8 @@ static void need_sense(struct trial *trial)
     const struct question *question = trial->question;
     if (question->pair == BY_ADDRESS && question->wildcard != MIXED)
         unsupported(trial, "two addresses are bind=mixed");
-    if (question->pair == BY_FAMILY && (question->family != MAPPED || question->wildcard == SPECIFIC))
+    if (question->pair == BY_FAMILY
+        && (question->family != MAPPED || question->wildcard == SPECIFIC))
         unsupported(trial, "IPv4 beside dual-stack :: is family=mapped, and not bind=specific");
     if (question->pair == BY_OPTION && option_missing(REUSEPORT_AND_LB) != NULL)
         unsupported(trial, "%s", option_missing(REUSEPORT_AND_LB));
@@ -36,8 +47,8 @@ static int side_stands(struct trial *trial, int side)
     return 0;
 }
 
-/* The port is reserved as the question says, for `mixed` at the wildcard: what is free there is
- * free for every address. */
+/* With `bind=mixed` the port is reserved at the wildcard: if it is free there, it is free at every
+ * address. */
 void precedence(struct trial *trial)
 {
     int count = trial->question->flows, first = trial->question->position == FIRST ? 0 : 1;
@@ -47,7 +58,5 @@ void precedence(struct trial *trial)
     members_fork(trial, trial->question->listeners);
     if (side_stands(trial, first) != 0 || side_stands(trial, !first) != 0)
         return;
-    struct flow *flows = flows_new(trial, count);
-    flows_serve(trial, "all", flows, count);
-    flows_end(flows, count);
+    flows_serve_new(trial, "all", count);
 }

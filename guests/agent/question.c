@@ -1,8 +1,11 @@
 /* From KEY=VALUE words to a question, strictly: docs/wire.md, "Asking". */
-#include "agent.h"
+#include "question.h"
 
-#include <stdlib.h>
+#include "platform_tunable.h"
+
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const options[] = {
@@ -41,7 +44,7 @@ const char *way_name(int way)
     return ways[way];
 }
 
-/* A key takes one of `words`, or a number in between; `at` is where in the question it goes. */
+/* A key takes one of `words`, or a number from `low` to `high`; `at` is the offset of its field. */
 struct key {
     const char *name;
     size_t at;
@@ -87,13 +90,13 @@ static int parse_number(const char *value, unsigned long low, unsigned long high
     return *into < low || *into > high ? -1 : 0;
 }
 
-/* Names, or one name and the number that it is set to. */
+/* Names, or one name and the number to set it to. */
 static int parse_tunables(struct question *question, const char *text)
 {
     unsigned long number;
     size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                  "0123456789_-.,");
-    if (strstr(text, "..") != NULL) /* a dot becomes a slash on some systems */
+    if (strstr(text, "..") != NULL) /* on some systems a dot becomes a slash */
         return -1;
     if (text[length] != '\0'
         && (text[length] != '=' || length == 0 || length >= TUNABLE
@@ -135,7 +138,7 @@ static int parse_pair(struct question *question, const char *name, const char *v
     return parse_text(question, name, value);
 }
 
-/* `backlog` is left at -1 for the scenario's own default.  A key asked twice is a mistake. */
+/* A `backlog` of -1 stands for the scenario's own.  No key may come twice. */
 const char *question_parse(struct question *question, char **pairs, int count)
 {
     static char sentence[160];

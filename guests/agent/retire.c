@@ -1,10 +1,14 @@
 /* How a member retires and comes back: what it does with its listener, inside its own process. */
+#include "retire.h"
+
+#include "ending.h"
+#include "trial.h"
 #include "worker.h"
 
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,8 +18,8 @@ union ancillary {
     unsigned char bytes[64];
 };
 
-/* At least one byte has to go along (unix(7)). */
-static struct answer send_descriptor(int channel, int fd)
+/* A message needs at least one byte beside the descriptor (unix(7)). */
+static struct outcome send_descriptor(int channel, int fd)
 {
     union ancillary ancillary;
     char byte = 0;
@@ -32,10 +36,10 @@ static struct answer send_descriptor(int channel, int fd)
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof fd);
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    return answer(CALL_SENDMSG, sendmsg(channel, &message, 0) == 1 ? 0 : -1);
+    return outcome_of(CALL_SENDMSG, sendmsg(channel, &message, 0) == 1 ? 0 : -1);
 }
 
-static struct answer receive_descriptor(int channel, int *fd)
+static struct outcome receive_descriptor(int channel, int *fd)
 {
     union ancillary ancillary;
     char byte;
@@ -52,14 +56,14 @@ static struct answer receive_descriptor(int channel, int *fd)
     } while (got < 0 && errno == EINTR);
     struct cmsghdr *header = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
     if (got == 1 && (header == NULL || header->cmsg_type != SCM_RIGHTS))
-        errno = EBADF; /* the byte came without its descriptor */
+        errno = EBADF; /* the byte came alone */
     if (header == NULL || header->cmsg_type != SCM_RIGHTS)
-        return answer(CALL_RECVMSG, -1);
+        return outcome_of(CALL_RECVMSG, -1);
     memcpy(fd, CMSG_DATA(header), sizeof *fd);
-    return answer(NO_CALL, 0);
+    return outcome_of(NO_CALL, 0);
 }
 
-/* A connection that its client has given up (ECONNABORTED, accept(2)) is not yet the end. */
+/* ECONNABORTED is one connection whose client has gone (accept(2)); others may wait. */
 static int accept_until_empty(struct worker *worker)
 {
     int taken = 0, one;
@@ -70,41 +74,43 @@ static int accept_until_empty(struct worker *worker)
     return taken;
 }
 
-/* The listener stands, served by nobody, until it is dropped: what the kernel queues in between is
- * what is asked about.  A step that is refused leaves the member as it is. */
-static struct answer withdraw(struct worker *worker, int way)
+/* Accepts what waits, and then no more, but keeps the listener open until DROP: the scenario asks
+ * what becomes of connections that the kernel queues in between.  A step that the kernel refuses
+ * leaves the member as it is. */
+static struct outcome withdraw(struct worker *worker, int way)
 {
-    struct answer said = { NO_CALL, 0, 0 };
+    struct outcome outcome = { NO_CALL, 0 };
     if (way == BY_SHUTDOWN)
-        said = answer(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RD));
+        outcome = outcome_of(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RD));
     else if (way == BY_LISTEN_ZERO)
-        said = answer(CALL_LISTEN, listen(worker->listener, 0));
-    worker->serving = said.call != NO_CALL;
+        outcome = outcome_of(CALL_LISTEN, listen(worker->listener, 0));
+    worker->serving = outcome.call != NO_CALL;
     if (!worker->serving)
-        said.taken = accept_until_empty(worker);
-    return said;
+        worker->taken = accept_until_empty(worker);
+    return outcome;
 }
 
-/* Of two it is the sibling's that goes; the sender keeps it, unused, until it has arrived: some
- * kernels lose a descriptor whose last owner is the message (darwin; Python issue 14669). */
-static struct answer hand_over(struct worker *worker)
+/* A member with two listeners hands the sibling's one back.  The sender keeps it open, unused,
+ * until it has arrived: some kernels lose a descriptor whose last owner is the message (darwin;
+ * Python issue 14669). */
+static struct outcome hand_over(struct worker *worker)
 {
     int sibling = worker->adopted >= 0;
-    struct answer said = send_descriptor(worker->trial->handover[0],
+    struct outcome outcome = send_descriptor(worker->trial->handover[0],
                                          sibling ? worker->adopted : worker->listener);
-    if (said.call == NO_CALL && sibling)
+    if (outcome.call == NO_CALL && sibling)
         worker->handing = 1;
-    else if (said.call == NO_CALL)
+    else if (outcome.call == NO_CALL)
         worker->serving = 0;
-    return said;
+    return outcome;
 }
 
-static struct answer receive(struct worker *worker)
+static struct outcome receive(struct worker *worker)
 {
     int fd = -1;
-    struct answer said = receive_descriptor(worker->trial->handover[1], &fd);
-    if (said.call != NO_CALL)
-        return said;
+    struct outcome outcome = receive_descriptor(worker->trial->handover[1], &fd);
+    if (outcome.call != NO_CALL)
+        return outcome;
     if (worker->listener >= 0) {
         worker->adopted = fd;
     } else {
@@ -112,20 +118,20 @@ static struct answer receive(struct worker *worker)
         worker->serving = 1;
         worker->silent = 0;
     }
-    return said;
+    return outcome;
 }
 
-static struct answer drop(struct worker *worker)
+static struct outcome drop(struct worker *worker)
 {
     int fd = worker->adopted;
     if (fd < 0)
         return close_listener(worker);
     worker->adopted = -1;
     worker->handing = 0;
-    return answer(CALL_CLOSE, close(fd));
+    return outcome_of(CALL_CLOSE, close(fd));
 }
 
-/* The heir of the last round has been told to end with its last connection. */
+/* The heir of the last round ends with its last connection; it was told to. */
 static void reap_heir(struct worker *worker)
 {
     int status;
@@ -141,7 +147,7 @@ static void reap_heir(struct worker *worker)
     worker->heir = 0;
 }
 
-/* In the heir: the listener is all that it goes on with.  It answers under an index of its own. */
+/* In the heir: it keeps nothing but the listener, and replies with an index of its own. */
 static void inherit(struct worker *worker, int control)
 {
     close(worker->control);
@@ -153,18 +159,18 @@ static void inherit(struct worker *worker, int control)
     worker_go_on(worker);
 }
 
-static struct answer bequeath(struct worker *worker)
+static struct outcome bequeath(struct worker *worker)
 {
     int ends[2];
     reap_heir(worker);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
-        return answer(CALL_SOCKETPAIR, -1);
+        return outcome_of(CALL_SOCKETPAIR, -1);
     pid_t pid = fork();
     if (pid < 0) {
-        struct answer said = answer(CALL_FORK, -1);
+        struct outcome outcome = outcome_of(CALL_FORK, -1);
         close(ends[0]);
         close(ends[1]);
-        return said;
+        return outcome;
     }
     if (pid == 0) {
         close(ends[0]);
@@ -174,37 +180,37 @@ static struct answer bequeath(struct worker *worker)
     worker->heir = pid;
     worker->heir_control = ends[0];
     worker->serving = 0;
-    return answer(NO_CALL, 0);
+    return outcome_of(NO_CALL, 0);
 }
 
 /* An heir that does not answer has lost flows that no kernel lost. */
 static void tell_heir(struct worker *worker, enum operation operation)
 {
     struct command command;
-    struct answer said = { NO_CALL, 0, 0 };
+    struct answer answer = { { NO_CALL, 0 }, 0 };
     ssize_t got;
     memset(&command, 0, sizeof command);
     command.operation = operation;
     if (send(worker->heir_control, &command, sizeof command, 0) != (ssize_t)sizeof command)
         _exit(EXIT_BROKEN);
     do
-        got = recv(worker->heir_control, &said, sizeof said, MSG_WAITALL);
+        got = recv(worker->heir_control, &answer, sizeof answer, MSG_WAITALL);
     while (got < 0 && errno == EINTR);
-    if (got != (ssize_t)sizeof said || said.call != NO_CALL)
+    if (got != (ssize_t)sizeof answer || answer.outcome.call != NO_CALL)
         _exit(EXIT_BROKEN);
 }
 
-/* What was inherited by fork() can come back only as a message. */
-static struct answer reclaim(struct worker *worker)
+/* A descriptor that a child inherited by fork() can come back only in a message. */
+static struct outcome reclaim(struct worker *worker)
 {
     tell_heir(worker, HAND_OVER);
-    struct answer said = receive(worker);
+    struct outcome outcome = receive(worker);
     tell_heir(worker, DROP);
     tell_heir(worker, FINISH);
-    return said;
+    return outcome;
 }
 
-struct answer retire(struct worker *worker, enum operation operation)
+struct outcome retire(struct worker *worker, enum operation operation)
 {
     if (operation == HAND_OVER)
         return hand_over(worker);

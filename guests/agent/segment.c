@@ -1,11 +1,11 @@
-/* A TCP segment in its packet, to bytes and from bytes: RFC 791, RFC 8200 8.1, RFC 9293 3.1. */
+/* A TCP segment in its packet: RFC 791, RFC 8200 8.1, RFC 9293 3.1. */
 #include "segment.h"
 
 #include <string.h>
 
 enum {
     FOUR = 20, SIX = 40, HEADER = 20, MSS_OPTION = 4, TCP = 6, TTL = 64, WINDOW = 65535,
-    SHORTEST_MTU = 1280 /* of IPv6 (RFC 8200 5): fits any interface */
+    SHORTEST_MTU = 1280 /* of IPv6 (RFC 8200 5), fits any interface */
 };
 
 static void put16(unsigned char *at, unsigned value)
@@ -30,7 +30,7 @@ static uint32_t get32(const unsigned char *at)
     return (uint32_t)get16(at) << 16 | get16(at + 2);
 }
 
-/* Ones' complement sum of 16-bit words (RFC 1071), an odd byte taken as the high one. */
+/* Ones' complement sum of 16-bit words (RFC 1071); a last odd byte is the high one. */
 static uint32_t sum(uint32_t total, const unsigned char *bytes, int size)
 {
     for (int i = 0; i + 1 < size; i += 2)
@@ -45,7 +45,7 @@ static unsigned folded(uint32_t total)
     return ~total & 0xffff;
 }
 
-/* Over the pseudo header, too; 0 of a segment whose own checksum is in it and right. */
+/* Includes the pseudo header.  0 if the segment already has its checksum, and it is right. */
 static unsigned tcp_checksum(const struct segment *segment, const unsigned char *tcp, int size)
 {
     int width = segment->six ? 16 : 4;
@@ -66,7 +66,7 @@ static int write_ip(const struct segment *segment, unsigned char *packet, int si
     }
     packet[0] = 0x45;
     put16(packet + 2, (unsigned)(FOUR + size));
-    packet[6] = 0x40; /* do not fragment: the identification may then stay 0 (RFC 6864) */
+    packet[6] = 0x40; /* do not fragment, so that the identification may be 0 (RFC 6864) */
     packet[8] = TTL;
     packet[9] = TCP;
     memcpy(packet + 12, segment->from, 4);
@@ -100,8 +100,8 @@ int segment_write(const struct segment *segment, unsigned char *packet)
     return before + size;
 }
 
-/* Where the TCP header begins and how long the segment is; -1 of what is no TCP packet.  IPv6
- * extension headers are not followed: nobody here sends any. */
+/* Returns where the TCP header begins, and how long the segment is; -1 if this is no TCP packet.
+ * IPv6 extension headers are not followed: no kernel sends any here. */
 static int read_ip(struct segment *segment, const unsigned char *packet, int size, int *length)
 {
     segment->six = size > 0 && packet[0] >> 4 == 6;

@@ -1,13 +1,15 @@
-/* A TCP segment in its IPv4 or IPv6 packet, as words and as bytes. */
+/* A TCP segment in its IPv4 or IPv6 packet: as a struct, and as bytes. */
 #ifndef SEGMENT_H
 #define SEGMENT_H
+
+#include "platform.h"
 
 #include <stdint.h>
 
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10 };
 enum { SEGMENT_ROOM = 1500 };
 
-/* Addresses are in network order, of IPv4 the first four bytes; `payload` is not a copy. */
+/* Addresses are in network order; IPv4 has the first four bytes.  `payload` is not a copy. */
 struct segment {
     int six;
     unsigned char from[16], to[16];
@@ -18,10 +20,10 @@ struct segment {
     int length;
 };
 
-/* How many bytes the packet has, which has room for SEGMENT_ROOM. */
+/* Fills the packet, which has room for SEGMENT_ROOM bytes; returns its length. */
 int segment_write(const struct segment *, unsigned char *packet);
 
-/* 0, or -1: not a whole TCP segment, or one whose checksum is wrong. */
+/* 0, or -1 if this is no whole TCP segment, or its checksum is wrong. */
 int segment_read(struct segment *, const unsigned char *packet, int size);
 
 #endif

@@ -1,5 +1,16 @@
-/* Whether two sockets may stand on one port: each one's calls, and who is served if both do. */
-#include "agent.h"
+/* `sharing`: may two sockets have one port?  What each call says, and who serves if both may. */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "outcome.h"
+#include "ports.h"
+#include "trial.h"
+#include "unsupported.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,21 +21,21 @@ enum { TRAFFIC = 16 };
 static int attempt(struct trial *trial, int index, const char *what, int option, int late)
 {
     struct outcome outcome = member_bind(trial, index, option, late);
-    if (outcome.call == NULL && !trial->question->udp)
+    if (outcome.call == NO_CALL && !trial->question->udp)
         outcome = member_do(trial, index, LISTEN);
     emit_attempt(what, outcome);
-    return outcome.call == NULL ? 0 : -1;
+    return outcome.call == NO_CALL ? 0 : -1;
 }
 
 static void become_other(struct trial *trial, int index)
 {
     struct outcome outcome = member_do(trial, index, CHANGE_UID);
-    if (outcome.call != NULL)
+    if (outcome.call != NO_CALL)
         unsupported(trial, "needs root: setuid: %s", errno_name(outcome.error));
 }
 
-/* The server ends first, so that the TIME_WAIT is on its side (RFC 9293 3.6); a second connection
- * proves that the first one's last segment has been through before the listener goes. */
+/* The server closes first, so that TIME_WAIT is at its end (RFC 9293 3.6).  A second connection
+ * shows that the last segment of the first has arrived before the listener closes. */
 static void leave_time_wait(struct trial *trial)
 {
     struct linger none = { .l_onoff = 0 };
@@ -38,9 +49,9 @@ static void leave_time_wait(struct trial *trial)
     if (poll(&end, 1, trial->question->deadline) != 1 || recv(flow->fd, &byte, 1, 0) != 0
         || setsockopt(flow->fd, SOL_SOCKET, SO_LINGER, &none, sizeof none) != 0)
         unsupported(trial, "no connection can be left in TIME_WAIT: the first did not end");
-    flows_end(flow, 1);
+    flows_end(trial, flow, 1);
     flows_serve(trial, NULL, next, 1);
-    flows_end(next, 1);
+    flows_end(trial, next, 1);
     member_do(trial, 0, CLOSE_LISTENER);
 }
 
@@ -62,7 +73,5 @@ void sharing(struct trial *trial)
         leave_time_wait(trial);
     if (attempt(trial, 1, "second", way == ONLY_FIRST ? NONE : option, 0) != 0 || way == TIME_WAIT)
         return;
-    struct flow *flows = flows_new(trial, TRAFFIC);
-    flows_serve(trial, "traffic", flows, TRAFFIC);
-    flows_end(flows, TRAFFIC);
+    flows_serve_new(trial, "traffic", TRAFFIC);
 }

@@ -1,44 +1,34 @@
-/* One flow of a client: connect from a bound port, send token and number, read them back with the
- * index of the member that served it. */
-#include "tun_tcp.h"
+/* Clients that are sockets: each flow connects from a port of its own, sends its request, and reads
+ * the reply. */
+#include "socket_client.h"
+
+#include "addresses.h"
+#include "clock.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "phase.h"
+#include "ports.h"
+#include "request.h"
+#include "sockets.h"
+#include "trial.h"
+#include "unsupported.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { BIND_TRIES = 300, RESTART_TRIES = 200 };
 
-struct flow *flows_new(struct trial *trial, int count)
+/* SO_LINGER 0 makes it a RST, so that the 4-tuple can be used again (docs/traps.md, trap 7). */
+static void hang_up(struct flow *flow)
 {
-    struct flow *flows = calloc((size_t)count, sizeof *flows);
-    if (flows == NULL)
-        short_of(trial, "memory for %d flows", count);
-    for (int i = 0; i < count; i++)
-        flows[i].fd = -1;
-    return flows;
-}
-
-/* A fate; the socket of a flow that was served, or whose time is up, may go on. */
-void flow_end(struct flow *flow, enum fate fate, int error)
-{
-    if (fate == FAILED || fate == ENDED || fate == FOREIGN)
-        flow->state = DONE;
-    flow->fate = fate;
-    flow->error = error;
-    flow->ended = clock_ms();
-}
-
-/* With RST (SO_LINGER 0), or the 4-tuple could not be used again for minutes. */
-void flow_close(struct flow *flow)
-{
-    peer_hang_up(flow);
     if (flow->fd >= 0)
         close(flow->fd);
     flow->fd = -1;
 }
 
-/* `::` may stand where the loopback interface has no ::1; reserve_port() does not see that. */
+/* A guest may let members bind `::` although its loopback interface has no ::1. */
 static void no_port(struct trial *trial, int port, int error)
 {
     if (error == EADDRNOTAVAIL && trial->question->source == MANY_ADDRESSES)
@@ -51,8 +41,8 @@ static void no_port(struct trial *trial, int port, int error)
     broken("a client cannot bind port %d: %s", port, errno_name(error));
 }
 
-/* A port in use is drawn again, unless it must be a certain one: then -1, to be tried later. */
-static int bind_flow(struct trial *trial, struct flow *flow)
+/* Draws another port if one is in use.  A flow that must have the port it had: -1, try it later. */
+static int bind_port(struct trial *trial, struct flow *flow)
 {
     int certain = flow->port != 0, tries = 0, error;
     do {
@@ -67,11 +57,11 @@ static int bind_flow(struct trial *trial, struct flow *flow)
     } while (error == EADDRINUSE && !certain && ++tries < BIND_TRIES);
     if (error != EADDRINUSE || !certain)
         no_port(trial, flow->port, error);
-    flow_close(flow);
+    hang_up(flow);
     return -1;
 }
 
-static int flow_socket(struct trial *trial, struct flow *flow)
+static int open_socket(struct trial *trial, struct flow *flow)
 {
     struct linger reset = { .l_onoff = 1, .l_linger = 0 };
     int udp = trial->question->udp;
@@ -82,11 +72,11 @@ static int flow_socket(struct trial *trial, struct flow *flow)
     if (set_nonblocking(flow->fd) != 0
         || (!udp && setsockopt(flow->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset) != 0))
         broken("a client's socket takes no option: %s", errno_name(errno));
-    return bind_flow(trial, flow);
+    return bind_port(trial, flow);
 }
 
-/* After a reset some kernels say EPIPE to a writer and keep the reason for the reader. */
-static void flow_lost(struct flow *flow, int error)
+/* After a reset some kernels give EPIPE to send() and keep the reason for recv(). */
+static void lost(struct flow *flow, int error)
 {
     char byte;
     if (error == EPIPE) {
@@ -102,17 +92,10 @@ static void flow_lost(struct flow *flow, int error)
     flow_end(flow, FAILED, error);
 }
 
-void flow_request(const struct trial *trial, const struct flow *flow, unsigned char *request)
-{
-    memcpy(request, trial->token, TOKEN);
-    for (int i = 0; i < 4; i++)
-        request[TOKEN + i] = (unsigned char)(flow->number >> (24 - 8 * i));
-}
-
-static void flow_send(struct trial *trial, struct flow *flow)
+static void send_request(struct trial *trial, struct flow *flow)
 {
     unsigned char request[REQUEST];
-    flow_request(trial, flow, request);
+    request_write(trial, flow->number, request);
     int put = send_patiently(flow->fd, request, sizeof request, NULL, &trial->resends);
     int error = errno;
     if (put >= 0 && put < REQUEST)
@@ -120,37 +103,30 @@ static void flow_send(struct trial *trial, struct flow *flow)
     if (put < 0 && (error == ENOBUFS || error == EAGAIN))
         broken("a client cannot send: %s", errno_name(error));
     if (put < 0)
-        flow_lost(flow, error);
+        lost(flow, error);
 }
 
-static void flow_opened(struct trial *trial, struct flow *flow, int handshake)
+static void opened(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
     flow->state = OPEN;
-    flow_send(trial, flow);
-    if (handshake && flow->fate == UNDECIDED)
+    send_request(trial, flow);
+    if (phase->handshake && flow->fate == UNDECIDED)
         flow_end(flow, LEFT_OPEN, 0);
 }
 
-/* Not a fate but the client's own failure: the 4-tuple is still somebody's, or its port is. */
+/* The client's own failure and no fate: another connection still has the 4-tuple, or the port. */
 static int port_in_use(int error)
 {
     return error == EADDRINUSE || error == EADDRNOTAVAIL;
 }
 
-void flow_begin(struct flow *flow, uint32_t number)
-{
-    flow->number = number;
-    flow->fate = UNDECIDED;
-    flow->received = flow->answers = 0;
-    flow->started = flow->ended = clock_ms();
-}
-
-/* 0, or -1 if its port is in use: the connection that had it was reset, but on some kernels its end
- * passes through a queue, and other programs draw ports, too. */
-int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int handshake)
+/* The connection that had the port was reset, but on some kernels its end passes through a queue;
+ * and other programs draw ports, too. */
+static int start(struct trial *trial, const struct phase *phase, struct flow *flow,
+                 uint32_t number)
 {
     int certain = flow->port != 0;
-    if (flow_socket(trial, flow) != 0)
+    if (open_socket(trial, flow) != 0)
         return -1;
     struct address place = address_of_client(trial, trial->port);
     flow_begin(flow, number);
@@ -158,12 +134,12 @@ int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int hand
     int error = errno;
     if (failed != 0 && port_in_use(error)) {
         trial->rebinds++;
-        flow_close(flow);
+        hang_up(flow);
         flow->port = certain ? flow->port : 0;
         return -1;
     }
     if (failed == 0)
-        flow_opened(trial, flow, handshake);
+        opened(trial, phase, flow);
     else if (error == EINPROGRESS)
         flow->state = CONNECTING;
     else
@@ -171,66 +147,21 @@ int flow_start(struct trial *trial, struct flow *flow, uint32_t number, int hand
     return 0;
 }
 
-/* Some kernels find out after connect() has returned (dragonfly: tcp_usr_connect(), PRUC_ASYNC). */
-static void flow_restart(struct trial *trial, struct flow *flow, int handshake)
+/* Some kernels say that the port is in use after connect() has returned (dragonfly:
+ * tcp_usr_connect(), PRUC_ASYNC). */
+static void restart(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
     int tries = 0;
     trial->rebinds++;
     do {
-        flow_close(flow);
+        hang_up(flow);
         pause_ms(10);
         if (++tries > RESTART_TRIES)
             broken("a client's port %d stays in use", flow->port);
-    } while (flow_start(trial, flow, flow->number, handshake) != 0);
+    } while (start(trial, phase, flow, flow->number) != 0);
 }
 
-/* The reply must carry the token, and this flow's number of this phase. */
-static uint32_t number_carried(const struct flow *flow)
-{
-    const unsigned char *number = flow->bytes + TOKEN;
-    return (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8
-        | number[3];
-}
-
-static void flow_answered(const struct trial *trial, struct flow *flow)
-{
-    int member = flow->bytes[REQUEST] << 8 | flow->bytes[REQUEST + 1];
-    int ours = memcmp(flow->bytes, trial->token, TOKEN) == 0 && member < trial->indexes;
-    if (ours && number_carried(flow) != flow->number)
-        return; /* a late datagram of an earlier phase on the same ports */
-    if (!ours && flow->answers == 0)
-        flow_end(flow, FOREIGN, 0);
-    if (ours && flow->answers < MAX_MEMBERS)
-        flow->answered[flow->answers++] = (uint16_t)member;
-    if (ours && flow->answers == 1)
-        flow_end(flow, SERVED, 0);
-}
-
-/* Bytes that are in flow->bytes, `count` of them new. */
-static void flow_grown(const struct trial *trial, struct flow *flow, int count)
-{
-    int udp = trial->question->udp;
-    flow->received = udp ? 0 : flow->received + count;
-    size_t begun = flow->received < TOKEN ? (size_t)flow->received : TOKEN;
-    if ((udp && count != REPLY) || memcmp(flow->bytes, trial->token, udp ? 0 : begun) != 0)
-        flow_end(flow, FOREIGN, 0);
-    else if (udp || flow->received == REPLY)
-        flow_answered(trial, flow);
-    if (flow->received == REPLY)
-        flow->received = 0;
-}
-
-/* Bytes that came without a socket. */
-void flow_hear(const struct trial *trial, struct flow *flow, const unsigned char *bytes, int count)
-{
-    int room = REPLY - flow->received;
-    if (count > room)
-        count = room; /* nobody of ours says more */
-    memcpy(flow->bytes + flow->received, bytes, (size_t)count);
-    flow_grown(trial, flow, count);
-}
-
-static void flow_read(const struct trial *trial, struct flow *flow)
+static void read_reply(const struct trial *trial, struct flow *flow)
 {
     size_t room = (size_t)(REPLY - flow->received);
     ssize_t got = recv(flow->fd, flow->bytes + flow->received, room, 0);
@@ -246,44 +177,98 @@ static void flow_read(const struct trial *trial, struct flow *flow)
     flow_grown(trial, flow, (int)got);
 }
 
-void flow_wake(struct trial *trial, const struct phase *phase, struct flow *flow)
+static void wake(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
     int error = 0;
     socklen_t size = sizeof error;
     if (flow->state == OPEN) {
-        flow_read(trial, flow);
+        read_reply(trial, flow);
         return;
     }
     if (getsockopt(flow->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
         error = errno;
     if (port_in_use(error))
-        flow_restart(trial, flow, phase->handshake);
+        restart(trial, phase, flow);
     else if (error != 0)
         flow_end(flow, FAILED, error);
     else
-        flow_opened(trial, flow, phase->handshake);
+        opened(trial, phase, flow);
 }
 
-/* Goes on with a socket as it is; a flow that has come to its end keeps its fate. */
-void flow_resume(struct flow *flow)
-{
-    flow->started = clock_ms();
-    if (flow->state == DONE)
-        flow->ended = flow->started;
-    else
-        flow->fate = UNDECIDED;
-}
-
-/* Sends again on a connection that was served.  What has come in the meantime, an end or an error,
- * is read first: some kernels forget it when one writes. */
-void flow_echo(struct trial *trial, struct flow *flow, uint32_t number)
+/* Reads first whether the connection has ended meanwhile: some kernels forget that at a send(). */
+static void echo(struct trial *trial, struct flow *flow, uint32_t number)
 {
     flow_resume(flow);
     if (flow->state == DONE)
         return;
     flow->number = number;
     flow->received = flow->answers = 0;
-    flow_read(trial, flow);
+    read_reply(trial, flow);
     if (flow->fate == UNDECIDED)
-        flow_send(trial, flow);
+        send_request(trial, flow);
 }
+
+/* Polls all flows at once; those that are served are closed unless the phase keeps them. */
+static void turn(struct trial *trial, struct phase *phase, int first, enum fate fate, int wait)
+{
+    size_t room = (size_t)(phase->started - first) + 1;
+    struct pollfd *polls = malloc(room * sizeof *polls);
+    int *indexes = malloc(room * sizeof *indexes), used = 1;
+    if (polls == NULL || indexes == NULL)
+        short_of(trial, "memory for %d flows", phase->started);
+    polls[0] = (struct pollfd){ .fd = phase->watched > 0 ? phase->watched : -1, .events = POLLIN };
+    for (int i = first; i < phase->started; i++) {
+        const struct flow *flow = &phase->flows[i];
+        if (flow->fate != fate || flow->state == DONE)
+            continue;
+        polls[used] = (struct pollfd){ .fd = flow->fd, .events = POLLIN };
+        if (flow->state == CONNECTING)
+            polls[used].events = POLLOUT;
+        indexes[used++] = i;
+    }
+    if (poll(polls, (nfds_t)used, wait) < 0 && errno != EINTR)
+        broken("poll: %s", errno_name(errno));
+    phase_turned(trial, phase, polls[0].revents);
+    for (int i = 1; i < used; i++) {
+        struct flow *flow = &phase->flows[indexes[i]];
+        if (polls[i].revents != 0)
+            wake(trial, phase, flow);
+        if (flow->fate == SERVED && !phase->keep && !trial->question->udp)
+            hang_up(flow);
+    }
+    free(polls);
+    free(indexes);
+}
+
+static void open_nothing(struct trial *trial)
+{
+    (void)trial;
+}
+
+static void close_nothing(void)
+{
+}
+
+static void resume(struct trial *trial, struct flow *flow)
+{
+    (void)trial;
+    flow_resume(flow);
+}
+
+static int unheard(const struct flow *flow)
+{
+    (void)flow;
+    return 0;
+}
+
+/* A RST needs no answer. */
+static void hung_up(struct trial *trial, struct phase *phase)
+{
+    (void)trial, (void)phase;
+}
+
+const struct client socket_client = {
+    .open = open_nothing, .leave = close_nothing, .close = close_nothing, .start = start,
+    .resume = resume, .echo = echo, .turn = turn, .unheard = unheard, .hang_up = hang_up,
+    .hung_up = hung_up, .sockets = 1, .all_at_once = 1
+};

@@ -1,19 +1,29 @@
-/* One listener serves a steady stream; a newcomer joins it, then the old one retires. */
-#include "agent.h"
+/* `takeover`: one listener serves a steady stream; a newcomer joins, then the old one retires. */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "flow.h"
+#include "flows.h"
+#include "limits.h"
+#include "members.h"
+#include "outcome.h"
+#include "phase.h"
+#include "ports.h"
+#include "trial.h"
 
 #include <stddef.h>
 #include <string.h>
 
 enum { BEFORE_IT_STOOD = 0, IN_FLIGHT = 1, AFTER = 2, STREAMS = 3 };
 
-/* The newcomer's two steps, taken while the stream goes on: bind, then listen (TCP). */
+/* The newcomer takes its steps while the stream goes on: bind(), then listen() (TCP). */
 struct joining {
     struct phase phase;
     int step, bind, listen, stood;
 };
 
-/* The last step is asked for: what is under way now began before the newcomer stood.  Nothing more
- * begins until it has answered, or it could not be said of it on which side it was. */
+/* The newcomer was told to take its last step: flows that are under way began before it stood.  No
+ * flow begins until it has answered, because nobody could say whether it stood by then. */
 static void label_under_way(struct phase *phase)
 {
     for (int i = phase->settled; i < phase->started; i++)
@@ -22,11 +32,12 @@ static void label_under_way(struct phase *phase)
     phase->pause = 1;
 }
 
-/* What begins from here on began when both stood; a newcomer that is refused ends the stream. */
+/* Flows that begin from here on meet both listeners.  If the kernel refuses the newcomer, the
+ * stream ends. */
 static void joined(struct trial *trial, struct joining *joining, struct outcome outcome)
 {
     struct phase *phase = &joining->phase;
-    joining->stood = outcome.call == NULL;
+    joining->stood = outcome.call == NO_CALL;
     emit_member(1, joining->bind, joining->listen, outcome);
     if (joining->stood)
         emit_change(trial, "join", 1, 0);
@@ -38,7 +49,7 @@ static void joined(struct trial *trial, struct joining *joining, struct outcome 
 
 static void watch_newcomer(struct trial *trial, struct phase *phase)
 {
-    struct joining *joining = (struct joining *)(void *)phase; /* its first member */
+    struct joining *joining = (struct joining *)(void *)phase; /* its first field */
     int last = trial->question->udp ? 1 : 2;
     if (joining->step == 0 && phase->started >= trial->question->flows / 2) {
         member_send(trial, 1, BIND, trial->question->option, 0);
@@ -46,11 +57,11 @@ static void watch_newcomer(struct trial *trial, struct phase *phase)
         joining->step = 1;
     } else if (phase->hold && phase->heard) {
         struct outcome outcome = member_hear(trial, 1);
-        if (outcome.call == NULL && joining->step == 1)
+        if (outcome.call == NO_CALL && joining->step == 1)
             joining->bind = trial->binds++;
-        if (outcome.call == NULL && joining->step == 2)
+        if (outcome.call == NO_CALL && joining->step == 2)
             joining->listen = trial->listens++;
-        if (outcome.call != NULL || joining->step == last)
+        if (outcome.call != NO_CALL || joining->step == last)
             joined(trial, joining, outcome);
         else
             member_send(trial, 1, LISTEN, 0, 0);
@@ -62,7 +73,7 @@ static void watch_newcomer(struct trial *trial, struct phase *phase)
         label_under_way(phase);
 }
 
-/* The stream goes on until the newcomer stands, within bounds, and then for `flows` more. */
+/* The stream goes on until the newcomer stands, within bounds, and then for `flows` flows. */
 static int stream(struct trial *trial)
 {
     int flows = trial->question->flows, room = STREAMS * flows + WINDOW;
@@ -75,7 +86,7 @@ static int stream(struct trial *trial)
         emit_flows(trial, "during", phase->flows, phase->count, IN_FLIGHT);
         emit_flows(trial, "after", phase->flows, phase->count, AFTER);
     }
-    flows_end(phase->flows, room);
+    flows_end(trial, phase->flows, room);
     return joining.stood;
 }
 
@@ -97,6 +108,6 @@ void takeover(struct trial *trial)
         if (!udp)
             flows_echo(trial, "alive-retired", before, count);
     }
-    flows_end(before, count);
-    flows_end(retired, count);
+    flows_end(trial, before, count);
+    flows_end(trial, retired, count);
 }

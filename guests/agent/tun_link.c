@@ -1,27 +1,37 @@
-/* The link to the far end: a tun device with an address of ours, and the hosts behind it. */
-#include "tun_tcp.h"
+/* The tun device: its addresses, and the TCP segments that go through it. */
+#include "tun_link.h"
+
+#include "addresses.h"
+#include "clock.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "platform_tun.h"
+#include "sockets.h"
+#include "trial.h"
+#include "unsupported.h"
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-/* SOURCES: addresses of the far side; the first two of the net are the link's own. */
+/* SOURCES: hosts behind the device; the first two addresses of the net are the device's own. */
 enum {
     SOURCES = 200, FIRST_SOURCE = 3, NETS = 40, BIND_TRIES = 200, WRITE_TRIES = 200, FAMILY = 4
 };
 
-/* One question is one process, and has one tunnel. */
+/* A process asks one question, and so has one device. */
 static struct {
     struct tun tun;
     int open, six;
     unsigned char ours[16], theirs[16];
 } tunnel;
 
-/* A net that nobody else has: out of those for benchmarks (RFC 2544 C.2.2), or a unique local one
- * (RFC 4193).  Drawn, because several questions may have theirs at the same time. */
+/* Draws a net for benchmarks (RFC 2544 C.2.2), or a unique local one (RFC 4193): several questions
+ * may have one each at the same time. */
 static int choose_net(struct trial *trial)
 {
     char ours[46], theirs[46], net[46];
@@ -44,7 +54,7 @@ static int choose_net(struct trial *trial)
     return platform_tun_address(&tunnel.tun, tunnel.six, ours, theirs, net);
 }
 
-/* An address of IPv6 may be tentative for a while (RFC 4862 5.4). */
+/* A new IPv6 address may be tentative for a while (RFC 4862 5.4). */
 static int await_address(const struct trial *trial)
 {
     int error = EADDRNOTAVAIL, family = tunnel.six ? AF_INET6 : AF_INET;
@@ -95,7 +105,7 @@ void link_open(struct trial *trial)
                     tunnel.six ? "IPv6" : "IPv4", errno_name(error));
 }
 
-void link_forget(void)
+void link_leave(void)
 {
     if (tunnel.open)
         close(tunnel.tun.fd);
@@ -107,7 +117,7 @@ int link_descriptor(void)
     return tunnel.tun.fd;
 }
 
-/* The sources differ as little as the hosts of one net do; a client's port says which it is. */
+/* The address of the host whose client has this port. */
 static void source_of(int port, unsigned char *source)
 {
     memcpy(source, tunnel.theirs, sizeof tunnel.theirs);
@@ -132,8 +142,9 @@ void link_put(struct segment *segment)
     }
 }
 
-/* Neighbours and listeners are asked for here, too, and old packets may be left of another net. */
-static int is_ours(const struct segment *got)
+/* The kernel also sends neighbour and multicast listener messages here, and packets of an earlier
+ * net may be left. */
+static int is_to_a_host(const struct segment *got)
 {
     unsigned char source[16];
     size_t width = tunnel.six ? 16 : 4;
@@ -151,7 +162,7 @@ int link_get(struct segment *got, unsigned char *packet)
             broken("a tun device gives no packet: %s", errno_name(errno));
         if (size < 0)
             return -1;
-        if (segment_read(got, packet + before, (int)size - before) == 0 && is_ours(got))
+        if (segment_read(got, packet + before, (int)size - before) == 0 && is_to_a_host(got))
             return 0;
     }
 }

@@ -1,5 +1,8 @@
 /* Tunables of the kernel, each said as a fact. */
-#include "agent.h"
+#include "tunable_facts.h"
+
+#include "emit.h"
+#include "platform_tunable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,8 +24,7 @@ static void fact_tunable(const char *name)
         emit_fact_text(name, text);
 }
 
-/* A value that was set is followed by what it is now: nobody may have changed it meanwhile. */
-void each_tunable(const char *names)
+void emit_tunables(const char *names)
 {
     while (*names != '\0') {
         char name[TUNABLE];

@@ -1,10 +1,15 @@
-/* A tunable of the kernel at another value for as long as a batch asks, and what it was afterwards.
+/* A tunable of the kernel at another value while a batch asks, and its former value afterwards.
  *
- * On most systems the value is the whole machine's, so it is set once for all questions of a batch,
- * and nobody else of ours may change it meanwhile: there is a lock.  A keeper, in a session of its
- * own so that what ends the batch does not end it, puts the former value back when the batch is
- * over, however it went; the batch puts it back itself if somebody has ended the keeper. */
-#include "jobs.h"
+ * On most systems the value is the whole machine's.  So it is set once for all questions of a
+ * batch, and a lock keeps other runs from changing it meanwhile.  A keeper puts the former value
+ * back when the batch is over, however it ended: it is a process in a session of its own, so that a
+ * signal to the batch does not end it.  If the keeper was killed, the batch puts the value back. */
+#include "tunable_setting.h"
+
+#include "clock.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "question.h"
 
 #include <sys/wait.h>
 
@@ -15,7 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TRIES = 100, PATIENCE = 100 }; /* so often, so many ms apart, a lock is asked for */
+enum { TRIES = 100, PATIENCE = 100 }; /* for the lock: how often, and ms between two tries */
 
 static int stands(const struct setting *setting, const char *value)
 {
@@ -23,7 +28,7 @@ static int stands(const struct setting *setting, const char *value)
     return platform_tunable(setting->name, now, sizeof now) == 0 && strcmp(now, value) == 0;
 }
 
-/* What somebody else has set since is left alone. */
+/* Leaves a value alone that another program has set since. */
 static int put_back(const struct setting *setting)
 {
     if (!stands(setting, setting->value))
@@ -31,8 +36,8 @@ static int put_back(const struct setting *setting)
     return platform_tunable_set(setting->name, setting->former);
 }
 
-/* Waits for the end of the batch.  It holds none of its streams: a transport may wait until nobody
- * has them open any more. */
+/* Waits for the end of the batch.  It closes the batch's streams, because the host may wait until
+ * no process has them open. */
 static void keep(const struct setting *setting, int lifeline)
 {
     char nothing;
@@ -49,7 +54,7 @@ static void keep(const struct setting *setting, int lifeline)
     _exit(put_back(setting) == 0 ? 0 : EXIT_BROKEN);
 }
 
-/* Waits for another run's keeper, which has still to put its value back. */
+/* Waits for the keeper of another run to put its value back. */
 static int lock(const struct setting *setting)
 {
     int fd = -1;
@@ -74,10 +79,9 @@ static void change(struct setting *setting)
                  setting->name, setting->value);
 }
 
-/* The keeper knows the former value before there is another: at no moment is nobody there. */
-static void begin(struct front *front)
+/* The keeper has read the former value before the value changes. */
+static void begin(struct setting *setting, const int lifeline[2])
 {
-    struct setting *setting = &front->setting;
     char before[sizeof setting->former];
     if (platform_tunable(setting->name, before, sizeof before) != 0) {
         snprintf(setting->obstacle, sizeof setting->obstacle, "no such tunable: %s",
@@ -91,16 +95,14 @@ static void begin(struct front *front)
     if (setting->keeper < 0)
         broken("fork: %s", errno_name(errno));
     if (setting->keeper == 0) {
-        close(front->lifeline[1]);
-        keep(setting, front->lifeline[0]);
+        close(lifeline[1]);
+        keep(setting, lifeline[0]);
     }
     change(setting);
 }
 
-/* Sets what the first question of a front asks for; -1 if this one asks for anything else. */
-int setting_begin(struct front *front, struct question *question)
+int setting_begin(struct setting *setting, const int lifeline[2], struct question *question)
 {
-    struct setting *setting = &front->setting;
     const char *value = strchr(question->tunables, '=');
     char name[sizeof setting->name] = "";
     if (value != NULL)
@@ -111,27 +113,24 @@ int setting_begin(struct front *front, struct question *question)
         memcpy(setting->name, name, sizeof name);
         snprintf(setting->value, sizeof setting->value, "%s", value);
         if (name[0] != '\0')
-            begin(front);
+            begin(setting, lifeline);
     }
     question->obstacle = setting->obstacle;
     return strcmp(setting->name, name) == 0 && strcmp(setting->value, value) == 0 ? 0 : -1;
 }
 
-/* In a child of the front: a lock is open as long as any process has it. */
-void setting_forget(struct front *front)
+void setting_leave(const struct setting *setting)
 {
-    if (front->setting.keeper > 0)
-        close(front->setting.lock);
+    if (setting->keeper > 0)
+        close(setting->lock);
 }
 
-/* To be called when no question runs any more; the exit status that is due. */
-int setting_end(struct front *front)
+int setting_end(struct setting *setting, const int lifeline[2])
 {
-    struct setting *setting = &front->setting;
     int status, error = 0;
     if (setting->keeper <= 0)
         return 0;
-    close(front->lifeline[1]);
+    close(lifeline[1]);
     while (waitpid(setting->keeper, &status, 0) < 0 && errno == EINTR)
         continue;
     setting->keeper = 0;

@@ -1,8 +1,9 @@
 /* A question that cannot be asked here ends with an `unsupported` line and exit status 77. */
 #include "unsupported.h"
 
-#include "agent.h"
+#include "emit.h"
 #include "ending.h"
+#include "metronome.h"
 
 #include <stdarg.h>
 #include <stdio.h>

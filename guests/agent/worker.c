@@ -1,69 +1,62 @@
 /* A member of the group, inside its own process: one socket, and a channel to its parent.
  *
- * Nothing here says a line: a worker answers on its channel, and ends when the channel closes. */
+ * It says no lines: it answers on its channel, and ends when the channel closes. */
 #include "worker.h"
 
+#include "addresses.h"
+#include "command.h"
+#include "ending.h"
+#include "retire.h"
+#include "sockets.h"
+#include "trial.h"
+
 #include <errno.h>
-#include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 enum { UNPRIVILEGED = 65534, RETRY_MS = 5 };
 
-const char *const call_names[] = {
-    NULL, "socket", "setsockopt", "bind", "listen", "close", "shutdown", "setuid", "sendmsg",
-    "recvmsg", "socketpair", "fork", "join"
-};
-
-struct answer answer(enum call call, int result)
-{
-    int error = errno;
-    return result == 0 ? (struct answer){ NO_CALL, 0, 0 } : (struct answer){ call, error, 0 };
-}
-
-static struct answer bind_socket(struct worker *worker, const struct command *command)
+static struct outcome bind_socket(struct worker *worker, const struct command *command)
 {
     struct outcome outcome;
     int fd = socket_of_member(worker->trial, command->family,
                               command->late ? NONE : command->option, &outcome);
     if (fd < 0)
-        return (struct answer){ strcmp(outcome.call, "socket") == 0 ? CALL_SOCKET
-                                                                      : CALL_SETSOCKOPT,
-                                outcome.error, 0 };
+        return outcome;
     const struct sockaddr *place = (const struct sockaddr *)&command->address.storage;
-    struct answer said = answer(CALL_BIND, bind(fd, place, command->address.size));
-    if (said.call == NO_CALL && command->late)
-        said = answer(CALL_SETSOCKOPT, option_set(fd, command->option));
-    if (said.call == NO_CALL && worker->trial->question->delivery == MULTICAST)
-        said = answer(CALL_JOIN, join_group(worker->trial, fd));
-    if (said.call == NO_CALL)
-        said = answer(CALL_SETSOCKOPT, set_nonblocking(fd));
-    if (said.call != NO_CALL) {
+    outcome = outcome_of(CALL_BIND, bind(fd, place, command->address.size));
+    if (outcome.call == NO_CALL && command->late)
+        outcome = outcome_of(CALL_SETSOCKOPT, option_set(fd, command->option));
+    if (outcome.call == NO_CALL && worker->trial->question->delivery == MULTICAST)
+        outcome = outcome_of(CALL_JOIN, join_group(worker->trial, fd));
+    if (outcome.call == NO_CALL)
+        outcome = outcome_of(CALL_SETSOCKOPT, set_nonblocking(fd));
+    if (outcome.call != NO_CALL) {
         close(fd);
-        return said;
+        return outcome;
     }
     worker->listener = fd;
     worker->serving = worker->trial->question->udp;
-    return said;
+    return outcome;
 }
 
-struct answer close_listener(struct worker *worker)
+struct outcome close_listener(struct worker *worker)
 {
     int fd = worker->listener;
     worker->listener = -1;
     worker->serving = 0;
-    return fd < 0 ? answer(CALL_CLOSE, 0) : answer(CALL_CLOSE, close(fd));
+    return fd < 0 ? outcome_of(CALL_CLOSE, 0) : outcome_of(CALL_CLOSE, close(fd));
 }
 
-static struct answer listen_with(struct worker *worker, int backlog)
+static struct outcome listen_with(struct worker *worker, int backlog)
 {
-    struct answer said = answer(CALL_LISTEN, listen(worker->listener, backlog));
-    worker->serving = said.call == NO_CALL || worker->serving;
-    return said;
+    struct outcome outcome = outcome_of(CALL_LISTEN, listen(worker->listener, backlog));
+    worker->serving = outcome.call == NO_CALL || worker->serving;
+    return outcome;
 }
 
-static struct answer obey(struct worker *worker, const struct command *command)
+static struct outcome obey(struct worker *worker, const struct command *command)
 {
     switch (command->operation) {
     case BIND:
@@ -71,13 +64,13 @@ static struct answer obey(struct worker *worker, const struct command *command)
     case LISTEN:
         return listen_with(worker, worker->trial->backlog);
     case LISTEN_ZERO:
-        return answer(CALL_LISTEN, listen(worker->listener, 0));
+        return outcome_of(CALL_LISTEN, listen(worker->listener, 0));
     case SHUT_DOWN:
-        return answer(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RDWR));
+        return outcome_of(CALL_SHUTDOWN, shutdown(worker->listener, SHUT_RDWR));
     case CLOSE_LISTENER:
         return close_listener(worker);
     case CHANGE_UID:
-        return answer(CALL_SETUID, setuid(UNPRIVILEGED));
+        return outcome_of(CALL_SETUID, setuid(UNPRIVILEGED));
     case END_CONNECTIONS:
         while (worker->count > 0)
             close(worker->connections[--worker->count].fd);
@@ -99,34 +92,24 @@ static struct answer obey(struct worker *worker, const struct command *command)
         worker->serving = command->operation == SERVE;
         break;
     }
-    return answer(NO_CALL, 0);
+    return outcome_of(NO_CALL, 0);
 }
 
-/* The parent's end has closed, whatever became of the parent: nobody is left to serve. */
+/* When the parent's end of the channel has closed, whatever became of the parent, it ends. */
 static void hear(struct worker *worker)
 {
     struct command command;
+    struct answer answer;
     ssize_t got = recv(worker->control, &command, sizeof command, MSG_WAITALL);
     if (got < 0 && errno == EINTR)
         return;
     if (got != (ssize_t)sizeof command)
         _exit(0);
-    struct answer said = obey(worker, &command);
-    if (send(worker->control, &said, sizeof said, 0) != (ssize_t)sizeof said)
+    worker->taken = 0;
+    answer.outcome = obey(worker, &command);
+    answer.taken = worker->taken;
+    if (send(worker->control, &answer, sizeof answer, 0) != (ssize_t)sizeof answer)
         _exit(0);
-}
-
-int reply_to(const struct trial *trial, int index, const unsigned char *request,
-             unsigned char *reply)
-{
-    if (memcmp(request, trial->token, TOKEN) != 0)
-        return -1;
-    memcpy(reply, request, REQUEST);
-    reply[REQUEST] = (unsigned char)(index >> 8);
-    reply[REQUEST + 1] = (unsigned char)index;
-    if (trial->service > 0)
-        pause_ms(trial->service);
-    return 0;
 }
 
 static void keep(struct worker *worker, int fd)
@@ -143,8 +126,7 @@ static void keep(struct worker *worker, int fd)
     worker->connections[worker->count++] = (struct connection){ .fd = fd };
 }
 
-/* 1, or 0 and errno if there is none.  Out of descriptors is a failure of ours, which the parent
- * finds by the exit status. */
+/* Out of descriptors is the agent's own failure, which the parent finds by the exit status. */
 int accept_one(struct worker *worker, int listener)
 {
     int fd = accept(listener, NULL, NULL);
@@ -157,9 +139,10 @@ int accept_one(struct worker *worker, int listener)
     return fd >= 0;
 }
 
-/* A socket that has nobody although poll() says so is asked again, in case it does.  After
- * shutdown() some kernels call it readable for ever (netbsd: soreadable()), and a worker that
- * spins starves a guest of one slow CPU. */
+/* After shutdown() some kernels call the listener readable for ever (netbsd: soreadable()).  A
+ * worker that believed them would spin, and starve a guest of one slow CPU.  If poll() says that
+ * the listener is readable but accept() finds no connection, the listener is `silent`: the worker
+ * tries it every RETRY_MS instead. */
 static void accept_some(struct worker *worker)
 {
     int more = 1, taken = 0;
@@ -180,7 +163,7 @@ static void receive_some(struct worker *worker)
         from.size = sizeof from.storage;
         ssize_t got = recvfrom(worker->listener, bytes, sizeof bytes, 0,
                                (struct sockaddr *)&from.storage, &from.size);
-        if (got <= 0) /* 0: shut down on the BSDs, and 0 again for ever */
+        if (got <= 0) /* 0: the socket was shut down, on the BSDs; they say 0 for ever */
             break;
         taken++;
         unsigned char reply[REPLY];
@@ -193,7 +176,7 @@ static void receive_some(struct worker *worker)
     worker->silent = taken == 0;
 }
 
-/* 0, or -1 when the connection has ended or is not of this run. */
+/* 0, or -1 when the connection has ended, or belongs to another run. */
 static int answer_connection(struct worker *worker, struct connection *connection)
 {
     unsigned char reply[REPLY];
@@ -236,10 +219,9 @@ static void serve_listener(struct worker *worker, int events)
         accept_some(worker);
 }
 
-/* One turn: whoever has something to say is heard. */
 static void turn(struct worker *worker)
 {
-    int busy = worker->trial->service > 0 && worker->count > 0; /* a slow member: one by one */
+    int busy = worker->trial->service > 0 && worker->count > 0; /* slow: one at a time */
     int accepts = worker->serving && !busy, turns = worker->silent && accepts;
     int served = worker->count;
     struct pollfd *polls = worker->polls;

@@ -1,17 +1,16 @@
-/* A member's inside, for the two files that it is made of. */
+/* A member of the group, inside its own process: one socket, and a channel to its parent. */
 #ifndef WORKER_H
 #define WORKER_H
 
-#include "agent.h"
+#include "platform.h"
+#include "outcome.h"
+#include "request.h"
 
 #include <poll.h>
 
 enum { OWN = 3 }; /* descriptors polled before the connections: channel, listener, adopted one */
 
-enum call {
-    NO_CALL, CALL_SOCKET, CALL_SETSOCKOPT, CALL_BIND, CALL_LISTEN, CALL_CLOSE, CALL_SHUTDOWN,
-    CALL_SETUID, CALL_SENDMSG, CALL_RECVMSG, CALL_SOCKETPAIR, CALL_FORK, CALL_JOIN
-};
+struct trial;
 
 struct connection {
     int fd, received;
@@ -21,23 +20,24 @@ struct connection {
 struct worker {
     const struct trial *trial;
     int index, control, listener, serving;
-    int silent;    /* poll() cries wolf over the socket: ask it in turns instead */
+    int silent;    /* poll() said wrongly that the listener has something: try it by the clock */
     int adopted;   /* a sibling's listener, -1: none */
-    int handing;   /* the adopted one is on its way to somebody else */
+    int handing;   /* the adopted one is on its way to another member */
     int finishing; /* ends with its last connection */
-    pid_t heir;    /* who inherited the listener by fork(), 0: nobody */
+    int taken;     /* connections accepted while it retires */
+    pid_t heir;    /* the child that inherited the listener by fork(), 0: none */
     int heir_control;
     struct connection *connections;
     struct pollfd *polls;
     int count, room;
 };
 
-struct answer answer(enum call, int result);
-struct answer close_listener(struct worker *);
-int accept_one(struct worker *, int listener);
+/* Serves until the channel closes; does not return. */
+void worker_run(const struct trial *, int index, int control);
 void worker_go_on(struct worker *);
 
-/* retire.c */
-struct answer retire(struct worker *, enum operation);
+/* 1, or 0 and errno if no connection waits. */
+int accept_one(struct worker *, int listener);
+struct outcome close_listener(struct worker *);
 
 #endif

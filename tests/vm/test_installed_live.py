@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("installed"), pytest.mark.
 ROOT = Path(__file__).parents[2]
 
 CARRIED = (
-    *("LICENSE", "host.yaml", "linux.yaml", "agent/main.c", "agent/agent.h", "setup/init.sh"),
+    *("LICENSE", "host.yaml", "linux.yaml", "agent/main.c", "agent/question.h", "setup/init.sh"),
     *("Vagrantfile", "page/page.html", "page/table.js", "page/page.css", "box/build.py"),
 )
 

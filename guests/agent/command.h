@@ -1,0 +1,25 @@
+/* What the parent tells a member on its channel, and what the member answers. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "platform.h"
+#include "addresses.h"
+#include "outcome.h"
+
+enum operation {
+    BIND, LISTEN, SERVE, PAUSE, CLOSE_LISTENER, SHUT_DOWN, LISTEN_ZERO, LEAVE_PROCESS,
+    CHANGE_UID, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM, FINISH
+};
+
+struct command {
+    enum operation operation;
+    int option, family, late; /* late: set the option after bind() */
+    struct address address;
+};
+
+struct answer {
+    struct outcome outcome;
+    int taken; /* connections that it accepted while it retired */
+};
+
+#endif

@@ -1,0 +1,48 @@
+/* The loopback interface, which is down in a fresh network namespace. */
+#include "loopback.h"
+
+#include "clock.h"
+#include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
+#include "ports.h"
+#include "trial.h"
+
+#include <sys/ioctl.h>
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TRIES = 200 };
+
+static void set_up(void)
+{
+    struct ifreq request;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    memset(&request, 0, sizeof request);
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", platform_loopback);
+    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) != 0)
+        broken("no loopback interface: %s", errno_name(errno));
+    if ((request.ifr_flags & IFF_UP) == 0) {
+        request.ifr_flags |= IFF_UP;
+        if (ioctl(fd, SIOCSIFFLAGS, &request) != 0)
+            broken("cannot raise the loopback interface: %s", errno_name(errno));
+    }
+    close(fd);
+}
+
+/* ::1 may take a moment longer than the interface. */
+void raise_loopback(struct trial *trial)
+{
+    struct outcome outcome;
+    int tries = 0;
+    set_up();
+    while (trial->question->family == IPV6 && try_reserve(trial, &outcome) != 0
+           && outcome.error == EADDRNOTAVAIL && tries++ < TRIES)
+        pause_ms(10);
+    if (tries > 0)
+        emit_fact("loopback-retries", tries);
+}

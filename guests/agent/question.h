@@ -1,0 +1,57 @@
+/* One question, as it was asked: docs/wire.md, "Asking". */
+#ifndef QUESTION_H
+#define QUESTION_H
+
+#include "platform.h"
+
+#include <stdint.h>
+
+enum {
+    MAX_LISTENERS = 64,
+    MAX_FLOWS = 20000,
+    MAX_SOCKETS = 1000,   /* of `group-limit`, in one process */
+    FULL = 100, LEAST = 25 /* percent of one CPU; a load is 0, or between these */
+};
+
+enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB };
+enum family { IPV4, IPV6, MAPPED };
+enum failure { CLOSE, EXIT, KILL, HANG, SHUTDOWN, RELISTEN_ZERO };
+enum place { FIRST, MIDDLE, LAST };
+enum order { NEWEST, OLDEST, MIDDLEMOST };
+enum change { LEAVE, JOIN, RESTART };
+enum bind { SPECIFIC, WILDCARD, MIXED };
+enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
+enum peer { SOCKETS, TUN };
+enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
+enum delivery { UNICAST, MULTICAST, BROADCAST };
+enum acknowledgement { AT_ONCE, AFTER_REPEAT };
+enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
+enum sharing {
+    BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
+};
+
+struct question {
+    const char *id;
+    int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
+    int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
+    int peer; /* TUN: the flows come through a tun device */
+    int acknowledgement, source, delivery;
+    int way, rounds;
+    int seeded;
+    uint32_t seed;
+    const char *tunables; /* names whose values to say, or one NAME=VALUE to set */
+    const char *obstacle; /* why it could not be set; empty if it could */
+    int load;
+    int slot, slots; /* its place among the questions that may run at once, and their number */
+    char **pairs; /* KEY=VALUE as asked, to be echoed */
+    int pair_count;
+};
+
+/* Fills in the question from KEY=VALUE words; null, or a sentence that says what is wrong. */
+const char *question_parse(struct question *, char **pairs, int count);
+
+/* How the question calls them. */
+const char *failure_name(int failure);
+const char *way_name(int way);
+
+#endif

@@ -1,0 +1,26 @@
+/* The bytes that a client sends to a member, and those that come back. */
+#ifndef REQUEST_H
+#define REQUEST_H
+
+#include "platform.h"
+
+#include <stdint.h>
+
+enum {
+    TOKEN = 16,          /* hex digits that name a run */
+    REQUEST = TOKEN + 4, /* the token, and the number of the flow */
+    REPLY = REQUEST + 2  /* the request, and the index of the member that answers */
+};
+
+struct trial;
+
+void request_write(const struct trial *, uint32_t number, unsigned char *request);
+
+/* The number of the flow in a request, or in the reply to one. */
+uint32_t request_number(const unsigned char *bytes);
+
+/* Writes the reply of a member, after the time that a member takes for each; 0, or -1 if the
+ * request does not carry the token of this run. */
+int reply_to(const struct trial *, int index, const unsigned char *request, unsigned char *reply);
+
+#endif
