@@ -4,6 +4,8 @@
 #include "catalogue.h"
 #include "ending.h"
 #include "jobs.h"
+#include "question.h"
+#include "tunable_setting.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -12,6 +12,7 @@
 #include "outcome.h"
 #include "phase.h"
 #include "ports.h"
+#include "question.h"
 #include "trial.h"
 #include "unsupported.h"
 #include "victim.h"

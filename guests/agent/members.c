@@ -1,12 +1,14 @@
 /* The members as their parent sees them: it forks them, and tells them what to do step by step. */
 #include "members.h"
 
+#include "addresses.h"
 #include "client.h"
 #include "emit.h"
 #include "ending.h"
 #include "errno_name.h"
 #include "metronome.h"
 #include "ports.h"
+#include "question.h"
 #include "trial.h"
 #include "unsupported.h"
 #include "worker.h"

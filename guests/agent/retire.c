@@ -2,6 +2,7 @@
 #include "retire.h"
 
 #include "ending.h"
+#include "outcome.h"
 #include "trial.h"
 #include "worker.h"
 

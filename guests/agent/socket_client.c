@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "ending.h"
 #include "errno_name.h"
+#include "flow.h"
 #include "phase.h"
 #include "ports.h"
 #include "request.h"

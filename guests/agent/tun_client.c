@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "ending.h"
 #include "errno_name.h"
+#include "flow.h"
 #include "phase.h"
 #include "trial.h"
 #include "tun_link.h"
