@@ -33,8 +33,8 @@ struct batch {
     int held;
     char line[LINE]; /* what was read of standard input */
     size_t length;
-    int ended;       /* standard input has */
-    int skipping;    /* the rest of a line that is too long */
+    int ended;       /* standard input is at its end */
+    int skipping;    /* what comes is the rest of a line that is too long */
 };
 
 static int plain_id(const char *id)

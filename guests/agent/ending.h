@@ -16,7 +16,7 @@ void clear_away(void);
 /* Says on standard error why the agent itself has failed, clears away, and exits with 99. */
 void broken(const char *format, ...);
 
-/* After so many seconds SIGALRM ends this process; what it has started is cleared away first. */
+/* Ends this process with SIGALRM after this many seconds, and clears away before that. */
 void alarm_start(int seconds);
 
 #endif

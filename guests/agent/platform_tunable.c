@@ -97,8 +97,8 @@ int platform_tunable_set(const char *name, const char *text)
 #else
 #include <sys/sysctl.h>
 
-/* sysctlbyname(3) does not tell the type.  One byte is a truth value (freebsd: SYSCTL_BOOL), text is
- * printable and ends in NUL, the rest is a number. */
+/* sysctlbyname(3) does not tell the type.  One byte is a truth value (freebsd: SYSCTL_BOOL), text
+ * is printable and ends in NUL, the rest is a number. */
 int platform_tunable(const char *name, char *text, size_t size)
 {
     union {

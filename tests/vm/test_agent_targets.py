@@ -53,6 +53,15 @@ def test_the_agent_is_built_without_a_warning(target: str, tmp_path: Path) -> No
     assert (said.system is None) == ("linux" in target), said
 
 
+@pytest.mark.vm
+@pytest.mark.parametrize("target", ["x86_64-linux-musl", "x86_64-netbsd", "x86_64-macos"])
+def test_each_header_is_compiled_with_only_what_it_includes(target: str, tmp_path: Path) -> None:
+    for header in SOURCES.glob("*.h"):
+        (tmp_path / f"{header.stem}.c").write_text(f'#include "{header.name}"\n')
+    alone = sorted(map(str, tmp_path.glob("*.c")))
+    compiled([*zig(target), *STRICT, f"-I{SOURCES}", "-fsyntax-only", *alone], tmp_path)
+
+
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sanitized_agent(tmp_path_factory.mktemp("sanitized"))
