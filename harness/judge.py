@@ -19,7 +19,7 @@ SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", SIGALRM: "SIGALRM", 15: "S
 
 STARVED = 4
 """A time-out says something of the kernel only if the guest ran for most of the time: a gap of
-more than one part in so many of the deadline makes it inconclusive (BEHAVIOURS.md, trap 12)."""
+more than one part in so many of the deadline makes it inconclusive (docs/traps.md, trap 12)."""
 
 GUEST_STARVED = "guest was starved"
 

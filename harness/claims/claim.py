@@ -72,7 +72,7 @@ class Part(Struct, frozen=True):
 
     A cell is asked if each axis of `axes` has one of the values; axes that are not named may have
     any. Of the axes in `across` every value has to have been decided before the part is confirmed:
-    what holds at a specific address need not hold at the wildcard (BEHAVIOURS.md, trap 1).
+    what holds at a specific address need not hold at the wildcard (docs/traps.md, trap 1).
     """
 
     says: str

@@ -1,7 +1,7 @@
 """Questions that several claims put: who is served, who has to set the option, what is lost.
 
 Each returns a part: the cells that decide it and what they have to be, at both bind addresses
-because a kernel may have a rule for each (BEHAVIOURS.md, trap 1).
+because a kernel may have a rule for each (docs/traps.md, trap 1).
 """
 
 from harness.claims.claim import Part, Predicate, Subject, where

@@ -1,6 +1,6 @@
 """The result of a run as one value, and as `matrix.json`: guests, and a state for each cell.
 
-The keys of DESIGN.md ("Command line") stay; a reader ignores keys that it does not know, so that
+The keys that docs/results.md lists stay; a reader ignores keys that it does not know, so that
 more can be added without a new schema version.
 """
 

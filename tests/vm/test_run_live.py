@@ -26,7 +26,7 @@ PEAK = 150 << 10
 DOUBTFUL = 2
 """Cells of a guest that may be inconclusive: where the rest of the suite keeps both cores busy, the
 agent is at times not scheduled for longer than a cell that times its flows can bear, and says so
-(BEHAVIOURS.md, trap 12). Infrastructure is never excused: the harness repeats what failed."""
+(docs/traps.md, trap 12). Infrastructure is never excused: the harness repeats what failed."""
 
 
 class Measured:
