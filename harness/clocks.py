@@ -12,7 +12,6 @@ from msgspec import Struct
 from harness.errors import UsageError
 from harness.model import Guest
 from harness.scenarios.scenario import Scenario
-from harness.wire.observation import Begin, script
 
 SLOW = 4.0
 """The slow-host factor where the CPU is emulated."""
@@ -89,8 +88,7 @@ def life(guest: Guest, batches: Iterable[tuple[Iterable[Scenario], int]]) -> flo
 
 def check(scenario: Scenario, parameters: Mapping[str, str]) -> None:
     """Refuse a question whose flows may take longer than its alarm: it would never answer."""
-    plan = script(Begin(0, "", scenario.id, "", parameters))
-    flows = len(plan.phases if plan else ()) * int(parameters["deadline"]) / 1000
+    flows = len(scenario.script(parameters).phases) * int(parameters["deadline"]) / 1000
     if flows >= scenario.alarm:
         raise UsageError(
             f"{scenario.id}: its flows may take {flows:g} s, its alarm comes after "

@@ -124,7 +124,7 @@ def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
         for flows in seen.flows
         for fate in flows.fates
     )
-    patient = seen.gap * STARVED <= number(seen.begin, "deadline")
+    patient = seen.gap * STARVED <= number(seen.parameters, "deadline")
     if late == 0 or patient or judgement.state is State.NOT_APPLICABLE:
         return judgement
     why = f"{GUEST_STARVED}: it did not run for {seen.gap} ms, and {late} flows timed out"

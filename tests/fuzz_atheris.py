@@ -19,6 +19,7 @@ with atheris.instrument_imports(include=["harness", "yaml"]):
     from fuzzed import READERS, Reader
     from recorded_matrix import DATA
 
+    from harness.scenarios import SCRIPTS
     from harness.wire.replies import parse
 
 Look = Callable[[bytes], object]
@@ -41,7 +42,7 @@ def _in_a_folder(reader: Reader) -> Look:
 
 
 def _said(content: bytes) -> None:
-    replies = parse(content)
+    replies = parse(content, SCRIPTS)
     assert b"".join(reply.raw for reply in replies) == content
 
 

@@ -9,7 +9,7 @@ import re
 from test_recordings import DATA, in_words
 
 from harness.judge import conclude
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.replies import Reply, parse
 
 
@@ -22,7 +22,10 @@ def words(reply: Reply) -> str:
 def record() -> None:
     for scenario in CATALOGUE:
         files = sorted((DATA / scenario).glob("*.jsonl"))
-        found = {path.name: [words(reply) for reply in parse(path.read_bytes())] for path in files}
+        found = {
+            path.name: [words(reply) for reply in parse(path.read_bytes(), SCRIPTS)]
+            for path in files
+        }
         text = re.sub(r"\[\s+(\"[^\n]*\")\s+\]", r"[\1]", json.dumps(found, indent=1))
         (DATA / scenario / "expected.json").write_text(text + "\n")
 

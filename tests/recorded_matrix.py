@@ -5,7 +5,7 @@ from pathlib import Path
 from harness.judge import conclude
 from harness.matrix import Matrix, Run
 from harness.model import Cell, Depth, Judgement, Trial
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.scenarios.scenario import Scenario
 from harness.wire.observation import Observation
 from harness.wire.replies import parse
@@ -38,7 +38,9 @@ DEFAULTS = {
 def observations(scenario: str) -> list[Observation]:
     """Return what was said of a scenario on a kernel, file by file; `invented-*` is not of one."""
     files = sorted((DATA / scenario).glob("*.jsonl"))
-    replies = [parse(path.read_bytes()) for path in files if not path.name.startswith("invented")]
+    replies = [
+        parse(path.read_bytes(), SCRIPTS) for path in files if not path.name.startswith("invented")
+    ]
     return [
         reply.observation for found in replies for reply in found if reply.observation is not None
     ]

@@ -352,7 +352,7 @@ def sharing(trial: Trial) -> None:
         trial.phase("traffic", ports, trial.serve(ports))
 
 
-SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
+SIMULATED: Mapping[str, Callable[[Trial], None]] = {
     "sharing": sharing,
     "distribution": distribution,
     "server-port": server_port,
@@ -377,5 +377,5 @@ SCRIPTS: Mapping[str, Callable[[Trial], None]] = {
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:
     """Return what the agent would say of this kernel, as one block of a batch."""
     trial = Trial(kernel, scenario, parameters)
-    SCRIPTS[scenario](trial)
+    SIMULATED[scenario](trial)
     return b"".join(trial.lines_of())

@@ -6,6 +6,7 @@ import tracemalloc
 import pytest
 from test_wire import BEGIN, END, EXIT, FLOWS, GOOD, MEMBER, torn
 
+from harness.scenarios import SCRIPTS
 from harness.wire import blocks
 from harness.wire.replies import outline, parse
 
@@ -22,7 +23,7 @@ def test_a_block_beyond_the_cap_is_torn() -> None:
 
 
 def test_more_answers_than_anybody_asked_for_are_kept_in_one() -> None:
-    replies = parse(EXIT * 5000 + GOOD)
+    replies = parse(EXIT * 5000 + GOOD, SCRIPTS)
     assert len(replies) == blocks.BLOCKS_CAP + 1
     assert (replies[-1].torn, replies[-1].observation) == ("more than 4096 answers", None)
     assert b"".join(reply.raw for reply in replies) == EXIT * 5000 + GOOD
@@ -33,7 +34,7 @@ def test_a_block_of_more_numbers_than_anybody_has_is_torn_and_spoils_no_other(
 ) -> None:
     monkeypatch.setattr(blocks, "NUMBERS_CAP", GOOD.count(b","))
     other = GOOD.replace(b'"id":"q"', b'"id":"r"')
-    many, good = parse(GOOD.replace(FLOWS, FLOWS * 2) + other)
+    many, good = parse(GOOD.replace(FLOWS, FLOWS * 2) + other, SCRIPTS)
     assert many.torn == f"more than {GOOD.count(b',')} numbers"
     assert good.torn is None
 
@@ -63,7 +64,7 @@ def test_an_answer_that_is_held_costs_no_more_than_an_honest_one_could(
         text += flows(*numbers, text.count(b"\n"))
     text = (text + END + EXIT) * 2
     tracemalloc.start()
-    assert all(reply.torn for reply in outline(text))
+    assert all(reply.torn for reply in outline(text, SCRIPTS))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < len(text) + (32 << 20)
@@ -75,7 +76,7 @@ def test_a_flood_of_lines_costs_little_time_and_memory(line: bytes) -> None:
     flood = line * ((2 << 20) // len(line))
     tracemalloc.start()
     began = time.process_time()
-    (reply,) = parse(flood)
+    (reply,) = parse(flood, SCRIPTS)
     took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert reply.torn

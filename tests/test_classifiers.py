@@ -10,7 +10,7 @@ from simulated_kernels import Kernel
 
 from harness.judge import conclude
 from harness.model import Judgement, State
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.observation import Fate
 from harness.wire.replies import parse
 
@@ -27,7 +27,7 @@ def edited(kernel: Kernel, scenario: str, phase: str, edit: Edit, **parameters: 
         if event.get("phase") == phase:
             event["fates"] = edit(event["fates"])
         lines.append(json.dumps(event).encode() + b"\n")
-    (reply,) = parse(b"".join(lines))
+    (reply,) = parse(b"".join(lines), SCRIPTS)
     assert reply.observation is not None, reply.torn
     return conclude(CATALOGUE[scenario], reply.observation)
 
@@ -102,7 +102,7 @@ def test_a_flow_or_two_to_the_other_side_is_no_precedence(count: int, verdict: s
 def test_a_system_that_is_out_of_sockets_has_shown_no_limit_of_a_group() -> None:
     asked = {"flows": "4000", "deadline": "7000", "sockets": "300"}
     said = answer(Kernel(limit=256, refused="ENFILE"), "group-limit", asked)
-    (reply,) = parse(said.replace(b'"call":"bind"', b'"call":"socket"'))
+    (reply,) = parse(said.replace(b'"call":"bind"', b'"call":"socket"'), SCRIPTS)
     assert reply.observation is not None
     found = conclude(CATALOGUE["group-limit"], reply.observation)
     assert unclear(found, "no socket for member 257: ENFILE")
@@ -229,7 +229,7 @@ def test_a_flow_that_waits_for_a_member_as_it_retires_is_that_retirements() -> N
     said = json.loads(lines[stream])
     said["fates"][64], said["took"][64] = "ECONNRESET", 1
     lines[stream] = json.dumps(said).encode() + b"\n"
-    (reply,) = parse(b"".join(lines))
+    (reply,) = parse(b"".join(lines), SCRIPTS)
     assert reply.observation is not None
     assert conclude(CATALOGUE["drain"], reply.observation).verdict == "lost:2/4000"
 
@@ -240,7 +240,7 @@ def test_a_connection_that_waits_for_a_retransmission_is_delayed_not_lost(
 ) -> None:
     asked = {"flows": "4000", "rounds": "30", "deadline": "7000"}
     said = answer(Kernel(gap=1), "drain", asked).replace(b'"took":[3,', b'"took":[%d,' % took)
-    (reply,) = parse(said)
+    (reply,) = parse(said, SCRIPTS)
     assert reply.observation is not None
     found = conclude(CATALOGUE["drain"], reply.observation)
     assert (found.verdict, found.counts["delayed"]) == ("lossless", delayed)

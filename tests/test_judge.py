@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from simulated_agent import SCRIPTS, Trial, answer
+from simulated_agent import SIMULATED, Trial, answer
 from simulated_kernels import Kernel
 
 from harness.judge import judge
 from harness.model import Judgement, State
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.observation import Fate
 from harness.wire.replies import Reply, parse
 
@@ -37,7 +37,7 @@ END = '{"event":"end","took":5,"gap":0}'
 
 
 def judged(scenario: str, text: bytes) -> Judgement:
-    (reply,) = parse(text)
+    (reply,) = parse(text, SCRIPTS)
     return judge(CATALOGUE[scenario], reply, Question(scenario))
 
 
@@ -68,7 +68,7 @@ def test_a_tunable_that_did_not_stay_leaves_no_verdict(said: Sequence[str], why:
     lines = answer(Kernel(), "distribution", asked).splitlines()
     lines = [line for line in lines if MIGRATING.encode() not in line or b"begin" in line]
     lines[-2:-2] = [line.encode() for line in said]
-    (reply,) = parse(b"\n".join(lines) + b"\n")
+    (reply,) = parse(b"\n".join(lines) + b"\n", SCRIPTS)
     found = judge(CATALOGUE["distribution"], reply, Question("distribution", asked))
     assert (found.state, found.verdict) == (State.INCONCLUSIVE, None)
     expected = f"tunable changed under the measurement: {MIGRATING} was set to 1, {why}"
@@ -77,7 +77,7 @@ def test_a_tunable_that_did_not_stay_leaves_no_verdict(said: Sequence[str], why:
 
 def test_a_tunable_that_stayed_as_it_was_set_takes_nothing_from_the_verdict() -> None:
     asked = {"tunables": f"{MIGRATING}=1"}
-    (reply,) = parse(answer(Kernel(), "distribution", asked))
+    (reply,) = parse(answer(Kernel(), "distribution", asked), SCRIPTS)
     found = judge(CATALOGUE["distribution"], reply, Question("distribution", asked))
     assert found.verdict == "balanced"
 
@@ -138,8 +138,8 @@ def test_a_failure_of_ours_is_never_a_verdict(text: bytes, why: str) -> None:
 
 def test_an_answer_that_ended_with_a_strange_status_is_not_believed() -> None:
     trial = Trial(Kernel(), "distribution", ASKED)
-    SCRIPTS["distribution"](trial)
-    (reply,) = parse(b"".join(trial.lines_of()))
+    SIMULATED["distribution"](trial)
+    (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
     found = judge(CATALOGUE["distribution"], replace(reply, status=3), Question("distribution"))
     assert (found.state, found.why) == (State.INFRASTRUCTURE, "the agent ended with status 3")
 
@@ -158,7 +158,7 @@ def test_a_member_beyond_those_asked_for_is_one_more_socket() -> None:
 
 def test_a_failure_that_the_kernel_does_not_let_happen_is_not_applicable() -> None:
     trial = Trial(Kernel(), "failure-established", ASKED)
-    SCRIPTS["failure-established"](trial)
+    SIMULATED["failure-established"](trial)
     text = b"".join(trial.lines_of())
     text = text.replace(b'"at":50,"error":null', b'"at":50,"error":"ENOTCONN"')
     found = judged("failure-established", text)
@@ -191,7 +191,7 @@ class Wild(Trial):
 
 @settings(max_examples=600, deadline=None)
 @given(
-    st.sampled_from(sorted(SCRIPTS)),
+    st.sampled_from(sorted(SIMULATED)),
     st.lists(FATES, min_size=1, max_size=5),
     st.sampled_from(["tcp", "udp"]),
     st.sampled_from(["leave", "join", "restart"]),
@@ -205,8 +205,8 @@ def test_any_whole_observation_has_exactly_one_judgement(
     asked = {"protocol": protocol, "flows": str(flows), "listeners": listeners, "change": change}
     trial = Wild(Kernel(gap=gap), scenario, asked)
     trial.palette = tuple(fate for fate in palette if in_group(fate, int(listeners))) or (0,)
-    SCRIPTS[scenario](trial)
-    (reply,) = parse(b"".join(trial.lines_of()))
+    SIMULATED[scenario](trial)
+    (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
     assert reply.torn is None, reply.torn
     found = judge(CATALOGUE[scenario], reply, Question(scenario, asked))
     assert found.state in (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)

@@ -12,7 +12,7 @@ import pytest
 
 from harness.judge import conclude
 from harness.model import Judgement
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.replies import parse
 
 DATA = Path(__file__).parent / "data"
@@ -48,7 +48,7 @@ def test_every_folder_is_a_scenarios() -> None:
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=name)
 def test_a_recording_is_whole(path: Path) -> None:
-    replies = parse(path.read_bytes())
+    replies = parse(path.read_bytes(), SCRIPTS)
     assert replies
     assert [reply.torn for reply in replies if reply.torn] == []
 
@@ -59,7 +59,7 @@ def test_a_recording_is_whole(path: Path) -> None:
 def test_a_recording_is_judged_as_it_was_seen(path: Path) -> None:
     scenario = path.parent.name
     judged = []
-    for reply in parse(path.read_bytes()):
+    for reply in parse(path.read_bytes(), SCRIPTS):
         assert reply.observation is not None
         assert reply.observation.begin.scenario == scenario
         judged.append(in_words(conclude(CATALOGUE[scenario], reply.observation)))
@@ -70,5 +70,5 @@ def test_a_lost_line_of_a_recording_is_no_verdict() -> None:
     for path in RECORDINGS:
         lines = path.read_bytes().splitlines(keepends=True)
         for at in range(min(len(lines), 12)):
-            left = parse(b"".join(lines[:at] + lines[at + 1 :]))
+            left = parse(b"".join(lines[:at] + lines[at + 1 :]), SCRIPTS)
             assert b'"fact"' in lines[at] or any(reply.torn for reply in left), (path, at)

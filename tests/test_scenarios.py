@@ -12,7 +12,7 @@ from harness import guests
 from harness.judge import judge
 from harness.machine.resources import guests_folder
 from harness.model import Depth, Judgement, State
-from harness.scenarios import CATALOGUE, cells
+from harness.scenarios import CATALOGUE, SCRIPTS, cells
 from harness.scenarios.drain import WAYS
 from harness.scenarios.grid import Numbers
 from harness.scenarios.precedence import SIDES
@@ -52,7 +52,7 @@ class Question:
 def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
     """Ask a simulated kernel, by way of the wire and the judge, as a real one is."""
     asked = {"listeners": "4", "flows": "400", "deadline": "7000", **parameters}
-    (reply,) = parse(answer(kernel, scenario, asked))
+    (reply,) = parse(answer(kernel, scenario, asked), SCRIPTS)
     assert reply.torn is None, reply.torn
     return judge(CATALOGUE[scenario], reply, Question(scenario, asked))
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
-from simulated_agent import SCRIPTS, answer
+from simulated_agent import SIMULATED, answer
 from simulated_kernels import Kernel
 
+from harness.scenarios import SCRIPTS
 from harness.wire import replies as wire
 from harness.wire.observation import Observation
 from harness.wire.replies import Reply, check_echo, parse
@@ -30,13 +31,13 @@ def block(name: str = "q", scenario: str = "distribution") -> bytes:
 RECORDED = sorted((Path(__file__).parent / "data").glob("*/*.jsonl"))
 
 WHOLE = [
-    *(answer(Kernel(), scenario, ASKED) for scenario in sorted(SCRIPTS)),
+    *(answer(Kernel(), scenario, ASKED) for scenario in sorted(SIMULATED)),
     *(path.read_bytes() for path in RECORDED[::7]),
 ]
 
 
 def torn(text: bytes) -> str:
-    (reply,) = parse(text)
+    (reply,) = parse(text, SCRIPTS)
     assert reply.observation is None
     assert reply.raw == text
     return reply.torn or ""
@@ -50,7 +51,7 @@ def changed(line: bytes, **keys: object) -> bytes:
 
 
 def test_a_whole_block_becomes_an_observation() -> None:
-    (reply,) = parse(GOOD)
+    (reply,) = parse(GOOD, SCRIPTS)
     assert (reply.id, reply.status, reply.signal, reply.torn) == ("q", 0, 0, None)
     seen = reply.observation
     assert seen is not None
@@ -61,19 +62,19 @@ def test_a_whole_block_becomes_an_observation() -> None:
     assert reply.raw == GOOD
 
 
-@pytest.mark.parametrize("scenario", SCRIPTS)
+@pytest.mark.parametrize("scenario", SIMULATED)
 def test_every_scenario_of_the_contract_is_understood(scenario: str) -> None:
-    (reply,) = parse(block(scenario=scenario))
+    (reply,) = parse(block(scenario=scenario), SCRIPTS)
     assert reply.torn is None
 
 
 def test_nothing_said_is_no_reply() -> None:
-    assert parse(b"") == ()
+    assert parse(b"", SCRIPTS) == ()
 
 
 def test_datagrams_that_reach_several_members_are_a_list() -> None:
     fates = [[0, 1], *json.loads(FLOWS)["fates"][1:]]
-    (reply,) = parse(changed(FLOWS, fates=fates))
+    (reply,) = parse(changed(FLOWS, fates=fates), SCRIPTS)
     assert reply.observation is not None
     assert reply.observation.phase("all").fates[0] == (0, 1)
 
@@ -159,7 +160,7 @@ def test_what_breaks_the_contract_is_torn_and_says_how(text: bytes, why: str) ->
 @pytest.mark.parametrize("name", sorted(TORN.keys() - {"no line feed"}))
 def test_a_torn_block_spoils_no_other(name: str) -> None:
     (text, _), before, after = TORN[name], block("before"), block("after")
-    replies = parse(before + (text if text.endswith(b"\n") else text + b"\n") + after)
+    replies = parse(before + (text if text.endswith(b"\n") else text + b"\n") + after, SCRIPTS)
     whole = [reply for reply in replies if reply.torn is None]
     assert [reply.raw for reply in whole] == [before, after]
 
@@ -172,20 +173,20 @@ def test_a_guests_text_cannot_steer_a_terminal_or_flood_a_sentence() -> None:
 
 
 def test_two_answers_to_one_question_are_both_torn() -> None:
-    first, second, other = parse(GOOD + GOOD + block("other"))
+    first, second, other = parse(GOOD + GOOD + block("other"), SCRIPTS)
     assert first.torn == second.torn == "one question, several answers"
     assert other.torn is None
 
 
 def test_a_question_that_died_is_torn_and_its_signal_kept() -> None:
     exit_ = EXIT.replace(b'"signal":0', b'"signal":14')
-    (reply,) = parse(BEGIN + MEMBER + exit_)
+    (reply,) = parse(BEGIN + MEMBER + exit_, SCRIPTS)
     assert (reply.signal, reply.observation) == (14, None)
     assert reply.torn == "no end: it stopped half-way"
 
 
 def test_an_exit_of_another_question_closes_nothing_of_ours() -> None:
-    ours, other = parse(GOOD[: -len(EXIT)] + EXIT.replace(b'"q"', b'"z"'))
+    ours, other = parse(GOOD[: -len(EXIT)] + EXIT.replace(b'"q"', b'"z"'), SCRIPTS)
     assert (ours.id, ours.torn) == (
         "q",
         "cut off: the batch did not say how the question's process ended",
@@ -194,7 +195,7 @@ def test_an_exit_of_another_question_closes_nothing_of_ours() -> None:
 
 
 def test_a_refused_member_may_end_the_script_early() -> None:
-    (reply,) = parse(answer(Kernel(refused="EADDRINUSE"), "fallback", ASKED))
+    (reply,) = parse(answer(Kernel(refused="EADDRINUSE"), "fallback", ASKED), SCRIPTS)
     assert reply.observation is not None
     refused = reply.observation.refusal()
     assert refused is not None
@@ -202,7 +203,7 @@ def test_a_refused_member_may_end_the_script_early() -> None:
 
 
 def test_an_echo_has_to_be_the_question() -> None:
-    (reply,) = parse(GOOD)
+    (reply,) = parse(GOOD, SCRIPTS)
     assert check_echo(reply, "q", "distribution", ASKED) is None
     assert check_echo(reply, "r", "distribution", ASKED) == "question r was answered as q"
     why = check_echo(reply, "q", "takeover", ASKED)
@@ -216,23 +217,23 @@ def test_an_echo_has_to_be_the_question() -> None:
 def test_changes_of_a_drain_end_with_the_one_that_was_refused_and_no_other_way(at: int) -> None:
     asked = {**ASKED, "flows": "900", "rounds": "3"}
     whole = answer(Kernel(retiring="ENOTCONN", stays=at), "drain", asked)
-    (reply,) = parse(whole)
+    (reply,) = parse(whole, SCRIPTS)
     assert reply.torn is None
-    (reply,) = parse(whole.replace(b'"ENOTCONN"', b"null"))
+    (reply,) = parse(whole.replace(b'"ENOTCONN"', b"null"), SCRIPTS)
     assert (reply.torn is None) == (at == 5)
     said = answer(Kernel(), "drain", asked).splitlines(keepends=True)
-    (reply,) = parse(b"".join(said[:6] + said[7:]))
+    (reply,) = parse(b"".join(said[:6] + said[7:]), SCRIPTS)
     assert reply.torn == "5 changes, 6 belong to drain"
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_make_it_raise_and_all_are_kept(text: bytes) -> None:
-    assert b"".join(reply.raw for reply in parse(text)) == text
+    assert b"".join(reply.raw for reply in parse(text, SCRIPTS)) == text
 
 
 @given(st.lists(st.sampled_from([*LINES, b"x\n", b"{}\n", b'{"event":"exit"}\n']), max_size=14))
 def test_no_order_of_lines_makes_it_raise_or_believe_another_block(lines: list[bytes]) -> None:
-    for reply in parse(b"".join(lines)):
+    for reply in parse(b"".join(lines), SCRIPTS):
         if reply.torn is None:
             same_members = sorted(LINES[1:5])
             assert sorted(reply.raw.splitlines(keepends=True)[1:5]) == same_members
@@ -251,7 +252,7 @@ def test_a_mutation_is_torn_or_keeps_every_promise(
 ) -> None:
     at = int(where * len(good))
     mutant = good[:at] + more + good[at + fewer :]
-    whole = [reply for reply in parse(mutant) if reply.torn is None]
+    whole = [reply for reply in parse(mutant, SCRIPTS) if reply.torn is None]
     assert len(whole) <= 1
     for reply in whole:
         assert reply.observation is not None
@@ -283,16 +284,16 @@ def promises(reply: Reply, seen: Observation) -> None:
 @settings(max_examples=60)
 @given(st.data())
 def test_a_line_taken_away_or_said_twice_is_never_believed(data: st.DataObject) -> None:
-    scenario = data.draw(st.sampled_from(sorted(SCRIPTS)))
+    scenario = data.draw(st.sampled_from(sorted(SIMULATED)))
     lines = answer(Kernel(), scenario, ASKED).splitlines(keepends=True)
     at = data.draw(st.integers(0, len(lines) - 1))
     twice = data.draw(st.booleans())
     mutant = b"".join([*lines[:at], *([lines[at]] * 2 if twice else []), *lines[at + 1 :]])
     repeated_fact = twice and b'"event":"fact"' in lines[at]
-    believed = [reply for reply in parse(mutant) if reply.torn is None]
+    believed = [reply for reply in parse(mutant, SCRIPTS) if reply.torn is None]
     assert not believed or repeated_fact
 
 
 def test_replies_are_plain_values() -> None:
-    (reply,) = parse(GOOD)
+    (reply,) = parse(GOOD, SCRIPTS)
     assert structs.replace(reply, torn="x").torn == "x"

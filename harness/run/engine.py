@@ -17,6 +17,7 @@ from harness.model import Cell, Depth, Guest
 from harness.protocols import Progress, Provider, Transport
 from harness.run.batches import Asking, Batch, Pace, batches
 from harness.run.ledger import Ledger
+from harness.scenarios import SCRIPTS
 from harness.store import Asked, GuestMet, GuestRecord
 from harness.wire.observation import Observation
 from harness.wire.replies import outline, parse, visible
@@ -213,7 +214,7 @@ class Life:
             self._timed(failure)
             asked = tuple(zip(batch.askings, lines, strict=True))
             again = self.subject.record.reading(
-                lambda: self._ledger.settle(asked, outline(said.content()), failure)
+                lambda: self._ledger.settle(asked, outline(said.content(), SCRIPTS), failure)
             )
         return failure, again
 
@@ -246,8 +247,8 @@ class Life:
 
 def _first(text: bytes) -> Observation | None:
     """Return what the first answer shows, if it is whole."""
-    said = outline(text)[:1]
-    return parse(said[0].raw)[0].observation if said and said[0].torn is None else None
+    said = outline(text, SCRIPTS)[:1]
+    return parse(said[0].raw, SCRIPTS)[0].observation if said and said[0].torn is None else None
 
 
 def _now() -> str:

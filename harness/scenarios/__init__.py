@@ -23,6 +23,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
 from harness.scenarios.sharing import SHARING
 from harness.scenarios.takeover import TAKEOVER
+from harness.wire.script import Script, Scripts
 
 CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
     {
@@ -50,6 +51,11 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
     }
 )
 """In the order in which they are asked and shown: that of BEHAVIOURS.md."""
+
+SCRIPTS: Scripts = MappingProxyType(
+    {"facts": lambda _: Script()} | {name: one.script for name, one in CATALOGUE.items()}
+)
+"""What a whole answer to each question is, also to the one that asks what the guest is."""
 
 
 def cells(depth: Depth, scenarios: Iterable[str] | None = None) -> tuple[Cell, ...]:

@@ -1,10 +1,13 @@
 """`bound-only`: one more socket is bound but does not listen, a worker slow to start."""
 
+from collections.abc import Mapping
+
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
-from harness.wire.observation import Observation
+from harness.wire.observation import Observation, number
+from harness.wire.script import DueChanges, DueFlows, Script, members
 
 ID = "bound-only"
 
@@ -23,6 +26,14 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     if depth is Depth.QUICK:
         return table(ID, QUICK)
     return table(ID, cross(SHARING, ("tcp",), position=POSITIONS))
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: the socket that does not listen has its place."""
+    last = number(asked, "listeners")
+    first = asked.get("position", "last") == "first"
+    order = (last, *range(last)) if first else range(last + 1)
+    return Script((*members(order), DueFlows("all"), DueChanges(), DueFlows("alone")))
 
 
 def classify(seen: Observation) -> Judgement:
@@ -56,6 +67,7 @@ BOUND_ONLY = Scenario(
     words=("harmless", "swallowed", "refused"),
     cells=cells,
     parameters=Numbers(160, 400),
+    script=script,
     classify=classify,
     alarm=30.0,
 )

@@ -10,6 +10,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally
 from harness.wire.observation import Fate, Observation
+from harness.wire.script import DueFlows, members_then
 
 ID = "datagrams"
 
@@ -78,5 +79,6 @@ DATAGRAMS = Scenario(
     words=("by-sender", *distribution.DISTRIBUTION.words),
     cells=cells,
     parameters=Numbers(160, 640),
+    script=members_then(DueFlows("all")),
     classify=classify,
 )

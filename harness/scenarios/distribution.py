@@ -7,6 +7,7 @@ from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
 from harness.wire.observation import Observation
+from harness.wire.script import DueFlows, members_then
 
 ID = "distribution"
 
@@ -63,6 +64,7 @@ DISTRIBUTION = Scenario(
     words=("balanced", "newest", "oldest", "one", "skewed", "copied"),
     cells=cells,
     parameters=Numbers(400, 1000),
+    script=members_then(DueFlows("all")),
     classify=classify,
     alarm=30.0,
 )

@@ -10,6 +10,7 @@ from harness.scenarios.statistics import excluded
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Flows, Observation, number
+from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members_then
 
 ID = "drain"
 
@@ -43,6 +44,9 @@ APART = 65
 """Flows from one change to the next: a little more than the 64 that the agent asks for."""
 
 NUMBERS = Numbers(APART, APART)
+
+CALM = 200
+"""Flows of `calm`, which tell how many are lost when nobody retires."""
 
 DELAYED_MS = 200
 """As in BEHAVIOURS.md (`failure-arrivals`): a retransmission takes 1 s, a queue here a few ms."""
@@ -91,7 +95,7 @@ def _counts(seen: Observation, kinds: Mapping[str, int]) -> Mapping[str, int]:
     served = zip(stream.fates, stream.took, strict=True)
     return {
         "flows": len(stream.fates),
-        "retirements": number(seen.begin, "rounds"),
+        "retirements": number(seen.parameters, "rounds"),
         "pace_per_s": pace(stream),
         "exposed": int(seen.facts["exposed"]),
         "drained": int(seen.facts["drained"]),
@@ -109,9 +113,20 @@ def _early(seen: Observation) -> int:
     Told by the flow before which the first step was ordered: a change is said when it is done.
     """
     stream = seen.phase("stream")
-    first = stream.started[len(stream.started) // (2 * number(seen.begin, "rounds") + 1)]
+    first = stream.started[len(stream.started) // (2 * number(seen.parameters, "rounds") + 1)]
     flows = zip(stream.fates, stream.started, stream.took, strict=True)
     return sum(kind(fate) != "served" and began + took < first for fate, began, took in flows)
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: who cannot retire or come back ends the rounds."""
+    return members_then(
+        DueFlows("calm", CALM),
+        DueChanges(2 * number(asked, "rounds"), until_refused=True),
+        DueFlows("stream"),
+        DueFact("drained"),
+        DueFact("exposed"),
+    )(asked)
 
 
 def classify(seen: Observation) -> Judgement:
@@ -161,6 +176,7 @@ DRAIN = Scenario(
     words=("lossless", "lost"),
     cells=cells,
     parameters=parameters,
+    script=script,
     classify=classify,
     alarm=40.0,
 )

@@ -19,6 +19,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Fate, Flows, Observation
+from harness.wire.script import DueChanges, DueFlows, members_then
 
 ID = "failure-arrivals"
 
@@ -146,6 +147,7 @@ FAILURE_ARRIVALS = Scenario(
     words=WORDS,
     cells=cells,
     parameters=Numbers(300, 600),
+    script=members_then(DueChanges(), DueFlows("stream")),
     classify=classify,
     alarm=30.0,
     load=25,

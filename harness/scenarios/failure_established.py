@@ -5,6 +5,7 @@ from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import Tally, measured, server, tally, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import DueChanges, DueFlows, members_then
 
 ID = "failure-established"
 
@@ -54,6 +55,7 @@ FAILURE_ESTABLISHED = Scenario(
     words=("unaffected", "dropped"),
     cells=cells,
     parameters=Numbers(160, 400),
+    script=members_then(DueFlows("before"), DueChanges(), DueFlows("after")),
     classify=classify,
     alarm=30.0,
     load=0,

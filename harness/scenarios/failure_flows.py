@@ -1,6 +1,6 @@
 """`failure-flows`: the listener of each 4-tuple before and after a member leaves or joins."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from msgspec import Struct
@@ -9,7 +9,8 @@ from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, SHARING, TUN, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, STRAY, measured, server, tally, unclear
-from harness.wire.observation import Flows, Observation
+from harness.wire.observation import Flows, Observation, number
+from harness.wire.script import DueChanges, DueFlows, Script, Step, members, members_then
 
 ID = "failure-flows"
 
@@ -98,6 +99,19 @@ def _share(moves: Sequence[Move]) -> float:
     return sum(move.moved for move in moves) / len(moves) if moves else 0.0
 
 
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: who leaves goes before a newcomer comes."""
+    change = asked.get("change", "leave")
+    steps: list[Step] = [DueFlows("before"), DueFlows("again")]
+    if change != "join":
+        steps.append(DueChanges())
+    if change == "restart":
+        steps.append(DueFlows("left"))
+    if change != "leave":
+        steps += [*members([number(asked, "listeners")]), DueChanges()]
+    return members_then(*steps, DueFlows("after"))(asked)
+
+
 def classify(seen: Observation) -> Judgement:
     """Compare each flow's member; a mapping that does not repeat itself unchanged is none."""
     change, listeners = seen.parameters.get("change", "leave"), seen.listeners
@@ -136,6 +150,7 @@ FAILURE_FLOWS = Scenario(
     words=("stable", "minimal", "reshuffled"),
     cells=cells,
     parameters=Numbers(200, 400),
+    script=script,
     classify=classify,
     alarm=40.0,
     figure="moved_of_survivors",

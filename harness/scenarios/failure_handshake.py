@@ -17,6 +17,7 @@ from harness.scenarios.tunables import (
     at_each,
 )
 from harness.wire.observation import Fate, Observation
+from harness.wire.script import DueChanges, DueFlows, members_then
 
 ID = "failure-handshake"
 
@@ -126,6 +127,7 @@ FAILURE_HANDSHAKE = Scenario(
     words=tuple(WORDS.values()),
     cells=cells,
     parameters=parameters,
+    script=members_then(DueFlows("home"), DueFlows("held"), DueChanges(), DueFlows("fates")),
     classify=classify,
     alarm=40.0,
     load=0,

@@ -8,6 +8,7 @@ from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import NEARLY_ALL, STRAY, Tally, kind, measured, prevailing, unclear
 from harness.wire.observation import Fate, Observation
+from harness.wire.script import DueChanges, DueFact, DueFlows, members_then
 
 ID = "failure-hung"
 
@@ -94,6 +95,7 @@ FAILURE_HUNG = Scenario(
     words=("stalled", "reset", "overflowed", "all-stalled"),
     cells=cells,
     parameters=_parameters,
+    script=members_then(DueFlows("home"), DueChanges(), DueFlows("hung"), DueFact("backlog")),
     classify=classify,
     alarm=40.0,
     load=0,

@@ -9,6 +9,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
 from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
 from harness.wire.observation import Fate, Observation
+from harness.wire.script import DueChanges, DueFlows, members_then
 
 ID = "failure-queued"
 
@@ -89,6 +90,7 @@ FAILURE_QUEUED = Scenario(
     words=("reset", "inherited", "closed", "stranded"),
     cells=cells,
     parameters=Numbers(160, 400),
+    script=members_then(DueFlows("home"), DueFlows("queued"), DueChanges(), DueFlows("fates")),
     classify=classify,
     alarm=40.0,
     load=0,

@@ -1,6 +1,6 @@
 """`fallback`: the listeners leave one by one; who serves after each leave."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -10,7 +10,8 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
-from harness.wire.observation import Observation
+from harness.wire.observation import Observation, number
+from harness.wire.script import DueChanges, DueFlows, Script, Step, members_then
 
 ID = "fallback"
 
@@ -79,6 +80,14 @@ def _leaves(seen: Observation) -> Iterator[Leave]:
         yield Leave(k, tuple(remaining), counted, spread(counted, sorted(remaining)))
 
 
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: all but one leave."""
+    steps: list[Step] = [DueFlows("all")]
+    for k in range(1, number(asked, "listeners")):
+        steps += [DueChanges(), DueFlows(f"left-{k}")]
+    return members_then(*steps)(asked)
+
+
 def classify(seen: Observation) -> Judgement:
     """Name the one rule that all leaves follow; what they do each stands in the counts."""
     leaves = tuple(_leaves(seen))
@@ -101,6 +110,7 @@ FALLBACK = Scenario(
     words=("previous", "next", "rebalanced", "refused"),
     cells=cells,
     parameters=Numbers(100, 200),
+    script=script,
     classify=classify,
     alarm=45.0,
 )

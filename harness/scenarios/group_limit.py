@@ -9,6 +9,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.statistics import ALPHA_OTHER
 from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import DueAttempt, DueFact, DueFlows, Script
 
 ID = "group-limit"
 
@@ -44,6 +45,11 @@ def idle_chance(flows: int, members: int, idle: int) -> float:
     if not 0 < idle < members:
         return 1.0
     return min(1.0, math.comb(members, idle) * math.exp(flows * math.log1p(-idle / members)))
+
+
+def script(_: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: of so many sockets only the last one is told of."""
+    return Script((DueFact("stood"), DueAttempt("last"), DueFlows("all")), group="sockets")
 
 
 def classify(seen: Observation) -> Judgement:
@@ -86,6 +92,7 @@ GROUP_LIMIT = Scenario(
     words=("all", "deaf", "refused", "one", "copied"),
     cells=cells,
     parameters=parameters,
+    script=script,
     classify=classify,
     alarm=30.0,
 )

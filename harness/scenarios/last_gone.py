@@ -1,12 +1,14 @@
 """`last-gone`: the last listener leaves with a queue; its fate, new connects, and the port's."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import kind, measured, prevailing, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import FEW, DueAttempt, DueChanges, DueFlows, Script, members
 
 ID = "last-gone"
 
@@ -30,6 +32,12 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     everywhere = cross(options, ("tcp",), failure=("close", "kill"))
     here = (row(f"{option} tcp ipv4 specific {fails}") for option in options for fails in FAILURES)
     return table(ID, [*everywhere, *here])
+
+
+def script(_: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: whatever is asked, the one member is the last."""
+    phases = (DueFlows("queued"), DueChanges(), DueFlows("fates"), DueFlows("new", FEW))
+    return Script((*members([0]), *phases, *map(DueAttempt, REBINDS)))
 
 
 def classify(seen: Observation) -> Judgement:
@@ -61,6 +69,7 @@ LAST_GONE = Scenario(
     words=("refused", "reset", "hang"),
     cells=cells,
     parameters=Numbers(50, 100, listeners=1),
+    script=script,
     classify=classify,
     alarm=40.0,
     load=0,

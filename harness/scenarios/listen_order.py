@@ -5,6 +5,7 @@ from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, measured, server, tally, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import DueAttempt, DueFlows, members_then
 
 ID = "listen-order"
 
@@ -58,6 +59,7 @@ LISTEN_ORDER = Scenario(
     words=("bind", "listen"),
     cells=cells,
     parameters=Numbers(200, 400),
+    script=members_then(DueFlows("all"), DueAttempt("crossed", needed=True), DueFlows("crossed")),
     classify=classify,
     alarm=30.0,
 )

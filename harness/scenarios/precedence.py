@@ -7,7 +7,8 @@ from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
-from harness.wire.observation import Observation
+from harness.wire.observation import Observation, number
+from harness.wire.script import DueFlows, Script, members
 
 ID = "precedence"
 
@@ -63,6 +64,15 @@ def _full() -> Iterator[Row]:
         yield row(place, pair="option", position=position)
 
 
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: one side's members bind before the other's."""
+    order = range(number(asked, "listeners"))
+    half = len(order) // 2
+    if asked.get("position", "last") == "first":
+        return Script((*members(order), DueFlows("all")))
+    return Script((*members(order[half:]), *members(order[:half]), DueFlows("all")))
+
+
 def classify(seen: Observation) -> Judgement:
     """Name the side that serves all; where both serve, the share of the first one."""
     everything = tally(seen.phase("all"))
@@ -100,6 +110,7 @@ PRECEDENCE = Scenario(
     words=(*(word for sides in SIDES.values() for word in sides), "both", "copied"),
     cells=cells,
     parameters=parameters,
+    script=script,
     classify=classify,
     alarm=30.0,
 )

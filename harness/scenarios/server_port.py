@@ -13,6 +13,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import DueFlows, members_then
 
 ID = "server-port"
 
@@ -71,6 +72,7 @@ SERVER_PORT = Scenario(
     words=("independent", "same", "partly", "one"),
     cells=cells,
     parameters=parameters,
+    script=members_then(DueFlows("all"), DueFlows("elsewhere")),
     classify=classify,
     alarm=40.0,
     figure="same_share",

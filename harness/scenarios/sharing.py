@@ -1,13 +1,14 @@
 """`sharing`: whether a second socket may be bound to the port, and listen there."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import ALL, BOTH, GROUPING, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario, not_applicable
 from harness.scenarios.tally import measured, tally, unclear
 from harness.wire.observation import Attempt, Observation
+from harness.wire.script import FEW, DueAttempt, DueFlows, Script
 
 ID = "sharing"
 
@@ -56,6 +57,14 @@ def _failed(attempt: Attempt) -> str | None:
     return f"{'unsupported' if attempt.call == 'setsockopt' else 'refused'}:{attempt.error}"
 
 
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of; a port in TIME_WAIT is not asked to serve."""
+    attempts = (DueAttempt("first", needed=True), DueAttempt("second", needed=True))
+    if asked.get("case") == TIME_WAIT:
+        return Script(attempts)
+    return Script((*attempts, DueFlows("traffic", FEW)))
+
+
 def classify(seen: Observation) -> Judgement:
     """Say whether the second socket stands; that both do is believed only if traffic is served."""
     first, second = seen.attempts[0], seen.attempts[-1]
@@ -86,6 +95,7 @@ SHARING = Scenario(
     words=("shared", "refused", "undefined", "unsupported"),
     cells=cells,
     parameters=Numbers(16, 16, listeners=2),
+    script=script,
     classify=classify,
     alarm=30.0,
     decline=decline,

@@ -8,6 +8,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.statistics import one_taker_is_telling, p_uniform
 from harness.scenarios.tally import STRAY, Tally, measured, server, tally, unclear
 from harness.wire.observation import Observation
+from harness.wire.script import DueChanges, DueFlows, Script, members
 
 ID = "takeover"
 
@@ -27,6 +28,25 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     if depth is Depth.QUICK:
         return table(ID, (row(one, failure="close") for one in QUICK))
     return table(ID, cross(GROUPING, BOTH, failure=("close",)))
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of; only a connection can be kept and asked again."""
+    kept = asked.get("protocol", "tcp") == "tcp"
+    return Script(
+        (
+            *members([OLD]),
+            DueFlows("before"),
+            *members([NEWCOMER]),
+            DueChanges(),
+            DueFlows("during", None),
+            DueFlows("after"),
+            *([DueFlows("alive")] if kept else []),
+            DueChanges(),
+            DueFlows("retired"),
+            *([DueFlows("alive-retired")] if kept else []),
+        )
+    )
 
 
 def classify(seen: Observation) -> Judgement:
@@ -69,6 +89,7 @@ TAKEOVER = Scenario(
     words=("newest-takes-all", "shared", "oldest-keeps"),
     cells=cells,
     parameters=Numbers(120, 400, listeners=2),
+    script=script,
     classify=classify,
     alarm=45.0,
 )

@@ -9,7 +9,7 @@ from harness.errors import Phase
 from harness.judge import judge
 from harness.matrix import Facts, Matrix, Run
 from harness.model import Cell, Judgement, State, Trial
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.store.folder import lines_of, reply_of
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun
 from harness.wire.replies import parse
@@ -45,7 +45,7 @@ def judged(asked: Asked, raw: bytes) -> Judgement:
     if scenario is None:
         why = f"{asked.cell.scenario} is no scenario of this version"
         return Judgement(State.NOT_RUN, why=why)
-    replies = parse(raw)
+    replies = parse(raw, SCRIPTS)
     if len(replies) != 1:
         why = f"{Phase.SCENARIO}: {len(replies)} answers where one was kept"
         return Judgement(State.INFRASTRUCTURE, why=why)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from msgspec import Meta, Struct, field
-from msgspec.structs import replace
 
 LARGEST = 2**31 - 1
 """No count, index or time of the agent's is larger: it keeps them in C's `int`."""
@@ -144,7 +143,7 @@ class Observation(Struct, frozen=True):
     @property
     def listeners(self) -> int:
         """How many members were asked for, a newcomer or bystander not among them."""
-        return number(self.begin, "listeners")
+        return number(self.parameters, "listeners")
 
     def phase(self, name: str) -> Flows:
         """Return the flows of a phase; `wire.parse` has made sure that it is there."""
@@ -180,121 +179,12 @@ MOST = {
 """No agent of ours takes a larger one (docs/wire.md, "Asking"); so no guest's word makes us count
 further."""
 
-FEW = 16
-"""Flows of the phases whose number is not for the question to say: `traffic` and `new`."""
 
-CALM = 200
-"""Flows of `calm`, which tell how many are lost when nobody retires."""
-
-
-def number(begin: Begin, name: str) -> int:
-    """Return a numeric parameter of the question; raise ValueError if no agent takes it."""
-    text = begin.parameters.get(name, str(DEFAULTS[name]))
+def number(asked: Mapping[str, str], name: str) -> int:
+    """Return a numeric parameter of a question; raise ValueError if no agent takes it."""
+    text = asked.get(name, str(DEFAULTS[name]))
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise ValueError(f"parameter {name} is not a number")
     if not 1 <= int(text) <= MOST[name]:
         raise ValueError(f"parameter {name} is {int(text)}, not 1 to {MOST[name]}")
     return int(text)
-
-
-class Script(Struct, frozen=True):
-    """What a whole observation of a question consists of; `members` is how many of them."""
-
-    phases: tuple[str, ...] = ()
-    members: int = 0
-    changes: int = 0
-    attempts: tuple[str, ...] = ()
-    facts: tuple[str, ...] = ()
-
-    def until(self, begin: Begin, refused: int) -> "Script":
-        """Return how far it goes when the kernel refuses a member: it ends there."""
-        if begin.scenario == "takeover" and refused > 0:
-            return Script(self.phases[:1], 2)
-        if begin.scenario == "failure-flows" and refused == number(begin, "listeners"):
-            return Script(self.phases[:-1], self.members, self.changes - 1)
-        order = standing_order(begin, self.members)
-        return Script(members=order.index(refused) + 1 if refused in order else 0)
-
-    def as_far_as(self, seen: Observation) -> "Script":
-        """Return how far it goes with what the kernel refused."""
-        begin, refused = seen.begin, seen.refusal()
-        if refused is not None:
-            return self.until(begin, refused.index)
-        failed = [k for k, tried in enumerate(seen.attempts, start=1) if tried.error is not None]
-        if begin.scenario == "sharing" and failed:
-            return Script(attempts=self.attempts[: failed[0]])
-        if begin.scenario == "listen-order" and failed:
-            return replace(self, phases=self.phases[:1])
-        if begin.scenario == "sharing" and begin.parameters.get("case") == "time-wait":
-            return Script(attempts=self.attempts)
-        if begin.scenario == "drain" and seen.changes and seen.changes[-1].error is not None:
-            return replace(self, changes=min(self.changes, len(seen.changes)))
-        return self
-
-
-def standing_order(begin: Begin, members: int) -> tuple[int, ...]:
-    """Return the indexes in the order in which they bind: that of the indexes, as a rule."""
-    order = tuple(range(members))
-    first = begin.parameters.get("position", "last") == "first"
-    if begin.scenario == "bound-only" and first:
-        return (*order[-1:], *order[:-1])
-    if begin.scenario == "precedence" and not first:
-        return (*order[members // 2 :], *order[: members // 2])
-    return order
-
-
-def indexes(begin: Begin) -> int:
-    """Return the bound of all indexes: the group's, a newcomer and one to spare."""
-    return number(begin, "sockets" if begin.scenario == "group-limit" else "listeners") + 2
-
-
-def script(begin: Begin) -> Script | None:
-    """Return what docs/wire.md ("What each scenario does") promises; None for no scenario of it."""
-    listeners, asked = number(begin, "listeners"), begin.parameters
-    change = asked.get("change", "leave")
-    restart, newcomer = change == "restart", change != "leave"
-    alive = asked.get("protocol", "tcp") == "tcp"
-    leaves = tuple(f"left-{k}" for k in range(1, min(listeners, 64)))
-    streamed = ("before", "during", "after")
-    return {
-        "facts": Script(),
-        "sharing": Script(("traffic",), attempts=("first", "second")),
-        "distribution": Script(("all",), listeners),
-        "datagrams": Script(("all",), listeners),
-        "server-port": Script(("all", "elsewhere"), listeners),
-        "listen-order": Script(("all", "crossed"), listeners, attempts=("crossed",)),
-        "takeover": Script(
-            (*streamed, "alive", "retired", "alive-retired") if alive else (*streamed, "retired"),
-            members=2,
-            changes=2,
-        ),
-        "fallback": Script(("all", *leaves), listeners, len(leaves)),
-        "failure-established": Script(("before", "after"), listeners, 1),
-        "failure-queued": Script(("home", "queued", "fates"), listeners, 1),
-        "failure-handshake": Script(("home", "held", "fates"), listeners, 1),
-        "failure-arrivals": Script(("stream",), listeners, 1),
-        "failure-flows": Script(
-            ("before", "again", "left", "after") if restart else ("before", "again", "after"),
-            members=listeners + newcomer,
-            changes=1 + restart,
-        ),
-        "failure-hung": Script(("home", "hung"), listeners, 1, facts=("backlog",)),
-        "bound-only": Script(("all", "alone"), listeners + 1, 1),
-        "last-gone": Script(
-            ("queued", "fates", "new"), 1, 1, attempts=("rebind-same", "rebind-none")
-        ),
-        "precedence": Script(("all",), listeners),
-        "group-limit": Script(("all",), attempts=("last",), facts=("stood",)),
-        "drain": Script(
-            ("calm", "stream"), listeners, 2 * number(begin, "rounds"), facts=("drained", "exposed")
-        ),
-    }.get(begin.scenario)
-
-
-def flows_expected(begin: Begin, phase: str) -> int | None:
-    """Return how many flows a phase has; None where it depends on how things went."""
-    if phase in ("traffic", "new"):
-        return FEW
-    if phase == "calm":
-        return CALM
-    return None if phase == "during" else number(begin, "flows")

@@ -5,6 +5,7 @@ whole keeps every promise of docs/wire.md, so that nobody after this checks shap
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -24,14 +25,10 @@ from harness.wire.observation import (
     Flows,
     Member,
     Observation,
-    Script,
     Unsupported,
-    flows_expected,
-    indexes,
     number,
-    script,
-    standing_order,
 )
+from harness.wire.script import Script, Scripts
 
 VERSION = 1
 
@@ -64,14 +61,17 @@ def visible(text: str) -> str:
     return escaped if len(escaped) <= QUOTED else escaped[: QUOTED - 1] + "~"
 
 
-def parse(text: bytes) -> tuple[Reply, ...]:
-    """Take a batch's standard output apart, also one that was cut off; never raise."""
-    return _single(map(_reply, blocks(text)))
+def parse(text: bytes, scripts: Scripts) -> tuple[Reply, ...]:
+    """Take a batch's standard output apart, also one that was cut off; never raise.
+
+    `scripts` says what a whole answer to each question is.
+    """
+    return _single(map(partial(_reply, scripts), blocks(text)))
 
 
-def outline(text: bytes) -> tuple[Reply, ...]:
+def outline(text: bytes, scripts: Scripts) -> tuple[Reply, ...]:
     """Take it apart as `parse` does, and leave the observations out: a batch's may be large."""
-    return _single(map(_head, blocks(text)))
+    return _single(map(partial(_head, scripts), blocks(text)))
 
 
 def _single(replies: Iterable[Reply]) -> tuple[Reply, ...]:
@@ -86,8 +86,8 @@ def _single(replies: Iterable[Reply]) -> tuple[Reply, ...]:
     return tuple(found)
 
 
-def _head(block: Block) -> Reply:
-    return msgspec.structs.replace(_reply(block), observation=None)
+def _head(scripts: Scripts, block: Block) -> Reply:
+    return msgspec.structs.replace(_reply(scripts, block), observation=None)
 
 
 def _disbelieved(reply: Reply) -> Reply:
@@ -95,14 +95,14 @@ def _disbelieved(reply: Reply) -> Reply:
     return msgspec.structs.replace(reply, observation=None, torn=torn, took=0)
 
 
-def _reply(block: Block) -> Reply:
+def _reply(scripts: Scripts, block: Block) -> Reply:
     exit_ = next(iter(_of(Exit, block.events)), None)
     begin = next(iter(_of(Begin, block.events)), None)
     named = exit_ or begin
     if len(block.raw) > BLOCK_CAP:
         torn = f"an answer of {len(block.raw)} bytes, {BLOCK_CAP} is the most"
     else:
-        torn = visible(block.fault) or next(_faults(block.events), "")
+        torn = visible(block.fault) or next(_faults(scripts, block.events), "")
     observation = None if torn else _observation(block.events)
     return Reply(
         id=named.id if named else "",
@@ -139,22 +139,23 @@ def _observation(events: Sequence[Event]) -> Observation:
     )
 
 
-def _faults(events: Sequence[Event]) -> Iterator[str]:
+def _faults(scripts: Scripts, events: Sequence[Event]) -> Iterator[str]:
     """Yield what breaks the promises of docs/wire.md; a later check relies on the earlier ones."""
     yield from _faults_of_frame(events)
     begin, *_ = _of(Begin, events)
     try:
-        plan = script(begin)
         for name in DEFAULTS:
-            number(begin, name)
+            number(begin.parameters, name)
     except ValueError as exc:
         yield visible(str(exc))
         return
-    if plan is None:
+    write = scripts.get(begin.scenario)
+    if write is None:
         yield f"no question of ours: {visible(begin.scenario)}"
         return
+    plan = write(begin.parameters)
     yield from _faults_of_names(events)
-    yield from _faults_of_numbers(begin, events)
+    yield from _faults_of_numbers(begin, plan, events)
     yield from _faults_of_script(begin, plan, _observation(events))
 
 
@@ -189,13 +190,14 @@ def _faults_of_names(events: Sequence[Event]) -> Iterator[str]:
             yield "a call without its errno, or an errno without its call"
 
 
-def _faults_of_numbers(begin: Begin, events: Sequence[Event]) -> Iterator[str]:
+def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> Iterator[str]:
     """Indexes lie within the group, a newcomer and one to spare; arrays are as long as asked."""
-    limit = indexes(begin)
+    limit = number(begin.parameters, plan.group) + 2
+    counts = plan.flows(begin.parameters)
     named = [member.index for member in _of(Member, events)]
     named += [change.member for change in _of(Change, events)]
     for flows in _of(Flows, events):
-        count = flows_expected(begin, flows.phase)
+        count = counts.get(flows.phase)
         if count is not None and len(flows.fates) != count:
             yield f"phase {flows.phase} has {len(flows.fates)} flows, {count} were asked for"
         for fate in flows.fates:
@@ -209,10 +211,10 @@ def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator
     phases = tuple(flows.phase for flows in seen.flows)
     attempts = tuple(attempt.what for attempt in seen.attempts)
     facts = sum(isinstance(seen.facts.get(name), int) for name in plan.facts)
-    full, plan = plan, plan.as_far_as(seen)
+    plan = plan.as_far_as(seen)
     for what, found, due in (
         ("phases", len(phases), len(plan.phases)),
-        ("members", len(seen.members), plan.members),
+        ("members", len(seen.members), len(plan.members)),
         ("changes", len(seen.changes), plan.changes),
         ("attempts", len(attempts), len(plan.attempts)),
         ("facts", facts, len(plan.facts)),
@@ -222,7 +224,7 @@ def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator
     if phases != plan.phases[: len(phases)] or attempts != plan.attempts[: len(attempts)]:
         yield f"phases or attempts that do not belong to {begin.scenario}, or not in this order"
     order = [member.index for member in seen.members]
-    due_order = list(standing_order(begin, full.members)[: plan.members])
+    due_order = list(plan.members)
     if order != due_order[: len(order)]:
         yield f"members {order}, {due_order} belong to {begin.scenario}"
 

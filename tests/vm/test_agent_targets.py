@@ -14,7 +14,7 @@ from sanitized_agent import SOURCES, STRICT, c_files, compiled, sanitized_agent,
 from harness.agent import binary
 from harness.deadline import Deadline
 from harness.providers.host import isolated
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.replies import parse
 
 TARGETS = (
@@ -105,7 +105,7 @@ def test_every_scenario_is_clean_under_sanitizers(
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert [path.read_text() for path in tmp_path.glob("log*")] == []
-    (reply,) = parse(done.stdout)
+    (reply,) = parse(done.stdout, SCRIPTS)
     assert reply.torn is None
     assert reply.observation is not None
     assert (reply.status, reply.signal) == (77 if reply.observation.unsupported else 0, 0)
@@ -184,7 +184,7 @@ def test_a_newcomer_that_outlasts_the_stream_is_still_followed_by_one(sanitized:
         timeout=100,
         check=True,
     )
-    assert {reply.torn for reply in parse(done.stdout)} == {None}
+    assert {reply.torn for reply in parse(done.stdout, SCRIPTS)} == {None}
 
 
 @pytest.mark.vm

@@ -13,6 +13,7 @@ from sanitized_agent import sanitized_agent
 
 from harness.deadline import Deadline
 from harness.providers.host import isolated
+from harness.scenarios import SCRIPTS
 from harness.wire.replies import Reply, parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("batch")]
@@ -43,7 +44,7 @@ def asked(agent: Path, jobs: int, questions: Sequence[str]) -> Sequence[Reply]:
         timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
-    return parse(done.stdout)
+    return parse(done.stdout, SCRIPTS)
 
 
 def test_what_works_is_asked_while_others_wait(agent: Path) -> None:

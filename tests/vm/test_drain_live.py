@@ -15,6 +15,7 @@ from test_agent_targets import running, sanitized  # noqa: F401 - a fixture
 
 from harness.deadline import Deadline
 from harness.providers.host import isolated
+from harness.scenarios import SCRIPTS
 from harness.scenarios.drain import WAYS
 from harness.wire.observation import Observation
 from harness.wire.replies import parse
@@ -46,7 +47,7 @@ def asked(agent: Path, *more: str) -> Observation:
         timeout=60,
         check=True,
     )
-    (reply,) = parse(done.stdout)
+    (reply,) = parse(done.stdout, SCRIPTS)
     assert (reply.torn, done.stderr) == (None, b"")
     assert reply.observation is not None
     return reply.observation

@@ -17,7 +17,7 @@ from harness.deadline import Deadline
 from harness.judge import conclude
 from harness.model import Judgement
 from harness.providers.host import isolated
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.observation import Observation
 from harness.wire.replies import parse
 
@@ -68,7 +68,7 @@ def asked(command: Sequence[object], question: Sequence[str], *settings: str) ->
         timeout=100,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    (reply,) = parse(done.stdout)
+    (reply,) = parse(done.stdout, SCRIPTS)
     assert reply.observation is not None, reply.torn
     return reply.observation
 

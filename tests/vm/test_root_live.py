@@ -15,6 +15,7 @@ from harness.agent.installed import installed
 from harness.deadline import Deadline
 from harness.machine.places import Places
 from harness.model import AgentSource, Root
+from harness.scenarios import SCRIPTS
 from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("root")]
@@ -76,7 +77,7 @@ def test_a_user_becomes_root_or_it_is_said_why_not(name: str, tmp_path: Path) ->
                 Question("one", "facts"),
                 Question("two", "sharing", {"case": "other-uid", "flows": "16"}),
             )
-            first, second = parse(heard(agent, facts, users, timeout=30))
+            first, second = parse(heard(agent, facts, users, timeout=30), SCRIPTS)
             assert first.observation is not None
             assert second.observation is not None
             made = agent.provenance

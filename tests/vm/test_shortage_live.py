@@ -13,7 +13,7 @@ from harness.deadline import Deadline
 from harness.judge import conclude
 from harness.model import Judgement, State
 from harness.providers.host import isolated
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("shortage")]
@@ -52,7 +52,7 @@ def judged(agent: Path, shortage: str, question: Sequence[str], loopback: str = 
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    (reply,) = parse(done.stdout)
+    (reply,) = parse(done.stdout, SCRIPTS)
     assert reply.observation is not None, reply.torn
     return conclude(CATALOGUE[question[0]], reply.observation)
 

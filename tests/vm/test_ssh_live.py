@@ -22,6 +22,7 @@ from harness.machine.places import Places
 from harness.model import AgentSource, Guest, Remote
 from harness.protocols import Transport
 from harness.providers.ssh import ExistingMachine
+from harness.scenarios import SCRIPTS
 from harness.wire.replies import parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ssh")]
@@ -129,7 +130,7 @@ def test_the_agent_is_compiled_in_the_guest_by_its_own_compiler(
     ):
         agent.vouch()
         question = Question("q", "distribution", {"flows": "48"})
-        (reply,) = parse(heard(agent, question, timeout=60))
+        (reply,) = parse(heard(agent, question, timeout=60), SCRIPTS)
         assert reply.torn is None
         assert reply.status == 0
         assert "compiled in the guest" in agent.provenance["agent"]

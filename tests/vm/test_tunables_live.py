@@ -21,7 +21,7 @@ from harness.deadline import Deadline
 from harness.judge import conclude
 from harness.model import State
 from harness.providers.host import isolated
-from harness.scenarios import CATALOGUE
+from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.wire.replies import Reply, parse
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("tunables")]
@@ -67,7 +67,7 @@ class Namespace:
             timeout=100,
         )
         assert done.returncode == 0, done.stderr
-        return parse(done.stdout)
+        return parse(done.stdout, SCRIPTS)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_what_somebody_else_sets_meanwhile_is_seen_and_left_alone(
         out, err = batch.stdout, batch.stderr
         assert out is not None
         assert err is not None
-        (reply,) = parse(out.read())
+        (reply,) = parse(out.read(), SCRIPTS)
         assert (batch.wait(PATIENCE), err.read()) == (0, b"")
     assert reply.observation is not None
     found = conclude(CATALOGUE["failure-hung"], reply.observation)
@@ -231,7 +231,7 @@ def unsupported(namespace: Namespace, agent: Path, *words: str) -> str | None:
         capture_output=True,
         timeout=PATIENCE,
     )
-    (reply,) = parse(done.stdout)
+    (reply,) = parse(done.stdout, SCRIPTS)
     assert reply.observation is not None, done.stderr
     assert conclude(CATALOGUE["distribution"], reply.observation).state is State.NOT_APPLICABLE
     return reply.observation.unsupported
