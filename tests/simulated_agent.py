@@ -6,6 +6,8 @@ For tests only, as the kernels are.
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from simulated_kernels import GONE, HEIR, OWN, Fragile, Group, Kernel, hashed
 
@@ -352,30 +354,77 @@ def sharing(trial: Trial) -> None:
         trial.phase("traffic", ports, trial.serve(ports))
 
 
-SIMULATED: Mapping[str, Callable[[Trial], None]] = {
-    "sharing": sharing,
-    "distribution": distribution,
-    "server-port": server_port,
-    "datagrams": datagrams,
-    "listen-order": listen_order,
-    "takeover": takeover,
-    "fallback": fallback,
-    "failure-established": failure_established,
-    "failure-queued": failure_queued,
-    "failure-handshake": failure_handshake,
-    "failure-arrivals": failure_arrivals,
-    "failure-flows": failure_flows,
-    "failure-hung": failure_hung,
-    "bound-only": bound_only,
-    "last-gone": last_gone,
-    "precedence": precedence,
-    "group-limit": group_limit,
-    "drain": drain,
+LOSSY, STARVED = "not served", "guest was starved"
+
+UNCLEAR = (None, LOSSY, STARVED)
+
+
+class Simulated(NamedTuple):
+    """How a scenario is answered, and what each of `KERNELS` is to be called, in their order.
+
+    That is a verdict's word, a reason, or None where any reason will do (TCP does not copy). A
+    kernel whose loss is no part of the question, because its queue is as usual (`last-gone`) or it
+    is asked to bind only (`sharing`), is judged all the same. `asked` are parameters without which
+    the answer would not be what the scenario is about, or too short to judge.
+    """
+
+    say: Callable[[Trial], None]
+    names: tuple[str | None, ...]
+    asked: Mapping[str, str] = MappingProxyType({})
+
+
+SIMULATED: Mapping[str, Simulated] = {
+    "sharing": Simulated(sharing, ("shared",) * 8),
+    "distribution": Simulated(
+        distribution,
+        ("balanced", "balanced", "newest", "oldest", "skewed", "copied", LOSSY, STARVED),
+    ),
+    "server-port": Simulated(server_port, ("same", "same", "one", "one", "same", *UNCLEAR)),
+    "listen-order": Simulated(listen_order, (*["listen"] * 5, *UNCLEAR)),
+    "takeover": Simulated(
+        takeover,
+        ("shared", "shared", "newest-takes-all", "oldest-keeps", "oldest-keeps", *UNCLEAR),
+        {"listeners": "2"},
+    ),
+    "fallback": Simulated(
+        fallback, ("rebalanced", "rebalanced", "previous", "next", None, *UNCLEAR)
+    ),
+    "failure-established": Simulated(
+        failure_established,
+        ("unaffected", "unaffected", "no survivor", "no survivor", "unaffected", *UNCLEAR),
+    ),
+    "failure-queued": Simulated(failure_queued, (*["reset"] * 5, *UNCLEAR)),
+    "failure-handshake": Simulated(failure_handshake, (*["reset"] * 5, *UNCLEAR)),
+    "failure-arrivals": Simulated(
+        failure_arrivals, (*["served"] * 5, None, "slow or lost before", STARVED)
+    ),
+    "failure-flows": Simulated(
+        failure_flows, ("reshuffled", "reshuffled", "minimal", "minimal", "minimal", *UNCLEAR)
+    ),
+    "failure-hung": Simulated(
+        failure_hung, ("stalled", "stalled", "all-stalled", "all-stalled", "stalled", *UNCLEAR)
+    ),
+    "bound-only": Simulated(bound_only, (*["harmless"] * 5, *UNCLEAR)),
+    "last-gone": Simulated(last_gone, ("refused",) * 8, {"listeners": "1"}),
+    "precedence": Simulated(
+        precedence, ("both", "both", "specific", "wildcard", "wildcard", "copied", LOSSY, STARVED)
+    ),
+    "group-limit": Simulated(
+        group_limit,
+        ("all", "all", "one", "one", "deaf", "copied", LOSSY, STARVED),
+        {"flows": "1600", "sockets": "64"},
+    ),
+    "drain": Simulated(drain, (*["lossless"] * 5, *UNCLEAR), {"flows": "3185", "rounds": "24"}),
+    "datagrams": Simulated(
+        datagrams,
+        ("balanced", "balanced", "newest", "oldest", "skewed", "copied", LOSSY, STARVED),
+        {"protocol": "udp"},
+    ),
 }
 
 
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:
     """Return what the agent would say of this kernel, as one block of a batch."""
     trial = Trial(kernel, scenario, parameters)
-    SIMULATED[scenario](trial)
+    SIMULATED[scenario].say(trial)
     return b"".join(trial.lines_of())

@@ -135,3 +135,16 @@ class Fragile(Kernel, frozen=True):
 
     def refused_after(self, k: int) -> Fate:
         return "ECONNREFUSED"
+
+
+KERNELS = {
+    "hash scaled": Kernel(scaled),
+    "modulo": Kernel(modulo),
+    "newest": Kernel(newest),
+    "oldest": Kernel(oldest),
+    "one idle half": Kernel(idle_half),
+    "copies": Kernel(copies),
+    "lossy": Kernel(lossy),
+    "starved": Kernel(lossy, gap=4000),
+}
+"""Each kind of kernel that has misled somebody."""

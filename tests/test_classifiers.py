@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import simulated_kernels as kernels
-from simulated_agent import answer
+from simulated_agent import SIMULATED, answer
 from simulated_kernels import Kernel
 
 from harness.judge import conclude
@@ -259,10 +259,12 @@ def test_a_few_flows_that_move_do_not_reshuffle(moved: int, verdict: str) -> Non
 @pytest.mark.parametrize("firewall", [kernels.silenced, kernels.rejected])
 @pytest.mark.parametrize("scenario", CATALOGUE)
 def test_behind_a_firewall_nothing_is_said_of_the_kernel(scenario: str, firewall: Choice) -> None:
-    flows = {"group-limit": "4000", "drain": "12800"}.get(scenario, "400")
-    asked = {"flows": flows, "listeners": "1"} if scenario == "last-gone" else {"flows": flows}
     fate = firewall(1, 0, [0])
     found = edited(
-        Kernel(firewall, new=fate), scenario, "queued", lambda fates: [fate] * len(fates), **asked
+        Kernel(firewall, new=fate),
+        scenario,
+        "queued",
+        lambda fates: [fate] * len(fates),
+        **SIMULATED[scenario].asked,
     )
     assert found.state is State.INCONCLUSIVE, found

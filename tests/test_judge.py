@@ -138,7 +138,7 @@ def test_a_failure_of_ours_is_never_a_verdict(text: bytes, why: str) -> None:
 
 def test_an_answer_that_ended_with_a_strange_status_is_not_believed() -> None:
     trial = Trial(Kernel(), "distribution", ASKED)
-    SIMULATED["distribution"](trial)
+    SIMULATED["distribution"].say(trial)
     (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
     found = judge(CATALOGUE["distribution"], replace(reply, status=3), Question("distribution"))
     assert (found.state, found.why) == (State.INFRASTRUCTURE, "the agent ended with status 3")
@@ -158,7 +158,7 @@ def test_a_member_beyond_those_asked_for_is_one_more_socket() -> None:
 
 def test_a_failure_that_the_kernel_does_not_let_happen_is_not_applicable() -> None:
     trial = Trial(Kernel(), "failure-established", ASKED)
-    SIMULATED["failure-established"](trial)
+    SIMULATED["failure-established"].say(trial)
     text = b"".join(trial.lines_of())
     text = text.replace(b'"at":50,"error":null', b'"at":50,"error":"ENOTCONN"')
     found = judged("failure-established", text)
@@ -201,11 +201,11 @@ class Wild(Trial):
 def test_any_whole_observation_has_exactly_one_judgement(
     scenario: str, palette: list[Fate], protocol: str, change: str, flows: int, gap: int
 ) -> None:
-    listeners = {"last-gone": "1", "takeover": "2"}.get(scenario, "3")
+    listeners = SIMULATED[scenario].asked.get("listeners", "3")
     asked = {"protocol": protocol, "flows": str(flows), "listeners": listeners, "change": change}
     trial = Wild(Kernel(gap=gap), scenario, asked)
     trial.palette = tuple(fate for fate in palette if in_group(fate, int(listeners))) or (0,)
-    SIMULATED[scenario](trial)
+    SIMULATED[scenario].say(trial)
     (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
     assert reply.torn is None, reply.torn
     found = judge(CATALOGUE[scenario], reply, Question(scenario, asked))
