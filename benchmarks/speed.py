@@ -27,7 +27,8 @@ from harness.agent import Builder, Question
 from harness.deadline import Deadline
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
-from harness.model import Depth, Guest, Qemu
+from harness.model import Depth, Guest
+from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.qemu import images, initramfs
 from harness.providers.qemu.command import CPU, PROGRAM

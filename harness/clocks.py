@@ -74,8 +74,8 @@ class Clocks(Struct, frozen=True):
 
 def boot(guest: Guest) -> float:
     """Return how long it may be until a guest is up, by whichever provider."""
-    sections = [section.boot_timeout for section in (guest.qemu, guest.vagrant) if section]
-    return PREPARE + SLOW * (max(sections, default=0.0) + AROUND_BOOT)
+    own = max((section.boot_timeout for section in guest.sections.values()), default=0.0)
+    return PREPARE + SLOW * (own + AROUND_BOOT)
 
 
 def life(guest: Guest, batches: Iterable[tuple[Iterable[Scenario], int]]) -> float:

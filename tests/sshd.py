@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Remote
+from harness.model import AgentSource, Guest
+from harness.model.guest import Remote
 from harness.providers.openssh import Openssh
 from harness.providers.ssh import ExistingMachine
 from harness.providers.workshop import Workshop

@@ -13,7 +13,8 @@ from harness.agent import NATIVE, Builder, Program, Question, binary, host_targe
 from harness.agent.installed import COMPILE, PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Host
+from harness.model import AgentSource, Guest
+from harness.model.guest import Host
 from harness.protocols import Completed, Sink
 from harness.transport import LocalTransport
 from harness.transport.shell import CAP, login_command

@@ -14,7 +14,8 @@ from harness.agent import Builder, Program, Question
 from harness.agent.installed import Agent, installed
 from harness.agent.user import User, become
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Host, Root
+from harness.model import AgentSource, Guest, Root
+from harness.model.guest import Host
 from harness.transport import LocalTransport
 
 ECHO = 'echo "$@"; cat; exit 0\n'

@@ -8,7 +8,8 @@ import pytest
 from harness.deadline import Cancellation
 from harness.machine import capacity
 from harness.machine.capacity import Turns, jobs
-from harness.model import AgentSource, Guest, Host, Qemu, Remote
+from harness.model import AgentSource, Guest
+from harness.model.guest import Host, Qemu, Remote
 
 GIB = 1 << 30
 
@@ -41,8 +42,9 @@ def test_what_a_guest_takes_is_in_its_file() -> None:
         host=Host(),
         ssh=Remote(),
     )
-    assert [capacity.cpus_of(guest, by) for by in ("qemu", "host", "ssh")] == [4, 1, 0]
-    memory = [capacity.memory_of(guest, by) for by in ("qemu", "host", "ssh")]
+    sections = [guest.section(by) for by in ("qemu", "host", "ssh")]
+    assert [section.cpus for section in sections] == [4, 1, 0]
+    memory = [capacity.memory_of(section) for section in sections]
     assert memory == [(512 << 20) + capacity.OVERHEAD, 0, 0]
     assert capacity.memory() > 0
     assert capacity.cores() > 0

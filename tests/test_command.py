@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from harness.model import Qemu
+from harness.model.guest import Qemu
 from harness.providers.qemu.command import Parts, command_line
 
 PARTS = Parts(

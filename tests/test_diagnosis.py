@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from harness.machine.places import Places
+from harness.providers import TOOLS
 from harness.providers import diagnosis as doctor
 from harness.providers.diagnosis import (
     EXTRAS,
     INSTALLERS,
     PACKAGES,
-    TOOLS,
     examine,
     install,
     packages_for,

@@ -15,7 +15,8 @@ from web_server import Site, serving
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.machine.places import Places
-from harness.model import Image, Qemu, Ssh
+from harness.model import Image, Ssh
+from harness.model.guest import Qemu
 from harness.providers.qemu.boot import whose
 from harness.providers.qemu.images import Images, make_key, prepare, read_key, refusal
 from harness.providers.qemu.overlay import disk_sha256

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from harness.model import Remote
+from harness.model.guest import Remote
 from harness.providers.openssh import Openssh, OpensshError, parse_host_key, read_key
 from harness.transport import generate_key
 

@@ -12,9 +12,10 @@ from provider_contract import ProviderContract, TransportContract, left_of
 from harness.deadline import Deadline
 from harness.errors import GuestLostError, NotRunError, UsageError
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Host, OnlyOn, Remote
+from harness.model import AgentSource, Guest, OnlyOn
+from harness.model.guest import SECTIONS, Host, Remote
 from harness.protocols import Provider, Transport
-from harness.providers import choose
+from harness.providers import PROVIDERS, choose
 from harness.providers.host import ISOLATIONS, NOT_ISOLATED, ThisMachine, isolated
 from harness.providers.ssh import ExistingMachine
 from harness.providers.workshop import Workshop
@@ -123,6 +124,10 @@ def test_the_host_is_closed_at_the_end(workshop: Workshop) -> None:
         pass
     with pytest.raises(GuestLostError):
         transport.run(["true"], timeout=5)
+
+
+def test_a_guest_file_has_a_section_for_every_provider_and_for_nothing_else() -> None:
+    assert list(PROVIDERS) == list(SECTIONS)
 
 
 def test_who_can_start_a_guest_is_chosen(workshop: Workshop) -> None:

@@ -15,7 +15,8 @@ from harness import leases
 from harness.deadline import Cancellation, Deadline
 from harness.errors import BootError, ImageError, NotRunError
 from harness.machine.places import Places
-from harness.model import AgentSource, DebianKernel, Guest, Image, Qemu, Ssh
+from harness.model import AgentSource, DebianKernel, Guest, Image, Ssh
+from harness.model.guest import Qemu
 from harness.providers.fetch import http
 from harness.providers.qemu.boot import Boot
 from harness.providers.qemu.command import PROGRAM

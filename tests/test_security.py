@@ -21,7 +21,8 @@ from harness.leases import Login
 from harness.machine.files import write_whole
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
-from harness.model import Guest, Qemu
+from harness.model import Guest
+from harness.model.guest import Qemu
 from harness.providers.qemu import seed
 from harness.providers.qemu.command import Parts, command_line
 from harness.providers.qemu.images import make_key

@@ -17,7 +17,8 @@ from harness import guests
 from harness.deadline import Deadline
 from harness.errors import BootError, FileError, NotRunError
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Remote
+from harness.model import AgentSource, Guest
+from harness.model.guest import Remote
 from harness.providers.openssh import Openssh
 from harness.providers.ssh import ExistingMachine
 from harness.providers.workshop import Workshop

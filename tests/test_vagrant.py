@@ -20,7 +20,8 @@ from harness import leases
 from harness.deadline import Deadline
 from harness.errors import BootError, HarnessError, ImageError, NotRunError
 from harness.machine.places import Places
-from harness.model import AgentSource, Box, Guest, Ssh, Vagrant
+from harness.model import AgentSource, Box, Guest, Ssh
+from harness.model.guest import Vagrant
 from harness.providers import choose
 from harness.providers.qemu.images import make_key
 from harness.providers.vagrant import boxes, machine, plugins, warm

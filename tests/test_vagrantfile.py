@@ -8,7 +8,8 @@ import pytest
 from harness.clocks import SLOW
 from harness.guests.limits import VAGRANT_PROVIDERS
 from harness.machine.resources import vagrant_folder
-from harness.model import Box, Vagrant
+from harness.model import Box
+from harness.model.guest import Vagrant
 
 TEXT = (vagrant_folder() / "Vagrantfile").read_text()
 

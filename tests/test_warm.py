@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from harness.errors import BootError
 from harness.machine import cache
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Qemu
+from harness.model import AgentSource, Guest
+from harness.model.guest import Qemu
 from harness.providers import reseed
 from harness.providers.qemu import warm
 from harness.providers.qemu.boot import Boot

@@ -3,10 +3,11 @@
 from harness.claims.claim import Predicate
 from harness.matrix.evidence import Evidence
 from harness.model import Cell, Depth
+from harness.model.guest import SECTIONS
 from harness.scenarios import CATALOGUE
 from harness.scenarios.tally import SAME, STRAY
 
-MADE_BY_US = ("qemu", "vagrant")
+MADE_BY_US = tuple(name for name, section in SECTIONS.items() if section.made)
 """Providers that make a guest: what it is set to is what its image sets it to."""
 
 HEIR = "inherited_by_"

@@ -20,15 +20,12 @@ from harness.model import (
     Checked,
     DebianKernel,
     Guest,
-    Host,
     Image,
     OnlyOn,
-    Qemu,
-    Remote,
     Root,
     Ssh,
-    Vagrant,
 )
+from harness.model.guest import SECTIONS, Host, Qemu, Remote, Vagrant
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +33,6 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A guest's name is a folder's name in the results."""
 
 RESERVED = frozenset({"all", "available"})
-
-PROVIDERS = ("host", "qemu", "vagrant", "ssh")
 
 DEBIAN_TARGET = "x86_64-linux-musl"
 
@@ -163,8 +158,8 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
     check_limits(path, node)
     check_boots(path, node)
     check_addresses(path, node)
-    if not any(getattr(entry, provider) for provider in PROVIDERS):
-        wanted = ", ".join(PROVIDERS)
+    if not any(getattr(entry, provider) for provider in SECTIONS):
+        wanted = ", ".join(SECTIONS)
         raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
     return Guest(
         name=name,

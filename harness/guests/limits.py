@@ -7,23 +7,23 @@ from pathlib import Path
 
 from harness.errors import FileError
 from harness.guests.document import Node
+from harness.model.guest import SECTIONS
 
 PORTS = (1, 65535)
 
 ADDRESS = re.compile(r"https?://.+")
 
-LIMITS: Mapping[tuple[str, ...], tuple[float, float]] = {
-    ("qemu", "memory"): (16, math.inf),
-    ("qemu", "cpus"): (1, math.inf),
-    ("qemu", "boot_timeout"): (1, math.inf),
-    ("qemu", "disk_size"): (1, math.inf),
-    ("vagrant", "memory"): (16, math.inf),
-    ("vagrant", "cpus"): (1, math.inf),
-    ("vagrant", "boot_timeout"): (1, math.inf),
-    ("vagrant", "ssh", "port"): PORTS,
-    ("qemu", "ssh", "port"): PORTS,
+NUMBERS: Mapping[tuple[str, ...], tuple[float, float]] = {
+    ("memory",): (16, math.inf),
+    ("cpus",): (1, math.inf),
+    ("boot_timeout",): (1, math.inf),
+    ("disk_size",): (1, math.inf),
+    ("port",): PORTS,
     ("ssh", "port"): PORTS,
 }
+"""They mean the same to every provider that knows them."""
+
+LIMITS = {(provider, *where): limits for provider in SECTIONS for where, limits in NUMBERS.items()}
 
 CHOICES = {
     ("root",): "none, sudo, doas or su",

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from harness.deadline import Cancellation
-from harness.model import Guest
+from harness.model.guest import Section
 
 SPARE = 0.8
 """Part of the memory that is free now which guests may take."""
@@ -44,18 +44,9 @@ def memory() -> int:
     return max(0, min(free, limit - used))
 
 
-def cpus_of(guest: Guest, provider: str) -> int:
-    """Return how many of this machine's CPUs a guest is busy on while it is measured."""
-    section = {"qemu": guest.qemu, "vagrant": guest.vagrant}.get(provider)
-    if section is None:
-        return 0 if provider == "ssh" else 1
-    return section.cpus
-
-
-def memory_of(guest: Guest, provider: str) -> int:
+def memory_of(section: Section) -> int:
     """Return how many bytes of this machine's memory a guest takes."""
-    section = {"qemu": guest.qemu, "vagrant": guest.vagrant}.get(provider)
-    return 0 if section is None else (section.memory << 20) + OVERHEAD
+    return (section.memory << 20) + OVERHEAD if section.memory else 0
 
 
 def jobs(needs: Sequence[int], free: int, at_once: int, *, accelerated: bool) -> int:

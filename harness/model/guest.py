@@ -1,12 +1,40 @@
 """Machines on paper: what a guest file says of one, section by section."""
 
 from collections.abc import Mapping
-from typing import Literal
+from types import MappingProxyType
+from typing import ClassVar, Literal, get_args
 
 from msgspec import Struct, field
+from msgspec.structs import fields
 
 Root = Literal["none", "sudo", "doas", "su"]
 """How the SSH user becomes root; `none` stays who it is."""
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a guest file says to one provider, and what such a guest takes of this machine.
+
+    `made`: the provider makes the machine, and a hypervisor runs it. `elsewhere`: it is no part of
+    this machine.
+    """
+
+    made: ClassVar[bool] = False
+    elsewhere: ClassVar[bool] = False
+
+    @property
+    def cpus(self) -> int:
+        """How many of this machine's CPUs it is busy on while it is measured."""
+        return 0 if self.elsewhere else 1
+
+    @property
+    def memory(self) -> int:
+        """MiB of this machine's memory that it takes."""
+        return 0
+
+    @property
+    def boot_timeout(self) -> float:
+        """Seconds that its boot may take on a fast host."""
+        return 0.0
 
 
 class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
@@ -18,11 +46,13 @@ class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
     port: int = 22
 
 
-class Remote(Struct, frozen=True, forbid_unknown_fields=True):
+class Remote(Section, frozen=True):
     """A machine that is already there; what is None is as `ssh` would find it in ~/.ssh.
 
     `host_key` is `TYPE BASE64`, as a line of known_hosts says it after the name.
     """
+
+    elsewhere = True
 
     host: str = "127.0.0.1"
     user: str | None = None
@@ -60,13 +90,15 @@ class Image(Struct, frozen=True, forbid_unknown_fields=True):
     unchecked: bool = False
 
 
-class Qemu(Struct, frozen=True, forbid_unknown_fields=True):
+class Qemu(Section, frozen=True):
     """A guest made by QEMU, from a kernel (with our own initramfs, if none is given) or a disk.
 
     Paths are absolute after loading. `memory` is MiB, `disk_size` GiB (grown to, if larger than the
     image), `boot_timeout` seconds on a fast host. `seed` is what the image takes a key of ours
     from.
     """
+
+    made = True
 
     kernel: str | None = None
     kernel_sha256: str | None = None
@@ -107,7 +139,7 @@ class Box(Struct, frozen=True, forbid_unknown_fields=True):
     unchecked: bool = False
 
 
-class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
+class Vagrant(Section, frozen=True):
     """A guest made by Vagrant: a box for each of Vagrant's own providers, best first.
 
     The names are Vagrant's (`config.vm.guest`, `config.ssh.shell`, `config.ssh.sudo_command`, …),
@@ -115,6 +147,8 @@ class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
     `boot_timeout` seconds on a fast host. `password` (`config.ssh.password`) is one that the box's
     makers publish, good for the login in which Vagrant puts a key in.
     """
+
+    made = True
 
     boxes: Mapping[str, Box]
     guest: str | None = None
@@ -132,7 +166,7 @@ class Vagrant(Struct, frozen=True, forbid_unknown_fields=True):
     boot_timeout: float = 300.0
 
 
-class Host(Struct, frozen=True, forbid_unknown_fields=True):
+class Host(Section, frozen=True):
     """This machine's own kernel, if it is `system` (uname -s) of a `release` that begins so."""
 
     isolate: bool = True
@@ -166,9 +200,9 @@ class Guest(Struct, frozen=True):
     name: str
     system: str
     agent: AgentSource
+    host: Host | None = None
     qemu: Qemu | None = None
     vagrant: Vagrant | None = None
-    host: Host | None = None
     ssh: Remote | None = None
     architecture: Literal["x86_64", "aarch64"] = "x86_64"
     only_on: OnlyOn | None = None
@@ -176,3 +210,24 @@ class Guest(Struct, frozen=True):
     tunables: tuple[str, ...] = ()
     notes: str = ""
     source: str = ""
+
+    @property
+    def sections(self) -> Mapping[str, Section]:
+        """What its file says to each provider that it speaks of."""
+        found = {name: getattr(self, name) for name in SECTIONS}
+        return {name: section for name, section in found.items() if section is not None}
+
+    def section(self, provider: str) -> Section:
+        """Return what its file says to a provider; one that says nothing if it does not."""
+        return self.sections.get(provider, Section())
+
+
+SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
+    {
+        one.name: kind
+        for one in fields(Guest)
+        for kind in get_args(one.type)
+        if isinstance(kind, type) and issubclass(kind, Section)
+    }
+)
+"""Every provider's name, and what a guest file says to it; in order of preference."""

@@ -1,16 +1,24 @@
 """Who can make a guest live: one module each, and this table."""
 
 import platform
+import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from msgspec import Struct
 
 from harness.errors import NotRunError, UsageError
+from harness.machine.places import Places
 from harness.model import Guest
+from harness.model.guest import SECTIONS
 from harness.protocols import Provider
+from harness.providers import accelerators
 from harness.providers.host import ThisMachine
+from harness.providers.qemu import provider as qemu
+from harness.providers.qemu.command import PROGRAM
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.ssh import ExistingMachine
+from harness.providers.vagrant import provider as vagrant
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 
@@ -21,6 +29,9 @@ PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
     "ssh": ExistingMachine,
 }
 """In order of preference."""
+
+TOOLS: Mapping[str, str] = {**qemu.TOOLS, **vagrant.TOOLS}
+"""Command to what it is for; none is needed for the host's own kernel."""
 
 ELSEWHERE = "run it there, or give it an `ssh` section that leads there (docs/guests.md)"
 
@@ -41,7 +52,7 @@ def offers(guest: Guest, workshop: Workshop, only: str | None = None) -> tuple[O
     """Return what each provider that the guest's file speaks of says, or just `only`."""
     if only is not None and only not in PROVIDERS:
         raise UsageError(f"there is no provider {only}", hint=f"known: {', '.join(PROVIDERS)}")
-    names = [name for name in PROVIDERS if getattr(guest, name) is not None]
+    names = [name for name in PROVIDERS if name in guest.sections]
     return tuple(_offer(guest, workshop, name) for name in (names if only is None else [only]))
 
 
@@ -53,9 +64,9 @@ def _offer(guest: Guest, workshop: Workshop, name: str) -> Offer:
 
 
 def forbidden(guest: Guest, provider: str) -> str | None:
-    """Why the guest may not run on this machine at all; one reached over SSH is on another."""
+    """Why the guest may not run on this machine at all; one that is elsewhere does not."""
     limit = guest.only_on
-    if limit is None or provider == "ssh":
+    if limit is None or SECTIONS[provider].elsewhere:
         return None
     allowed = platform.system() == limit.system and limit.machine in (None, platform.machine())
     return None if allowed else limit.why
@@ -75,6 +86,12 @@ def choose(guest: Guest, workshop: Workshop, only: str | None = None) -> Offer:
         f"{guest.name} cannot be started here: {_reasons(found)}",
         hint=ELSEWHERE if elsewhere else "`reuseport-matrix doctor` says what this machine lacks",
     )
+
+
+def virtualises(places: Places) -> bool:
+    """Whether this machine's hardware does, as far as QEMU shows."""
+    program = shutil.which(PROGRAM)
+    return program is not None and accelerators.best(Path(program), places) != accelerators.TCG
 
 
 def _reasons(found: tuple[Offer, ...]) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
-from harness.providers import accelerators
+from harness.providers import TOOLS, accelerators
 from harness.providers.accelerators import Trial
 from harness.providers.qemu.command import PROGRAM
 
@@ -20,16 +20,6 @@ logger = logging.getLogger(__name__)
 
 VERSION_SECONDS = 20.0
 INSTALL_SECONDS = 900.0
-
-TOOLS = {
-    PROGRAM: "boots Linux guests, and disk images",
-    "qemu-img": "keeps disk images from being written",
-    "setpriv": "lets a guest die with the run that started it (Linux)",
-    "apt-get": "finds and verifies kernels of Debian's archive",
-    "dpkg-deb": "unpacks them",
-    "vagrant": "boots other systems from boxes",
-}
-"""Command to what it is for; none is needed for the host's own kernel."""
 
 APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300")
 

@@ -14,7 +14,7 @@ import paramiko.hostkeys
 import paramiko.pkey
 from msgspec import Struct
 
-from harness.model import Remote
+from harness.model.guest import Remote
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,8 @@ import paramiko
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.machine.places import NAME
-from harness.model import Guest, Remote
+from harness.model import Guest
+from harness.model.guest import Remote
 from harness.providers.openssh import Openssh, OpensshError, Place, parse_host_key
 from harness.providers.workshop import Workshop
 from harness.transport import Login, SshTransport

@@ -1,11 +1,9 @@
 """Many guests at once: a thread for each, from its boot to its end, and one word that ends all."""
 
 import logging
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -14,8 +12,7 @@ from harness.deadline import Cancellation
 from harness.machine import capacity
 from harness.machine.capacity import Turns
 from harness.machine.places import Places
-from harness.providers import accelerators
-from harness.providers.qemu.command import PROGRAM
+from harness.providers import virtualises
 from harness.run.engine import Subject, measure
 from harness.run.interruption import Interruption
 from harness.run.plan import Candidate, Plan
@@ -92,7 +89,7 @@ class Fleet(Struct, frozen=True):
                     progress=face,
                     cancellation=self.cancellation,
                     turns=self.turns,
-                    cpus=capacity.cpus_of(guest, candidate.by),
+                    cpus=guest.section(candidate.by).cpus,
                 ),
                 candidate.cells,
             )
@@ -103,16 +100,7 @@ def jobs_for(asked: int | None, candidates: Sequence[Candidate], places: Places)
     """Return how many guests run at once: what was asked for, or what this machine carries."""
     if asked is not None:
         return asked
-    found = [one for one in candidates if one.provider is not None]
-    needs = [capacity.memory_of(one.guest, one.by) for one in found]
-    return capacity.jobs(
-        needs, capacity.memory(), capacity.cores(), accelerated=_accelerated(found, places)
-    )
-
-
-def _accelerated(candidates: Sequence[Candidate], places: Places) -> bool:
-    """Whether the hardware virtualises for those guests that are virtual."""
-    program = shutil.which(PROGRAM)
-    if program is None or not any(one.by in ("qemu", "vagrant") for one in candidates):
-        return False
-    return accelerators.best(Path(program), places) != accelerators.TCG
+    found = [one.guest.section(one.by) for one in candidates if one.provider is not None]
+    needs = [capacity.memory_of(section) for section in found]
+    accelerated = any(section.made for section in found) and virtualises(places)
+    return capacity.jobs(needs, capacity.memory(), capacity.cores(), accelerated=accelerated)

@@ -22,7 +22,8 @@ from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
-from harness.model import Guest, Qemu, Ssh
+from harness.model import Guest, Ssh
+from harness.model.guest import Qemu
 from harness.protocols import Transport
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs

@@ -19,7 +19,8 @@ from harness.agent.installed import installed
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.machine.places import Places
-from harness.model import AgentSource, Guest, Remote
+from harness.model import AgentSource, Guest
+from harness.model.guest import Remote
 from harness.protocols import Transport
 from harness.providers.ssh import ExistingMachine
 from harness.scenarios import SCRIPTS

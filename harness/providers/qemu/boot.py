@@ -14,7 +14,8 @@ from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login, Tenancy
 from harness.machine.places import Places
-from harness.model import Guest, Qemu
+from harness.model import Guest
+from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.qemu import images, warm
 from harness.providers.qemu import warm_disk as belongings

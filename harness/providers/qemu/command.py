@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from harness.model import Qemu
+from harness.model.guest import Qemu
 
 ARCHITECTURE = "x86_64"
 

@@ -16,7 +16,7 @@ from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
-from harness.model import Qemu
+from harness.model.guest import Qemu
 from harness.providers.fetch import download
 from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
-from harness.model import Guest, Qemu
+from harness.model import Guest
+from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.fetch import download
 from harness.providers.qemu import images
@@ -21,6 +22,15 @@ from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 
 logger = logging.getLogger(__name__)
+
+TOOLS = {
+    PROGRAM: "boots Linux guests, and disk images",
+    "qemu-img": "keeps disk images from being written",
+    "setpriv": "lets a guest die with the run that started it (Linux)",
+    "apt-get": "finds and verifies kernels of Debian's archive",
+    "dpkg-deb": "unpacks them",
+}
+"""Command to what it is for."""
 
 DOWNLOAD_SECONDS = 4 * 3600.0
 """For a disk image of gigabytes; a connection that falls silent is noticed within seconds."""

@@ -16,6 +16,9 @@ from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 
+TOOLS = {PROGRAM: "boots other systems from boxes"}
+"""Command to what it is for."""
+
 EMULATING = ("libvirt", "qemu")
 """Vagrant's providers that are QEMU, and may run a guest without hardware acceleration."""
 
