@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from simulated_agent import SIMULATED, Trial, answer
+from simulated_agent import SIMULATED, answer
 from simulated_kernels import Kernel
+from simulated_trial import Trial
 
 from harness.judge import judge
 from harness.model import Judgement, State

@@ -1,0 +1,389 @@
+"""What an agent would say of a simulated kernel while members come, fail, hang and leave."""
+
+from collections.abc import Mapping
+
+from simulated_groups import distribution
+from simulated_kernels import (
+    HEIR,
+    OWN,
+    Fragile,
+    Kernel,
+    copies,
+    lossy,
+    modulo,
+    newest,
+    oldest,
+    rendezvous,
+    second,
+    turns,
+)
+from simulated_trial import NEWEST, SCALED, STARVED, TURNS, UNCLEAR, Case, Simulated, Trial
+
+from harness.model import State
+from harness.scenarios.drain import WAYS
+from harness.wire.observation import Fate
+
+SWAP = Kernel(swap=True)
+
+STREAM = {"flows": "4000", "rounds": "30"}
+
+
+def takeover(trial: Trial) -> None:
+    tcp = trial.parameters.get("protocol", "tcp") == "tcp"
+    if not trial.stand(0):
+        return
+    ports = trial.ports()
+    before = trial.phase("before", ports, trial.serve(ports))
+    if not trial.stand(1):
+        return
+    trial.say("change", what="join", member=1, at=60, error=None)
+    trial.phase("during", ports[:8], [0] * 8)
+    fresh = trial.ports()
+    trial.phase("after", fresh, trial.serve(fresh))
+    if tcp:
+        trial.phase("alive", ports, before)
+    trial.leave(0, "close")
+    more = trial.ports()
+    trial.phase("retired", more, trial.serve(more))
+    if tcp:
+        trial.phase("alive-retired", ports, before)
+
+
+def fallback(trial: Trial) -> None:
+    distribution(trial)
+    if trial.lines[-1]["event"] != "flows":
+        return
+    where = {"newest": -1, "oldest": 0}
+    order = trial.parameters.get("order", "newest")
+    for k in range(1, trial.listeners):
+        group = sorted(trial.standing())
+        trial.leave(group[where.get(order, len(group) // 2)], "close")
+        ports = trial.ports()
+        gone = trial.kernel.refused_after(k) if isinstance(trial.kernel, Fragile) else None
+        fates: list[Fate] = [gone] * len(ports) if gone else trial.serve(ports)
+        trial.phase(f"left-{k}", ports, fates)
+
+
+def failure_established(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    before = trial.phase("before", ports, trial.serve(ports))
+    victim = trial.victim(before)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    after = [trial.kernel.echo if fate == victim else fate for fate in before]
+    for i in [i for i, fate in enumerate(before) if fate != victim][: trial.kernel.drops]:
+        after[i] = "ECONNRESET"
+    trial.phase("after", ports, after)
+
+
+def failure_queued(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    home = trial.phase("home", ports, trial.serve(ports))
+    victim = trial.victim(home)
+    trial.phase("queued", ports, ["open"] * len(ports))
+    owners = trial.serve(ports)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    fate = trial.kernel.queued
+    heir = trial.standing()[-1] if fate == HEIR else fate
+    trial.phase("fates", ports, [heir if owner == victim else owner for owner in owners])
+
+
+def failure_handshake(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    victim = trial.victim(trial.phase("home", ports, trial.serve(ports)))
+    trial.phase("held", ports, ["open"] * len(ports))
+    owners = trial.serve(ports)
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    instead = trial.serve(ports)
+    fate = trial.kernel.half_open
+    fates = zip(owners, instead, strict=True)
+    heirs = [other if fate == HEIR else victim if fate == OWN else fate for _, other in fates]
+    fates = zip(owners, heirs, strict=True)
+    trial.phase("fates", ports, [heir if owner == victim else owner for owner, heir in fates])
+
+
+def failure_arrivals(trial: Trial) -> None:
+    """One flow a ms; the failure at half time, when `drops` flows are under way at the victim."""
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports, half = trial.ports(), trial.flows // 2
+    fates = trial.serve(ports)
+    trial.leave(trial.victim(fates), trial.parameters.get("failure", "kill"), at=half)
+    for i in range(half, half + trial.kernel.drops):
+        fates[i] = trial.kernel.arriving
+    trial.phase("stream", ports, fates)
+
+
+def failure_flows(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    change, ports = trial.parameters.get("change", "leave"), trial.ports()
+    victim = trial.victim(trial.phase("before", ports, trial.serve(ports)))
+    trial.phase("again", ports, trial.serve(ports))
+    if change != "join":
+        trial.leave(victim, trial.parameters.get("failure", "close"))
+    if change == "restart":
+        trial.phase("left", ports, trial.serve(ports))
+    if change != "leave":
+        trial.stand(trial.listeners)
+        trial.say("change", what="join", member=trial.listeners, at=70, error=None)
+    trial.phase("after", ports, trial.serve(ports))
+
+
+def failure_hung(trial: Trial) -> None:
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    ports = trial.ports()
+    victim = trial.victim(trial.phase("home", ports, trial.serve(ports)))
+    trial.say("change", what="hang", member=victim, at=60, error=None)
+    fates, waiting = trial.serve(ports), 0
+    others = [index for index in trial.standing() if index != victim]
+    for i, fate in enumerate(fates):
+        if fate == victim:
+            full = waiting >= trial.kernel.room
+            instead = others[i % len(others)] if trial.kernel.hung == HEIR else trial.kernel.hung
+            fates[i] = instead if full else "open"
+            waiting += not full
+        elif trial.kernel.losing is not None and i % 10 == 0:
+            fates[i] = trial.kernel.losing
+    trial.phase("hung", ports, fates)
+    trial.say("fact", name="backlog", value=int(trial.parameters.get("backlog", "16")))
+
+
+def last_gone(trial: Trial) -> None:
+    ports, new = trial.ports(), trial.ports(16)
+    if not trial.stand(0):
+        return
+    trial.phase("queued", ports, ["open"] * len(ports))
+    trial.leave(0, trial.parameters.get("failure", "kill"))
+    trial.phase("fates", ports, [trial.kernel.queued] * len(ports))
+    trial.phase("new", new, [trial.kernel.new] * 16)
+    trial.say("attempt", what="rebind-same", call=None, error=None)
+    trial.say("attempt", what="rebind-none", call="bind", error="EADDRINUSE")
+
+
+def drain(trial: Trial) -> None:
+    """One flow a ms; `drops` of them are under way when the first member retires."""
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    calm = trial.ports(200)
+    trial.phase("calm", calm, trial.serve(calm))
+    kernel, rounds = trial.kernel, int(trial.parameters.get("rounds", "40"))
+    apart = trial.flows // (2 * rounds + 1)
+    way = trial.parameters.get("way", "close")
+    for change in range(2 * rounds):
+        error = kernel.retiring if change == kernel.stays else None
+        what, member = "back" if change % 2 else way, change // 2 % trial.listeners
+        trial.say("change", what=what, member=member, at=(change + 1) * apart, error=error)
+        if error is not None:
+            break
+    ports = trial.ports()
+    fates = trial.serve(ports)
+    fates[apart : apart + kernel.drops] = [kernel.arriving] * kernel.drops
+    trial.phase("stream", ports, fates)
+    trial.say("fact", name="exposed", value=32 * rounds)
+    trial.say("fact", name="drained", value=kernel.waiting * rounds)
+
+
+CHANGES: Mapping[str, Simulated] = {
+    "takeover": Simulated(
+        takeover,
+        ("shared", "shared", "newest-takes-all", "oldest-keeps", "oldest-keeps", *UNCLEAR),
+        {"listeners": "2"},
+        cases=(
+            Case(SCALED, "shared", {"listeners": "2"}),
+            Case(NEWEST, "newest-takes-all", {"listeners": "2"}),
+            Case(Kernel(oldest), "oldest-keeps", {"listeners": "2", "protocol": "udp"}),
+            Case(
+                Kernel(copies),
+                "to both",
+                {"listeners": "2", "protocol": "udp"},
+                state=State.INCONCLUSIVE,
+            ),
+        ),
+    ),
+    "fallback": Simulated(
+        fallback,
+        ("rebalanced", "rebalanced", "previous", "next", None, *UNCLEAR),
+        cases=(
+            *(Case(SCALED, "rebalanced", {"order": order}) for order in ("newest", "middle")),
+            *(Case(NEWEST, "previous", {"order": order}) for order in ("newest", "oldest")),
+            Case(NEWEST, "previous", {"order": "middle"}),
+            Case(Kernel(oldest), "next", {"order": "oldest"}),
+            Case(Kernel(turns), "rebalanced", {"order": "middle"}),
+            Case(Fragile(newest), "refused"),
+            Case(Kernel(lossy), "lossy", {"protocol": "udp"}, state=State.INCONCLUSIVE),
+            Case(
+                Kernel(second), "after leave 1: one", {"order": "oldest"}, state=State.INCONCLUSIVE
+            ),
+        ),
+    ),
+    "failure-established": Simulated(
+        failure_established,
+        ("unaffected", "unaffected", "no survivor", "no survivor", "unaffected", *UNCLEAR),
+        cases=(
+            Case(SCALED, "unaffected"),
+            Case(Kernel(drops=3), "dropped:3/289"),
+        ),
+    ),
+    "failure-queued": Simulated(
+        failure_queued,
+        (*["reset"] * 5, *UNCLEAR),
+        cases=(
+            Case(SCALED, "reset"),
+            Case(Kernel(queued=HEIR), "inherited"),
+            Case(Kernel(queued="eof"), "closed"),
+            Case(Kernel(queued="open"), "stranded"),
+            Case(NEWEST, "reset"),
+            Case(TURNS, "reset", {"flows": "398"}),
+            Case(Kernel(turns, queued=HEIR), "inherited", {"flows": "398"}),
+            Case(Kernel(queued="foreign"), "somebody else's server", state=State.INCONCLUSIVE),
+            Case(Kernel(lossy), "not served before it failed", state=State.INCONCLUSIVE),
+            Case(Kernel(gap=3000, queued="open"), "guest was starved", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "failure-handshake": Simulated(
+        failure_handshake,
+        (*["reset"] * 5, *UNCLEAR),
+        cases=(
+            Case(SCALED, "reset"),
+            Case(NEWEST, "reset"),
+            Case(Kernel(half_open=HEIR), "completed", {"ack": "after-repeat"}),
+            Case(Kernel(half_open=OWN), "kept"),
+            Case(Kernel(half_open="timeout"), "ignored"),
+            Case(Kernel(half_open="open"), "stranded"),
+            Case(Kernel(half_open="eof"), "closed"),
+        ),
+    ),
+    "failure-arrivals": Simulated(
+        failure_arrivals,
+        (*["served"] * 5, None, "slow or lost before", STARVED),
+        cases=(
+            Case(SCALED, "served"),
+            Case(Kernel(drops=5), "reset:5/203"),
+            Case(Kernel(drops=5, arriving="ECONNREFUSED"), "refused:5/203"),
+            Case(Kernel(drops=5, arriving="timeout"), "delayed:5/203"),
+            Case(Kernel(drops=5, arriving="timeout"), "lost:5/203", {"protocol": "udp"}),
+            Case(Kernel(drops=2, arriving="timeout"), "served"),
+            Case(
+                Kernel(lossy),
+                "before the worker failed",
+                {"protocol": "udp"},
+                state=State.INCONCLUSIVE,
+            ),
+        ),
+    ),
+    "failure-flows": Simulated(
+        failure_flows,
+        ("reshuffled", "reshuffled", "minimal", "minimal", "minimal", *UNCLEAR),
+        cases=(
+            Case(SWAP, "reshuffled", {"member": "first"}),
+            Case(Kernel(modulo), "reshuffled", {"member": "middle"}),
+            Case(Kernel(rendezvous), "minimal", {"member": "first"}),
+            Case(Kernel(rendezvous), "minimal", {"change": "join"}),
+            Case(Kernel(oldest), "stable", {"change": "join"}),
+            Case(NEWEST, "reshuffled", {"change": "join"}),
+            Case(Kernel(place=True), "stable", {"change": "restart"}),
+            Case(SWAP, "reshuffled", {"change": "restart", "member": "first"}),
+            Case(
+                Kernel(turns),
+                "not a function of the 4-tuple",
+                {"flows": "398"},
+                state=State.INCONCLUSIVE,
+            ),
+            Case(Kernel(lossy), "lossy", {"protocol": "udp"}, state=State.INCONCLUSIVE),
+        ),
+    ),
+    "failure-hung": Simulated(
+        failure_hung,
+        ("stalled", "stalled", "all-stalled", "all-stalled", "stalled", *UNCLEAR),
+        cases=(
+            Case(SCALED, "stalled"),
+            Case(Kernel(room=999), "stalled"),
+            Case(Kernel(hung="ECONNRESET"), "reset"),
+            Case(Kernel(hung=HEIR), "overflowed"),
+            Case(NEWEST, "all-stalled"),
+            Case(TURNS, "stalled", {"flows": "398"}),
+            Case(
+                Kernel(lossy),
+                "not served before it failed",
+                {"protocol": "udp"},
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(losing="timeout"),
+                "the survivors, too",
+                {"protocol": "udp"},
+                state=State.INCONCLUSIVE,
+            ),
+            Case(Kernel(gap=3000), "guest was starved", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "last-gone": Simulated(
+        last_gone,
+        ("refused",) * 8,
+        {"listeners": "1"},
+        cases=(
+            Case(SCALED, "refused", {"listeners": "1"}),
+            Case(Kernel(new="timeout"), "hang", {"listeners": "1"}),
+            Case(Kernel(new="ECONNRESET"), "reset", {"listeners": "1"}),
+            Case(Kernel(new="eof"), "no one fate", {"listeners": "1"}, state=State.INCONCLUSIVE),
+        ),
+    ),
+    "drain": Simulated(
+        drain,
+        (*["lossless"] * 5, *UNCLEAR),
+        {"flows": "3185", "rounds": "24"},
+        cases=(
+            *(Case(SCALED, "lossless", {**STREAM, "way": way}) for way in WAYS),
+            Case(NEWEST, "lossless", STREAM),
+            Case(Kernel(waiting=0), "lossless", {**STREAM, "way": "shutdown"}),
+            Case(Kernel(drops=1), "lost:1/4000", STREAM),
+            Case(Kernel(drops=1, arriving="ECONNREFUSED"), "lost:1/4000", STREAM),
+            Case(Kernel(drops=1, arriving="eof"), "lost:1/4000", STREAM),
+            Case(Kernel(drops=1, arriving="open"), "lost:1/4000", STREAM),
+            Case(Kernel(drops=41, arriving="timeout"), "lost:41/4000", STREAM),
+            Case(
+                Kernel(drops=40, arriving="timeout"),
+                "may be chance",
+                STREAM,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(drops=1, arriving="ETIMEDOUT"),
+                "may be chance",
+                STREAM,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                SCALED,
+                "672 flows are too few to exclude",
+                {"flows": "4000", "rounds": "21"},
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(waiting=0),
+                "no connection waited for a worker",
+                STREAM,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(drops=1, arriving="foreign"),
+                "somebody else's server",
+                STREAM,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(drops=1, arriving="open", gap=3000),
+                "guest was starved",
+                STREAM,
+                state=State.INCONCLUSIVE,
+            ),
+        ),
+    ),
+}

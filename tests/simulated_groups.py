@@ -1,0 +1,245 @@
+"""What an agent would say of a simulated kernel whose groups stand: who may join, who serves."""
+
+from collections.abc import Mapping
+
+from simulated_kernels import (
+    Group,
+    Kernel,
+    copies,
+    foreign,
+    hashed,
+    idle_half,
+    lossy,
+    modulo,
+    newest,
+    oldest,
+    paired,
+    scaled,
+    second,
+    stray,
+    turns,
+)
+from simulated_trial import LOSSY, NEWEST, SCALED, STARVED, UNCLEAR, Case, Simulated, Trial
+
+from harness.model import State
+from harness.scenarios.precedence import SIDES
+
+ENDS = (scaled, newest, oldest)
+
+HUNDREDS = {"flows": "4000", "sockets": "300"}
+
+
+def sharing(trial: Trial) -> None:
+    trial.say("attempt", what="first", call=None, error=None)
+    error = trial.kernel.refused
+    trial.say("attempt", what="second", call="bind" if error else None, error=error)
+    if error is None and trial.parameters.get("case") != "time-wait":
+        trial.group = [0, 1]
+        ports = trial.ports(16)
+        trial.phase("traffic", ports, trial.serve(ports))
+
+
+def distribution(trial: Trial) -> None:
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports = trial.ports()
+        trial.phase("all", ports, trial.serve(ports))
+
+
+def server_port(trial: Trial) -> None:
+    """Ask the same again at another port, which is or is not among the hash's inputs."""
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports = trial.ports()
+        trial.phase("all", ports, trial.serve(ports))
+        moved = [(port + trial.kernel.port_counts) % 65536 for port in ports]
+        trial.phase("elsewhere", ports, trial.serve(moved))
+
+
+def listen_order(trial: Trial) -> None:
+    """Ask the same again of a group that has listened in the opposite order."""
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        ports, error = trial.ports(), trial.kernel.crossing
+        trial.phase("all", ports, trial.serve(ports))
+        trial.say("attempt", what="crossed", call="listen" if error else None, error=error)
+        if not trial.kernel.by_bind:
+            trial.group.reverse()
+        if error is None:
+            trial.phase("crossed", ports, trial.serve(ports))
+
+
+def bound_only(trial: Trial) -> None:
+    count = trial.listeners
+    if all(trial.stand(index) for index in range(count)) and trial.stand(count, listens=False):
+        ports, fate = trial.ports(), trial.kernel.bystander
+        fates = trial.serve(ports)
+        if fate is not None:
+            hit = [hashed(port, 9) % (count + 1) == 0 for port in ports]
+            fates = [fate if lost else own for lost, own in zip(hit, fates, strict=True)]
+        trial.phase("all", ports, fates)
+        trial.say("change", what="close", member=count, at=80, error=None)
+        alone = trial.ports()
+        trial.phase("alone", alone, trial.serve(alone))
+
+
+def precedence(trial: Trial) -> None:
+    """Whoever the kernel chooses among the preferred side serves; `preferred` None: among all."""
+    half = trial.listeners // 2
+    order = list(range(trial.listeners))
+    if trial.parameters.get("position", "last") == "last":
+        order = order[half:] + order[:half]
+    if not all(trial.stand(index) for index in order):
+        return
+    side = trial.kernel.preferred
+    if side is not None:
+        trial.group = order_of(side, half, trial.group)
+    ports = trial.ports()
+    trial.phase("all", ports, trial.serve(ports))
+
+
+def order_of(side: int, half: int, group: Group) -> Group:
+    return [index for index in group if (index >= half) == bool(side)]
+
+
+def group_limit(trial: Trial) -> None:
+    """Members beyond the kernel's limit are deaf, or refused where it says so."""
+    kernel, asked = trial.kernel, int(trial.parameters.get("sockets", "300"))
+    stood = asked if kernel.refused is None else min(asked, kernel.limit)
+    error = kernel.refused if stood < asked else None
+    trial.group = list(range(min(stood, kernel.limit)))
+    ports = trial.ports()
+    trial.say("fact", name="stood", value=stood)
+    trial.say("attempt", what="last", call="bind" if error else None, error=error)
+    trial.phase("all", ports, trial.serve(ports))
+
+
+def datagrams(trial: Trial) -> None:
+    """Of 17 senders, or of as many as there are datagrams."""
+    if all(trial.stand(index) for index in range(trial.listeners)):
+        few = trial.parameters.get("source") == "one-sender" or "delivery" in trial.parameters
+        ports = trial.ports(17) if few else trial.ports()
+        sent = [ports[i % len(ports)] for i in range(trial.flows)]
+        trial.phase("all", sent, trial.serve(sent))
+
+
+GROUPS: Mapping[str, Simulated] = {
+    "sharing": Simulated(
+        sharing,
+        ("shared",) * 8,
+        cases=(
+            Case(SCALED, "shared", {"case": "both"}),
+            Case(SCALED, "shared", {"case": "time-wait"}),
+            Case(Kernel(refused="EACCES"), "refused:EACCES", {"case": "other-uid"}),
+        ),
+    ),
+    "distribution": Simulated(
+        distribution,
+        ("balanced", "balanced", "newest", "oldest", "skewed", "copied", LOSSY, STARVED),
+        cases=(
+            Case(Kernel(scaled), "balanced"),
+            Case(Kernel(modulo), "balanced"),
+            Case(Kernel(newest), "newest"),
+            Case(Kernel(oldest), "oldest"),
+            Case(Kernel(second), "one"),
+            Case(Kernel(copies), "copied", {"protocol": "udp"}),
+            Case(Kernel(idle_half), "skewed"),
+            Case(Kernel(turns), "balanced"),
+            Case(Kernel(stray), "balanced", {"protocol": "udp"}),
+            Case(Kernel(lossy), "lossy", {"protocol": "udp"}, state=State.INCONCLUSIVE),
+            Case(Kernel(scaled), "too few", {"flows": "20"}, state=State.INCONCLUSIVE),
+            Case(Kernel(newest), "too few", {"flows": "8"}, state=State.INCONCLUSIVE),
+            Case(Kernel(foreign), "somebody else's server", state=State.INCONCLUSIVE),
+            Case(Kernel(stray, gap=3000), "guest was starved", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "server-port": Simulated(
+        server_port,
+        ("same", "same", "one", "one", "same", *UNCLEAR),
+        cases=(
+            Case(SCALED, "same", {"flows": "2000"}),
+            Case(Kernel(port_counts=1), "independent", {"flows": "2000"}),
+            Case(Kernel(idle_half, port_counts=1), "independent", {"flows": "2000"}),
+            Case(Kernel(paired, port_counts=1), "partly", {"flows": "2000"}),
+            Case(NEWEST, "one"),
+        ),
+    ),
+    "listen-order": Simulated(
+        listen_order,
+        (*["listen"] * 5, *UNCLEAR),
+        cases=(
+            *(Case(Kernel(choose), "listen") for choose in ENDS),
+            *(Case(Kernel(choose, by_bind=True), "bind") for choose in ENDS),
+            Case(Kernel(modulo), "listen", {"listeners": "5"}),
+            Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+            Case(
+                Kernel(turns), "follows neither order", {"flows": "398"}, state=State.INCONCLUSIVE
+            ),
+            Case(Kernel(), "follows neither order", {"listeners": "1"}, state=State.INCONCLUSIVE),
+            Case(Kernel(crossing="EADDRINUSE"), "listen EADDRINUSE", state=State.NOT_APPLICABLE),
+        ),
+    ),
+    "bound-only": Simulated(
+        bound_only,
+        (*["harmless"] * 5, *UNCLEAR),
+        cases=(
+            Case(SCALED, "harmless"),
+            Case(Kernel(bystander="timeout"), "swallowed:0.20"),
+            Case(Kernel(bystander="ECONNREFUSED"), "refused:0.20"),
+            Case(Kernel(stray), "harmless"),
+        ),
+    ),
+    "precedence": Simulated(
+        precedence,
+        ("both", "both", "specific", "wildcard", "wildcard", "copied", LOSSY, STARVED),
+        cases=(
+            *(
+                Case(Kernel(preferred=side), word, {"pair": pair, "position": position})
+                for pair, sides in SIDES.items()
+                for side, word in enumerate(sides)
+                for position in ("first", "last")
+            ),
+            Case(SCALED, "both:0.54"),
+            Case(Kernel(newest), "wildcard", {"position": "first"}),
+            Case(Kernel(newest), "specific", {"position": "last"}),
+            Case(Kernel(copies), "copied", {"protocol": "udp"}),
+            Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "group-limit": Simulated(
+        group_limit,
+        ("all", "all", "one", "one", "deaf", "copied", LOSSY, STARVED),
+        {"flows": "1600", "sockets": "64"},
+        cases=(
+            Case(SCALED, "all", HUNDREDS),
+            Case(Kernel(modulo), "all", HUNDREDS),
+            Case(Kernel(limit=256), "deaf:44/300", HUNDREDS),
+            Case(Kernel(idle_half), "deaf:150/300", HUNDREDS),
+            Case(Kernel(limit=256, refused="ENOBUFS"), "refused:44/300", HUNDREDS),
+            Case(NEWEST, "one", HUNDREDS),
+            Case(Kernel(copies), "copied", {**HUNDREDS, "protocol": "udp", "flows": "400"}),
+            Case(Kernel(lossy), "lossy", HUNDREDS, state=State.INCONCLUSIVE),
+            Case(Kernel(limit=299), "may be chance", HUNDREDS, state=State.INCONCLUSIVE),
+            Case(SCALED, "may be chance", {**HUNDREDS, "flows": "400"}, state=State.INCONCLUSIVE),
+        ),
+    ),
+    "datagrams": Simulated(
+        datagrams,
+        ("balanced", "balanced", "newest", "oldest", "skewed", "copied", LOSSY, STARVED),
+        {"protocol": "udp"},
+        cases=(
+            *(
+                Case(kernel, word, {"protocol": "udp", "source": "one-sender"})
+                for kernel, word in (
+                    (SCALED, "by-sender"),
+                    (NEWEST, "newest"),
+                    (Kernel(oldest), "oldest"),
+                    (Kernel(second), "one"),
+                    (Kernel(modulo), "by-sender"),
+                    (Kernel(turns), "balanced"),
+                    (Kernel(copies), "copied"),
+                )
+            ),
+            Case(Kernel(copies), "copied", {"protocol": "udp", "delivery": "multicast"}),
+            Case(SCALED, "balanced", {"protocol": "udp", "source": "many-addresses"}),
+            Case(Kernel(idle_half), "skewed", {"protocol": "udp"}),
+        ),
+    ),
+}

@@ -1,0 +1,131 @@
+"""One asking of a simulated kernel: what any scenario does with members, flows and changes."""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from simulated_kernels import GONE, Group, Kernel, newest, turns
+
+from harness.model import State
+from harness.wire.observation import Fate
+
+
+class Trial:
+    """One asking of a simulated kernel: the lines that the agent would say."""
+
+    def __init__(self, kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> None:
+        self.kernel, self.scenario, self.parameters = kernel, scenario, dict(parameters)
+        self.listeners = int(self.parameters.get("listeners", "4"))
+        self.flows = int(self.parameters.get("flows", "400"))
+        self.deadline = int(self.parameters.get("deadline", "8000"))
+        self.random = random.Random(self.parameters.get("seed", "1"))
+        self.group: Group = []
+        self.lines: list[dict[str, object]] = []
+        self.turn = 0
+
+    def say(self, event: str, **keys: object) -> None:
+        self.lines.append({"event": event, **keys})
+
+    def stand(self, index: int, listens: bool = True) -> bool:
+        """Set a member up; False if the kernel refuses it."""
+        error = self.kernel.refused if self.group else None
+        rank = len(self.group)
+        call = "bind" if error else None
+        listen = rank if listens and self.parameters.get("protocol") != "udp" else None
+        said = {"bind": None if error else rank, "listen": None if error else listen}
+        self.say("member", index=index, **said, call=call, error=error)
+        if error is None and listens:
+            self.join(index)
+        return error is None
+
+    def join(self, index: int) -> None:
+        if self.kernel.place and GONE in self.group:
+            self.group[self.group.index(GONE)] = index
+        else:
+            self.group.append(index)
+
+    def standing(self) -> Group:
+        return [index for index in self.group if index != GONE]
+
+    def leave(self, index: int, what: str, at: int = 50) -> None:
+        self.say("change", what=what, member=index, at=at, error=None)
+        where = self.group.index(index)
+        if self.kernel.place:
+            self.group[where] = GONE
+        elif self.kernel.swap:
+            self.group[where] = self.group[-1]
+            self.group.pop()
+        else:
+            self.group.remove(index)
+
+    def ports(self, count: int | None = None) -> Sequence[int]:
+        return self.random.sample(range(10000, 61000), self.flows if count is None else count)
+
+    def serve(self, ports: Sequence[int]) -> list[Fate]:
+        group = self.standing()
+        fates = [self.kernel.choose(port, self.turn + i, group) for i, port in enumerate(ports)]
+        self.turn += len(ports)
+        return fates
+
+    def phase(self, name: str, ports: Sequence[int], fates: Sequence[Fate]) -> list[Fate]:
+        took = [self.deadline if fate in ("timeout", "open") else 3 for fate in fates]
+        started = list(range(len(ports)))
+        self.say("flows", phase=name, fates=fates, ports=ports, started=started, took=took)
+        return list(fates)
+
+    def victim(self, fates: Sequence[Fate]) -> int:
+        places = {"first": 0, "middle": self.listeners // 2, "last": self.listeners - 1}
+        asked = places[self.parameters.get("member", "middle")]
+        served = [fate for fate in fates if isinstance(fate, int)]
+        return asked if asked in served or not served else max(set(served), key=served.count)
+
+    def lines_of(self) -> Iterator[bytes]:
+        begin = {
+            "event": "begin",
+            "wire": 1,
+            "id": "q",
+            "scenario": self.scenario,
+            "token": "0123456789abcdef",
+            "parameters": self.parameters,
+        }
+        end = {"event": "end", "took": 9000, "gap": self.kernel.gap}
+        exit_ = {"event": "exit", "id": "q", "status": 0, "signal": 0}
+        name, given, value = self.parameters.get("tunables", "").partition("=")
+        if given:
+            self.say("fact", name=name, value=int(value))
+        for line in (begin, *self.lines, end, exit_):
+            yield json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+LOSSY, STARVED = "not served", "guest was starved"
+
+UNCLEAR = (None, LOSSY, STARVED)
+
+SCALED, NEWEST, TURNS = Kernel(), Kernel(newest), Kernel(turns)
+
+
+class Case(NamedTuple):
+    """What a kernel is to be called when it is asked this: a verdict, or a part of the reason."""
+
+    kernel: Kernel
+    word: str
+    asked: Mapping[str, str] = MappingProxyType({})
+    state: State = State.MEASURED
+
+
+class Simulated(NamedTuple):
+    """How a scenario is answered, and what each of `KERNELS` is to be called, in their order.
+
+    That is a verdict's word, a reason, or None where any reason will do (TCP does not copy). A
+    kernel whose loss is no part of the question, because its queue is as usual (`last-gone`) or it
+    is asked to bind only (`sharing`), is judged all the same. `asked` are parameters without which
+    the answer would not be what the scenario is about, or too short to judge. `cases` have every
+    word of the scenario's, and the reasons for which it gives none.
+    """
+
+    say: Callable[[Trial], None]
+    names: tuple[str | None, ...]
+    asked: Mapping[str, str] = MappingProxyType({})
+    cases: tuple[Case, ...] = ()
