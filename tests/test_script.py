@@ -52,7 +52,6 @@ def length(found: Script) -> tuple[int, ...]:
         ("sharing", {}, failed("first"), (0, 0, 0, 1)),
         ("sharing", {}, failed("second"), (0, 0, 0, 2)),
         ("sharing", {"case": "time-wait"}, SEEN, (0, 0, 0, 2)),
-        ("listen-order", {}, failed("crossed"), (1, 4, 0, 1)),
         ("last-gone", {}, failed("rebind-none"), (3, 1, 1, 2)),  # goes on
         ("fallback", {"listeners": "64"}, SEEN, (64, 64, 63, 0)),
         ("facts", {}, SEEN, (0, 0, 0, 0)),

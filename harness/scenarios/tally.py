@@ -133,8 +133,7 @@ def newest_first(seen: Observation) -> tuple[int, ...]:
     """Return the members that stand, the last that listened (datagrams: was bound) first.
 
     Groups follow the order of listen() on some kernels and that of bind() on others (trap 5);
-    the agent does both at once for each member, so that here they are one (`listen-order` has them
-    differ).
+    the agent does both at once for each member, so that here they are one.
     """
     standing = [member for member in seen.members if member.bind is not None]
     return tuple(
