@@ -50,7 +50,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
         )
     }
 )
-"""In the order in which they are asked and shown: that of BEHAVIOURS.md."""
+"""In the order in which they are asked and shown: that of docs/behaviours.md."""
 
 SCRIPTS: Scripts = MappingProxyType(
     {"facts": lambda _: Script()} | {name: one.script for name, one in CATALOGUE.items()}

@@ -49,7 +49,7 @@ CALM = 200
 """Flows of `calm`, which tell how many are lost when nobody retires."""
 
 DELAYED_MS = 200
-"""As in BEHAVIOURS.md (`failure-arrivals`): a retransmission takes 1 s, a queue here a few ms."""
+"""As in `failure-arrivals`: a retransmission takes 1 s, a queue here a few ms."""
 
 CERTAIN = ("refused", "reset", "closed")
 """Kinds of which one is a loss: no kernel does that to a connection by chance."""

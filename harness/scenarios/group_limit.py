@@ -53,7 +53,7 @@ def script(_: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Tell a group that is refused from one that stands and stays deaf (BEHAVIOURS.md, trap 10)."""
+    """Tell a group that is refused from one that stands and stays deaf (docs/traps.md, trap 10)."""
     everything, last = tally(seen.phase("all")), seen.attempts[0]
     stood, asked = int(seen.facts["stood"]), int(seen.parameters.get("sockets", SOCKETS))
     ever, flows = len(everything.members), everything.flows

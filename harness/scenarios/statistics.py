@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 ALPHA_BALANCED = 1e-5
-"""Largest chance of not calling a uniform spread balanced. A full run decides some 500 times: at
-0.001, which each of them might have (BEHAVIOURS.md), every second run had a cell that was unclear
-by chance, and no two runs would agree."""
+"""Largest chance of not calling a uniform spread balanced. A full run decides some 500 times. At
+0.001, which docs/traps.md ("Statistics") allows each of them, every second run had a cell that was
+unclear by chance, and no two runs would agree."""
 
 ALPHA_EXCLUDED = 0.001
 """Largest chance that a rate which is called excluded is the true one."""

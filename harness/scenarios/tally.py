@@ -11,7 +11,7 @@ from harness.wire.observation import Fate, Flows, Observation
 STRAY = 0.01
 """Share of a phase's flows that may go astray without making a verdict, or spoiling one. On
 loopback NetBSD sends the SYN of 3 to 5 of 1000 connects again after 6 s, and a datagram may be
-dropped for a full buffer (BEHAVIOURS.md, trap 9)."""
+dropped for a full buffer (docs/traps.md, trap 9)."""
 
 NEARLY_ALL = 0.95
 """Share of the flows in question that has to share a fate before the fate is the verdict."""
