@@ -1,7 +1,6 @@
 """A guest that may exist, written down: whose it is, what ends it, and until when."""
 
 import logging
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from harness.machine.files import write_whole
 from harness.machine.pid import Process
 from harness.machine.places import NAME, Places, private
 
@@ -107,18 +107,6 @@ def forget(places: Places, lease: Lease) -> None:
 
 def write(places: Places, lease: Lease) -> None:
     """Write a lease down, whole or not at all."""
-    folder = private(places.state / "leases")
-    scratch = folder / f"{lease.id}.{lease.owner.pid}-{lease.owner.started}.new"
-    try:
-        with open(scratch, "wb", opener=_private) as file:
-            file.write(msgspec.json.encode(lease))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(_file(places, lease))
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    private(places.state / "leases")
+    writer = f".{lease.owner.pid}-{lease.owner.started}.new"
+    write_whole(_file(places, lease), msgspec.json.encode(lease), ending=writer, durable=True)

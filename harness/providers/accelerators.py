@@ -9,12 +9,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from harness import clocks
 from harness.deadline import Deadline
-from harness.machine.files import write_whole
+from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.providers.qemu import firmware
@@ -57,15 +56,12 @@ def trials(program: Path, places: Places) -> tuple[Trial, ...]:
     """Return each accelerator of this system with what came of it, TCG last; tried once a boot."""
     machine = _machine(program)
     memory = places.folder("accelerators") / "trials.json"
-    try:
-        known = msgspec.json.decode(memory.read_bytes(), type=Known)
-        if known.machine == machine:
-            return known.trials
-    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
-        pass
+    known = recall(memory, Known)
+    if known is not None and known.machine == machine:
+        return known.trials
     candidates = CANDIDATES.get(platform.system(), ())
     found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))
-    write_whole(memory, msgspec.json.encode(Known(machine, found)))
+    remember(memory, Known(machine, found))
     return found
 
 
@@ -90,14 +86,8 @@ def attempt(program: Path, accelerator: str) -> Trial:
 
 
 def _machine(program: Path) -> tuple[str, ...]:
-    """Name this boot of this machine and this QEMU."""
+    """Name this boot of this machine and this QEMU, whose file stands for its version."""
     return (identity(program), platform.release(), _boot_id())
-
-
-def identity(program: Path) -> str:
-    """Name a QEMU: its file's identity stands for its version."""
-    file = program.stat()
-    return f"{program} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
 
 
 def _boot_id() -> str:

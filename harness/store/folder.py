@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import FileError, UsageError
+from harness.machine.files import write_whole
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
 
 JOURNAL = "journal.jsonl"
@@ -246,16 +247,9 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file that is there whole, old or new, at any moment."""
+    """Write a file in one step; raise `FileError`."""
     with _translated(path):
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            os.replace(part, path)
-        except BaseException:
-            os.unlink(part)
-            raise
+        write_whole(path, content)
 
 
 def make_folder(path: Path) -> None:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.machine.files import write_whole
+from harness.machine.files import recall, remember
 from harness.machine.places import Places
 from harness.model import Image
 from harness.providers.fetch import checksums
@@ -84,15 +84,12 @@ class Shelf:
 
     def record(self) -> Downloaded | None:
         """What is known of the image, if it is here and verified."""
-        try:
-            found = msgspec.json.decode(self._record.read_bytes(), type=Downloaded)
-        except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
-            return None
-        return found if Path(found.path).is_file() else None
+        found = recall(self._record, Downloaded)
+        return found if found is not None and Path(found.path).is_file() else None
 
     def keep(self, found: Downloaded) -> None:
         """Write down what was found: from now on the image is here."""
-        write_whole(self._record, msgspec.json.encode(found))
+        remember(self._record, found)
 
     @contextmanager
     def locked(self, deadline: Deadline) -> Iterator[None]:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 import requests
 import urllib3
 from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine.files import recall, remember
 
 logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)  # minutes of silence look like a hang: said without --verbose, too
@@ -66,10 +66,7 @@ class Part:
     @property
     def origin(self) -> _Origin | None:
         """Where it comes from, if that is known."""
-        try:
-            return msgspec.json.decode(self._notes.read_bytes(), type=_Origin)
-        except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
-            return None
+        return recall(self._notes, _Origin)
 
     @property
     def have(self) -> int:
@@ -78,7 +75,7 @@ class Part:
 
     def begin(self, origin: _Origin) -> None:
         """Write down what is downloaded from here on."""
-        self._notes.write_bytes(msgspec.json.encode(origin))
+        remember(self._notes, origin)
 
     def progress(self) -> str | None:
         """Say how much is here, None if nothing is."""

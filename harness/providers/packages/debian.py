@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
-from harness.machine.files import write_whole
+from harness.machine.files import recall, remember
 from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.model import DebianKernel
@@ -148,7 +148,7 @@ class Debian:
                     raise
                 logger.warning("%s; the one of %s is taken", exc, time.ctime(known.at))
                 return known.packages
-            write_whole(memory, msgspec.json.encode(Resolved(time.time(), packages)))
+            remember(memory, Resolved(time.time(), packages))
         return packages
 
     def _ask(
@@ -288,8 +288,7 @@ def _appear(made: Path, final: Path) -> None:
 
 def _recall(memory: Path) -> Resolved | None:
     """Read what a request came to, unless what it named was deleted since."""
-    try:
-        resolved = msgspec.json.decode(memory.read_bytes(), type=Resolved)
-    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
+    resolved = recall(memory, Resolved)
+    if resolved is None or not all(package.root.is_dir() for package in resolved.packages):
         return None
-    return resolved if all(package.root.is_dir() for package in resolved.packages) else None
+    return resolved

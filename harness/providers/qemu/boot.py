@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login, Tenancy
+from harness.machine.files import identity
 from harness.machine.places import Places
 from harness.model import Guest
 from harness.model.guest import Qemu
@@ -96,7 +97,7 @@ class Boot(Struct, frozen=True):
             seed=Path() if made.seed else None,
             line=0 if made.told is not None else None,
         )
-        machine = [accelerators.identity(program), *command_line(qemu, neutral)]
+        machine = [identity(program), *command_line(qemu, neutral)]
         machine += [qemu.ssh.user, qemu.ssh.key or "", str(qemu.disk_size), *map(str, files)]
         if self.accelerator != accelerators.TCG:
             machine += [platform.release(), warm.processor()]

@@ -1,7 +1,6 @@
 """Copy-on-write disks: QEMU writes to a file of the boot's own, and the image stays as it is."""
 
 import hashlib
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -9,7 +8,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.machine.files import write_whole
+from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 
@@ -90,13 +89,12 @@ def _img(words: list[str], deadline: Deadline) -> bytes:
 
 def disk_sha256(disk: Path, places: Places) -> str:
     """Return a disk image's sha256, computed once for as long as the file stays as it is."""
-    file = disk.stat()
-    identity = f"{disk.resolve()} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
-    name = hashlib.sha256(identity.encode()).hexdigest()
+    name = hashlib.sha256(identity(disk.resolve()).encode()).hexdigest()
     memory = places.folder("disks") / f"{name[:32]}.json"
-    with suppress(FileNotFoundError, ValueError):
-        return msgspec.json.decode(memory.read_bytes(), type=str)
+    known = recall(memory, str)
+    if known is not None:
+        return known
     with disk.open("rb") as content:
         sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    write_whole(memory, msgspec.json.encode(sha256))
+    remember(memory, sha256)
     return sha256

@@ -5,11 +5,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from harness.deadline import Deadline
-from harness.machine.files import write_whole
+from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.model import Guest
@@ -101,30 +100,19 @@ def installed(places: Places) -> Installed:
     assert program is not None
     files = _files(Path(program))
     memory = places.folder("vagrant") / "plugins.json"
-    try:
-        known = msgspec.json.decode(memory.read_bytes(), type=Known)
-        if known.files == files:
-            return known.installed
-    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
-        pass
+    known = recall(memory, Known)
+    if known is not None and known.files == files:
+        return known.installed
     found = _ask(program, memory.parent)
     if found.why is None:
-        write_whole(memory, msgspec.json.encode(Known(_files(Path(program)), found)))
+        remember(memory, Known(_files(Path(program)), found))
     return found
 
 
 def _files(program: Path) -> tuple[str, ...]:
     """Name the files that decide: Vagrant itself, and the lists of its plug-ins."""
     paths = (program, boxes.home() / "plugins.json", *SYSTEM_PLUGINS)
-    return tuple(_identity(path) for path in paths)
-
-
-def _identity(path: Path) -> str:
-    try:
-        file = path.stat()
-    except OSError:
-        return f"{path} -"
-    return f"{path} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
+    return tuple(map(identity, paths))
 
 
 def _ask(program: str, folder: Path) -> Installed:

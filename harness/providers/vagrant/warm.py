@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.leases import Login, Tenancy
+from harness.machine.files import identity
 from harness.machine.resources import vagrant_folder
 from harness.providers import accelerators
 from harness.providers.qemu.images import make_key
@@ -48,7 +49,7 @@ def key_of(making: Making) -> str | None:
     parts.append((vagrant_folder() / "Vagrantfile").read_text())
     qemu = shutil.which(f"qemu-system-{guest.architecture}")
     if qemu is not None:
-        parts.append(accelerators.identity(Path(qemu)))
+        parts.append(identity(Path(qemu)))
     if making.provider == "libvirt":
         parts.append(libvirt.uri())
     if making.accelerator != accelerators.TCG:
