@@ -5,6 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+GLANCE = 0.2
+"""Seconds between two looks at a deadline, where the wait itself hears no cancellation."""
+
 
 class Cancellation:
     """Said once (Ctrl-C, TERM, HUP), heard by every thread: deadlines pass, transports close."""

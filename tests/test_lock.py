@@ -67,6 +67,18 @@ def test_a_cancellation_ends_the_wait(tmp_path: Path) -> None:
         assert time.monotonic() - began < 5
 
 
+def test_who_waits_is_told_so_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    with locked(tmp_path / "free", Deadline(5), lambda: told.append("free")) as ours:
+        assert ours
+    with (
+        held(tmp_path / "lock"),
+        locked(tmp_path / "lock", Deadline(1), lambda: told.append("held")) as ours,
+    ):
+        assert not ours
+    assert told == ["held"]
+
+
 def compiler(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     """Put a `cc` first on PATH: not every machine has one."""
     (folder / "cc").write_text(f"#!/bin/sh\n{script}\n")

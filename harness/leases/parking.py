@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
+from harness.deadline import Deadline
 from harness.leases.ending import end
 from harness.leases.lease import LIFE, Lease, leases, write
+from harness.machine.lock import locked
 from harness.machine.pid import Process, of_pid
 from harness.machine.places import Places, private
 
@@ -73,14 +74,13 @@ def _claimed(
     places: Places, fits: Callable[[Lease], bool], run: Path | None = None
 ) -> Lease | None:
     """Make the first parked guest that fits ours."""
-    lock = FileLock(private(places.state) / "parked.lock", timeout=PATIENCE)
-    try:
-        with lock:
-            found = next(filter(fits, parked(places)), None)
-            return None if found is None else _owned(places, found, run)
-    except Timeout:
-        logger.warning("parked guests are left alone: somebody holds %s", lock.lock_file)
-        return None
+    path = private(places.state) / "parked.lock"
+    with locked(path, Deadline(PATIENCE)) as ours:
+        if not ours:
+            logger.warning("parked guests are left alone: somebody holds %s", path)
+            return None
+        found = next(filter(fits, parked(places)), None)
+        return None if found is None else _owned(places, found, run)
 
 
 def _owned(places: Places, lease: Lease, run: Path | None) -> Lease:

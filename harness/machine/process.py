@@ -10,11 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from harness.deadline import Deadline
+from harness.deadline import GLANCE, Deadline
 from harness.protocols import Completed
-
-GLANCE = 0.2
-"""Seconds between two looks at the deadline, which a cancellation passes at once."""
 
 LOG_LIMIT = 256 << 10
 """Bytes of a log's end that are returned."""

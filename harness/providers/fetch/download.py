@@ -10,12 +10,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
 from harness.machine.files import recall, remember
+from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.model import Image
 from harness.providers.fetch import checksums
@@ -23,8 +23,6 @@ from harness.providers.fetch.http import Part, fetch_into, fetch_text
 from harness.providers.fetch.unpack import DAMAGES, packing, unpack
 
 logger = logging.getLogger(__name__)
-
-LOCK_GLANCE = 0.5
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -94,22 +92,14 @@ class Shelf:
     @contextmanager
     def locked(self, deadline: Deadline) -> Iterator[None]:
         """Hold the only right to fill this shelf."""
-        lock = FileLock(self._places.folder("locks") / f"download-{self._key}.lock")
-        waited = False
-        while True:
-            try:
-                lock.acquire(timeout=min(LOCK_GLANCE, deadline.left()))
-                break
-            except Timeout as exc:
-                if deadline.passed:
-                    raise ImageError("another run downloads the image for too long") from exc
-            if not waited:
-                logger.info("another run downloads %s: waiting for it", self._image.url)
-                waited = True
-        try:
+        path = self._places.folder("locks") / f"download-{self._key}.lock"
+        with locked(path, deadline, self._waits) as ours:
+            if not ours:
+                raise ImageError("another run downloads the image for too long")
             yield
-        finally:
-            lock.release()
+
+    def _waits(self) -> None:
+        logger.info("another run downloads %s: waiting for it", self._image.url)
 
 
 @contextmanager

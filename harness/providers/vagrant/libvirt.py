@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Undo
+from harness.machine.lock import locked
 from harness.machine.places import NAME, Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.model import Box
@@ -226,16 +225,9 @@ def _subnet(xml: str) -> str:
 
 @contextmanager
 def _locked(path: Path, deadline: Deadline) -> Iterator[None]:
-    lock = FileLock(path)
-    while True:
-        try:
-            lock.acquire(timeout=min(1.0, deadline.left()))
-            break
-        except Timeout as exc:
-            if deadline.passed:
-                raise BootError(f"another run holds {path} for too long") from exc
-    with lock:
-        lock.release()  # held twice now: by us, and by the block
+    with locked(path, deadline) as ours:
+        if not ours:
+            raise BootError(f"another run holds {path} for too long")
         yield
 
 
