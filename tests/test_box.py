@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.providers.qemu.images import make_key
 from harness.providers.qemu.seed import user_data
+from harness.transport.keys import make_key
 
 MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
 

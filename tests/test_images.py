@@ -18,8 +18,9 @@ from harness.machine.places import Places
 from harness.model import Image, Ssh
 from harness.model.guest import Qemu
 from harness.providers.qemu.boot import whose
-from harness.providers.qemu.images import Images, make_key, prepare, read_key, refusal
+from harness.providers.qemu.images import Images, prepare, refusal
 from harness.providers.qemu.overlay import disk_sha256
+from harness.transport.keys import make_key, read_key
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
 

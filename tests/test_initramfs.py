@@ -14,8 +14,9 @@ from harness.errors import ImageError
 from harness.machine.places import Places
 from harness.providers.qemu import initramfs
 from harness.providers.qemu.cpio import DIRECTORY, FILE, Entry, archive
-from harness.providers.qemu.initramfs import Keys, Userland, base, module_content, own, public_key
+from harness.providers.qemu.initramfs import Keys, Userland, base, module_content, own
 from harness.transport import generate_key
+from harness.transport.keys import public_key
 
 
 def unpack(content: bytes) -> dict[str, tuple[int, bytes]]:

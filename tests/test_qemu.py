@@ -20,9 +20,10 @@ from harness.model.guest import Qemu
 from harness.providers.fetch import http
 from harness.providers.qemu.boot import Boot
 from harness.providers.qemu.command import PROGRAM
-from harness.providers.qemu.images import Images, make_key
+from harness.providers.qemu.images import Images
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
+from harness.transport.keys import make_key
 
 FAKE = Path(__file__).parent / "fake_qemu.py"
 

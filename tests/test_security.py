@@ -16,7 +16,7 @@ from test_store import BEGUN, RAW, asked
 
 from harness import guests, leases
 from harness.deadline import Deadline
-from harness.errors import BootError
+from harness.errors import BootError, InfrastructureError
 from harness.leases import Login
 from harness.machine.files import write_whole
 from harness.machine.places import Places
@@ -25,11 +25,11 @@ from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers.qemu import seed
 from harness.providers.qemu.command import Parts, command_line
-from harness.providers.qemu.images import make_key
 from harness.providers.qemu.login_line import Line
 from harness.run.visit import log_in
 from harness.store import Store
 from harness.transport import SshTransport
+from harness.transport.keys import key_text, make_key
 
 MACHINES = [guest for guest in guests.load([guests_folder()]).values() if guest.qemu]
 
@@ -90,14 +90,17 @@ def test_each_guest_has_a_key_of_its_own(tmp_path: Path) -> None:
 def test_a_kept_guest_whose_host_key_changed_is_not_logged_in_to(tmp_path: Path) -> None:
     with serving() as server:
         server.user_key = write_key(tmp_path / "key")
-        shown = f"{server.host_key.get_name()} {server.host_key.get_base64()}"
+        shown = key_text(server.host_key)
         login = Login("127.0.0.1", server.port, "root", str(tmp_path / "key"), shown)
         log_in(LEASE, login).close()
         other = paramiko.ECDSAKey.generate()
         for key in (write_key(tmp_path / "other"), other):
-            changed = replace(login, host_key=f"{key.get_name()} {key.get_base64()}")
+            changed = replace(login, host_key=key_text(key))
             with pytest.raises(BootError, match=r"not the pinned|has no ecdsa"):
                 log_in(LEASE, changed)
+        for damaged in ("", "ssh-unknown AAAA"):
+            with pytest.raises(InfrastructureError, match="does not let us log in"):
+                log_in(LEASE, replace(login, host_key=damaged))
         assert len(server.connections) == 3
         assert sum(one.is_authenticated() for one in server.connections) <= 1
 

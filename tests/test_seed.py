@@ -10,9 +10,8 @@ import pycdlib
 import pytest
 import yaml
 
-from harness.providers.qemu.images import make_key
-from harness.providers.qemu.initramfs import public_key
 from harness.providers.qemu.seed import make
+from harness.transport.keys import make_key, public_key
 
 
 def files_of(image: Path, facet: str) -> dict[str, str]:

@@ -23,10 +23,10 @@ from harness.machine.places import Places
 from harness.model import AgentSource, Box, Guest, Ssh
 from harness.model.guest import Vagrant
 from harness.providers import choose
-from harness.providers.qemu.images import make_key
 from harness.providers.vagrant import boxes, machine, plugins, warm
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
+from harness.transport.keys import make_key
 
 FAKE = Path(__file__).with_name("fake_vagrant.py")
 

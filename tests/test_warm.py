@@ -18,8 +18,9 @@ from harness.model.guest import Qemu
 from harness.providers import reseed
 from harness.providers.qemu import warm
 from harness.providers.qemu.boot import Boot
-from harness.providers.qemu.images import Images, make_key
+from harness.providers.qemu.images import Images
 from harness.providers.qemu.warm import State, state_of
+from harness.transport.keys import make_key
 
 DAY = 86400.0
 

@@ -30,6 +30,7 @@ from harness.providers.packages.debian import Debian, Unpacked
 from harness.providers.qemu import images, initramfs
 from harness.providers.qemu.cpio import DIRECTORY, FILE, PROGRAM, Entry, archive
 from harness.providers.qemu.initramfs import Keys, Userland
+from harness.transport.keys import make_key
 
 NAME = "linux-box"
 BOX = f"reuseport-matrix/{NAME}"
@@ -119,7 +120,7 @@ def build(out: Path, places: Places, deadline: Deadline) -> None:
         packages = archive_of.kernel(KERNEL, deadline)
         userland = archive_of.userland(deadline)
         kernel, package = images.image_in(packages)
-        key = images.make_key(folder / "key")
+        key = make_key(folder / "key")
         keys = Keys(key, Ed25519PrivateKey.generate())
         say(f"disk image: {package.package} {package.version}")
         initrd = root_file_system(userland, packages, keys)

@@ -15,6 +15,7 @@ import paramiko.pkey
 from msgspec import Struct
 
 from harness.model.guest import Remote
+from harness.transport.keys import parse_key
 
 logger = logging.getLogger(__name__)
 
@@ -173,15 +174,11 @@ def _locked(path: Path) -> str:
 
 
 def parse_host_key(text: str) -> paramiko.PKey:
-    """Read `TYPE BASE64`."""
-    kind, encoded, *_ = [*text.split(), "", ""]
+    """Read a guest file's `ssh.host_key`."""
     try:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"name {kind} {encoded}")
-    except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey) as exc:
+        return parse_key(text)
+    except ValueError as exc:
         raise OpensshError(f"`ssh.host_key` is no host key: {exc}") from exc
-    if entry is None:
-        raise OpensshError(f"`ssh.host_key` is no host key that is known: {kind}")
-    return entry.key
 
 
 def _of_files(files: Sequence[str]) -> Iterator[paramiko.PKey]:

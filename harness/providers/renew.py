@@ -1,7 +1,8 @@
 """What a guest that goes on from where it was kept needs before it is used, over SSH.
 
 For guests from disks: they know nothing of us, so they are kept after a login, with the clock and
-the random generator of that moment. Ours are told all that before their network is used (line.py).
+the random generator of that moment. Ours are told all that before their network is used
+(qemu/login_line.py).
 """
 
 import secrets
@@ -17,6 +18,7 @@ from harness.errors import BootError, InfrastructureError
 from harness.model import Guest
 from harness.protocols import Completed, Transport
 from harness.providers import reseed
+from harness.transport.keys import key_text
 
 CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; cat >/dev/urandom'
 """Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. What is written to the random
@@ -48,7 +50,7 @@ def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
 
 def change_key(transport: Transport, key: paramiko.PKey, deadline: Deadline) -> None:
     """Let in `key` from now on, instead of any other."""
-    line = f"{key.get_name()} {key.get_base64()}\n".encode()
+    line = f"{key_text(key)}\n".encode()
     try:
         done = transport.run(["sh", "-c", KEYS], stdin=line, timeout=deadline.left())
         _well(done, "change who may log in")

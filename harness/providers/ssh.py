@@ -15,6 +15,7 @@ from harness.model.guest import Remote
 from harness.providers.openssh import Openssh, OpensshError, Place, parse_host_key
 from harness.providers.workshop import Workshop
 from harness.transport import Login, SshTransport
+from harness.transport.keys import key_text
 from harness.transport.shell import TEMPORARY
 
 logger = logging.getLogger(__name__)
@@ -117,9 +118,8 @@ def _changed(remote: Remote, place: Place) -> str:
 def _warn(guest: Guest, login: Login, shown: paramiko.PKey) -> None:
     logger.warning(
         "%s: the host key of %s is in no known_hosts and is not checked; to pin it: "
-        '`ssh: {host_key: "%s %s"}`',
+        '`ssh: {host_key: "%s"}`',
         guest.name,
         login.where,
-        shown.get_name(),
-        shown.get_base64(),
+        key_text(shown),
     )

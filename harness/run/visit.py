@@ -22,6 +22,7 @@ from harness.run.interruption import raising
 from harness.run.names import known_guest
 from harness.run.progress import speaking
 from harness.transport import SshTransport
+from harness.transport.keys import parse_key
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,8 @@ def _consoles(places: Places, *, keep: bool) -> Iterator[Path]:
 
 def log_in(lease: Lease, login: Login) -> SshTransport:
     """Connect to a guest that was kept, and insist on its host key."""
-    kind, _, encoded = login.host_key.partition(" ")
     try:
-        entry = paramiko.hostkeys.HostKeyEntry.from_line(f"kept {kind} {encoded}")
+        host_key = parse_key(login.host_key)
         key = paramiko.PKey.from_path(login.key)
     except (paramiko.SSHException, OSError, ValueError) as exc:
         message = f"the lease of {lease.guest} does not let us log in: {exc}"
@@ -99,7 +99,7 @@ def log_in(lease: Lease, login: Login) -> SshTransport:
         login.port,
         login.user,
         key,
-        entry.key if entry is not None else None,
+        host_key,
         Deadline(CONNECT_SECONDS),
         {},
     )

@@ -1,7 +1,7 @@
 """Ways to reach a guest: a child of this process, or SSH; world's errors are translated here."""
 
+from harness.transport.keys import generate_key
 from harness.transport.local import LocalTransport
-from harness.transport.login import generate_key
 from harness.transport.race import Alive, Login
 from harness.transport.ssh import SshTransport
 

@@ -1,6 +1,5 @@
 """From an address to an authenticated SSH connection, with every wait bounded."""
 
-import io
 import logging
 import socket
 import time
@@ -9,8 +8,6 @@ from contextlib import suppress
 import paramiko
 import paramiko.packet
 import paramiko.ssh_exception
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from harness.deadline import Deadline
 from harness.errors import BootError
@@ -44,13 +41,6 @@ class Packetizer(paramiko.packet.Packetizer):
         if n > PACKET_LIMIT:
             raise paramiko.SSHException(f"a packet of {n} bytes was announced")
         return super().read_all(n, check_rekey)
-
-
-def generate_key() -> paramiko.PKey:
-    """Return a new Ed25519 key that exists in memory only."""
-    private = Ed25519PrivateKey.generate()
-    text = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    return paramiko.Ed25519Key.from_private_key(io.StringIO(text.decode()))
 
 
 def log_in(login: Login, deadline: Deadline, alive: Alive) -> paramiko.Transport:

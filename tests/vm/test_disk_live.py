@@ -17,7 +17,7 @@ from harness.machine.places import NAME, Places
 from harness.machine.resources import guests_folder
 from harness.matrix import Value
 from harness.model import State
-from harness.providers.qemu.images import make_key
+from harness.transport.keys import make_key
 
 pytestmark = pytest.mark.vm
 

@@ -28,11 +28,11 @@ from harness.protocols import Transport
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs
 from harness.providers.qemu.cpio import FILE, Entry, archive
-from harness.providers.qemu.images import make_key, read_key
-from harness.providers.qemu.initramfs import Keys, Userland, module_content, public_key
+from harness.providers.qemu.initramfs import Keys, Userland, module_content
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
+from harness.transport.keys import make_key, public_key, read_key
 
 pytestmark = pytest.mark.vm
 

@@ -17,11 +17,11 @@ from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model import Guest
 from harness.protocols import Transport
-from harness.providers.qemu.images import read_key
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.store.journal import GuestMet
 from harness.transport import SshTransport
+from harness.transport.keys import read_key
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("warm")]
 

@@ -18,7 +18,7 @@ from harness.machine.places import Places
 from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers import accelerators
-from harness.providers.qemu import images, warm
+from harness.providers.qemu import warm
 from harness.providers.qemu import warm_disk as belongings
 from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
@@ -27,6 +27,7 @@ from harness.providers.qemu.machine import Machine, started
 from harness.providers.qemu.warm import State
 from harness.providers.renew import change_key, renew
 from harness.transport import SshTransport
+from harness.transport.keys import key_text, make_key
 
 logger = logging.getLogger(__name__)
 
@@ -206,8 +207,7 @@ def _connected(
     )
     shown = transport.host_key
     facts.setdefault("host_key", whose(shown, made))
-    known = f"{shown.get_name()} {shown.get_base64()}"
-    return Up(Login(ADDRESS, port, user, made.private, known), transport)
+    return Up(Login(ADDRESS, port, user, made.private, key_text(shown)), transport)
 
 
 def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
@@ -242,7 +242,7 @@ def _renew(boot: Boot, live: Up, machine: Machine, limit: Deadline, *, back: boo
         _keep(boot, machine, limit, (live.login.host_key, transport.provenance["host_key"]))
     elif boot.qemu.ssh.key is None:
         private.unlink()
-        change_key(transport, images.make_key(private), limit)
+        change_key(transport, make_key(private), limit)
 
 
 def _keep(

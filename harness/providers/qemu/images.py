@@ -8,12 +8,10 @@ from pathlib import Path
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct
-from paramiko.pkey import UnknownKeyType
 
 from harness.deadline import Deadline
-from harness.errors import ImageError, NotRunError
+from harness.errors import ImageError
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model.guest import Qemu
@@ -22,6 +20,7 @@ from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs, kernel, overlay, seed
 from harness.providers.qemu.initramfs import Keys, Userland
+from harness.transport.keys import make_key, public_key, read_key
 
 
 class Images(Struct, frozen=True):
@@ -84,23 +83,6 @@ def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Ima
     )
 
 
-def read_key(path: Path) -> paramiko.PKey:
-    """Return a private key of any kind from its file."""
-    try:
-        return paramiko.PKey.from_path(path)
-    except (OSError, ValueError, paramiko.SSHException, UnknownKeyType) as exc:
-        raise NotRunError(f"{path} is no usable private key: {exc}") from exc
-
-
-def make_key(path: Path) -> paramiko.PKey:
-    """Make a key to log in with; it is in a file because a kept guest's later visitors need it."""
-    private = Ed25519PrivateKey.generate()
-    text = private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text)
-    return read_key(path)
-
-
 def _is_ours(qemu: Qemu) -> bool:
     """Whether the guest's root file system is the one that we make."""
     return qemu.disk is None and qemu.image is None and qemu.initrd is None
@@ -151,7 +133,7 @@ def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) 
     keys = Keys(make_key(private), Ed25519PrivateKey.generate())
     with archive.open("rb") as content:
         facts["initramfs_sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
-    pinned, login = initramfs.public_key(keys.host), keys.authorized
+    pinned, login = public_key(keys.host), keys.authorized
     return Images(login, str(private), facts, image, archive, host_key=pinned, told=keys.told)
 
 
@@ -191,4 +173,4 @@ def _seeded(
     if qemu.seed is None:
         return None, None
     made = seed.make(folder / "seed.iso", qemu.ssh.user, key)
-    return made.path, initramfs.public_key(made.host_key)
+    return made.path, public_key(made.host_key)

@@ -1,8 +1,8 @@
 """The root file system of a Linux guest without a disk: busybox, dropbear, drivers.
 
 The archive is made once per kernel and userland. Who may log in the guest is told when it is up
-(line.py); a box instead brings its keys along, in a second archive (the kernel unpacks archives
-that follow each other, buffer-format.rst).
+(login_line.py); a box instead brings its keys along, in a second archive (the kernel unpacks
+archives that follow each other, buffer-format.rst).
 """
 
 import base64
@@ -36,6 +36,7 @@ from harness.providers.qemu.cpio import (
     Entry,
     archive,
 )
+from harness.transport.keys import key_text
 
 MODULES = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
@@ -70,7 +71,7 @@ class Keys(Struct, frozen=True):
     @property
     def login(self) -> str:
         """The line of authorized_keys."""
-        return f"{self.authorized.get_name()} {self.authorized.get_base64()}"
+        return key_text(self.authorized)
 
     @property
     def told(self) -> str:
@@ -118,12 +119,6 @@ def dropbear_key(key: Ed25519PrivateKey) -> bytes:
     """Return a private key as dropbear keeps it (buf_put_ed25519_priv_key, ed25519.c)."""
     pair = key.private_bytes_raw() + key.public_key().public_bytes_raw()
     return b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", pair))
-
-
-def public_key(key: Ed25519PrivateKey) -> paramiko.PKey:
-    """Return what a client pins (RFC 8709, 4)."""
-    parts = (b"ssh-ed25519", key.public_key().public_bytes_raw())
-    return paramiko.Ed25519Key(data=b"".join(struct.pack(">I", len(part)) + part for part in parts))
 
 
 def system(userland: Userland) -> Iterator[Entry]:

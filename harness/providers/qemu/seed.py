@@ -13,13 +13,9 @@ from pathlib import Path
 import paramiko
 import pycdlib
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 from msgspec import Struct
+
+from harness.transport.keys import key_text, private_text, public_key
 
 LABEL = "cidata"
 """In lower case, although ISO 9660 has none: nuageinit looks for /dev/iso9660/cidata."""
@@ -90,14 +86,12 @@ def make(path: Path, user: str, key: paramiko.PKey) -> Seed:
 
 def user_data(user: str, key: paramiko.PKey, host_key: Ed25519PrivateKey) -> str:
     """Return the cloud-config; a literal block for the host key, which everybody can parse."""
-    pem = host_key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    public = host_key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    line = f"{key.get_name()} {key.get_base64()}"
+    line, private = key_text(key), private_text(host_key).decode()
     text = USER_DATA.format(
         user=json.dumps(user),
         plain=json.dumps(user)[1:-1],
         key=line,
-        private="\n".join(f"    {part}" for part in pem.splitlines()),
-        public=public,
+        private="\n".join(f"    {part}" for part in private.splitlines()),
+        public=key_text(public_key(host_key)),
     )
     return text + (ROOT_LOGIN.format(key=line) if user == "root" else "")

@@ -1,16 +1,14 @@
 """What a guest from a disk has of its own, and is kept with it: disk, seed, key, host key."""
 
-import base64
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import paramiko
 from msgspec.structs import replace
-from paramiko.pkey import UnknownKeyType
 
 from harness.errors import BootError
-from harness.providers.qemu.images import Images, read_key
+from harness.providers.qemu.images import Images
+from harness.transport.keys import parse_key, read_key
 
 HOST_KEY = "host_key"
 """The file that holds what the guest proves itself by, as in known_hosts: type and base64; and in
@@ -37,9 +35,8 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
         shutil.copy(kept / path.name, found[name])
     try:
         known, whose = (kept / HOST_KEY).read_text().splitlines()
-        kind, encoded = known.split()
-        host_key = paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
-    except (ValueError, paramiko.SSHException, UnknownKeyType) as exc:
+        host_key = parse_key(known)
+    except ValueError as exc:
         raise BootError(f"its host key is damaged: {exc}") from exc
     private = found.get("private", Path(made.private))
     return replace(

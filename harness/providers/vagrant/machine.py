@@ -1,6 +1,5 @@
 """A guest that Vagrant made: logged in to, saved and restored, and what it was made of."""
 
-import base64
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +8,6 @@ from typing import TYPE_CHECKING
 import paramiko
 from msgspec import Struct
 from msgspec.structs import replace
-from paramiko.pkey import UnknownKeyType
 
 from harness import leases
 from harness.deadline import Deadline
@@ -19,6 +17,7 @@ from harness.model import Box, Guest
 from harness.providers.vagrant import boxes
 from harness.providers.vagrant.plugins import PLUGINS, Installed
 from harness.transport import Login, SshTransport
+from harness.transport.keys import key_text, parse_key
 
 if TYPE_CHECKING:
     from harness.providers.vagrant.commands import Commands, Place
@@ -125,8 +124,7 @@ class VagrantMachine:
         limit = deadline.within(CONNECT_SECONDS * self._making.factor)
         provenance = {"start": self._start, **self._making.provenance()}
         self._transport = SshTransport.log_in(login, limit, provenance)
-        shown = self._transport.host_key
-        self.login = replace(to, host_key=f"{shown.get_name()} {shown.get_base64()}")
+        self.login = replace(to, host_key=key_text(self._transport.host_key))
 
     def close(self) -> None:
         """End the connection; the guest stays up."""
@@ -167,8 +165,7 @@ class VagrantMachine:
 
 
 def _host_key(known: str) -> paramiko.PKey:
-    kind, _, encoded = known.partition(" ")
     try:
-        return paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
-    except (ValueError, paramiko.SSHException, UnknownKeyType) as exc:
+        return parse_key(known)
+    except ValueError as exc:
         raise BootError(f"its host key is damaged: {exc}") from exc

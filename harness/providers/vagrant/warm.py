@@ -18,11 +18,11 @@ from harness.leases import Login, Tenancy
 from harness.machine.files import identity
 from harness.machine.resources import vagrant_folder
 from harness.providers import accelerators
-from harness.providers.qemu.images import make_key
 from harness.providers.qemu.warm import processor
 from harness.providers.renew import change_key, renew
 from harness.providers.vagrant import libvirt
 from harness.providers.vagrant.machine import Making, VagrantMachine
+from harness.transport.keys import make_key
 
 logger = logging.getLogger(__name__)
 
