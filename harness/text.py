@@ -29,6 +29,14 @@ _MEANS_MORE = {
 issues, emoji and addresses in the finished page. An empty comment parts them and shows nothing."""
 
 
+def plain(said: bytes) -> str:
+    """Decode a console's bytes, lines and all: only controls and what is no ASCII are escaped."""
+    text = said.decode("ascii", errors="backslashreplace").replace("\r", "")
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text
+    )
+
+
 def visible(text: str) -> str:
     r"""Return the text with everything that is not a visible character of its own escaped.
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.machine.places import Places
-from harness.providers import accelerators
+from harness.providers import accelerators, firmware
 from harness.providers.accelerators import Trial, attempt, best, slow_factor, trials
-from harness.providers.qemu import firmware
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from harness.providers.qemu import console
-from harness.providers.qemu.console import KEPT, Console, plain
+from harness.providers.qemu.console import KEPT, Console
+from harness.text import plain
 
 
 def test_only_this_boot_is_read(tmp_path: Path) -> None:

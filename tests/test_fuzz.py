@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.cli.exit import complain, complain_of
-from harness.providers.qemu.console import Console, plain
+from harness.providers.qemu.console import Console
+from harness.text import plain
 from harness.transport.shell import Capture, login_command, script
 
 TOKEN = re.compile(rb'"[^"]*"|\[[^\[\]]*\]|\{[^{}]*\}|[\w./-]+')

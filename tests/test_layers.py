@@ -107,3 +107,24 @@ def test_no_module_is_in_an_import_cycle() -> None:
 )
 def test_pure_modules_import_nothing_that_touches_the_world(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & WORLD
+
+
+TOP = {"harness.providers", "harness.providers.diagnosis"}
+"""Of the providers' package: who knows all of them."""
+
+KINDS = {"qemu", "vagrant", "ssh", "openssh", "host"}
+"""Modules and folders that belong to one provider; the rest is for whichever needs it."""
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in modules() if unit(f"{dotted(path)}.") == "providers"], ids=dotted
+)
+def test_a_provider_imports_nothing_of_another_one(path: Path) -> None:
+    def kind(name: str) -> str | None:
+        words = [*name.split("."), "", ""][:3]
+        known = words[:2] == ["harness", "providers"] and words[2] in KINDS
+        return {"openssh": "ssh"}.get(words[2], words[2]) if known else None
+
+    own = dotted(path)
+    for name in imported(path) if own not in TOP else ():
+        assert kind(name) in (None, kind(own)), f"{own} imports {name}"

@@ -5,6 +5,8 @@
 
 import logging
 import platform
+import re
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -16,7 +18,7 @@ from harness.deadline import Deadline
 from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
-from harness.providers.qemu import firmware
+from harness.providers import firmware
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,12 @@ class Known(Struct, frozen=True):
     trials: tuple[Trial, ...]
 
 
+def program_for(architecture: str) -> Path | None:
+    """Return the QEMU that emulates such a machine; None if it is not here."""
+    found = shutil.which(f"qemu-system-{architecture}")
+    return None if found is None else Path(found)
+
+
 def best(program: Path, places: Places) -> str:
     """Return the first accelerator that works."""
     return next(trial.accelerator for trial in trials(program, places) if trial.why is None)
@@ -50,6 +58,14 @@ def best(program: Path, places: Places) -> str:
 def slow_factor(accelerator: str) -> float:
     """Return how much longer than on a fast host things may take."""
     return clocks.SLOW if accelerator.partition(",")[0] == TCG else 1.0
+
+
+def ties(accelerator: str) -> tuple[str, ...]:
+    """Name what a guest that was saved can only go on on: emulated, on any machine.
+
+    With hardware acceleration that is this kernel, and this CPU.
+    """
+    return () if accelerator == TCG else (platform.release(), _processor())
 
 
 def trials(program: Path, places: Places) -> tuple[Trial, ...]:
@@ -88,6 +104,15 @@ def attempt(program: Path, accelerator: str) -> Trial:
 def _machine(program: Path) -> tuple[str, ...]:
     """Name this boot of this machine and this QEMU, whose file stands for its version."""
     return (identity(program), platform.release(), _boot_id())
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return platform.processor()
+    found = re.findall(r"^(?:model name|flags|microcode)\s*:.*$", text, re.MULTILINE)
+    return "\n".join(sorted(set(found)))
 
 
 def _boot_id() -> str:

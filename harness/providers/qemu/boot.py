@@ -1,7 +1,6 @@
 """One boot of one guest: from its parts to a login, or back from where it was kept."""
 
 import logging
-import platform
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -100,8 +99,7 @@ class Boot(Struct, frozen=True):
         )
         machine = [identity(program), *command_line(qemu, neutral)]
         machine += [qemu.ssh.user, qemu.ssh.key or "", str(qemu.disk_size), *map(str, files)]
-        if self.accelerator != accelerators.TCG:
-            machine += [platform.release(), warm.processor()]
+        machine += accelerators.ties(self.accelerator)
         return warm.state_of([*hashes, *machine], places)
 
     def provenance(self, version: str) -> Mapping[str, str]:

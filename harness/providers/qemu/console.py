@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from harness.text import plain
+
 TAIL = 4000
 """Characters that go into a message."""
 
@@ -75,11 +77,3 @@ class Console:
         text = self.text()
         start = text.find(PANIC)
         return text[start:].partition("\n")[0] if start >= 0 else None
-
-
-def plain(said: bytes) -> str:
-    """Decode what a guest said, harmless to a terminal: controls but line ends are escaped."""
-    text = said.decode("ascii", errors="backslashreplace").replace("\r", "")
-    return "".join(
-        char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text
-    )

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from harness.leases import Tenancy
 from harness.machine.process import last_will
-from harness.providers.qemu.console import Console, plain
+from harness.providers.qemu.console import Console
 from harness.providers.qemu.login_line import Line
 from harness.providers.qemu.qmp import Monitor
+from harness.text import plain
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,6 @@ name stands for all that QEMU must find again: kernel, initramfs, machine, and Q
 import hashlib
 import logging
 import os
-import platform
-import re
 import shutil
 import tempfile
 import time
@@ -103,13 +101,3 @@ def prune(places: Places) -> None:
             continue
         if (began or left > LIMIT) and cache.delete(item.path):
             left -= item.size
-
-
-def processor() -> str:
-    """Name this machine's CPU: with hardware acceleration a guest can only go on on the same."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        return platform.processor()
-    found = re.findall(r"^(?:model name|flags|microcode)\s*:.*$", text, re.MULTILINE)
-    return "\n".join(sorted(set(found)))

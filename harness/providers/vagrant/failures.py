@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from harness.errors import BootError, HarnessError, ImageError
 from harness.model import Box
-from harness.providers.qemu.console import plain
+from harness.text import plain
 
 TAIL = 600
 """Characters of what Vagrant said that go into a message; the console log has all."""

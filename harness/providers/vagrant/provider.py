@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.errors import NotRunError
@@ -97,7 +96,7 @@ class VagrantProvider:
         assert guest.vagrant is not None
         if guest.vagrant.accelerator is not None:
             return guest.vagrant.accelerator
-        program = shutil.which(f"qemu-system-{guest.architecture}")
+        program = accelerators.program_for(guest.architecture)
         if program is None:  # one that cannot be tried is not trusted
             return accelerators.TCG
-        return accelerators.best(Path(program), self._workshop.places)
+        return accelerators.best(program, self._workshop.places)

@@ -5,8 +5,6 @@ Between two runs such a guest is powered off and its lease parked (harness/lease
 
 import hashlib
 import logging
-import platform
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -18,7 +16,6 @@ from harness.leases import Login, Tenancy
 from harness.machine.files import identity
 from harness.machine.resources import vagrant_folder
 from harness.providers import accelerators
-from harness.providers.qemu.warm import processor
 from harness.providers.renew import change_key, renew
 from harness.providers.vagrant import libvirt
 from harness.providers.vagrant.machine import Making, VagrantMachine
@@ -47,13 +44,12 @@ def key_of(making: Making) -> str | None:
     parts: list[object] = [SHAPE, guest.name, guest.system, guest.architecture, guest.vagrant]
     parts += [making.provider, making.accelerator, making.installed, version]
     parts.append((vagrant_folder() / "Vagrantfile").read_text())
-    qemu = shutil.which(f"qemu-system-{guest.architecture}")
+    qemu = accelerators.program_for(guest.architecture)
     if qemu is not None:
-        parts.append(identity(Path(qemu)))
+        parts.append(identity(qemu))
     if making.provider == "libvirt":
         parts.append(libvirt.uri())
-    if making.accelerator != accelerators.TCG:
-        parts += [platform.release(), processor()]
+    parts += accelerators.ties(making.accelerator)
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()
 
 
