@@ -72,7 +72,8 @@ def test_a_relative_path_is_relative_to_the_file(tmp_path: Path) -> None:
 
 def test_the_agent_of_a_known_machine_needs_no_mention(tmp_path: Path) -> None:
     assert load(tmp_path, LINUX)["linux-5.10"].agent == AgentSource(target="x86_64-linux-musl")
-    assert load(tmp_path, one())["g"].agent == AgentSource(target="host")
+    for nothing in (one(), one(agent="")):
+        assert load(tmp_path, nothing)["g"].agent == AgentSource(target="host")
 
 
 def test_agent_and_root_may_stand_in_qemu(tmp_path: Path) -> None:
@@ -171,6 +172,9 @@ MISTAKES = [
     ("not a number", one(qemu="{boot_timeout: .nan}"), 4, "1 or more", None),
     ("two sources", one(agent="{target: a, path: b}"), 4, "one of target, build, path", None),
     ("no source", one(agent="{}"), 4, "one of target, build, path", None),
+    ("an agent of nothing", one(agent="''", qemu="{disk: d}"), 4, "expected a mapping", None),
+    ("a source", one(source="x"), 4, "`source` is no key of a guest", None),
+    ("a name in a release", "releases: {a: {system: s, name: b}}\n", 1, "`name` is no key", None),
     ("no agent", "name: g\nsystem: s\nqemu: {disk: d}\n", 1, "no `agent`", "x86_64-linux-musl"),
     ("agent twice", one(agent="{target: a}", qemu="{agent: {target: b}}"), 5, "line 4", None),
     ("key twice", one() + "notes: a\nnotes: b\n", 5, "given twice (first in line 4)", None),

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.errors import FileError
 from harness.guests.document import Node, read
@@ -22,7 +22,6 @@ from harness.model import (
     Guest,
     Image,
     OnlyOn,
-    Root,
     Ssh,
 )
 from harness.model.guest import SECTIONS, Host, Qemu, Remote, Vagrant
@@ -52,24 +51,8 @@ PATHS = (
 """Relative to the guest file."""
 
 
-class Entry(Struct, frozen=True, forbid_unknown_fields=True):
-    """A guest as it is written."""
-
-    system: str
-    agent: AgentSource | None = None
-    qemu: Qemu | None = None
-    vagrant: Vagrant | None = None
-    host: Host | None = None
-    ssh: Remote | None = None
-    architecture: Literal["x86_64", "aarch64"] = "x86_64"
-    only_on: OnlyOn | None = None
-    root: Root = "none"
-    tunables: tuple[str, ...] = ()
-    notes: str = ""
-
-
 STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
-    (): Entry,
+    (): Guest,
     ("agent",): AgentSource,
     ("qemu",): Qemu,
     ("qemu", "ssh"): Ssh,
@@ -85,6 +68,9 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("only_on",): OnlyOn,
 }
 """The keys that are known at each place; `*` is a name of the file's own choice."""
+
+OURS = ("name", "source")
+"""What a guest has that is none of its keys."""
 
 NAMED = frozenset({("vagrant", "boxes")})
 """Mappings whose keys are such names."""
@@ -154,28 +140,14 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
     _check_keys(path, node, ())
     if "system" not in node.mapping:
         raise FileError(path, node.line, f"guest `{name}` has no `system`")
-    entry = _converted(path, node)
+    guest = _converted(path, name, node)
     check_limits(path, node)
     check_boots(path, node)
     check_addresses(path, node)
-    if not any(getattr(entry, provider) for provider in SECTIONS):
+    if not guest.sections:
         wanted = ", ".join(SECTIONS)
         raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
-    return Guest(
-        name=name,
-        system=entry.system,
-        agent=_agent(path, node, entry),
-        qemu=entry.qemu,
-        vagrant=entry.vagrant,
-        host=entry.host,
-        ssh=entry.ssh,
-        architecture=entry.architecture,
-        only_on=entry.only_on,
-        root=entry.root,
-        tunables=entry.tunables,
-        notes=entry.notes,
-        source=str(path),
-    )
+    return replace(guest, agent=_agent(path, node, guest))
 
 
 def _moved(path: Path, node: Node) -> Node:
@@ -204,7 +176,8 @@ def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
     struct = STRUCTS.get(where)
     if struct is None:
         return
-    known = [field.encode_name for field in msgspec.structs.fields(struct)]
+    names = [field.encode_name for field in msgspec.structs.fields(struct)]
+    known = [name for name in names if where or name not in OURS]
     for key, value in node.mapping.items():
         if key not in known:
             near = get_close_matches(key, known, 1)
@@ -214,10 +187,15 @@ def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
         _check_keys(path, value, (*where, key))
 
 
-def _converted(path: Path, node: Node) -> Entry:
-    plain = _absolute(path, node).plain()
+def _converted(path: Path, name: str, node: Node) -> Guest:
+    """Return the guest as it is written; where it names no agent, that is an empty one."""
+    written = _absolute(path, node).mapping
+    plain = {key: value.plain() for key, value in written.items()}
+    plain |= {"name": name, "source": str(path)}
+    if plain.get("agent") is None:
+        plain["agent"] = {}
     try:
-        return msgspec.convert(plain, Entry)
+        return msgspec.convert(plain, Guest)
     except msgspec.ValidationError as exc:
         where, what = expectation(str(exc))
         place, found = _nearest(node, where)
@@ -254,12 +232,12 @@ def _replaced(node: Node, where: Sequence[str], value: str) -> Node:
     return Node(node.line, {**node.mapping, where[0]: inner})
 
 
-def _agent(path: Path, node: Node, entry: Entry) -> AgentSource:
-    agent = entry.agent
-    if agent is None:
-        if entry.qemu is not None and entry.qemu.debian is not None:
+def _agent(path: Path, node: Node, guest: Guest) -> AgentSource:
+    agent, written = guest.agent, node.at(["agent"])
+    if written is None or written.value is None:
+        if guest.qemu is not None and guest.qemu.debian is not None:
             return AgentSource(target=DEBIAN_TARGET)
-        if entry.host is not None:
+        if guest.host is not None:
             return AgentSource(target="host")
         raise FileError(
             path,

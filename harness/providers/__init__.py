@@ -28,7 +28,7 @@ PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
     "vagrant": VagrantProvider,
     "ssh": ExistingMachine,
 }
-"""In order of preference."""
+"""One for each section of a guest file (model/guest.py, SECTIONS), in order of preference."""
 
 TOOLS: Mapping[str, str] = {**qemu.TOOLS, **vagrant.TOOLS}
 """Command to what it is for; none is needed for the host's own kernel."""
