@@ -43,6 +43,10 @@ class NotRunError(HarnessError):
     """This machine cannot start the guest at all (no image, no hypervisor): state `not-run`."""
 
 
+CONSOLE_LINES = 12
+"""Of the end of a failed guest's console, how many are shown."""
+
+
 class InfrastructureError(HarnessError):
     """The harness or the guest failed, not the kernel under test: state `infrastructure`.
 
@@ -63,6 +67,11 @@ class InfrastructureError(HarnessError):
         super().__init__(message, hint=hint)
         self.phase = phase
         self.console = console
+
+    @property
+    def last_lines(self) -> list[str]:
+        """What is shown of the console."""
+        return self.console.splitlines()[-CONSOLE_LINES:]
 
 
 class ImageError(InfrastructureError):

@@ -35,7 +35,7 @@ def test_a_flood_is_remembered_in_part(tmp_path: Path) -> None:
     while not log.text().endswith("end"):
         pass
     assert len(log.text()) == console.REMEMBERED
-    assert len(log.tail()) == console.TAIL
+    assert len(log.tail()) == console.LAST_WORDS
 
 
 def test_the_middle_of_a_flood_is_not_kept(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from harness.agent import elf
 from harness.agent.binary import Program
-from harness.agent.installed import Agent, installed
+from harness.agent.installed import ERRORS, Agent, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
@@ -44,9 +44,6 @@ of libc's own, from there; the agent has no threads, and a minimal guest has no 
 
 BUILD_SECONDS = 900.0
 """The first build for a target makes its libc, too: 20 s on two cores, much more on a busy one."""
-
-TAIL = 2000
-"""Bytes of a compiler's complaint that are passed on."""
 
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
@@ -167,7 +164,7 @@ class Builder:
             with self._cancellation.hooked(here.close):
                 done = here.run(argv, timeout=BUILD_SECONDS)
             if done.status != 0:
-                said = done.stderr[-TAIL:].decode(errors="replace").strip()
+                said = done.stderr[-ERRORS:].decode(errors="replace").strip()
                 names = " ".join(path.name for path in sources)
                 raise AgentError(Phase.BUILD, f"{names} cannot be compiled: {said}")
             os.replace(made, kept)

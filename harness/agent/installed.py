@@ -16,7 +16,7 @@ from harness.errors import AgentError, GuestLostError, InfrastructureError, Phas
 from harness.model import Root
 from harness.protocols import Completed, Sink, Transport
 from harness.wire.question import Question
-from harness.wire.replies import visible
+from harness.wire.replies import UNSUPPORTED, visible
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +49,8 @@ COMPILE = "; ".join(
 )
 """With what every base system's compiler knows: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
 
-UNSUPPORTED = 77
-"""The agent's exit status for what it cannot be asked (docs/wire.md)."""
-
 ERRORS = 2000
-"""Bytes of a compiler's errors that are shown."""
+"""Bytes of the end of a compiler's errors that are shown."""
 
 UID = re.compile(r"[0-9]{1,10}")
 

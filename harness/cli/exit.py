@@ -25,15 +25,11 @@ class Exit(IntEnum):
         return cls.USAGE if isinstance(error, UsageError) else cls.UNMEASURED
 
 
-TAIL = 12
-"""Lines of a console that are shown of a guest that failed."""
-
-
 def complain_of(error: HarnessError) -> None:
     """Say an error; of a guest that failed, also the end of what its console said."""
     complain(str(error), hint=error.hint)
     if isinstance(error, InfrastructureError):
-        for line in error.console.splitlines()[-TAIL:]:
+        for line in error.last_lines:
             click.echo(f"console: {visible(line)}", err=True)
 
 

@@ -12,7 +12,7 @@ ROOM = 10 << 20
 LIMITS = (1 << 16, 1 << 15, 1 << 14, 1 << 13, 1 << 12, 1 << 11, 1 << 10, 1 << 9, 1 << 8, 0)
 """Bytes of each reply: the most generous limit is taken with which all replies fit."""
 
-TAIL = 1 << 12
+CONSOLE_BYTES = 1 << 12
 """Bytes of a console that are shown: its end, where a guest says why it died."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from harness.matrix import Key
-from harness.matrix.recordings import LIMITS, TAIL, Recordings, Reply, limit
+from harness.matrix.recordings import CONSOLE_BYTES, LIMITS, Recordings, Reply, limit
 from harness.text import visible
 
 PACKED = 3 << 20
@@ -67,6 +67,6 @@ def _lines(raw: bytes) -> Iterator[str]:
 
 def tail(console: bytes) -> str:
     """Return the end of a console, from the first whole line on."""
-    end = console[-TAIL:]
-    cut = end[end.find(b"\n") + 1 :] if len(console) > TAIL else end
+    end = console[-CONSOLE_BYTES:]
+    cut = end[end.find(b"\n") + 1 :] if len(console) > CONSOLE_BYTES else end
     return shown(cut.replace(b"\r\n", b"\n"))

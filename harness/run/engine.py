@@ -27,9 +27,6 @@ logger = logging.getLogger(__name__)
 LIVES_IN_VAIN = 2
 """So often in a row a guest may live without one answer before what is left is given up."""
 
-TAIL = 12
-"""Lines of a console that are shown of a guest that did not come up."""
-
 
 class Subject(Struct, frozen=True):
     """What is measured, with what, on how many CPUs of this machine, and who is told."""
@@ -92,7 +89,7 @@ def _warn(guest: Guest, failure: InfrastructureError) -> None:
     logger.warning("%s: %s%s: %s", guest.name, failure.phase, after, failure)
     if failure.hint is not None:
         logger.warning("%s: hint: %s", guest.name, failure.hint)
-    for line in failure.console.splitlines()[-TAIL:]:
+    for line in failure.last_lines:
         logger.warning("%s: console: %s", guest.name, visible(line))
 
 
@@ -112,7 +109,7 @@ class Life:
             subject.record, subject.progress, subject.cancellation, total - len(todo), total
         )
         self._clocks = Clocks()
-        self._phase, self._since = Phase.BOOT, time.monotonic()
+        self._since = time.monotonic()
         self._common: dict[str, str] = {}
 
     def run(self) -> None:
@@ -160,7 +157,7 @@ class Life:
             failure.seconds = time.monotonic() - self._since
 
     def _tell(self, phase: Phase, detail: str = "") -> None:
-        self._phase, self._since = phase, time.monotonic()
+        self._since = time.monotonic()
         self.subject.progress.phase(self.subject.guest.name, phase, detail)
 
     def _learn(self, agent: Agent, transport: Transport) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.errors import FileError
 from harness.matrix import key_of
-from harness.matrix.recordings import TAIL, Recordings, Reply, limit
+from harness.matrix.recordings import CONSOLE_BYTES, Recordings, Reply, limit
 from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
 
@@ -54,7 +54,7 @@ def _console(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
-            file.seek(max(0, size - TAIL - 1))
+            file.seek(max(0, size - CONSOLE_BYTES - 1))
             return file.read()
     except FileNotFoundError:
         return b""

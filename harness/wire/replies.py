@@ -36,6 +36,7 @@ QUOTED = 200
 """Characters of a guest's text that a sentence of ours repeats, at most."""
 
 UNSUPPORTED = 77
+"""The agent's exit status for what it cannot be asked (docs/wire.md)."""
 
 
 class Reply(Struct, frozen=True):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness.text import plain
 
-TAIL = 4000
-"""Characters that go into a message."""
+LAST_WORDS = 4000
+"""Characters of the end that go into an error."""
 
 REMEMBERED = 1 << 20
 """Bytes that are looked through; a guest that floods its console is read in part."""
@@ -52,8 +52,8 @@ class Console:
             return file.read(REMEMBERED)
 
     def tail(self) -> str:
-        """Return the last lines."""
-        return self.text()[-TAIL:].strip()
+        """Return the end of what this boot printed."""
+        return self.text()[-LAST_WORDS:].strip()
 
     def trim(self, limit: int = KEPT) -> None:
         """Take the middle out of a flood of more than `limit` bytes.

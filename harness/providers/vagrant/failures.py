@@ -9,8 +9,8 @@ from harness.errors import BootError, HarnessError, ImageError
 from harness.model import Box
 from harness.text import plain
 
-TAIL = 600
-"""Characters of what Vagrant said that go into a message; the console log has all."""
+REPEATED = 600
+"""Characters of the end of what Vagrant said that go into a message; the console log has all."""
 
 
 class Meaning(Struct, frozen=True):
@@ -75,7 +75,7 @@ def failure(step: str, said: bytes, box: Box, why: str | None = None) -> Harness
     """Return what a failed `vagrant STEP` amounts to; `why` is ours where Vagrant has no say."""
     text = plain(said).strip()
     meaning = next((known for words, known in KNOWN.items() if _found(words, text)), None)
-    tail = f": {text[-TAIL:]}" if text else ""
+    tail = f": {text[-REPEATED:]}" if text else ""
     if why is not None and (meaning is None or meaning.of_box is False):
         hint = meaning.hint if meaning is not None else UNKNOWN_HINT
         more = f" ({meaning.sentence})" if meaning is not None else ""

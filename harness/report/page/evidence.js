@@ -66,7 +66,7 @@ function provenance(cell) {
 
 // Everything of one cell, below the dialog's header.
 function details(cell) {
-  const picture = cell.state === "measured" && typeof chart === "function" ? chart(cell) : null;
+  const picture = cell.state === "measured" ? chart(cell) : null;
   const replies = part("What the agent saw");
   fillReplies(cell, replies);
   const console = DATA.consoles[cell.guest];
