@@ -9,13 +9,14 @@ from fakes import FakeProvider
 from msgspec.structs import replace
 from provider_contract import ProviderContract, TransportContract, left_of
 
+from harness import providers
 from harness.deadline import Deadline
 from harness.errors import GuestLostError, NotRunError, UsageError
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest, OnlyOn
 from harness.model.guest import SECTIONS, Host, Remote
 from harness.protocols import Provider, Transport
-from harness.providers import PROVIDERS, choose
+from harness.providers import PROVIDERS, Choices, choose
 from harness.providers.host import ISOLATIONS, NOT_ISOLATED, ThisMachine, isolated
 from harness.providers.ssh import ExistingMachine
 from harness.providers.workshop import Workshop
@@ -185,3 +186,23 @@ def test_the_agent_on_the_host_goes_with_its_lease_also_after_an_interrupt(tmp_p
         assert folder.is_relative_to(places.state)
         transport.close()
     assert not folder.exists()
+
+
+def test_a_guest_is_chosen_for_once_however_often_that_is_needed(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Asked(ThisMachine):
+        def refusal(self, guest: Guest) -> str | None:
+            asked.append(guest.name)
+            return super().refusal(guest)
+
+    monkeypatch.setattr(providers, "KINDS", {"host": Asked})
+    choices, other = Choices(workshop), replace(guest(), name="other")
+    assert choices.startable(guest(Host()))
+    assert not choices.startable(other)
+    assert choices.best(guest(Host())).name == "host"
+    with pytest.raises(NotRunError, match="no provider for it"):
+        choices.best(other)
+    assert asked == [guest(Host()).name]

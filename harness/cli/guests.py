@@ -11,7 +11,7 @@ from harness.cli.table import write_json, write_table
 from harness.errors import NotRunError
 from harness.machine.places import Places
 from harness.model import Guest
-from harness.providers import choose, offers
+from harness.providers import best, offers
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests
 from harness.run.progress import speaking
@@ -72,7 +72,7 @@ def _entry(guest: Guest, workshop: Workshop) -> Listed:
     found = offers(guest, workshop)
     others = {one.name: one.refusal for one in found}
     try:
-        chosen = choose(guest, workshop)
+        chosen = best(guest, found)
     except NotRunError as exc:
         return Listed(guest.name, guest.system, None, str(exc), None, others)
     del others[chosen.name]

@@ -2,7 +2,7 @@
 
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -73,11 +73,15 @@ def forbidden(guest: Guest, provider: str) -> str | None:
 
 
 def choose(guest: Guest, workshop: Workshop, only: str | None = None) -> Offer:
-    """Return the first that can start the guest here, if possible without a download.
+    """Return the `best` offer for a guest, or raise `NotRunError`."""
+    return best(guest, offers(guest, workshop, only))
+
+
+def best(guest: Guest, found: Sequence[Offer]) -> Offer:
+    """Return the first that would start the guest, if possible without a download.
 
     Raise `NotRunError` with each one's refusal.
     """
-    found = offers(guest, workshop, only)
     able = [offer for offer in found if offer.refusal is None]
     for offer in sorted(able, key=lambda offer: offer.download is not None):
         return offer
@@ -94,7 +98,29 @@ def virtualises(places: Places) -> bool:
     return program is not None and accelerators.best(Path(program), places) != accelerators.TCG
 
 
-def _reasons(found: tuple[Offer, ...]) -> str:
+class Choices:
+    """Who starts which guest here: asked once of each guest, however often that is needed."""
+
+    def __init__(self, workshop: Workshop, only: str | None = None) -> None:
+        self._workshop = workshop
+        self._only = only
+        self._found: dict[str, tuple[Offer, ...]] = {}
+
+    def best(self, guest: Guest) -> Offer:
+        """Return the best offer for a guest, or raise `NotRunError`."""
+        if guest.name not in self._found:
+            self._found[guest.name] = offers(guest, self._workshop, self._only)
+        return best(guest, self._found[guest.name])
+
+    def startable(self, guest: Guest) -> bool:
+        """Whether somebody would start the guest with what is on this machine."""
+        try:
+            return self.best(guest).download is None
+        except NotRunError:
+            return False
+
+
+def _reasons(found: Sequence[Offer]) -> str:
     """Say each one's refusal, and one that all share only once."""
     refusals = dict.fromkeys(offer.refusal for offer in found)
     if len(refusals) == 1 and len(found) > 1:

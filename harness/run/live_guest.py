@@ -15,9 +15,9 @@ from harness.errors import NotRunError, UsageError
 from harness.machine.places import Places
 from harness.model import Guest
 from harness.protocols import Completed
+from harness.providers import Choices
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests
-from harness.run.plan import startable_by
 from harness.run.visit import Visited, visited
 
 SECONDS = 60.0
@@ -142,8 +142,8 @@ class LiveGuest:
 def chosen(names: Sequence[str], folders: Sequence[str], provider: str | None) -> tuple[Guest, ...]:
     """Return the guests of these names; raise `UsageError` for a name that is none."""
     known = known_guests([Path(folder) for folder in folders])
-    startable = startable_by(Workshop(Places.of_user(), Path), provider)
-    return tuple(guests.select(known, names, startable))
+    choices = Choices(Workshop(Places.of_user(), Path), provider)
+    return tuple(guests.select(known, names, choices.startable))
 
 
 class Booted(Struct, frozen=True):

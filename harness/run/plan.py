@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from harness.machine.places import Places
 from harness.machine.version import version
 from harness.model import Cell, Depth, Guest, State
 from harness.protocols import Provider
-from harness.providers import choose
+from harness.providers import Choices
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests, known_scenarios
 from harness.store import RunBegun, console_of, judge_folder, lines_of
@@ -80,15 +80,13 @@ def plan(request: Request, places: Places) -> Plan:
     consoles = partial(console_of, folder)
     workshop = Workshop(places, consoles, request.keep, request.cold, folder)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
-    chosen = select(guests, names, startable_by(workshop, request.provider))
+    choices = Choices(workshop, request.provider)
+    chosen = select(guests, names, choices.startable)
     done = _settled(folder) if request.resume else {}
     return Plan(
         folder,
         _begun(depth, chosen, cells),
-        tuple(
-            _candidate(guest, workshop, request.provider, _left(cells, guest, done))
-            for guest in chosen
-        ),
+        tuple(_candidate(guest, choices, _left(cells, guest, done)) for guest in chosen),
         {
             name: tuple(guest.name for guest in select(guests, [name], lambda _: True))
             for name in names
@@ -130,23 +128,9 @@ def _cells(request: Request, before: RunBegun | None, depth: Depth) -> tuple[Cel
     return scenarios.cells(depth, named)
 
 
-def startable_by(workshop: Workshop, only: str | None) -> Callable[[Guest], bool]:
-    """Return whether somebody would start a guest with what is on this machine."""
-
-    def startable(guest: Guest) -> bool:
-        try:
-            return choose(guest, workshop, only).download is None
-        except NotRunError:
-            return False
-
-    return startable
-
-
-def _candidate(
-    guest: Guest, workshop: Workshop, only: str | None, cells: tuple[Cell, ...]
-) -> Candidate:
+def _candidate(guest: Guest, choices: Choices, cells: tuple[Cell, ...]) -> Candidate:
     try:
-        offer = choose(guest, workshop, only)
+        offer = choices.best(guest)
     except NotRunError as exc:
         return Candidate(guest, None, cells, why=str(exc), hint=exc.hint)
     return Candidate(guest, offer.provider, cells, offer.name)
