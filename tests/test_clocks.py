@@ -1,6 +1,10 @@
 """Every limit is more than what it holds."""
 
+import ast
 import math
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -10,12 +14,19 @@ from harness.clocks import Clocks
 from harness.errors import UsageError
 from harness.machine.resources import guests_folder
 from harness.model import Depth
-from harness.providers.vagrant.machine import CONNECT_SECONDS, MARGIN_SECONDS
+from harness.providers.host import ISOLATIONS
 from harness.run.batches import Asking, Pace, batches
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import Scenario
 
 GUESTS = guests.load([guests_folder()])
+
+HARNESS = Path(clocks.__file__).parent
+
+FILES = sorted(HARNESS.rglob("*.py"))
+
+MAKERS = ("Deadline", ".within", ".afresh", ".settimeout")
+"""How the calls end that take a limit in seconds."""
 
 
 @pytest.mark.parametrize("depth", Depth)
@@ -40,10 +51,49 @@ def test_a_guests_own_boot_time_out_comes_before_the_harnesss(name: str) -> None
         inner = guest.qemu.boot_timeout * clocks.SLOW
         assert clocks.PREPARE + inner < clocks.boot(guest)
     if guest.vagrant is not None:
-        around = MARGIN_SECONDS + CONNECT_SECONDS
+        around = clocks.VAGRANT_UP + clocks.VAGRANT_LOGIN
         assert clocks.PREPARE + (guest.vagrant.boot_timeout + around) * clocks.SLOW < (
             clocks.boot(guest)
         )
+
+
+def test_a_boot_has_time_for_what_a_provider_does_around_it() -> None:
+    login = clocks.VAGRANT_UP + clocks.VAGRANT_LOGIN
+    assert clocks.VAGRANT_START + login <= clocks.AROUND_BOOT
+    assert clocks.VAGRANT_RESTORE + login + clocks.SAVE < clocks.AROUND_BOOT
+    assert clocks.QEMU_RESTORE + clocks.SAVE + clocks.GO_ON < clocks.AROUND_BOOT
+    assert len(ISOLATIONS) * clocks.ISOLATION < clocks.AROUND_BOOT
+    assert clocks.BUILD < clocks.SLOW * clocks.COMPILE  # of the two a guest needs one
+
+
+def constants(path: Path) -> Iterator[tuple[str, ast.expr, bool]]:
+    """Yield a file's constants: name, value, and whether a text says what it is."""
+    body = ast.parse(path.read_text()).body
+    for node, after in pairwise([*body, ast.Pass()]):
+        explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        if isinstance(node, ast.Assign):
+            yield ast.unparse(node.targets[0]), node.value, explained
+
+
+def is_seconds(name: str, value: ast.expr) -> bool:
+    """Whether it is a number with a fraction: those are seconds, and a few are shares."""
+    found = (part.value for part in ast.walk(value) if isinstance(part, ast.Constant))
+    number = isinstance(value, ast.Constant | ast.BinOp | ast.UnaryOp)
+    return "SECONDS" in name or (number and any(isinstance(one, float) for one in found))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HARNESS)))
+def test_a_number_of_seconds_says_what_it_is_for(path: Path) -> None:
+    bare = [name for name, value, told in constants(path) if is_seconds(name, value) and not told]
+    assert bare == [], f"in {path.name}: to harness/clocks.py, or say beside it why it is here"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HARNESS)))
+def test_a_deadline_is_made_of_a_limit_that_has_a_name(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(MAKERS):
+            numbers = [one for one in node.args if isinstance(one, ast.Constant)]
+            assert numbers == [], f"{path.name}:{node.lineno}: {ast.unparse(node)}"
 
 
 def everything(*, apart: bool = True) -> list[tuple[tuple[Scenario, ...], int]]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from provider_contract import ProviderContract, left_of
 from ssh_server import SshServer, serving
 
-from harness import leases
+from harness import clocks, leases
 from harness.deadline import Deadline
 from harness.errors import BootError, HarnessError, ImageError, NotRunError
 from harness.machine.places import Places
@@ -264,7 +264,7 @@ def test_a_wrong_key_is_told(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine, "CONNECT_SECONDS", 1.5)
+    monkeypatch.setattr(clocks, "VAGRANT_LOGIN", 1.5)
     make_key(tmp_path / "wrong")
     ssh = Ssh(user="root", key=str(tmp_path / "wrong"))
     wrong = Vagrant(boxes={"virtualbox": Box("example/box")}, ssh=ssh)

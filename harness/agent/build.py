@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 
+from harness import clocks
 from harness.agent import elf
 from harness.agent.binary import Program
 from harness.agent.installed import ERRORS, Agent, installed
@@ -41,9 +42,6 @@ FLAGS = ("-std=c99", "-D_DEFAULT_SOURCE", "-Os", "-s")
 UNNEEDED = "libpthread.so.1"
 """Zig links NetBSD's thread library before its libc, and so takes accept() and its like, wrappers
 of libc's own, from there; the agent has no threads, and a minimal guest has no such library."""
-
-BUILD_SECONDS = 900.0
-"""The first build for a target makes its libc, too: 20 s on two cores, much more on a busy one."""
 
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
@@ -146,7 +144,7 @@ class Builder:
         return sorted(files)
 
     def _compile(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
-        deadline = Deadline(BUILD_SECONDS, self._cancellation)
+        deadline = Deadline(clocks.BUILD, self._cancellation)
         with locked(kept.with_name(f"{kept.name}.lock"), deadline) as ours:
             if not ours:
                 raise AgentError(Phase.BUILD, f"another run still builds {kept.name}")
@@ -162,7 +160,7 @@ class Builder:
             argv = ["env", *caches, *last_will(), *command, "-o", str(made), *map(str, sources)]
             here = LocalTransport(last_will())  # the shell, too, dies with us
             with self._cancellation.hooked(here.close):
-                done = here.run(argv, timeout=BUILD_SECONDS)
+                done = here.run(argv, timeout=clocks.BUILD)
             if done.status != 0:
                 said = done.stderr[-ERRORS:].decode(errors="replace").strip()
                 names = " ".join(path.name for path in sources)

@@ -18,7 +18,10 @@ from harness.machine.process import ToolTimeoutError, execute
 logger = logging.getLogger(__name__)
 
 TERM_SECONDS = 3.0
+"""For a QEMU to end in order: it writes back what it has, and then is killed."""
+
 KILL_SECONDS = 5.0
+"""For the kernel to let a killed process go; its lease stays where it does not."""
 
 NAME_OPTION = "-name"
 """QEMU's option that shows the lease: all that is known of a QEMU whose owner died too early."""

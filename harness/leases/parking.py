@@ -22,7 +22,8 @@ from harness.machine.places import Places, private
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds that are waited for who changes one: that is a file's writing, unless he was stopped."""
+"""Seconds that are waited for who changes one: that is a file's writing, unless he was stopped. Who
+waits in vain goes without."""
 
 UNUSED = timedelta(days=30)
 """What nobody took for that long goes, as with the cache."""

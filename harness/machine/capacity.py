@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from harness.deadline import Cancellation
+from harness.deadline import GLANCE, Cancellation
 from harness.model.guest import Section
 
 SPARE = 0.8
@@ -21,8 +21,6 @@ SPARE = 0.8
 
 OVERHEAD = 64 << 20
 """Bytes that a hypervisor takes besides its guest's memory, and we for each guest."""
-
-GLANCE = 0.2
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 

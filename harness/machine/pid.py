@@ -11,6 +11,7 @@ import psutil
 from msgspec import Struct
 
 GLANCE = 0.02
+"""Seconds between two looks at whether a process that was sent a signal is gone."""
 
 
 class Process(Struct, frozen=True):

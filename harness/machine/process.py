@@ -13,6 +13,9 @@ from typing import IO
 from harness.deadline import GLANCE, Deadline
 from harness.protocols import Completed
 
+TRIED_SECONDS = 5.0
+"""For `true` behind a prefix that may not work here; where that hangs we do without the prefix."""
+
 LOG_LIMIT = 256 << 10
 """Bytes of a log's end that are returned."""
 
@@ -120,6 +123,6 @@ def last_will() -> tuple[str, ...]:
     if shutil.which(prefix[0]) is None:
         return ()
     try:
-        return prefix if execute([*prefix, "true"], Deadline(5)).status == 0 else ()
+        return prefix if execute([*prefix, "true"], Deadline(TRIED_SECONDS)).status == 0 else ()
     except ToolTimeoutError:
         return ()

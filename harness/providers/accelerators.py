@@ -28,6 +28,8 @@ CANDIDATES = {"Linux": ("kvm",), "Darwin": ("hvf",), "NetBSD": ("nvmm",)}
 TCG = "tcg"
 
 TRY_SECONDS = 5.0
+"""For a firmware of a few instructions, which an accelerator that works runs in a fraction of a
+second. It is tried before any guest has a clock."""
 
 
 class Trial(Struct, frozen=True):

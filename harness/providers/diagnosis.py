@@ -19,7 +19,10 @@ from harness.providers.qemu.command import PROGRAM
 logger = logging.getLogger(__name__)
 
 VERSION_SECONDS = 20.0
+"""For a tool to say its version; no guest waits for it, only who called the doctor."""
+
 INSTALL_SECONDS = 900.0
+"""For one command of a package manager, whose download may be 300 MB; no guest waits for it."""
 
 APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300")
 

@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError, InfrastructureError, NotRunError
 from harness.model import Guest
@@ -19,8 +20,6 @@ ISOLATIONS: Mapping[str, Sequence[str]] = {
 user gets a network namespace only as root of a user namespace (user_namespaces(7))."""
 
 NOT_ISOLATED = "none"
-
-TRIAL_SECONDS = 10.0
 
 
 class ThisMachine:
@@ -63,7 +62,7 @@ def isolated(deadline: Deadline) -> str:
     """Return the best isolation that works here, found by trying: containers forbid much."""
     for name, prefix in ISOLATIONS.items():
         try:
-            timeout = deadline.within(TRIAL_SECONDS).left()
+            timeout = deadline.within(clocks.ISOLATION).left()
             if LocalTransport(prefix).run(["true"], timeout=timeout).status == 0:
                 return name
         except InfrastructureError:  # no unshare (macOS, BSD), or one that hangs

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 import paramiko
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.machine.places import NAME
@@ -19,9 +20,6 @@ from harness.transport.keys import key_text
 from harness.transport.shell import TEMPORARY
 
 logger = logging.getLogger(__name__)
-
-CONNECT_SECONDS = 30.0
-"""Nothing boots here: a machine that does not answer by then is off."""
 
 GUARD = "; ".join(
     (
@@ -63,7 +61,7 @@ class ExistingMachine:
         """Log in; leave nothing behind."""
         if guest.ssh is None:
             raise NotRunError(f"{guest.name}: {self.refusal(guest)}", hint="add an `ssh` section")
-        limit = deadline.within(CONNECT_SECONDS)
+        limit = deadline.within(clocks.REMOTE_LOGIN)
         token = secrets.token_hex(8)
         folders = tuple(f"{folder}/{NAME}-{token}" for folder in TEMPORARY)
         try:

@@ -20,8 +20,9 @@ from harness.providers.workshop import Workshop
 from harness.run.names import known_guests
 from harness.run.visit import Visited, visited
 
-SECONDS = 60.0
-"""A command's own time-out is scaled by the guest's slow-host factor, as all of ours are."""
+COMMAND_SECONDS = 60.0
+"""For a test's command, where the test says nothing else. It is scaled by the guest's slow-host
+factor, as all of ours are."""
 
 NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,200}")
 
@@ -75,7 +76,7 @@ class LiveGuest:
         argv: Sequence[str],
         *,
         stdin: bytes | str = b"",
-        timeout: float = SECONDS,
+        timeout: float = COMMAND_SECONDS,
         check: bool = True,
     ) -> Ran:
         """Run a command to its end; `timeout` is in seconds on a machine that virtualises.
@@ -102,12 +103,12 @@ class LiveGuest:
         else:
             data = content.encode() if isinstance(content, str) else content
         path = self._path(name)
-        self._live.push(data, path, executable=executable, timeout=SECONDS * self._factor)
+        self._live.push(data, path, executable=executable, timeout=COMMAND_SECONDS * self._factor)
         return path
 
     def pull(self, name: str) -> bytes:
         """Return what a file in the folder holds."""
-        done = self._run(["cat", self._path(name)], b"", SECONDS)
+        done = self._run(["cat", self._path(name)], b"", COMMAND_SECONDS)
         if done.status != 0 or done.truncated:
             why = "it is too large" if done.truncated else done.stderr.decode(errors="replace")
             raise CommandFailedError(f"{self.name}: cannot read {name}: {why.strip()}")

@@ -26,8 +26,6 @@ from harness.transport.keys import parse_key
 
 logger = logging.getLogger(__name__)
 
-CONNECT_SECONDS = 60.0
-
 
 @runtime_checkable
 class Visited(Transport, Protocol):
@@ -100,6 +98,6 @@ def log_in(lease: Lease, login: Login) -> SshTransport:
         login.user,
         key,
         host_key,
-        Deadline(CONNECT_SECONDS),
+        Deadline(clocks.KEPT_LOGIN),
         {},
     )

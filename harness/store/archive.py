@@ -20,6 +20,7 @@ APPLICATION = 0x52504D31
 """What tells our files from other programs' (PRAGMA application_id): `RPM1`."""
 
 LOCKED_SECONDS = 20.0
+"""For another program to be done with the file, which it holds for a moment."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS run (

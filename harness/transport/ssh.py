@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 
 import paramiko
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
 from harness.protocols import COMPLAINT, Completed, Sink
@@ -28,9 +29,6 @@ reply to `exec`, and a write to a peer that does not read."""
 
 DYING_SECONDS = 1.0
 """After a connection broke, until its machine's own end has to be seen."""
-
-OPEN_SECONDS = 30.0
-"""For a session to open, where no command's timeout says how long."""
 
 
 GLANCE = 0.5
@@ -160,9 +158,9 @@ class SshTransport:
         """
         command = login_command(argv)
         try:
-            with self._watched(Deadline(OPEN_SECONDS)):
-                channel = opened(self._connection, OPEN_SECONDS)
-                channel.settimeout(OPEN_SECONDS)
+            with self._watched(Deadline(clocks.SESSION)):
+                channel = opened(self._connection, clocks.SESSION)
+                channel.settimeout(clocks.SESSION)
                 channel.exec_command(command)  # nosec B601  # quoted by login_command
                 begun = bool(channel.recv(1))
         except PROBLEMS as exc:
@@ -176,8 +174,8 @@ class SshTransport:
         finally:
             with closing(channel), suppress(*PROBLEMS):
                 channel.shutdown_write()
-                if not channel.status_event.wait(OPEN_SECONDS) and not channel.closed:
-                    logger.warning("the guest was not put in order within %g s", OPEN_SECONDS)
+                if not channel.status_event.wait(clocks.SESSION) and not channel.closed:
+                    logger.warning("the guest was not put in order within %g s", clocks.SESSION)
 
     def interactive(
         self, argv: Sequence[str] | None, terminal: Terminal = STANDARD_TERMINAL
@@ -188,9 +186,9 @@ class SshTransport:
         time, and wants the keys in files.
         """
         try:
-            channel = opened(self._connection, OPEN_SECONDS)
+            channel = opened(self._connection, clocks.SESSION)
             with closing(channel):
-                with self._watched(Deadline(OPEN_SECONDS)):
+                with self._watched(Deadline(clocks.SESSION)):
                     begin(channel, None if argv is None else login_command(argv), terminal)
                 status = relay(channel, terminal)
         except PROBLEMS as exc:

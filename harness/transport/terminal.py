@@ -17,6 +17,7 @@ POLL_SECONDS = 0.25
 whole process's and could only be set in its main thread."""
 
 STATUS_SECONDS = 5.0
+"""For a session's exit status, once the session has ended; there is none from some servers."""
 
 
 class Terminal(Struct, frozen=True):

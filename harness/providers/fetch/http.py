@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 logger.setLevel(logging.INFO)  # minutes of silence look like a hang: said without --verbose, too
 
 CHUNK = 1 << 16
-CONNECT_SECONDS = 20.0
+REACH_SECONDS = 20.0
+"""For a server to take a connection: one try of several, all within the caller's deadline."""
+
 SILENCE_SECONDS = 20.0
 """Without a byte, after which a connection is given up, and begun again from where it was."""
 
@@ -30,8 +32,10 @@ ATTEMPTS = 4
 """In a row without a byte more than before."""
 
 PAUSE = 0.5
+"""Seconds before the next try, doubled after each that brought nothing."""
 
 NEWS_SECONDS = 10.0
+"""Between two lines that say how far it is."""
 
 TEXT_LIMIT = 4 << 20
 
@@ -132,7 +136,7 @@ def _asked(
     url: str, headers: Mapping[str, str]
 ) -> Iterator[tuple[requests.Response, urllib3.HTTPResponse]]:
     """Ask, and yield the answer before its content has come, with the raw stream of that."""
-    timeout = (CONNECT_SECONDS, SILENCE_SECONDS)
+    timeout = (REACH_SECONDS, SILENCE_SECONDS)
     with (
         requests.Session() as session,
         session.get(url, headers={**PLAIN, **headers}, stream=True, timeout=timeout) as response,

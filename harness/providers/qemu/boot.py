@@ -9,6 +9,7 @@ import paramiko
 from msgspec import Struct
 from msgspec.structs import replace
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Login, Tenancy
@@ -31,11 +32,6 @@ from harness.transport.keys import key_text, make_key
 logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
-
-RESTORE_SECONDS = 10.0
-"""For a guest to go on, on a fast host; one that does not is booted."""
-
-SAVE_SECONDS = 30.0
 
 HASHES = ("kernel_sha256", "initramfs_sha256", "disk_sha256")
 
@@ -140,7 +136,7 @@ def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | 
     state = boot.state
     if state is None or not state.take():
         return None
-    limit = deadline.within(RESTORE_SECONDS * boot.factor)
+    limit = deadline.within(clocks.QEMU_RESTORE * boot.factor)
     with ExitStack() as attempt:
         try:
             state.replay(path)
@@ -252,7 +248,7 @@ def _keep(
     """
     if boot.state is None:
         return
-    allowed = limit.within(SAVE_SECONDS * boot.factor)
+    allowed = limit.within(clocks.SAVE * boot.factor)
 
     def save(memory: Path) -> None:
         def beside() -> None:

@@ -10,8 +10,10 @@ from harness.errors import BootError
 from harness.transport import Alive
 
 GLANCE = 0.1
+"""Seconds between two looks at the deadline, and at whether QEMU lives."""
 
 CLOSING_SECONDS = 2.0
+"""For QEMU's exit status to come once its descriptors are closed; the message is poorer without."""
 
 LINE_LIMIT = 1 << 20
 

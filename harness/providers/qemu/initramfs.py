@@ -59,6 +59,9 @@ ACCOUNTS = {
 LAYOUT = 2
 """To be raised when entries are made otherwise: old archives in caches are then not taken."""
 
+LIST_SECONDS = 10.0
+"""For busybox to list its commands, on this machine."""
+
 MODULE_LIMIT = 16 << 20
 
 
@@ -163,7 +166,7 @@ def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator
 def _applets(busybox: Path) -> tuple[str, ...]:
     """Ask busybox itself, which is static, for the commands that it has."""
     try:
-        done = execute([str(busybox), "--list"], Deadline(10))
+        done = execute([str(busybox), "--list"], Deadline(LIST_SECONDS))
     except ToolTimeoutError as exc:
         raise ImageError(f"{busybox} --list did not end") from exc
     names = done.stdout.decode(errors="replace").split()

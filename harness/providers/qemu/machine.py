@@ -16,6 +16,7 @@ from harness.text import plain
 logger = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 2.0
+"""For a QEMU of ours to end in order, before it is killed: nothing of its guest is kept then."""
 
 SAID_LIMIT = 64 << 10
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
@@ -31,9 +32,6 @@ TOOLS = {
     "dpkg-deb": "unpacks them",
 }
 """Command to what it is for."""
-
-DOWNLOAD_SECONDS = 4 * 3600.0
-"""For a disk image of gigabytes; a connection that falls silent is noticed within seconds."""
 
 HINT = "`reuseport-matrix doctor` says what is missing, and installs it with --install"
 
@@ -69,7 +67,7 @@ class QemuProvider:
         if reason is not None or guest.qemu is None:
             raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
         if guest.qemu.image is not None:
-            limit = deadline.afresh(DOWNLOAD_SECONDS)
+            limit = deadline.afresh(clocks.DOWNLOAD)
             download.fetch(guest.qemu.image, self._workshop.places, limit)
             deadline = deadline.afresh(deadline.seconds)  # a slow network is no slow boot
         with ExitStack() as stack:

@@ -11,21 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.providers.qemu.inherited_socket import Inherited, Silence
 from harness.transport import Alive
 
 POLL = 0.01
+"""Seconds between two questions to QEMU about what it has not done yet."""
 
 FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
 """A line of `info usernet` (slirp_connection_info): fd, source address, source port."""
 
 BANDWIDTH = 1 << 40
 """Bytes a second: into a file as fast as it goes, not as fast as a network should be used."""
-
-
-CONT_SECONDS = 30.0
 
 
 class RefusedError(BootError):
@@ -88,7 +87,7 @@ class Monitor(Inherited):
                 time.sleep(POLL)
             beside()
         finally:
-            self._cont(deadline.afresh(CONT_SECONDS), alive)
+            self._cont(deadline.afresh(clocks.GO_ON), alive)
 
     def _cont(self, deadline: Deadline, alive: Alive) -> None:
         """Let the guest go on; for a moment after saving, QEMU refuses ("not finalized yet")."""

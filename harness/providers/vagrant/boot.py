@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.leases import Login, Tenancy, Undo
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from harness.providers.vagrant.commands import Place
 
 logger = logging.getLogger(__name__)
-
-DESTROY_SECONDS = 120.0
 
 
 class Up(Struct, frozen=True):
@@ -100,7 +99,7 @@ class Boot(Struct, frozen=True):
     def _park(self, live: Up, key: str, login: Login) -> None:
         """Power the guest off and leave it to a later run; it ends if that fails."""
         try:
-            live.machine.power_off(self.deadline.afresh(warm.OFF_SECONDS))
+            live.machine.power_off(self.deadline.afresh(clocks.VAGRANT_OFF))
             live.tenancy.park(key, login)
         except (InfrastructureError, OSError) as exc:
             logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
@@ -158,7 +157,7 @@ def prefix(tenancy: Tenancy) -> str:
 
 def destruction(place: "Place") -> Undo:
     """Return the command that destroys the guest, and succeeds also if there is none."""
-    return Undo((PROGRAM, "destroy", "-f", place.name), DESTROY_SECONDS, place.environment)
+    return Undo((PROGRAM, "destroy", "-f", place.name), clocks.VAGRANT_DESTROY, place.environment)
 
 
 def _written(guest: Guest, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Undo
@@ -28,8 +29,6 @@ SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
 
 POOL = "default"
 """vagrant-libvirt's storage_pool_name where none is given."""
-
-SECONDS = 30.0
 
 SUBNETS = range(130, 150)
 """The third byte of the network's addresses: libvirt's own is 122, vagrant-libvirt's 121."""
@@ -113,9 +112,9 @@ class Ground:
         off = ("sh", "-c", OFF, "off", domain, self.network)
         sweep = ("sh", "-c", SWEEP, "sweep", domain, POOL)
         return (
-            Undo(off, SECONDS, _environment(), decisive=False),
-            Undo(sweep, SECONDS, _environment()),
-            Undo(self._clear(), SECONDS, _environment(), decisive=False),
+            Undo(off, clocks.LIBVIRT, _environment(), decisive=False),
+            Undo(sweep, clocks.LIBVIRT, _environment()),
+            Undo(self._clear(), clocks.LIBVIRT, _environment(), decisive=False),
         )
 
     def _clear(self) -> tuple[str, ...]:
@@ -133,7 +132,7 @@ class Ground:
                 yield address
         finally:  # a guest that is parked by now needs none
             with suppress(ToolTimeoutError):
-                execute(self._clear(), Deadline(SECONDS), environment=_environment())
+                execute(self._clear(), Deadline(clocks.LIBVIRT), environment=_environment())
 
     def _made(self, deadline: Deadline) -> str:
         there = virsh(deadline, "net-dumpxml", self.network)
@@ -176,7 +175,7 @@ class Ground:
                 yield None
                 return
             argv = ("sh", "-c", FORGET, "forget", volume, POOL)
-            yield Undo(argv, SECONDS, _environment())
+            yield Undo(argv, clocks.LIBVIRT, _environment())
 
 
 def volume_of(box: str, version: str | None) -> str | None:
@@ -198,7 +197,7 @@ def do(deadline: Deadline, *words: str) -> None:
 
 def _executed(argv: Sequence[str], what: str, deadline: Deadline) -> Completed:
     try:
-        return execute(argv, deadline.within(SECONDS), environment=_environment())
+        return execute(argv, deadline.within(clocks.LIBVIRT), environment=_environment())
     except ToolTimeoutError as exc:
         hint = "is libvirt's daemon well? `systemctl restart libvirtd`"
         raise BootError(f"virsh {what} did not end in time", hint=hint) from exc

@@ -9,7 +9,7 @@ import paramiko
 from msgspec import Struct
 from msgspec.structs import replace
 
-from harness import leases
+from harness import clocks, leases
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.leases import Undo
@@ -23,12 +23,6 @@ if TYPE_CHECKING:
     from harness.providers.vagrant.commands import Commands, Place
 
 logger = logging.getLogger(__name__)
-
-MARGIN_SECONDS = 120.0
-"""What `vagrant up` may take besides the guest's own boot, on a fast host."""
-
-CONNECT_SECONDS = 60.0
-"""For a login to a guest that Vagrant has just spoken to; a restored one is dead for a moment."""
 
 
 class Making(Struct, frozen=True):
@@ -97,7 +91,7 @@ class VagrantMachine:
         assert making.guest.vagrant is not None
         limit = deadline
         if making.version is not None:
-            seconds = making.guest.vagrant.boot_timeout + MARGIN_SECONDS
+            seconds = making.guest.vagrant.boot_timeout + clocks.VAGRANT_UP
             limit = deadline.within(seconds * making.factor)
         else:
             logger.info("%s: Vagrant fetches %s", making.guest.name, making.box.box)
@@ -121,7 +115,7 @@ class VagrantMachine:
         remedy = "the console log has what Vagrant said; does `vagrant.ssh` name the right key?"
         known = _host_key(to.host_key) if to.host_key else None
         login = Login(to.host, to.port, to.user, (key,), known, remedy=remedy)
-        limit = deadline.within(CONNECT_SECONDS * self._making.factor)
+        limit = deadline.within(clocks.VAGRANT_LOGIN * self._making.factor)
         provenance = {"start": self._start, **self._making.provenance()}
         self._transport = SshTransport.log_in(login, limit, provenance)
         self.login = replace(to, host_key=key_text(self._transport.host_key))

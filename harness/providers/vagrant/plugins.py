@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
@@ -15,9 +16,6 @@ from harness.model import Guest
 from harness.providers.vagrant import boxes, libvirt
 
 PROGRAM = "vagrant"
-
-SECONDS = 60.0
-"""A first start of Vagrant makes its folder, on a slow disk."""
 
 PLUGINS: Mapping[str, str] = {
     "libvirt": "vagrant-libvirt",
@@ -117,14 +115,14 @@ def _files(program: Path) -> tuple[str, ...]:
 
 def _ask(program: str, folder: Path) -> Installed:
     """Ask Vagrant, in a folder of ours: where a Vagrantfile is it would make a `.vagrant`."""
-    deadline = Deadline(SECONDS)
+    deadline = Deadline(clocks.VAGRANT_START)
     quiet = {"VAGRANT_CHECKPOINT_DISABLE": "1"}
     try:
         version = execute([program, "--version"], deadline, environment=quiet)
         argv = [program, "plugin", "list", "--machine-readable"]
         done = execute(argv, deadline, folder=folder, environment=quiet)
     except ToolTimeoutError:
-        return Installed("", {}, f"Vagrant does not answer within {SECONDS:g} s")
+        return Installed("", {}, f"Vagrant does not answer within {clocks.VAGRANT_START:g} s")
     if done.status != 0:
         said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
         return Installed("", {}, f"Vagrant does not work here: {said[-300:]}")

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
 from harness.leases import Login, Tenancy
@@ -27,13 +28,6 @@ SNAPSHOT = "first-login"
 
 SHAPE = "1"
 """To be changed when a guest is saved at another point than before."""
-
-SAVE_SECONDS = 30.0
-
-RESTORE_SECONDS = 20.0
-"""For a guest to go on, on a fast host; one that does not is made anew."""
-
-OFF_SECONDS = 30.0
 
 
 def key_of(making: Making) -> str | None:
@@ -55,7 +49,7 @@ def key_of(making: Making) -> str | None:
 
 def save(making: Making, machine: VagrantMachine, deadline: Deadline) -> Login | None:
     """Save a guest that has just come up, if it lets itself be renewed; return how to log in."""
-    limit = deadline.within(SAVE_SECONDS * making.factor)
+    limit = deadline.within(clocks.SAVE * making.factor)
     try:
         renew(making.guest, machine.transport, limit)
         machine.save(SNAPSHOT, limit)
@@ -74,7 +68,7 @@ def bring_back(
 
     A user's key, or a box's, stays: `vagrant up` leaves it, too.
     """
-    limit = deadline.within(RESTORE_SECONDS * making.factor)
+    limit = deadline.within(clocks.VAGRANT_RESTORE * making.factor)
     machine.login = tenancy.lease.login
     machine.restore(SNAPSHOT, limit)
     renew(making.guest, machine.transport, limit)
