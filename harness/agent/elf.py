@@ -12,7 +12,7 @@ ENTRY = struct.Struct("<qQ")
 """`d_tag` and `d_un` of an Elf64_Dyn; all machines that Zig is asked for are little-endian."""
 
 
-class Segment(Struct, frozen=True):
+class _Segment(Struct, frozen=True):
     """A program header: where `size` bytes of the file are in memory."""
 
     kind: int
@@ -21,18 +21,18 @@ class Segment(Struct, frozen=True):
     size: int
 
 
-def segments(content: bytes) -> Iterator[Segment]:
+def _segments(content: bytes) -> Iterator[_Segment]:
     """Yield the program headers."""
     (table,) = struct.unpack_from("<Q", content, 32)
     size, count = struct.unpack_from("<HH", content, 54)
     for header in range(table, table + size * count, size):
         kind, offset, address, length = struct.unpack_from("<I4xQQ8xQ", content, header)
-        yield Segment(kind, offset, address, length)
+        yield _Segment(kind, offset, address, length)
 
 
 def dynamic(content: bytes) -> tuple[int, list[tuple[int, int]]]:
     """Return where the dynamic section begins in the file, and its entries; none if static."""
-    for segment in segments(content):
+    for segment in _segments(content):
         if segment.kind == PT_DYNAMIC:
             part = content[segment.offset : segment.offset + segment.size]
             return segment.offset, [(tag, value) for tag, value in ENTRY.iter_unpack(part)]
@@ -41,7 +41,7 @@ def dynamic(content: bytes) -> tuple[int, list[tuple[int, int]]]:
 
 def at(content: bytes, address: int) -> int:
     """Return where in the file a memory address is; raise `ValueError` if nowhere."""
-    for segment in segments(content):
+    for segment in _segments(content):
         if segment.kind == PT_LOAD and segment.address <= address < segment.address + segment.size:
             return segment.offset + address - segment.address
     raise ValueError(f"no part of the program is loaded at {address:#x}")

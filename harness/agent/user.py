@@ -82,7 +82,7 @@ def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> 
         raise
     if done.status == 0 and done.stdout.split()[-1:] == [b"0"]:
         return User(name, uid, wanted)
-    return User(name, uid, why=refusal(wanted, done))
+    return User(name, uid, why=_refusal(wanted, done))
 
 
 def remedy(user: User, wanted: Root) -> str:
@@ -90,7 +90,7 @@ def remedy(user: User, wanted: Root) -> str:
     return REMEDIES[wanted].format(user=user.name)
 
 
-def refusal(way: Root, done: Completed) -> str:
+def _refusal(way: Root, done: Completed) -> str:
     """Say in a few words why a user did not become root."""
     said = done.stderr.decode(errors="replace").strip().splitlines()
     text = visible(said[-1]) if said else f"status {done.status}"

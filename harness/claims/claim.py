@@ -42,8 +42,8 @@ class Subject(Struct, frozen=True):
     def label(self) -> str:
         """The subject in words."""
         parts = [self.name]
-        parts += [f"\N{GREATER-THAN OR EQUAL TO} {dotted(self.since)}"] if self.since else []
-        parts += [f"< {dotted(self.before)}"] if self.before else []
+        parts += [f"\N{GREATER-THAN OR EQUAL TO} {_dotted(self.since)}"] if self.since else []
+        parts += [f"< {_dotted(self.before)}"] if self.before else []
         parts += [f"with {self.setting[0]}={self.setting[1]}"] if self.setting else []
         return " ".join(parts)
 
@@ -62,7 +62,7 @@ class Subject(Struct, frozen=True):
         )
 
 
-def dotted(release: Release) -> str:
+def _dotted(release: Release) -> str:
     """Return a release as people write it."""
     return ".".join(map(str, release))
 

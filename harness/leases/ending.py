@@ -29,10 +29,10 @@ NAME_OPTION = "-name"
 
 def may_run(lease: Lease) -> bool:
     """Whether the guest runs, as far as can be told: of another daemon's machine it cannot."""
-    return bool(lease.undo) or running(lease) is not None
+    return bool(lease.undo) or _running(lease) is not None
 
 
-def running(lease: Lease) -> Process | None:
+def _running(lease: Lease) -> Process | None:
     """Return the process that is the guest of a lease, if it lives."""
     if lease.process is not None:
         return lease.process if is_alive(lease.process) else None
@@ -50,7 +50,7 @@ def end(places: Places, lease: Lease) -> bool:
 
     A guest that cannot be ended keeps its lease: the next `gc` tries again.
     """
-    process = running(lease)
+    process = _running(lease)
     if process is not None:
         logger.debug("ending guest %s, process %d", lease.guest, process.pid)
         orderly = signalled(process, signal.SIGTERM, TERM_SECONDS)

@@ -58,12 +58,12 @@ def offers(guest: Guest, workshop: Workshop, only: str | None = None) -> tuple[O
 
 def _offer(guest: Guest, workshop: Workshop, name: str) -> Offer:
     provider = PROVIDERS[name](workshop)
-    refusal = forbidden(guest, name) or provider.refusal(guest)
+    refusal = _forbidden(guest, name) or provider.refusal(guest)
     download = provider.download(guest) if refusal is None else None
     return Offer(name, provider, refusal, download)
 
 
-def forbidden(guest: Guest, provider: str) -> str | None:
+def _forbidden(guest: Guest, provider: str) -> str | None:
     """Why the guest may not run on this machine at all; one that is elsewhere does not."""
     limit = guest.only_on
     if limit is None or SECTIONS[provider].elsewhere:
@@ -85,7 +85,7 @@ def best(guest: Guest, found: Sequence[Offer]) -> Offer:
     able = [offer for offer in found if offer.refusal is None]
     for offer in sorted(able, key=lambda offer: offer.download is not None):
         return offer
-    elsewhere = bool(found) and all(forbidden(guest, offer.name) for offer in found)
+    elsewhere = bool(found) and all(_forbidden(guest, offer.name) for offer in found)
     raise NotRunError(
         f"{guest.name} cannot be started here: {_reasons(found)}",
         hint=ELSEWHERE if elsewhere else "`reuseport-matrix doctor` says what this machine lacks",

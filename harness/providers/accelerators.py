@@ -39,7 +39,7 @@ class Trial(Struct, frozen=True):
     why: str | None
 
 
-class Known(Struct, frozen=True):
+class _Known(Struct, frozen=True):
     """Answers, and what they hold for: this boot of this kernel, this QEMU."""
 
     machine: tuple[str, ...]
@@ -74,12 +74,12 @@ def trials(program: Path, places: Places) -> tuple[Trial, ...]:
     """Return each accelerator of this system with what came of it, TCG last; tried once a boot."""
     machine = _machine(program)
     memory = places.folder("accelerators") / "trials.json"
-    known = recall(memory, Known)
+    known = recall(memory, _Known)
     if known is not None and known.machine == machine:
         return known.trials
     candidates = CANDIDATES.get(platform.system(), ())
     found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))
-    remember(memory, Known(machine, found))
+    remember(memory, _Known(machine, found))
     return found
 
 

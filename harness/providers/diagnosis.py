@@ -132,7 +132,7 @@ class Installation(Struct, frozen=True):
 
 def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
     """Look for every tool and try every accelerator; `extras` (of `EXTRAS`) are wanted, too."""
-    tools = tuple(look_for(name, purpose) for name, purpose in TOOLS.items())
+    tools = tuple(_look_for(name, purpose) for name, purpose in TOOLS.items())
     program = shutil.which(PROGRAM)
     tried = () if program is None else accelerators.trials(Path(program), places)
     manager = next((name for name in INSTALLERS if shutil.which(name)), None)
@@ -142,7 +142,7 @@ def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
     return Diagnosis(system, platform.python_version(), tools, tried, manager, packages)
 
 
-def look_for(name: str, purpose: str) -> Tool:
+def _look_for(name: str, purpose: str) -> Tool:
     """Find a command and ask for its version."""
     path = shutil.which(name)
     if path is None:
@@ -178,7 +178,7 @@ def install(diagnosis: Diagnosis) -> Installation:
     if not diagnosis.command:
         return Installation()
     assert diagnosis.manager is not None
-    prefix = rights(diagnosis.manager)
+    prefix = _rights(diagnosis.manager)
     words = " ".join(diagnosis.command)
     if prefix is None:
         brew = diagnosis.manager in WITHOUT_ROOT
@@ -211,7 +211,7 @@ def _follow(steps: Sequence[tuple[str, ...]], ran: list[tuple[str, ...]]) -> str
     return None
 
 
-def rights(manager: str) -> tuple[str, ...] | None:
+def _rights(manager: str) -> tuple[str, ...] | None:
     """Return what to put before the installer's command; None if it may not be run."""
     if manager in WITHOUT_ROOT:
         return None if os.geteuid() == 0 else ()

@@ -54,7 +54,7 @@ class ThisMachine:
         with self._workshop.lease(guest) as tenancy:
             # The agent lives in the lease's folder, and goes with it however the run ends.
             prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
-            with closing(LocalTransport(prefix, provenance(isolation), folders)) as transport:
+            with closing(LocalTransport(prefix, _provenance(isolation), folders)) as transport:
                 yield transport
 
 
@@ -70,7 +70,7 @@ def isolated(deadline: Deadline) -> str:
     return NOT_ISOLATED
 
 
-def provenance(isolation: str) -> Mapping[str, str]:
+def _provenance(isolation: str) -> Mapping[str, str]:
     """Say how this guest came to be; the agent raises the loopback of a fresh namespace."""
     return {
         "provider": "host",

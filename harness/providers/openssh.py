@@ -129,12 +129,7 @@ class Openssh:
             return paramiko.SSHConfig.from_text(_without_commands(path)).lookup(host)
         except FileNotFoundError:
             return paramiko.config.SSHConfigDict()
-        except (
-            paramiko.ConfigParseError,
-            paramiko.CouldNotCanonicalize,
-            ValueError,
-            OSError,
-        ) as exc:
+        except UNREADABLE as exc:
             raise OpensshError(f"{path} cannot be used: {exc}") from exc
 
 

@@ -66,7 +66,7 @@ class ExistingMachine:
         folders = tuple(f"{folder}/{NAME}-{token}" for folder in TEMPORARY)
         try:
             with self._login(guest.ssh) as login:
-                made = SshTransport.log_in(login, limit, provenance(login), folders=folders)
+                made = SshTransport.log_in(login, limit, _provenance(login), folders=folders)
         except OpensshError as exc:
             raise NotRunError(f"{guest.name}: {exc}", hint="docs/guests.md, `ssh`") from exc
         with closing(made) as transport:
@@ -93,7 +93,7 @@ class ExistingMachine:
             )
 
 
-def provenance(login: Login) -> Mapping[str, str]:
+def _provenance(login: Login) -> Mapping[str, str]:
     """Say what is known of a machine that we did not make."""
     return {
         "provider": "ssh",

@@ -41,7 +41,7 @@ def findings(matrix: Matrix) -> tuple[Finding, ...]:
     return settle(CLAIMS, [matrix])
 
 
-def touched(found: Iterable[Finding]) -> tuple[Finding, ...]:
+def _touched(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings of which at least a part was tested."""
     return tuple(one for one in found if one.tested)
 
@@ -129,7 +129,7 @@ def terminal(
     """Yield lines of at most `width` columns: every claim if `whole`, else those tested at all."""
     more = "" if whole else "; `reuseport-matrix claims` says why"
     yield from wrapped(f"{summary(found)}{more}", width)
-    for one in found if whole else touched(found):
+    for one in found if whole else _touched(found):
         head = heading(one)
         yield ""
         lines = wrapped(short(f"{one.claim.id}  {head}  {one.claim.sentence}"), width, "    ")
@@ -153,7 +153,7 @@ def _indented(text: str, width: int) -> list[str]:
 def page(found: Sequence[Finding]) -> Iterator[str]:
     """Yield a Markdown table of the claims that were tested, at least in part."""
     yield f"{markdown(summary(found))}."
-    shown = touched(found)
+    shown = _touched(found)
     if not shown:
         return
     yield ""

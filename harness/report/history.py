@@ -23,7 +23,7 @@ STYLES = {Standing.FLAKY: "1;33", Standing.CHANGED: "1;33", Standing.STALE: "33"
 """SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
 
 
-class Saying(Struct, frozen=True):
+class _Saying(Struct, frozen=True):
     """Cells of a guest's scenario that went alike: where, what came of them, how many."""
 
     standing: Standing
@@ -34,7 +34,7 @@ class Saying(Struct, frozen=True):
     cells: int
 
 
-def summary(history: History) -> str:
+def _summary(history: History) -> str:
     """Say which runs were looked at, and count the cells by what is to be said of them."""
     if not history.runs:
         return "no run was given"
@@ -45,7 +45,7 @@ def summary(history: History) -> str:
     return f"{runs} run{'s' if runs > 1 else ''} ({between}): {', '.join(counts) or 'no cells'}"
 
 
-def sayings(history: History) -> Iterator[Saying]:
+def _sayings(history: History) -> Iterator[_Saying]:
     """Fold cells that went alike."""
     order = {name: place for place, name in enumerate(CATALOGUE)}
     groups: dict[tuple[Standing, str, str], list[Track]] = {}
@@ -61,7 +61,7 @@ def sayings(history: History) -> Iterator[Saying]:
     ):
         for fold in folded((track.cell.points, _went(track)) for track in tracks):
             went = _went(tracks[fold.first])
-            yield Saying(standing, guest, scenario, label(fold.values), went, len(fold.members))
+            yield _Saying(standing, guest, scenario, label(fold.values), went, len(fold.members))
 
 
 def _went(track: Track) -> str:
@@ -83,16 +83,16 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _text(one: Saying) -> str:
+def _text(one: _Saying) -> str:
     cells = f" ({one.cells} cells)" if one.cells > 1 else ""
     return f"{one.guest}  {one.scenario}  {one.went}: {one.where}{cells}"
 
 
 def terminal(history: History, width: int, paint: Paint) -> Iterator[str]:
     """Yield lines of at most `width` columns."""
-    yield from wrapped(short(summary(history)), width)
+    yield from wrapped(short(_summary(history)), width)
     standing = None
-    for one in sayings(history):
+    for one in _sayings(history):
         if one.standing is not standing:
             standing = one.standing
             yield ""
@@ -104,19 +104,19 @@ def page(history: History, *, steady: bool = True) -> Iterator[str]:
     """Yield Markdown; without `steady` only what is to be looked at, which leaves out also what
     cannot be asked of a guest.
     """
-    yield f"{markdown(summary(history))}."
+    yield f"{markdown(_summary(history))}."
     dull = {(Standing.NEVER, State.NOT_APPLICABLE.value)}
     yield from _table(
         [
             one
-            for one in sayings(history)
+            for one in _sayings(history)
             if steady
             or (one.standing is not Standing.STEADY and (one.standing, one.went) not in dull)
         ]
     )
 
 
-def _table(shown: Sequence[Saying]) -> Iterator[str]:
+def _table(shown: Sequence[_Saying]) -> Iterator[str]:
     if not shown:
         return
     yield ""

@@ -38,7 +38,7 @@ COLOURS = 8
 Shown = Mapping[str, object]
 
 
-class Tail(Struct, frozen=True):
+class _Tail(Struct, frozen=True):
     """A part of the page below the matrix."""
 
     heading: str
@@ -169,7 +169,7 @@ def _claims(found: Sequence[Finding]) -> Shown:
     }
 
 
-def _differences(report: Report) -> Iterator[Tail]:
+def _differences(report: Report) -> Iterator[_Tail]:
     if report.before is None:
         return
     comparison = compare(report.before, report.matrix)
@@ -177,15 +177,15 @@ def _differences(report: Report) -> Iterator[Tail]:
     yield _tail("Since the run before", heads, comparison)
 
 
-def _releases(matrix: Matrix) -> Iterator[Tail]:
+def _releases(matrix: Matrix) -> Iterator[_Tail]:
     for pair in releases(matrix).pairs:
         one = Comparison((pair,), {}, {})
         yield _tail(changes.between(pair), changes.settings(pair), one)
 
 
-def _tail(heading: str, lines: Iterable[str], comparison: Comparison) -> Tail:
+def _tail(heading: str, lines: Iterable[str], comparison: Comparison) -> _Tail:
     said = [
         Saying(one.kind, short(one.scenario), short(one.where), short(one.change), one.cells)
         for one in sayings(comparison.pairs)
     ]
-    return Tail(short(heading), [short(line) for line in lines], said)
+    return _Tail(short(heading), [short(line) for line in lines], said)

@@ -22,7 +22,7 @@ STRANGE = "•"
 """The mark of a word that this version does not know."""
 
 
-class Table:
+class _Table:
     """Values and their numbers, in the order in which they were first met."""
 
     def __init__(self) -> None:
@@ -37,15 +37,15 @@ class Table:
         return list(self._numbers)
 
 
-class Tables:
+class _Tables:
     """The tables that cells point into."""
 
     def __init__(self, matrix: Matrix) -> None:
         self.guests = {name: number for number, name in enumerate(matrix.guests)}
-        self.scenarios = Table()
-        self.points = Table()
-        self.texts = Table()
-        self.names = Table()
+        self.scenarios = _Table()
+        self.points = _Table()
+        self.texts = _Table()
+        self.names = _Table()
 
     def text(self, value: str | None) -> int | None:
         """Return the number of a text made safe to show."""
@@ -90,7 +90,7 @@ def encoded(matrix: Matrix, sections: Sequence[Section], recordings: Recordings)
 def _data(
     matrix: Matrix, sections: Sequence[Section], recordings: Recordings
 ) -> Mapping[str, object]:
-    tables = Tables(matrix)
+    tables = _Tables(matrix)
     places: dict[tuple[str, Key], int] = {}
     cells = []
     for number, entry in enumerate(matrix.cells):
@@ -137,7 +137,7 @@ def _values(section: Section, row: Row) -> list[object]:
     ]
 
 
-def _cell(entry: Entry, tables: Tables) -> list[object]:
+def _cell(entry: Entry, tables: _Tables) -> list[object]:
     """Return a cell as the script's `cell()` reads it, what is missing at the end left out."""
     share = figure(entry)
     point = tuple((short(axis), short(value)) for axis, value in entry.axes.items())

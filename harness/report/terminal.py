@@ -51,7 +51,7 @@ REASON = 400
 """Columns of a reason; a console's tail is longer, and whole in matrix.json."""
 
 
-class Page(Struct, frozen=True):
+class _Page(Struct, frozen=True):
     """How wide, in colour or not, with counts or not; and the footnotes as they gather."""
 
     width: int
@@ -60,7 +60,7 @@ class Page(Struct, frozen=True):
     notes: Notes
 
 
-class Block(Struct, frozen=True):
+class _Block(Struct, frozen=True):
     """Some of the guests, as many as fit beside each other, and the widths of the columns."""
 
     label: int
@@ -69,12 +69,12 @@ class Block(Struct, frozen=True):
 
 def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: bool = False) -> str:
     """Return the matrix in lines of at most `width` columns, with a line end after each."""
-    page = Page(width, Paint(colour), verbose, Notes())
+    page = _Page(width, Paint(colour), verbose, Notes())
     lines = list(_body(matrix, page))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _body(matrix: Matrix, page: Page) -> Iterator[str]:
+def _body(matrix: Matrix, page: _Page) -> Iterator[str]:
     yield from wrapped(short(headline(matrix)), page.width)
     found = sections(matrix)
     texts = _texts(found, page.notes)
@@ -129,7 +129,7 @@ def _pieces(text: str, width: int) -> list[str]:
 
 def _blocks(
     matrix: Matrix, found: Sequence[Section], texts: Mapping[str, list[str]], width: int
-) -> Iterator[Block]:
+) -> Iterator[_Block]:
     labels = [cells(short(section.label(row))) for section in found for row in section.rows]
     least, most = (
         width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
@@ -142,11 +142,11 @@ def _blocks(
     for guest, needed in wide.items():
         own = min(needed, room - GAP)
         if columns and sum(one + GAP for _, one in columns) + own + GAP > room:
-            yield Block(label, tuple(columns))
+            yield _Block(label, tuple(columns))
             columns = []
         columns.append((guest, own))
     if columns:
-        yield Block(label, tuple(columns))
+        yield _Block(label, tuple(columns))
 
 
 def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mapping[str, int]:
@@ -173,7 +173,7 @@ def _system(matrix: Matrix, guest: str) -> tuple[str, str]:
     return short(name), short(release)
 
 
-def _header(matrix: Matrix, block: Block, page: Page) -> Iterator[str]:
+def _header(matrix: Matrix, block: _Block, page: _Page) -> Iterator[str]:
     lines = [(short(guest), *_system(matrix, guest)) for guest, _ in block.columns]
     for number, style in enumerate(("1", "2", "2")):
         texts = [
@@ -193,7 +193,7 @@ def _cut(text: str, width: int) -> str:
     return f"{''.join(parts)}…" if parts else clip(text, width)
 
 
-def _joined(texts: Sequence[tuple[str, int]], page: Page, style: str | None) -> str:
+def _joined(texts: Sequence[tuple[str, int]], page: _Page, style: str | None) -> str:
     return "".join(" " * GAP + page.paint(_padded(text, width), style) for text, width in texts)
 
 
@@ -201,7 +201,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
-def _heading(section: Section, page: Page) -> Iterator[str]:
+def _heading(section: Section, page: _Page) -> Iterator[str]:
     points = " ".join(value for _, value in section.fixed)
     first = short(section.scenario)
     rest = short(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
@@ -210,7 +210,7 @@ def _heading(section: Section, page: Page) -> Iterator[str]:
         yield line.replace(first, page.paint(first, "1"), 1) if number == 0 else line
 
 
-def _row(section: Section, row: Row, block: Block, page: Page) -> Iterator[str]:
+def _row(section: Section, row: Row, block: _Block, page: _Page) -> Iterator[str]:
     label = _label(short(section.label(row)), block.label - 2)
     columns = []
     for guest, width in block.columns:
@@ -235,7 +235,7 @@ def _row(section: Section, row: Row, block: Block, page: Page) -> Iterator[str]:
         yield from _counts(row, block, page)
 
 
-def _painted(piece: str, width: int, style: str | None, faint: str, page: Page) -> str:
+def _painted(piece: str, width: int, style: str | None, faint: str, page: _Page) -> str:
     """Return a piece of a cell, padded; a share steps back behind its word."""
     if not faint or not piece.endswith(faint):
         return page.paint(_padded(piece, width), style)
@@ -263,7 +263,7 @@ def _label(text: str, width: int) -> list[str]:
     ]
 
 
-def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
+def _counts(row: Row, block: _Block, page: _Page) -> Iterator[str]:
     for guest, _ in block.columns:
         for cell in row.cells.get(guest, ()):
             numbers = [f"{name} {value}" for name, value in cell.counts.items()]
@@ -274,7 +274,7 @@ def _counts(row: Row, block: Block, page: Page) -> Iterator[str]:
                 yield from wrapped(text, page.width, indent="      ")
 
 
-def _legend(matrix: Matrix, page: Page) -> Iterator[str]:
+def _legend(matrix: Matrix, page: _Page) -> Iterator[str]:
     marks = legend(matrix)
     yield from wrapped(DOT.join(marks), page.width)
     for number, state, why in page.notes:

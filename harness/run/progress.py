@@ -64,7 +64,7 @@ class Lines:
             self.say(f"{guest}: {how}")
 
 
-class Row:
+class _Row:
     """What is known of one guest at this moment."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Board:
     def __init__(self, console: Console, guests: Sequence[str]) -> None:
         self._console = console
         self._lock = threading.Lock()
-        self._rows = {guest: Row() for guest in guests}
+        self._rows = {guest: _Row() for guest in guests}
 
     def __rich__(self) -> RenderableType:
         """Return the table as of now; `Live` asks for it a few times a second."""

@@ -180,7 +180,7 @@ class Store:
 
     @classmethod
     def _open(cls, folder: Path, begun: RunBegun) -> "Store":
-        check_room(folder)
+        _check_room(folder)
         journal = AppendedFile.at(folder / JOURNAL)
         journal.own()
         journal.drop_cut_line()
@@ -258,7 +258,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def check_room(folder: Path) -> None:
+def _check_room(folder: Path) -> None:
     """Raise `FileError` unless the folder can be written and has room for a run."""
     with _translated(folder), tempfile.TemporaryFile(dir=folder) as probe:
         status = os.fstatvfs(probe.fileno())

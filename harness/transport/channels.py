@@ -18,7 +18,7 @@ in three copies while they are read, would be most of what eight guests that flo
 CHUNK = 1 << 16
 
 
-class Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs only
+class _Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs only
     """Paramiko's buffer of one stream, which by itself holds what is sent beyond the window."""
 
     def feed(self, data: bytes) -> None:
@@ -31,7 +31,7 @@ class Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs on
 def opened(connection: paramiko.Transport, timeout: float) -> paramiko.Channel:
     """Open a channel on which no more comes than is read."""
     channel = connection.open_session(window_size=WINDOW, timeout=timeout)
-    channel.in_buffer, channel.in_stderr_buffer = Window(), Window()
+    channel.in_buffer, channel.in_stderr_buffer = _Window(), _Window()
     return channel
 
 

@@ -33,7 +33,7 @@ PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 """What paramiko and sockets raise; anything else is a bug and shows its traceback."""
 
 
-class Packetizer(paramiko.packet.Packetizer):
+class _Packetizer(paramiko.packet.Packetizer):
     """Paramiko's, with a limit to the packet that a server may announce."""
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
@@ -74,7 +74,7 @@ def _refused(login: Login, exc: paramiko.AuthenticationException) -> str:
 
 def _authenticated(sock: socket.socket, login: Login, deadline: Deadline) -> paramiko.Transport:
     connection = paramiko.Transport(
-        sock, disabled_algorithms={"kex": SLOW_EXCHANGES}, packetizer_class=Packetizer
+        sock, disabled_algorithms={"kex": SLOW_EXCHANGES}, packetizer_class=_Packetizer
     )
     try:
         connection.set_log_channel(QUIET.name)

@@ -157,7 +157,7 @@ class Race:
             except OSError as exc:
                 self._drop(selector, sock, self._note(exc))
                 continue
-            if is_banner(said):
+            if _is_banner(said):
                 return sock
             self._disappointed(selector, sock, said)
         return None
@@ -181,6 +181,6 @@ class Race:
             self._next = min(self._next, time.monotonic() + PAUSE)
 
 
-def is_banner(said: bytes) -> bool:
+def _is_banner(said: bytes) -> bool:
     """Whether a whole line that starts with `SSH-` is there (RFC 4253, 4.2)."""
     return any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1])

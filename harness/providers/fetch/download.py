@@ -42,7 +42,7 @@ class Downloaded(Struct, frozen=True):
 
 def pending(image: Image, places: Places) -> str | None:
     """Say what `fetch` would have to download, without asking anybody; None if it is here."""
-    shelf = Shelf(image, places)
+    shelf = _Shelf(image, places)
     if shelf.record() is not None:
         return None
     notes = [shelf.part.progress(), "address unchecked" if image.unchecked else None]
@@ -55,7 +55,7 @@ def fetch(image: Image, places: Places, deadline: Deadline) -> Downloaded:
 
     However many processes ask at once, one downloads.
     """
-    shelf = Shelf(image, places)
+    shelf = _Shelf(image, places)
     found = shelf.record()
     if found is not None:
         return found
@@ -63,11 +63,11 @@ def fetch(image: Image, places: Places, deadline: Deadline) -> Downloaded:
         found = shelf.record()
         if found is not None:
             return found
-        with told(image.url, shelf):
+        with _told(image.url, shelf):
             return _filled(image, shelf, deadline)
 
 
-class Shelf:
+class _Shelf:
     """The files of one image in the cache; another expected checksum is another image."""
 
     def __init__(self, image: Image, places: Places) -> None:
@@ -103,7 +103,7 @@ class Shelf:
 
 
 @contextmanager
-def told(url: str, shelf: Shelf) -> Iterator[None]:
+def _told(url: str, shelf: _Shelf) -> Iterator[None]:
     """Translate what the disk has to say; on a full one nothing of ours stays."""
     try:
         yield
@@ -117,7 +117,7 @@ def told(url: str, shelf: Shelf) -> Iterator[None]:
         raise ImageError(f"{url}: {exc}") from exc
 
 
-def _filled(image: Image, shelf: Shelf, deadline: Deadline) -> Downloaded:
+def _filled(image: Image, shelf: _Shelf, deadline: Deadline) -> Downloaded:
     expected = _expected(image, deadline)
     began = time.monotonic()
     fetch_into(shelf.part, image.url, deadline)
@@ -129,7 +129,7 @@ def _filled(image: Image, shelf: Shelf, deadline: Deadline) -> Downloaded:
     else:
         _unpacked(kind, shelf, image.url, deadline)
     shelf.part.discard()
-    unpacked = sha256 if kind is None else digest(shelf.ready, "sha256")
+    unpacked = sha256 if kind is None else _digest(shelf.ready, "sha256")
     verified = "nothing" if expected is None else expected.source
     found = Downloaded(str(shelf.ready), image.url, sha256, verified, unpacked)
     shelf.keep(found)
@@ -152,7 +152,7 @@ def _expected(image: Image, deadline: Deadline) -> checksums.Expected | None:
 def _verified(image: Image, expected: checksums.Expected | None, part: Part) -> str:
     """Return the sha256 of what came; delete it if it is not what was expected."""
     if expected is not None:
-        found = digest(part.path, expected.algorithm)
+        found = _digest(part.path, expected.algorithm)
         if found != expected.digest:
             size = part.path.stat().st_size
             part.discard()
@@ -162,10 +162,10 @@ def _verified(image: Image, expected: checksums.Expected | None, part: Part) -> 
                 hint="try again; if it stays so, the vendor has put another file there: compare "
                 "with the vendor's announcement before you change the guest file",
             )
-    return digest(part.path, "sha256")
+    return _digest(part.path, "sha256")
 
 
-def _unpacked(kind: str, shelf: Shelf, url: str, deadline: Deadline) -> None:
+def _unpacked(kind: str, shelf: _Shelf, url: str, deadline: Deadline) -> None:
     scratch = shelf.ready.with_suffix(".unpacking")
     try:
         unpack(shelf.part.path, kind, scratch, deadline)
@@ -180,7 +180,7 @@ def _unpacked(kind: str, shelf: Shelf, url: str, deadline: Deadline) -> None:
         scratch.unlink(missing_ok=True)
 
 
-def digest(path: Path, algorithm: str) -> str:
+def _digest(path: Path, algorithm: str) -> str:
     """Return a file's checksum, hexadecimal."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, algorithm).hexdigest()

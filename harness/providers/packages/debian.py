@@ -88,7 +88,7 @@ class Unpacked(Struct, frozen=True):
         return Path(self.folder)
 
 
-class Resolved(Struct, frozen=True):
+class _Resolved(Struct, frozen=True):
     """What a request came to, and when (seconds since the epoch)."""
 
     at: float
@@ -148,7 +148,7 @@ class Debian:
                     raise
                 logger.warning("%s; the one of %s is taken", exc, time.ctime(known.at))
                 return known.packages
-            remember(memory, Resolved(time.time(), packages))
+            remember(memory, _Resolved(time.time(), packages))
         return packages
 
     def _ask(
@@ -206,7 +206,7 @@ class Debian:
             kept = deb.with_suffix(".kept")
             kept.mkdir()
             apt.tool(["dpkg-deb", "-x", str(deb), str(whole)], deadline)
-            keep_wanted(whole, kept, self._wanted)
+            _keep_wanted(whole, kept, self._wanted)
             _appear(kept, folder)
         return Unpacked(package, version, sha256, suite, str(folder))
 
@@ -260,7 +260,7 @@ class _Closure(Struct, frozen=True):
         suite.download_closure(self.names, into, deadline)
 
 
-def keep_wanted(whole: Path, kept: Path, wanted: Sequence[str]) -> None:
+def _keep_wanted(whole: Path, kept: Path, wanted: Sequence[str]) -> None:
     """Move the wanted files of an unpacked package to a folder of the same shape."""
     for path in sorted(whole.rglob("*")):
         relative = path.relative_to(whole)
@@ -286,9 +286,9 @@ def _appear(made: Path, final: Path) -> None:
             raise
 
 
-def _recall(memory: Path) -> Resolved | None:
+def _recall(memory: Path) -> _Resolved | None:
     """Read what a request came to, unless what it named was deleted since."""
-    resolved = recall(memory, Resolved)
+    resolved = recall(memory, _Resolved)
     if resolved is None or not all(package.root.is_dir() for package in resolved.packages):
         return None
     return resolved

@@ -57,7 +57,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     if qemu.machine is not None:
         argv += ["-machine", qemu.machine]
     argv += ["-accel", parts.accelerator, "-cpu", qemu.cpu or CPU]
-    argv += ["-chardev", f"file,id=console,append=on,path={escape(parts.console)}"]
+    argv += ["-chardev", f"file,id=console,append=on,path={_escape(parts.console)}"]
     argv += ["-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=monitor,fd={parts.monitor}", "-mon", "monitor,mode=control"]
     if parts.line is not None:
@@ -75,7 +75,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     return [*argv, *qemu.arguments]
 
 
-def escape(path: Path) -> str:
+def _escape(path: Path) -> str:
     """Write a path as the value of an option: a comma ends one, two are a comma."""
     return str(path).replace(",", ",,")
 
@@ -95,7 +95,7 @@ def _screen(machine: str | None) -> list[str]:
 
 
 def _drive(interface: str, disk: Path) -> list[str]:
-    drive = f"file={escape(disk)},format=qcow2"
+    drive = f"file={_escape(disk)},format=qcow2"
     if interface in DRIVE_INTERFACES:
         return ["-drive", f"{drive},if={interface}"]
     controller, device = ADAPTERS.get(interface, (None, interface))
@@ -107,5 +107,5 @@ def _drive(interface: str, disk: Path) -> list[str]:
 
 def _cd(image: Path) -> list[str]:
     """Attach a CD to the machine's own controller: IDE of a `pc`, AHCI of a `q35`."""
-    drive = f"file={escape(image)},format=raw,if=none,media=cdrom,readonly=on,id=seed"
+    drive = f"file={_escape(image)},format=raw,if=none,media=cdrom,readonly=on,id=seed"
     return ["-drive", drive, "-device", "ide-cd,drive=seed"]

@@ -79,7 +79,7 @@ class Keys(Struct, frozen=True):
     @property
     def told(self) -> str:
         """What `guests/setup/init.sh` is told: the host key for dropbear, who may log in."""
-        return f"{base64.b64encode(dropbear_key(self.host)).decode()} {self.login}"
+        return f"{base64.b64encode(_dropbear_key(self.host)).decode()} {self.login}"
 
 
 class Userland(Struct, frozen=True):
@@ -113,12 +113,12 @@ def own(keys: Keys) -> bytes:
             Entry("root", PRIVATE),
             Entry("root/.ssh", PRIVATE),
             Entry("root/.ssh/authorized_keys", SECRET, f"{keys.login}\n".encode()),
-            Entry("etc/dropbear/host_key", SECRET, dropbear_key(keys.host)),
+            Entry("etc/dropbear/host_key", SECRET, _dropbear_key(keys.host)),
         )
     )
 
 
-def dropbear_key(key: Ed25519PrivateKey) -> bytes:
+def _dropbear_key(key: Ed25519PrivateKey) -> bytes:
     """Return a private key as dropbear keeps it (buf_put_ed25519_priv_key, ed25519.c)."""
     pair = key.private_bytes_raw() + key.public_key().public_bytes_raw()
     return b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", pair))

@@ -103,7 +103,7 @@ def _unpack(image: Path, cached: Path, theirs: "Connection") -> None:
 
 def vmlinux(image: bytes) -> bytes:
     """Unpack a bzImage; `UnknownFormatError` if it is none, is damaged, or cannot be booted so."""
-    payload = payload_of(image)
+    payload = _payload_of(image)
     for magic, unpack in UNPACKERS.items():
         if payload.startswith(magic):
             try:
@@ -113,13 +113,13 @@ def vmlinux(image: bytes) -> bytes:
             # mkpiggy reads it there too: appended by the build, for gzip the format's own.
             if struct.unpack("<I", payload[-4:])[0] != len(unpacked):
                 raise UnknownFormatError("damaged: not of the size that it says")
-            if not has_pvh_entry(unpacked):
+            if not _has_pvh_entry(unpacked):
                 raise UnknownFormatError("no PVH entry (CONFIG_PVH), which QEMU needs")
             return unpacked
     raise UnknownFormatError(f"compressed in an unknown way ({payload[:4].hex()})")
 
 
-def payload_of(image: bytes) -> bytes:
+def _payload_of(image: bytes) -> bytes:
     """Return the compressed kernel of a bzImage (`payload_offset`, since boot protocol 2.08)."""
     if len(image) < 0x260 or image[0x202:0x206] != b"HdrS":
         raise UnknownFormatError("no Linux boot header")
@@ -136,7 +136,7 @@ def payload_of(image: bytes) -> bytes:
     return payload
 
 
-def has_pvh_entry(elf: bytes) -> bool:
+def _has_pvh_entry(elf: bytes) -> bool:
     """Whether a 64-bit ELF file has the note that QEMU starts an uncompressed kernel by."""
     if len(elf) < 64 or elf[:6] != b"\x7fELF\x02\x01":
         return False

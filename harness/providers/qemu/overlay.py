@@ -35,7 +35,7 @@ def make(
     disk: Path, declared: str | None, size: int | None, into: Path, deadline: Deadline
 ) -> None:
     """Make an overlay over `disk`, of at least `size` GiB; raise `ImageError`."""
-    details = inspect(disk, deadline)
+    details = _inspect(disk, deadline)
     # A raw image of an image is a mistake: a guest's first sector is never a qcow2 header.
     if declared not in (None, details.format) and details.format != "raw":
         raise ImageError(f"{disk} is {details.format}, not {declared}", hint=FORMAT_HINT)
@@ -58,7 +58,7 @@ def refuse_references(disk: Path, deadline: Deadline) -> None:
     newer = header.startswith(QCOW) and header[VERSION] > b"\0\0\0\2"
     if newer and any(byte & 4 for byte in header[EXTERNAL]):
         raise ImageError(f"{disk} has its data in another file: refused", hint=hint)
-    details = inspect(disk, deadline)
+    details = _inspect(disk, deadline)
     if details.backing_filename is not None:
         wanted = details.backing_filename
         raise ImageError(f"{disk} wants the file {wanted!r} below itself: refused", hint=hint)
@@ -66,7 +66,7 @@ def refuse_references(disk: Path, deadline: Deadline) -> None:
         raise ImageError(f"{disk} is {details.format}, not qcow2 or raw: refused", hint=hint)
 
 
-def inspect(disk: Path, deadline: Deadline) -> _Details:
+def _inspect(disk: Path, deadline: Deadline) -> _Details:
     """Ask qemu-img, which probes the format."""
     said = _img(["info", "--output=json", str(disk)], deadline)
     try:

@@ -27,7 +27,7 @@ BANDWIDTH = 1 << 40
 """Bytes a second: into a file as fast as it goes, not as fast as a network should be used."""
 
 
-class RefusedError(BootError):
+class _RefusedError(BootError):
     """QEMU understood a command, and does not do it."""
 
 
@@ -94,7 +94,7 @@ class Monitor(Inherited):
         while True:
             try:
                 self._ask("cont", {}, deadline, alive)
-            except RefusedError:
+            except _RefusedError:
                 if deadline.passed:
                     raise
                 time.sleep(POLL)
@@ -108,7 +108,7 @@ class Monitor(Inherited):
             if "return" in reply:
                 return reply["return"]
             if "error" in reply:
-                raise RefusedError(f"QEMU's monitor refuses {command}: {reply['error']}")
+                raise _RefusedError(f"QEMU's monitor refuses {command}: {reply['error']}")
 
     def _line(self, deadline: Deadline, alive: Alive) -> Any:
         try:

@@ -75,7 +75,7 @@ class State(Struct, frozen=True):
                 made.rename(self.folder)
             except OSError as exc:  # somebody else kept the same one
                 logger.debug("%s: %s", self.folder, exc)
-        prune(self.places)
+        _prune(self.places)
 
     def forget(self) -> None:
         """Take away a state that is of no use."""
@@ -88,7 +88,7 @@ def state_of(parts: Sequence[str], places: Places) -> State:
     return State(places, places.folder(SHELF) / name[:32])
 
 
-def prune(places: Places) -> None:
+def _prune(places: Places) -> None:
     """Delete what a killed run began, and the states used longest ago until all fit the limit.
 
     A guest that is being brought back from one of them has it open.

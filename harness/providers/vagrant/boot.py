@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Up(Struct, frozen=True):
+class _Up(Struct, frozen=True):
     """A guest that is up, under its lease.
 
     `saved` is how to log in when it goes on from its snapshot; `key` what it is parked under then.
@@ -61,7 +61,7 @@ class Boot(Struct, frozen=True):
             elif live.key and live.saved and not self.deadline.cancelled:
                 self._park(live, live.key, live.saved)
 
-    def _back(self, stack: ExitStack) -> Up | None:
+    def _back(self, stack: ExitStack) -> _Up | None:
         """Let a parked guest go on; None if there is none, or it is of no use."""
         key = None if self.workshop.cold else warm.key_of(self.making)
         if key is None:
@@ -80,9 +80,9 @@ class Boot(Struct, frozen=True):
                 logger.warning("%s: booted anew, as it was parked in vain: %s", name, exc)
                 return None
             stack.enter_context(attempt.pop_all())
-            return Up(tenancy, machine, key, tenancy.lease.login)
+            return _Up(tenancy, machine, key, tenancy.lease.login)
 
-    def _anew(self, stack: ExitStack) -> Up:
+    def _anew(self, stack: ExitStack) -> _Up:
         """Make the guest; save it as it is after the first login, if it may be parked."""
         tenancy = stack.enter_context(self.workshop.lease(self.making.guest))
         machine = self._machine(stack, tenancy, "cold")
@@ -94,9 +94,9 @@ class Boot(Struct, frozen=True):
         machine.connect(self.deadline)
         once = self.workshop.cold or self.workshop.keep
         saved = None if once else warm.save(self.making, machine, self.deadline)
-        return Up(tenancy, machine, warm.key_of(self.making), saved)
+        return _Up(tenancy, machine, warm.key_of(self.making), saved)
 
-    def _park(self, live: Up, key: str, login: Login) -> None:
+    def _park(self, live: _Up, key: str, login: Login) -> None:
         """Power the guest off and leave it to a later run; it ends if that fails."""
         try:
             live.machine.power_off(self.deadline.afresh(clocks.VAGRANT_OFF))
@@ -111,20 +111,20 @@ class Boot(Struct, frozen=True):
         if self.making.provider == "libvirt":
             machine = self._domain(stack, tenancy, place, start)
         else:
-            tenancy.undone_by(destruction(place))
+            tenancy.undone_by(_destruction(place))
             machine = VagrantMachine(self.making, place, start)
         return stack.enter_context(closing(machine))
 
     def _domain(self, stack: ExitStack, tenancy: Tenancy, place: "Place", start: str) -> Domain:
         """Return a guest of libvirt's on a network of ours, of which Vagrant may leave rests."""
         ground = Ground(self.workshop.places)
-        name = f"{prefix(tenancy)}{place.name}"
+        name = f"{_prefix(tenancy)}{place.name}"
         off, *rests = ground.undo(name)
         tenancy.undone_by(off, *rests)
         subnet = stack.enter_context(ground.used(self.deadline))
         network = {"REUSEPORT_MATRIX_NETWORK": f"{ground.network}={subnet}"}
         place = replace(place, environment={**place.environment, **network})
-        destroy = replace(destruction(place), decisive=False)  # the rests tell
+        destroy = replace(_destruction(place), decisive=False)  # the rests tell
         tenancy.undone_by(off, destroy, *rests)
         return Domain(self.making, place, start, name=name, ground=ground, subnet=subnet)
 
@@ -142,7 +142,7 @@ class Boot(Struct, frozen=True):
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
             "REUSEPORT_MATRIX_GUESTS": str(_written(guest, tenancy.folder / "guests")),
-            "REUSEPORT_MATRIX_PREFIX": prefix(tenancy),
+            "REUSEPORT_MATRIX_PREFIX": _prefix(tenancy),
             "REUSEPORT_MATRIX_ACCELERATOR": self.making.accelerator,
         }
         console = self.workshop.consoles(guest.name)
@@ -150,12 +150,12 @@ class Boot(Struct, frozen=True):
         return Place(guest.name, self.making.box, environment, console, tenancy.runs)
 
 
-def prefix(tenancy: Tenancy) -> str:
+def _prefix(tenancy: Tenancy) -> str:
     """Return what a machine's name begins with, as no other lease's does."""
     return f"{NAME}-{tenancy.lease.id[:16]}-"
 
 
-def destruction(place: "Place") -> Undo:
+def _destruction(place: "Place") -> Undo:
     """Return the command that destroys the guest, and succeeds also if there is none."""
     return Undo((PROGRAM, "destroy", "-f", place.name), clocks.VAGRANT_DESTROY, place.environment)
 

@@ -50,7 +50,7 @@ class Installed(Struct, frozen=True):
     why: str | None = None
 
 
-class Known(Struct, frozen=True):
+class _Known(Struct, frozen=True):
     """An answer, and the files that it holds for as long as they stay as they are."""
 
     files: tuple[str, ...]
@@ -98,12 +98,12 @@ def installed(places: Places) -> Installed:
     assert program is not None
     files = _files(Path(program))
     memory = places.folder("vagrant") / "plugins.json"
-    known = recall(memory, Known)
+    known = recall(memory, _Known)
     if known is not None and known.files == files:
         return known.installed
     found = _ask(program, memory.parent)
     if found.why is None:
-        remember(memory, Known(_files(Path(program)), found))
+        remember(memory, _Known(_files(Path(program)), found))
     return found
 
 
@@ -127,10 +127,10 @@ def _ask(program: str, folder: Path) -> Installed:
         said = " ".join((done.stderr or done.stdout).decode(errors="replace").split())
         return Installed("", {}, f"Vagrant does not work here: {said[-300:]}")
     words = version.stdout.decode(errors="replace").split()
-    return Installed(words[-1] if words else "unknown", listed(done.stdout.decode()))
+    return Installed(words[-1] if words else "unknown", _listed(done.stdout.decode()))
 
 
-def listed(said: str) -> Mapping[str, str]:
+def _listed(said: str) -> Mapping[str, str]:
     """Read lines such as `1795408177,vagrant-libvirt,plugin-version,0.11.2%!(VAGRANT_COMMA) …`."""
     lines = [line.split(",", 3) for line in said.splitlines()]
     return {
