@@ -16,7 +16,7 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from harness import clocks
 from harness.agent import elf
-from harness.agent.binary import Program
+from harness.agent.binary import MACHINES, Program
 from harness.agent.installed import ERRORS, Agent, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
@@ -48,7 +48,7 @@ SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netb
 
 def host_target() -> str:
     """Return the Zig target of this machine, `native` where Zig is not there to ask."""
-    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(platform.machine(), platform.machine())
+    machine = MACHINES.get(platform.machine(), platform.machine())
     system = next((zig for name, zig in SYSTEMS.items() if sys.platform.startswith(name)), None)
     if system is None or importlib.util.find_spec("ziglang") is None:
         return NATIVE

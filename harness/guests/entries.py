@@ -1,7 +1,6 @@
 """From documents to guests: defaults merged, keys and types checked, paths made absolute."""
 
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,6 +14,7 @@ from harness.errors import FileError
 from harness.guests.document import Node, read
 from harness.guests.limits import check_addresses, check_boots, check_limits, expectation
 from harness.model import (
+    GUEST_NAME,
     AgentSource,
     Box,
     Checked,
@@ -27,9 +27,6 @@ from harness.model import (
 from harness.model.guest import SECTIONS, Host, Qemu, Remote, Vagrant
 
 logger = logging.getLogger(__name__)
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A guest's name is a folder's name in the results."""
 
 RESERVED = frozenset({"all", "available"})
 
@@ -130,8 +127,8 @@ def _entries(path: Path) -> Iterator[tuple[str, Node]]:
 
 
 def _name(path: Path, name: object, line: int) -> str:
-    if not isinstance(name, str) or not NAME.fullmatch(name) or name in RESERVED:
-        raise FileError(path, line, f"`{name}` cannot be a guest's name ({NAME.pattern})")
+    if not isinstance(name, str) or not GUEST_NAME.fullmatch(name) or name in RESERVED:
+        raise FileError(path, line, f"`{name}` cannot be a guest's name ({GUEST_NAME.pattern})")
     return name
 
 

@@ -1,6 +1,7 @@
 """The nouns: frozen values without I/O that every other module passes around."""
 
 from harness.model.guest import (
+    GUEST_NAME,
     AgentSource,
     Box,
     Checked,
@@ -28,6 +29,7 @@ from harness.model.trial import (
 __all__ = [
     "AXES",
     "COUNTED",
+    "GUEST_NAME",
     "TUNABLES",
     "AgentSource",
     "Box",

@@ -1,5 +1,6 @@
 """Machines on paper: what a guest file says of one, section by section."""
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Literal, get_args
@@ -9,6 +10,10 @@ from msgspec.structs import fields
 
 Root = Literal["none", "sudo", "doas", "su"]
 """How the SSH user becomes root; `none` stays who it is."""
+
+
+GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""A guest's name is a folder's name in the results."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):

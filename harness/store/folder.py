@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -15,11 +14,10 @@ import msgspec
 
 from harness.errors import FileError, UsageError
 from harness.machine.files import write_whole
+from harness.model import GUEST_NAME
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
 
 JOURNAL = "journal.jsonl"
-
-GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Made = TypeVar("Made")
 

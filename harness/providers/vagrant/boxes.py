@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.model import Box
 
 SLASH = "-VAGRANTSLASH-"
-"""Stands for `/` in a box's folder (lib/vagrant/box_collection.rb)."""
+"""Stands for `/` in a box's folder (lib/vagrant/box_collection.rb), and its image's name."""
 
 
 def home() -> Path:

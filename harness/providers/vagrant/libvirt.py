@@ -21,6 +21,7 @@ from harness.machine.places import NAME, Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.model import Box
 from harness.protocols import Completed
+from harness.providers.vagrant import boxes
 
 PROGRAM = "virsh"
 
@@ -182,7 +183,7 @@ def volume_of(box: str, version: str | None) -> str | None:
     """Return the name of a box's image in the pool (action/handle_box_image.rb)."""
     if version is None:
         return None
-    return f"{box.replace('/', '-VAGRANTSLASH-')}_vagrant_box_image_{version}_box.img"
+    return f"{box.replace('/', boxes.SLASH)}_vagrant_box_image_{version}_box.img"
 
 
 def virsh(deadline: Deadline, *words: str) -> Completed:

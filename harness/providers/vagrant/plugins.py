@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness import clocks
+from harness.agent.binary import MACHINES
 from harness.deadline import Deadline
 from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
@@ -37,9 +38,6 @@ PROGRAMS: Mapping[str, str] = {
 
 SYSTEM_PLUGINS = (Path("/usr/share/vagrant-plugins/plugins.d"), Path("/usr/share/vagrant-plugins"))
 """Where Debian's packages put plug-ins (its patch to lib/vagrant/plugin/state_file.rb)."""
-
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-"""What some systems call what others call so."""
 
 
 class Installed(Struct, frozen=True):
