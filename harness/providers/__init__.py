@@ -14,11 +14,11 @@ from harness.model.guest import SECTIONS
 from harness.protocols import Provider
 from harness.providers import accelerators
 from harness.providers.host import ThisMachine
-from harness.providers.qemu import provider as qemu
 from harness.providers.qemu.command import PROGRAM
+from harness.providers.qemu.provider import TOOLS as QEMU_TOOLS
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.ssh import ExistingMachine
-from harness.providers.vagrant import provider as vagrant
+from harness.providers.vagrant.provider import TOOLS as VAGRANT_TOOLS
 from harness.providers.vagrant.provider import VagrantProvider
 from harness.providers.workshop import Workshop
 
@@ -30,7 +30,7 @@ PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
 }
 """One for each section of a guest file (model/guest.py, SECTIONS), in order of preference."""
 
-TOOLS: Mapping[str, str] = {**qemu.TOOLS, **vagrant.TOOLS}
+TOOLS: Mapping[str, str] = {**QEMU_TOOLS, **VAGRANT_TOOLS}
 """Command to what it is for; none is needed for the host's own kernel."""
 
 ELSEWHERE = "run it there, or give it an `ssh` section that leads there (docs/guests.md)"
