@@ -33,10 +33,10 @@ from harness.providers import accelerators
 from harness.providers.qemu import images, initramfs
 from harness.providers.qemu.command import CPU, PROGRAM
 from harness.providers.qemu.images import Images
-from harness.providers.qemu.initramfs import Keys
+from harness.providers.qemu.initramfs import GuestKeys
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
-from harness.run.batches import Asking, Pace, batches
+from harness.run.batches import Pace, Pending, batches
 from harness.scenarios import cells
 
 PLACES = Places.of_user()
@@ -107,7 +107,7 @@ def command(client: paramiko.SSHClient, line: str, stdin: bytes = b"") -> bytes:
 def bare(made: Images, folder: Path) -> Images:
     """Return images that come up without anybody to tell them their keys."""
     assert made.initrd is not None
-    keys = Keys(made.key, Ed25519PrivateKey.generate())
+    keys = GuestKeys(made.key, Ed25519PrivateKey.generate())
     initrd = folder / "initrd"
     initrd.write_bytes(made.initrd.read_bytes() + initramfs.own(keys))
     return replace(made, initrd=initrd)
@@ -117,7 +117,7 @@ def asked(scenarios: Iterable[str] | None = None) -> Iterator[tuple[int, bytes]]
     """Yield what `run --quick` asks a slow guest, of all scenarios or of some: how many at once,
     and the questions.
     """
-    pace, todo = Pace(slow=True), [Asking(cell) for cell in cells(Depth.QUICK, scenarios)]
+    pace, todo = Pace(slow=True), [Pending(cell) for cell in cells(Depth.QUICK, scenarios)]
     for batch in batches(todo, Depth.QUICK, pace):
         lines = []
         for i, one in enumerate(batch.askings):

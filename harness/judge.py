@@ -27,7 +27,7 @@ NOT_YET_SERVED = "queued"
 """The phase in which `open` is what a flow is to be, not a time-out."""
 
 
-class Asked(Protocol):
+class AskedQuestion(Protocol):
     """The question that a reply is to answer."""
 
     @property
@@ -43,7 +43,7 @@ class Asked(Protocol):
         """All keys and values that were asked."""
 
 
-def judge(scenario: Scenario, reply: Reply, question: Asked) -> Judgement:
+def judge(scenario: Scenario, reply: Reply, question: AskedQuestion) -> Judgement:
     """Return the state, and with it the verdict, that a reply to a question amounts to."""
     failure = _failure(reply, question)
     if failure is not None or reply.observation is None:
@@ -72,7 +72,7 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
     return _unless_starved(seen, scenario.classify(seen))
 
 
-def _failure(reply: Reply, question: Asked) -> str | None:
+def _failure(reply: Reply, question: AskedQuestion) -> str | None:
     """Return what was not the kernel's doing, None if the agent answered this question."""
     if reply.signal == SIGALRM:
         after = question.parameters.get("alarm", str(DEFAULTS["alarm"]))

@@ -9,7 +9,7 @@ import pytest
 
 from harness.machine.places import Places
 from harness.providers import accelerators, firmware
-from harness.providers.accelerators import Trial, attempt, best, slow_factor, trials
+from harness.providers.accelerators import AcceleratorTrial, attempt, best, slow_factor, trials
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def runs(folder: Path) -> int:
 
 def test_an_accelerator_works_if_the_firmware_says_so(tmp_path: Path) -> None:
     qemu = fake_qemu(tmp_path, f"exit {firmware.EXIT_STATUS}")
-    assert attempt(qemu, "kvm") == Trial("kvm", None)
+    assert attempt(qemu, "kvm") == AcceleratorTrial("kvm", None)
 
 
 def test_an_accelerator_that_hangs_is_given_up(
@@ -44,7 +44,7 @@ def test_an_accelerator_that_hangs_is_given_up(
 
 def test_an_accelerator_that_aborts_says_why(tmp_path: Path) -> None:
     qemu = fake_qemu(tmp_path, "echo 'failed to set MSR' >&2; kill -ABRT $$")
-    assert attempt(qemu, "kvm") == Trial("kvm", "failed to set MSR")
+    assert attempt(qemu, "kvm") == AcceleratorTrial("kvm", "failed to set MSR")
     assert attempt(fake_qemu(tmp_path, "exit 0"), "kvm").why == "QEMU ended with 0"
 
 
@@ -72,7 +72,7 @@ def test_another_qemu_is_tried_again(
 def test_a_damaged_memory_is_made_anew(places: Places, tmp_path: Path) -> None:
     (places.folder("accelerators") / "trials.json").write_text("{")
     found = trials(fake_qemu(tmp_path, "exit 1"), places)
-    assert found[-1] == Trial("tcg", None)
+    assert found[-1] == AcceleratorTrial("tcg", None)
 
 
 def test_only_emulation_is_slow() -> None:

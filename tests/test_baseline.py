@@ -12,7 +12,7 @@ from test_report import HOSTILE, cell, matrix, word
 
 from harness.errors import FileError
 from harness.matrix import Matrix, encode
-from harness.matrix.baseline import Baseline, Held, Known, Outcome, Rule, hold
+from harness.matrix.baseline import Baseline, Held, KnownDifference, Outcome, Rule, hold
 from harness.model import Judgement, State
 from harness.report import junit
 from harness.report.report import Report
@@ -32,11 +32,11 @@ def judgement(said: str | State) -> Judgement:
     return Judgement(said, why="because") if isinstance(said, State) else word(said)
 
 
-def known(**more: object) -> Known:
+def known(**more: object) -> KnownDifference:
     fields = {"scenario": "distribution", "verdict": "newest", "reason": "a bug", **more}
     expires = fields.pop("expires", date(2026, 12, 1))
     assert isinstance(expires, date)
-    return Known(**fields, expires=expires)  # type: ignore[arg-type]
+    return KnownDifference(**fields, expires=expires)  # type: ignore[arg-type]
 
 
 def outcomes(found: Matrix, baseline: Baseline) -> dict[str, Outcome]:
@@ -126,7 +126,7 @@ def test_a_file_is_read_with_its_matrix_beside_it(tmp_path: Path) -> None:
     found = load_baseline(written(tmp_path, GOOD))
     assert found.matrix == run(ipv4="balanced")
     assert found.known == (
-        Known(
+        KnownDifference(
             scenario="distribution",
             verdict=("newest", "oldest"),
             guest="linux",

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.model import Depth
-from harness.run.batches import FLOWS, ROUNDS, WORKING, Asking, Batch, Pace, batches
+from harness.run.batches import FLOWS, ROUNDS, WORKING, Batch, Pace, Pending, batches
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import FULL, LEAST
 
@@ -18,7 +18,7 @@ def loads(batch: Batch, pace: Pace) -> list[int]:
 def test_every_cell_is_in_one_batch_that_is_not_too_large(
     depth: Depth, pace: Pace, apart: bool
 ) -> None:
-    todo = [Asking(cell) for cell in cells(depth)]
+    todo = [Pending(cell) for cell in cells(depth)]
     made = list(batches(todo, depth, pace, apart=apart))
     asked = [asking for batch in made for asking in batch.askings]
     assert len(asked) == len(todo)
@@ -36,7 +36,7 @@ def test_every_cell_is_in_one_batch_that_is_not_too_large(
 def test_what_works_is_asked_while_others_wait() -> None:
     """On a fast machine that is all of the quick catalogue but for what is about time."""
     pace = Pace()
-    made = batches([Asking(cell) for cell in cells(Depth.QUICK)], Depth.QUICK, pace)
+    made = batches([Pending(cell) for cell in cells(Depth.QUICK)], Depth.QUICK, pace)
     first, *others = [batch for batch in made if batch.askings[0].cell.setting is None]
     assert {"failure-hung", "distribution"} <= {scenario.id for scenario in first.scenarios}
     assert {scenario.id for batch in others for scenario in batch.scenarios} == {"failure-arrivals"}
@@ -44,7 +44,7 @@ def test_what_works_is_asked_while_others_wait() -> None:
 
 
 def test_what_is_about_time_meets_no_others() -> None:
-    todo = [Asking(cell) for cell in cells(Depth.QUICK)]
+    todo = [Pending(cell) for cell in cells(Depth.QUICK)]
     for pace in (Pace(), Pace(slow=True)):
         made = batches(todo, Depth.QUICK, pace)
         found = [batch for batch in made if CATALOGUE["failure-arrivals"] in batch.scenarios]
@@ -52,8 +52,8 @@ def test_what_is_about_time_meets_no_others() -> None:
 
 
 def test_what_is_asked_again_has_a_batch_of_its_own() -> None:
-    one, *more = (Asking(cell) for cell in cells(Depth.QUICK, ["sharing"]))
-    again = Asking(one.cell, 2)
+    one, *more = (Pending(cell) for cell in cells(Depth.QUICK, ["sharing"]))
+    again = Pending(one.cell, 2)
     found = list(batches([*more, again], Depth.QUICK, Pace(), apart=False))
     assert [batch.askings for batch in found] == [tuple(more), (again,)]
 
@@ -66,9 +66,9 @@ def test_no_load_is_one_that_the_agent_refuses() -> None:
 
 
 def test_rounds_are_of_what_waits_and_of_what_works() -> None:
-    hung = [Asking(cell) for cell in cells(Depth.QUICK, ["failure-hung"])]
-    shared = [Asking(cell) for cell in cells(Depth.QUICK, ["sharing"])]
-    arrivals = [Asking(cell) for cell in cells(Depth.QUICK, ["failure-arrivals"])]
+    hung = [Pending(cell) for cell in cells(Depth.QUICK, ["failure-hung"])]
+    shared = [Pending(cell) for cell in cells(Depth.QUICK, ["sharing"])]
+    arrivals = [Pending(cell) for cell in cells(Depth.QUICK, ["failure-arrivals"])]
     batch = Batch((*hung, *shared, *arrivals))
     assert (len(hung), len(shared), len(arrivals)) == (5, 10, 5)
     assert batch.rounds(Pace()) == 1 + 12

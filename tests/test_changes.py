@@ -6,7 +6,7 @@ import pytest
 from test_claims import Guest, matrix, measured
 
 from harness.matrix import Matrix
-from harness.matrix.changes import Change, Comparison, Kind, Setting, compare, releases
+from harness.matrix.changes import CellChange, Comparison, Kind, Setting, compare, releases
 from harness.model import Cell, Judgement, State
 
 AT = Cell.at("failure-established", option="reuseport", protocol="tcp", failure="kill")
@@ -24,7 +24,7 @@ def one(judgement: Judgement, cell: Cell = AT) -> Matrix:
     return matrix(g=Guest("Linux", "6.1", {cell: judgement}))
 
 
-def changes(old: Matrix, new: Matrix) -> list[Change]:
+def changes(old: Matrix, new: Matrix) -> list[CellChange]:
     return [change for pair in compare(old, new).pairs for change in pair.changes]
 
 

@@ -6,7 +6,7 @@ from test_report import matrix, word
 
 from harness.matrix import Matrix
 from harness.model import Cell, Depth, Judgement, State
-from harness.report.choices import QUESTIONS, Answers, Question
+from harness.report.choices import QUESTIONS, Answers, Choice
 from harness.scenarios import CATALOGUE
 
 QUEUE = next(one for one in QUESTIONS if one.name == "QUEUE_AT_KILL")
@@ -25,7 +25,7 @@ def at(*points: tuple[str, str]) -> Cell:
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
-def test_the_catalogue_has_cells_that_answer_each_question(question: Question) -> None:
+def test_the_catalogue_has_cells_that_answer_each_question(question: Choice) -> None:
     """Else a renamed axis would make every answer unknown, and no test fail."""
     plain = [
         cell

@@ -15,7 +15,7 @@ from harness.errors import UsageError
 from harness.machine.resources import guests_folder
 from harness.model import Depth
 from harness.providers.host import ISOLATIONS
-from harness.run.batches import Asking, Pace, batches
+from harness.run.batches import Pace, Pending, batches
 from harness.scenarios import CATALOGUE, cells
 from harness.scenarios.scenario import Scenario
 
@@ -98,7 +98,7 @@ def test_a_deadline_is_made_of_a_limit_that_has_a_name(path: Path) -> None:
 
 def everything(*, apart: bool = True) -> list[tuple[tuple[Scenario, ...], int]]:
     """Return the batches of a slow guest's full catalogue: their scenarios, and in what rounds."""
-    todo, pace = [Asking(cell) for cell in cells(Depth.FULL)], Pace(slow=True)
+    todo, pace = [Pending(cell) for cell in cells(Depth.FULL)], Pace(slow=True)
     made = batches(todo, Depth.FULL, pace, apart=apart)
     return [(batch.scenarios, batch.rounds(pace)) for batch in made]
 

@@ -21,7 +21,7 @@ from harness.matrix import Matrix
 from harness.model import AgentSource, Cell, Depth, Guest, Judgement, State, Trial
 from harness.protocols import Completed, Sink, Transport
 from harness.run import ledger
-from harness.run.engine import Subject, measure
+from harness.run.engine import GuestJob, measure
 from harness.scenarios import CATALOGUE, cells
 from harness.store import Asked, RunBegun, Store, judge_folder, judged
 from harness.store.journal import read
@@ -103,7 +103,7 @@ class Bench:
         """Run, then judge from the folder alone."""
         begun = RunBegun("id", "now", Depth.QUICK, "0", {"fake": "Fake"}, tuple(asked))
         with Store.create(self.folder, begun) as store:
-            subject = Subject(
+            subject = GuestJob(
                 self.guest,
                 Depth.QUICK,
                 self.provider,

@@ -13,7 +13,7 @@ from test_report import HOSTILE
 
 from harness.errors import FileError
 from harness.matrix import Matrix, Run, encode
-from harness.matrix.history import History, Night, Standing, Track, Visit, history
+from harness.matrix.history import History, PastRun, Stability, Track, Visit, history
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report import history as report
 from harness.store import archive as archives
@@ -39,7 +39,7 @@ def matrix(number: int, said: Said, release: str = "6.1", cell: Cell = CELL) -> 
     return Matrix.of(run, {"a": {"system": "Linux", "release": release}}, trials)
 
 
-def nights(said: Sequence[Said], releases: Sequence[str] = ()) -> list[Night]:
+def nights(said: Sequence[Said], releases: Sequence[str] = ()) -> list[PastRun]:
     found = []
     for number, one in enumerate(said):
         release = releases[number] if releases else "6.1"
@@ -55,28 +55,28 @@ def track(said: Sequence[Said], releases: Sequence[str] = ()) -> Track:
 @pytest.mark.parametrize(
     ("said", "standing", "k", "n"),
     [
-        (["balanced"] * 4, Standing.STEADY, 4, 4),
-        (["balanced", "newest", "balanced"], Standing.FLAKY, 2, 3),
-        (["balanced", "balanced", "newest"], Standing.CHANGED, 1, 3),
-        (["balanced", "newest", "newest"], Standing.STEADY, 2, 3),
-        (["balanced", State.INCONCLUSIVE], Standing.STALE, 1, 1),
-        (["balanced", None, None], Standing.STALE, 1, 1),
-        (["balanced", State.NOT_RUN, "balanced"], Standing.STEADY, 2, 2),
-        ([State.NOT_APPLICABLE] * 3, Standing.NEVER, 0, 0),
-        ([None, None, "balanced"], Standing.NEW, 1, 1),
-        (["balanced"], Standing.STEADY, 1, 1),
-        (["reset:3/100", "reset:9/100"], Standing.STEADY, 2, 2),
+        (["balanced"] * 4, Stability.STEADY, 4, 4),
+        (["balanced", "newest", "balanced"], Stability.FLAKY, 2, 3),
+        (["balanced", "balanced", "newest"], Stability.CHANGED, 1, 3),
+        (["balanced", "newest", "newest"], Stability.STEADY, 2, 3),
+        (["balanced", State.INCONCLUSIVE], Stability.STALE, 1, 1),
+        (["balanced", None, None], Stability.STALE, 1, 1),
+        (["balanced", State.NOT_RUN, "balanced"], Stability.STEADY, 2, 2),
+        ([State.NOT_APPLICABLE] * 3, Stability.NEVER, 0, 0),
+        ([None, None, "balanced"], Stability.NEW, 1, 1),
+        (["balanced"], Stability.STEADY, 1, 1),
+        (["reset:3/100", "reset:9/100"], Stability.STEADY, 2, 2),
     ],
 )
-def test_what_is_said_of_a_cell(said: list[Said], standing: Standing, k: int, n: int) -> None:
+def test_what_is_said_of_a_cell(said: list[Said], standing: Stability, k: int, n: int) -> None:
     one = track(said)
     assert (one.standing, one.k, one.n) == (standing, k, n)
 
 
 def test_another_word_on_another_kernel_is_a_change_and_no_flicker() -> None:
     said = ["balanced", "newest", "balanced", "newest"]
-    assert track(said, ["6.1", "6.12"] * 2).standing is Standing.CHANGED
-    assert track(said, ["6.1"] * 4).standing is Standing.FLAKY
+    assert track(said, ["6.1", "6.12"] * 2).standing is Stability.CHANGED
+    assert track(said, ["6.1"] * 4).standing is Stability.FLAKY
 
 
 def test_an_age_is_counted_from_the_newest_run_on() -> None:
@@ -88,7 +88,7 @@ def test_an_age_is_counted_from_the_newest_run_on() -> None:
 def test_only_the_last_runs_count_in_whatever_order_they_come() -> None:
     every = nights(["newest", "balanced", "newest", "balanced", "balanced", "balanced"])
     (one,) = history(reversed(every), last=3).tracks
-    assert (one.standing, one.n) == (Standing.STEADY, 3)
+    assert (one.standing, one.n) == (Stability.STEADY, 3)
     assert history([*every, *every]) == history(every)
 
 
@@ -107,7 +107,7 @@ def test_a_file_keeps_runs_once_and_the_newest_judgement_of_them(tmp_path: Path)
 def test_a_broken_run_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     (good,) = nights(["balanced"])
-    bad = Night("bad", "t", {("a", CELL): Visit(None, State.MEASURED, object())})  # type: ignore[arg-type]
+    bad = PastRun("bad", "t", {("a", CELL): Visit(None, State.MEASURED, object())})  # type: ignore[arg-type]
     with archive(path) as kept:
         kept.add([good])
     with pytest.raises((FileError, sqlite3.Error)), archive(path) as kept:
@@ -121,7 +121,7 @@ def test_who_adds_is_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     path = tmp_path / "history.sqlite"
     one, other = nights(["balanced", "newest"])
 
-    def meanwhile() -> Iterator[Night]:
+    def meanwhile() -> Iterator[PastRun]:
         with pytest.raises(FileError, match="locked"), archive(path) as second:
             second.add([other])
         yield one
@@ -187,7 +187,7 @@ def test_nothing_a_guest_says_reaches_the_reader_raw() -> None:
     cell = Cell.at(HOSTILE, case=HOSTILE)
     found = history([night(encode(matrix(0, HOSTILE.replace("\ud800", ""), HOSTILE[:-1])), "m")])
     visits = {(HOSTILE, cell): Visit(HOSTILE, State.MEASURED, HOSTILE)}
-    found = history([Night(HOSTILE, HOSTILE, visits), *nights(["balanced"])])
+    found = history([PastRun(HOSTILE, HOSTILE, visits), *nights(["balanced"])])
     for text in (shown(found), "\n".join(report.page(found))):
         assert all(character.isprintable() or character == "\n" for character in text)
         assert "<script" not in text.replace(r"\<", "<") or text == shown(found)

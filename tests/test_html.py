@@ -16,8 +16,8 @@ from test_report import HOSTILE, cell, matrix, square, word
 from harness.matrix import Matrix, key_of
 from harness.matrix.recordings import (
     LIMITS,
+    RecordedReply,
     Recordings,
-    Reply,
     limit,
 )
 from harness.model import Judgement, State
@@ -62,9 +62,9 @@ class Page(HTMLParser):
         return found
 
 
-def reply(one: Matrix, raw: bytes, number: int = 0, **more: int) -> Reply:
+def reply(one: Matrix, raw: bytes, number: int = 0, **more: int) -> RecordedReply:
     entry = one.cells[number]
-    return Reply(
+    return RecordedReply(
         guest=entry.guest,
         key=key_of(entry.scenario, entry.axes),
         attempt=1,

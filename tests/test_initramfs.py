@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from harness.errors import ImageError
 from harness.machine.places import Places
 from harness.providers.qemu import initramfs
-from harness.providers.qemu.cpio import DIRECTORY, FILE, Entry, archive
-from harness.providers.qemu.initramfs import Keys, Userland, base, module_content, own
+from harness.providers.qemu.cpio import DIRECTORY, FILE, CpioEntry, archive
+from harness.providers.qemu.initramfs import GuestKeys, Userland, base, module_content, own
 from harness.transport import generate_key
 from harness.transport.keys import public_key
 
@@ -68,7 +68,7 @@ def userland(folder: Path) -> Userland:
 
 def test_an_archive_reads_back_and_is_aligned() -> None:
     for size in range(9):
-        content = archive([Entry("a", DIRECTORY), Entry("a/file", FILE, b"x" * size)])
+        content = archive([CpioEntry("a", DIRECTORY), CpioEntry("a/file", FILE, b"x" * size)])
         assert len(content) % 4 == 0
         assert unpack(content) == {"a": (DIRECTORY, b""), "a/file": (FILE, b"x" * size)}
 
@@ -128,7 +128,7 @@ def test_a_userland_without_dropbear_is_an_image_error(places: Places, tmp_path:
 
 def test_each_boot_has_keys_of_its_own() -> None:
     client, host = generate_key(), Ed25519PrivateKey.generate()
-    found = unpack(own(Keys(client, host)))
+    found = unpack(own(GuestKeys(client, host)))
     mode, line = found["root/.ssh/authorized_keys"]
     assert stat.S_IMODE(mode) == 0o600
     assert stat.S_IMODE(found["root/.ssh"][0]) == 0o700

@@ -10,11 +10,11 @@ from test_history import matrix as night_of
 from test_report import cell, matrix, word
 
 from harness.matrix import encode
-from harness.matrix.history import Night as Visited
+from harness.matrix.history import PastRun as Visited
 from harness.matrix.history import history
 from harness.model import Judgement, State
 from harness.report.report import Report
-from harness.report.summary import LIMIT, Night, render
+from harness.report.summary import LIMIT, NightReport, render
 from harness.store import NEVER_ASKED
 from harness.store.archive import night
 from harness.store.runs import load_matrix
@@ -129,11 +129,11 @@ def test_a_summary_is_never_larger_than_a_ci_takes() -> None:
         }
     )
     none = history([])
-    text = render(Night(Report(big), none, ("a sentence",)))
+    text = render(NightReport(Report(big), none, ("a sentence",)))
     assert len(text.encode()) < LIMIT
     assert "Left out, as this page may not be larger: the matrix." in text
     assert "- a sentence" in text
-    small = Night(Report(matrix({("a", cell()): word("balanced")})), none, ())
+    small = NightReport(Report(matrix({("a", cell()): word("balanced")})), none, ())
     assert "### Matrix" in render(small)
 
 
@@ -141,6 +141,6 @@ def test_what_cannot_be_asked_is_no_news() -> None:
     never = night(encode(night_of(0, State.NOT_APPLICABLE)), "m")
     stale = Visited("r9", "2026-12-01", {})
     one = matrix({("a", cell()): Judgement(State.NOT_APPLICABLE, why="no option")})
-    assert "| never-measured |" not in render(Night(Report(one), history([never]), ()))
+    assert "| never-measured |" not in render(NightReport(Report(one), history([never]), ()))
     failed = night(encode(night_of(0, State.INFRASTRUCTURE)), "m")
-    assert "| never-measured |" in render(Night(Report(one), history([failed, stale]), ()))
+    assert "| never-measured |" in render(NightReport(Report(one), history([failed, stale]), ()))

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from harness.errors import Phase
 from harness.model import Cell, Judgement, State, Trial
-from harness.run.progress import Board, Lines, following
+from harness.run.progress import Board, LogLines, following
 
 CELL = Cell.at("distribution", family="ipv4")
 
@@ -25,7 +25,7 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
 
 def test_lines_name_each_phase_once_and_what_went_wrong() -> None:
     into, file = console(terminal=False)
-    lines = Lines(into)
+    lines = LogLines(into)
     lines.phase("one", Phase.BOOT)
     lines.phase("one", Phase.BOOT)
     lines.trial(trial("one", State.MEASURED), 1, 3)

@@ -18,7 +18,7 @@ from harness.machine.places import Places
 from harness.model import AgentSource, DebianKernel, Guest, Image, Ssh
 from harness.model.guest import Qemu
 from harness.providers.fetch import http
-from harness.providers.qemu.boot import Boot
+from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.command import PROGRAM
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.provider import QemuProvider
@@ -137,8 +137,8 @@ def test_a_path_that_no_file_can_have_is_a_file_that_is_missing(
 def test_emulation_is_given_more_time(machine: Qemu, workshop: Workshop) -> None:
     with leases.hold(workshop.places, "g") as tenancy:
         made = Images(make_key(tenancy.folder / "k"), "", {"kernel_sha256": "ab"})
-        slow = Boot(guest(machine), machine, made, "tcg", tenancy, keep=False)
-        fast = Boot(guest(machine), machine, made, "kvm", tenancy, keep=False)
+        slow = QemuBoot(guest(machine), machine, made, "tcg", tenancy, keep=False)
+        fast = QemuBoot(guest(machine), machine, made, "kvm", tenancy, keep=False)
     assert slow.factor > fast.factor == 1
     assert slow.provenance("7")["kernel_sha256"] == "ab"
     assert slow.provenance("7")["slow_factor"] == "4"

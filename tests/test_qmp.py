@@ -11,7 +11,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.providers.qemu.login_line import Line
+from harness.providers.qemu.login_line import LoginLine
 from harness.providers.qemu.qmp import Monitor
 
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 1}, "package": ""}}}
@@ -141,7 +141,7 @@ def test_a_guest_that_was_kept_goes_on_once_it_is_read() -> None:
 
 
 def test_a_guest_is_told_who_may_log_in_when_it_asks() -> None:
-    with Line() as line:
+    with LoginLine() as line:
         guest = line.theirs.dup()
         line.release()
         guest.sendall(b"ready\r\n")

@@ -25,7 +25,7 @@ from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers.qemu import seed
 from harness.providers.qemu.command import Parts, command_line
-from harness.providers.qemu.login_line import Line
+from harness.providers.qemu.login_line import LoginLine
 from harness.run.visit import log_in
 from harness.store import Store
 from harness.transport import SshTransport
@@ -137,7 +137,7 @@ def test_no_log_holds_a_key_however_much_is_said(
 
 def told_to_a_guest(credentials: str) -> str:
     """Tell a guest its credentials on the line; return what it heard."""
-    with Line() as line:
+    with LoginLine() as line:
         line.theirs.sendall(b"ready\nup 0\n")
         line.until_ready(Deadline(5), lambda: None)
         assert line.tell(credentials, Deadline(5), lambda: None)

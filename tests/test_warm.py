@@ -17,9 +17,9 @@ from harness.model import AgentSource, Guest
 from harness.model.guest import Qemu
 from harness.providers import reseed
 from harness.providers.qemu import warm
-from harness.providers.qemu.boot import Boot
+from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.images import Images
-from harness.providers.qemu.warm import State, state_of
+from harness.providers.qemu.warm import WarmState, state_of
 from harness.transport.keys import make_key
 
 DAY = 86400.0
@@ -30,7 +30,7 @@ def places(tmp_path: Path) -> Places:
     return Places(tmp_path / "cache", tmp_path / "state")
 
 
-def keep(state: State, content: bytes = b"memory") -> None:
+def keep(state: WarmState, content: bytes = b"memory") -> None:
     def save(path: Path) -> None:
         path.write_bytes(content)
 
@@ -108,9 +108,9 @@ def test_a_guest_is_kept_under_a_name_for_all_that_it_depends_on(
     guest = Guest("g", "Linux", AgentSource(target="host"))
     facts = {"kernel_sha256": "k", "initramfs_sha256": "i"}
     made = Images(None, "key", facts, Path("/k"), Path("/i"), told="keys")  # type: ignore[arg-type]
-    boot = Boot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
+    boot = QemuBoot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
 
-    def name(boot: Boot) -> str:
+    def name(boot: QemuBoot) -> str:
         state = boot.keepable(program, places)
         assert state is not None
         return state.folder.name
@@ -135,7 +135,7 @@ def test_a_guest_is_kept_under_a_name_for_all_that_it_depends_on(
 def test_a_guest_with_files_of_its_own_is_not_kept(places: Places, tmp_path: Path) -> None:
     guest = Guest("g", "Linux", AgentSource(target="host"))
     made = Images(None, "key", {}, told=None)  # type: ignore[arg-type]
-    boot = Boot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
+    boot = QemuBoot(guest, Qemu(), made, "tcg", None, keep=False)  # type: ignore[arg-type]
     assert boot.keepable(tmp_path, places) is None
     more = replace(boot, qemu=Qemu(arguments=("-device", "x")), made=replace(made, told="keys"))
     assert more.keepable(tmp_path, places) is None

@@ -28,8 +28,8 @@ from harness.machine.process import ToolTimeoutError, execute
 from harness.model import DebianKernel
 from harness.providers.packages.debian import Debian, Unpacked
 from harness.providers.qemu import images, initramfs
-from harness.providers.qemu.cpio import DIRECTORY, FILE, PROGRAM, Entry, archive
-from harness.providers.qemu.initramfs import Keys, Userland
+from harness.providers.qemu.cpio import DIRECTORY, FILE, PROGRAM, CpioEntry, archive
+from harness.providers.qemu.initramfs import GuestKeys, Userland
 from harness.transport.keys import make_key
 
 NAME = "linux-box"
@@ -65,7 +65,7 @@ SCRIPTS = {
     "etc/inittab": (FILE, "inittab"),
 }
 
-POWER_BUTTON = Entry("etc/acpi/PWRF/00000080", PROGRAM, b"#!/bin/sh\nexec /bin/poweroff\n")
+POWER_BUTTON = CpioEntry("etc/acpi/PWRF/00000080", PROGRAM, b"#!/bin/sh\nexec /bin/poweroff\n")
 """Run by acpid (busybox, util-linux/acpid.c, f_act)."""
 
 VAGRANTFILE = """\
@@ -121,7 +121,7 @@ def build(out: Path, places: Places, deadline: Deadline) -> None:
         userland = archive_of.userland(deadline)
         kernel, package = images.image_in(packages)
         key = make_key(folder / "key")
-        keys = Keys(key, Ed25519PrivateKey.generate())
+        keys = GuestKeys(key, Ed25519PrivateKey.generate())
         say(f"disk image: {package.package} {package.version}")
         initrd = root_file_system(userland, packages, keys)
         tools = find_tools(folder / "tools", archive_of, deadline)
@@ -133,7 +133,7 @@ def build(out: Path, places: Places, deadline: Deadline) -> None:
 
 
 def root_file_system(
-    userland: Sequence[Unpacked], modules: Sequence[Unpacked], keys: Keys
+    userland: Sequence[Unpacked], modules: Sequence[Unpacked], keys: GuestKeys
 ) -> bytes:
     """Return the archive that the kernel unpacks; later entries replace earlier ones."""
     roots = tuple(package.root for package in userland)
@@ -141,10 +141,10 @@ def root_file_system(
     entries = [*initramfs.system(Userland(roots, init, PROGRAMS))]
     entries += initramfs.drivers([package.root for package in modules], MODULES)
     for path in ("home", "etc/acpi", "etc/acpi/PWRF", "run"):
-        entries.append(Entry(path, DIRECTORY))
-    entries += [Entry(path, FILE, text.encode()) for path, text in ACCOUNTS.items()]
+        entries.append(CpioEntry(path, DIRECTORY))
+    entries += [CpioEntry(path, FILE, text.encode()) for path, text in ACCOUNTS.items()]
     for path, (mode, source) in SCRIPTS.items():
-        entries.append(Entry(path, mode, (HERE / source).read_bytes()))
+        entries.append(CpioEntry(path, mode, (HERE / source).read_bytes()))
     return archive([*entries, POWER_BUTTON]) + initramfs.own(keys)
 
 

@@ -136,7 +136,7 @@ def installed(
         yield Agent(transport, path, of_guest(transport, place.user, place.uid, root), program)
 
 
-class Place(Struct, frozen=True):
+class InstallPlace(Struct, frozen=True):
     """Where in the guest a program may be put, for what platform, and who logged in."""
 
     folder: str
@@ -146,7 +146,7 @@ class Place(Struct, frozen=True):
 
 
 @contextmanager
-def placed(transport: Transport, name: str) -> Iterator[Place]:
+def placed(transport: Transport, name: str) -> Iterator[InstallPlace]:
     """Yield a folder of a fresh name where a program may be run; it goes with all that is in it."""
     place = _prepared(transport, f"{name}-{secrets.token_hex(8)}")
     try:
@@ -155,7 +155,7 @@ def placed(transport: Transport, name: str) -> Iterator[Place]:
         _remove(transport, place.folder)
 
 
-def _prepared(transport: Transport, name: str) -> Place:
+def _prepared(transport: Transport, name: str) -> InstallPlace:
     argv = ["sh", "-c", PREPARE, name, *transport.folders]
     try:
         done = transport.run(argv, timeout=clocks.SETUP * _factor(transport))
@@ -172,7 +172,9 @@ def _prepared(transport: Transport, name: str) -> Place:
             hint="one of them has to exist, be writable, have room, and not be mounted noexec",
         )
     known = int(uid) if UID.fullmatch(uid) else None
-    return Place(f"{base}/{name}", binary.of_guest(uname), visible(user)[:NAME] or uid, known)
+    return InstallPlace(
+        f"{base}/{name}", binary.of_guest(uname), visible(user)[:NAME] or uid, known
+    )
 
 
 def _factor(transport: Transport) -> float:

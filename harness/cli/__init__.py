@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from harness.cli.exit import Exit, complain, complain_of, complain_of_room
+from harness.cli.exit import ExitStatus, complain, complain_of, complain_of_room
 from harness.errors import HarnessError
 
 NAME = "reuseport-matrix"
@@ -109,8 +109,8 @@ def group(ctx: click.Context) -> int:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
-        return Exit.USAGE
-    return Exit.OK
+        return ExitStatus.USAGE
+    return ExitStatus.OK
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -127,12 +127,12 @@ def _guarded(command: Callable[[], object]) -> int:
         context = exc.ctx if isinstance(exc, click.UsageError) else None
         hint = f"{context.command_path} --help" if context is not None else None
         complain(exc.format_message(), hint=hint)
-        return Exit.USAGE
+        return ExitStatus.USAGE
     except HarnessError as exc:
         complain_of(exc)
-        return Exit.of(exc)
+        return ExitStatus.of(exc)
     except (click.Abort, KeyboardInterrupt):
-        return Exit.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except SystemExit as exc:
         # click answers a broken pipe with exit(1) whatever its mode (BaseCommand.main), and 1
         # means something else here. No command of ours exits; they return their status.
@@ -141,7 +141,7 @@ def _guarded(command: Callable[[], object]) -> int:
         return _unread()
     except OSError as exc:
         return _of_files(exc)
-    return status if isinstance(status, int) else Exit.OK
+    return status if isinstance(status, int) else ExitStatus.OK
 
 
 def _of_files(exc: OSError) -> int:
@@ -150,7 +150,7 @@ def _of_files(exc: OSError) -> int:
         return _unread()
     if not complain_of_room(exc):
         raise exc
-    return Exit.USAGE
+    return ExitStatus.USAGE
 
 
 def _unread() -> int:
@@ -159,4 +159,4 @@ def _unread() -> int:
     Nor is it worth one when the interpreter flushes at its end (library/signal, "Note on SIGPIPE").
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return Exit.OK
+    return ExitStatus.OK

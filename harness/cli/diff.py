@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.exit import Exit
+from harness.cli.exit import ExitStatus
 from harness.cli.options import forms
 from harness.cli.output import write_as
 from harness.errors import UsageError
@@ -48,5 +48,5 @@ def diff(paths: Sequence[Path], form: str, as_json: bool) -> int:
         terminal=lambda width, paint: changes.terminal(matrices, comparison, width, paint),
     )
     if not comparison.measured:
-        return Exit.UNMEASURED
-    return Exit.DIFFERS if comparison.count(Kind.CHANGED) else Exit.OK
+        return ExitStatus.UNMEASURED
+    return ExitStatus.DIFFERS if comparison.count(Kind.CHANGED) else ExitStatus.OK

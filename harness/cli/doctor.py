@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from harness.cli.exit import Exit, complain
+from harness.cli.exit import ExitStatus, complain
 from harness.cli.table import write_json, write_table
 from harness.machine.places import Places
 from harness.providers.diagnosis import Diagnosis, examine, install
@@ -47,7 +47,7 @@ def doctor(do_install: bool, extras: Sequence[str], as_json: bool) -> int:
         write_json(diagnosis)
     else:
         _diagnosis(diagnosis)
-    return Exit.OK
+    return ExitStatus.OK
 
 
 def _diagnosis(diagnosis: Diagnosis) -> None:

@@ -10,7 +10,7 @@ from harness.errors import HarnessError, InfrastructureError, UsageError
 from harness.text import LONGEST, visible
 
 
-class Exit(IntEnum):
+class ExitStatus(IntEnum):
     """What the exit status says."""
 
     OK = 0
@@ -20,7 +20,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
     @classmethod
-    def of(cls, error: HarnessError) -> "Exit":
+    def of(cls, error: HarnessError) -> "ExitStatus":
         """Return the status that follows from an error that ended a command."""
         return cls.USAGE if isinstance(error, UsageError) else cls.UNMEASURED
 

@@ -9,7 +9,7 @@ import msgspec
 from harness.cli.options import forms, only_scenarios
 from harness.cli.output import write_as
 from harness.errors import FileError, UsageError
-from harness.matrix.history import WINDOW, History, Night
+from harness.matrix.history import WINDOW, History, PastRun
 from harness.matrix.history import history as looked_at
 from harness.report import history as report
 from harness.run.nearest import unknown
@@ -84,7 +84,7 @@ def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> Hi
     return msgspec.structs.replace(found, tracks=tracks)
 
 
-def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[Night]:
+def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[PastRun]:
     """Return the runs that are named, or with a file the last ones that it knows after them."""
     named = (night(load(file), file) for path in paths for file in _files(path))
     if db is None:

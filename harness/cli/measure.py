@@ -7,14 +7,14 @@ import click
 from msgspec import Struct
 
 from harness import leases
-from harness.cli.exit import Exit, complain
+from harness.cli.exit import ExitStatus, complain
 from harness.cli.output import show
 from harness.deadline import Cancellation
 from harness.machine import capacity
 from harness.machine.capacity import Turns
 from harness.machine.places import Places
 from harness.matrix import Matrix
-from harness.matrix.baseline import Baseline, Outcome, Verdict
+from harness.matrix.baseline import Baseline, BaselineCheck, Outcome
 from harness.run.baseline_file import load_baseline
 from harness.run.fleet import Fleet, jobs_for
 from harness.run.interruption import Interruption, listening
@@ -26,7 +26,7 @@ from harness.store import Store
 from harness.text import short
 
 
-class Asked(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """What a run is asked for beside its plan; `shown`: the matrix goes to standard output."""
 
     request: Request
@@ -38,7 +38,7 @@ class Asked(Struct, frozen=True):
     verbose: bool = False
 
 
-def measure(asked: Asked) -> Exit:
+def measure(asked: RunOptions) -> ExitStatus:
     """Measure, write the reports, say what is wrong; return how it went."""
     until = time.monotonic() + asked.timeout if asked.timeout is not None else None
     expected = load_baseline(asked.baseline) if asked.baseline is not None else None
@@ -51,18 +51,18 @@ def measure(asked: Asked) -> Exit:
             show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)
     if interruption.signal is not None:
         complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
-        return Exit.INTERRUPTED
+        return ExitStatus.INTERRUPTED
     verdict = held(matrix, expected)
     changed = _said(verdict) if verdict is not None else ()
     missing = unmeasured(settled, matrix)
     for line in (*changed, *missing):
         complain(line)
     if changed:
-        return Exit.DIFFERS
-    return Exit.UNMEASURED if missing else Exit.OK
+        return ExitStatus.DIFFERS
+    return ExitStatus.UNMEASURED if missing else ExitStatus.OK
 
 
-def _said(verdict: Verdict) -> tuple[str, ...]:
+def _said(verdict: BaselineCheck) -> tuple[str, ...]:
     """Say what is known and what met nothing; return what contradicts the baseline."""
     for one in verdict.held:
         if one.outcome is Outcome.KNOWN:
@@ -75,7 +75,7 @@ def _said(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _measured(
-    asked: Asked,
+    asked: RunOptions,
     settled: Plan,
     places: Places,
     interruption: Interruption,

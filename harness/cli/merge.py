@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.exit import Exit
+from harness.cli.exit import ExitStatus
 from harness.cli.output import WIDTH
 from harness.cli.table import write_json
 from harness.matrix import merge as merging
@@ -51,7 +51,7 @@ def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> i
     merged = merging.merge([load_matrix(path) for path in paths])
     write_matrix(output, merged.matrix)
     _say(merged, output, as_json)
-    return Exit.DIFFERS if strict and merged.conflicts else Exit.OK
+    return ExitStatus.DIFFERS if strict and merged.conflicts else ExitStatus.OK
 
 
 def _say(merged: Merged, output: Path, as_json: bool) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from harness.cli.exit import Exit, complain, complain_of
+from harness.cli.exit import ExitStatus, complain, complain_of
 from harness.cli.history import nights
-from harness.cli.measure import Asked, measure
+from harness.cli.measure import RunOptions, measure
 from harness.cli.options import complete_guests, guest_folders
 from harness.cli.output import for_terminal
 from harness.cli.table import write_json
@@ -17,13 +17,13 @@ from harness.errors import FileError, HarnessError
 from harness.machine import cache
 from harness.machine.places import Places
 from harness.matrix.changes import compare
-from harness.matrix.history import WINDOW, Standing, history
+from harness.matrix.history import WINDOW, Stability, history
 from harness.matrix.merge import merge
 from harness.model import Depth, State
 from harness.report import changes, summary
 from harness.report.merge import sentences
 from harness.report.report import Report
-from harness.report.summary import Night
+from harness.report.summary import NightReport
 from harness.run.plan import Request
 from harness.run.results import REPORT, write_matrix
 from harness.store import make_folder, replace
@@ -96,7 +96,7 @@ def nightly(
         out=out,
         cold=True,  # each night another boot: what a kernel draws at its start differs, too
     )
-    asked = Asked(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
+    asked = RunOptions(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
     status, sentences = _joined(measured, out) if measured else _measured(asked)
     if not (out / MATRIX).exists():
         return status
@@ -106,21 +106,21 @@ def nightly(
         _prune(folder / "runs", keep_runs)
     cache.prune(Places.of_user())
     _say(folder, out, night, as_json=as_json)
-    if night.changed and status in (Exit.OK, Exit.UNMEASURED):
-        return Exit.DIFFERS
+    if night.changed and status in (ExitStatus.OK, ExitStatus.UNMEASURED):
+        return ExitStatus.DIFFERS
     return status
 
 
-def _measured(asked: Asked) -> tuple[Exit, list[str]]:
+def _measured(asked: RunOptions) -> tuple[ExitStatus, list[str]]:
     """Measure; a night that broke off is reported all the same, with the error in it."""
     try:
         return measure(asked), []
     except HarnessError as exc:
         complain_of(exc)
-        return Exit.of(exc), [str(exc)]
+        return ExitStatus.of(exc), [str(exc)]
 
 
-def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
+def _joined(measured: Sequence[Path], out: Path) -> tuple[ExitStatus, list[str]]:
     """Merge what was measured elsewhere; raise `FileError` for what is no run."""
     merged = merge([load_matrix(path) for path in measured])
     write_matrix(out, merged.matrix)
@@ -128,27 +128,27 @@ def _joined(measured: Sequence[Path], out: Path) -> tuple[Exit, list[str]]:
     for sentence in said:
         complain(sentence)
     failed = any(cell.state is State.INFRASTRUCTURE for cell in merged.matrix.cells)
-    return Exit.UNMEASURED if failed else Exit.OK, said
+    return ExitStatus.UNMEASURED if failed else ExitStatus.OK, said
 
 
-def _sentence(status: Exit, sentences: Sequence[str]) -> tuple[str, ...]:
+def _sentence(status: ExitStatus, sentences: Sequence[str]) -> tuple[str, ...]:
     said = {
-        Exit.DIFFERS: "A verdict is not what the baseline says; junit.xml names it.",
-        Exit.UNMEASURED: "Something that was asked for could not be measured.",
-        Exit.INTERRUPTED: "The run was interrupted; what was measured is kept.",
+        ExitStatus.DIFFERS: "A verdict is not what the baseline says; junit.xml names it.",
+        ExitStatus.UNMEASURED: "Something that was asked for could not be measured.",
+        ExitStatus.INTERRUPTED: "The run was interrupted; what was measured is kept.",
     }
     return (*sentences, *([said[status]] if status in said else []))
 
 
-def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> Night:
+def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> NightReport:
     """Put the night beside those before: the last complete one, and the history of all."""
     report = Report(load_matrix(out), complete(out))
     kept = nights([out], folder / "history.sqlite", WINDOW)
     comparison = None if report.before is None else compare(report.before, report.matrix)
-    return Night(report, history(kept), sentences, comparison)
+    return NightReport(report, history(kept), sentences, comparison)
 
 
-def _write(folder: Path, out: Path, night: Night) -> None:
+def _write(folder: Path, out: Path, night: NightReport) -> None:
     replace(folder / "summary.md", summary.render(night).encode())
     replace(folder / REPORT, load(out / REPORT))
 
@@ -163,10 +163,10 @@ def _prune(parent: Path, keep: int) -> None:
         click.echo(f"removed {run}", err=True)
 
 
-def _say(folder: Path, out: Path, night: Night, *, as_json: bool) -> None:
+def _say(folder: Path, out: Path, night: NightReport, *, as_json: bool) -> None:
     before, comparison = night.report.before, night.comparison
     if as_json:
-        counts = {one: len(night.history.of(one)) for one in Standing}
+        counts = {one: len(night.history.of(one)) for one in Stability}
         since = before.run.id if before is not None else None
         write_json(
             {

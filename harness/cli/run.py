@@ -78,7 +78,7 @@ def run(
     this machine can start without downloading the image of a disk, which is also the default.
     """
     # Completion and --help import this module, and must not wait 0.4 s for what measures.
-    from harness.cli.measure import Asked, measure
+    from harness.cli.measure import RunOptions, measure
     from harness.run.plan import Request
 
     request = Request(
@@ -93,7 +93,7 @@ def run(
         resume=flags["resume"],
     )
     return measure(
-        Asked(
+        RunOptions(
             request,
             jobs=jobs,
             timeout=timeout,

@@ -61,7 +61,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Known(Rule, frozen=True, kw_only=True):
+class KnownDifference(Rule, frozen=True, kw_only=True):
     """A difference that is known: why, and until when that is an excuse (that day included)."""
 
     reason: str
@@ -79,7 +79,7 @@ class Baseline(Struct, frozen=True):
 
     matrix: Matrix | None = None
     expect: tuple[Rule, ...] = ()
-    known: tuple[Known, ...] = ()
+    known: tuple[KnownDifference, ...] = ()
 
 
 class Held(Struct, frozen=True):
@@ -88,7 +88,7 @@ class Held(Struct, frozen=True):
     entry: Entry
     outcome: Outcome
     expected: str | None = None
-    known: Known | None = None
+    known: KnownDifference | None = None
 
     @property
     def sentence(self) -> str:
@@ -106,11 +106,11 @@ class Held(Struct, frozen=True):
         return f"{said}{self.expected or self.known.label} expected, {self.entry.verdict} now"
 
 
-class Verdict(Struct, frozen=True):
+class BaselineCheck(Struct, frozen=True):
     """A matrix against a baseline: every cell, and known differences that met no cell."""
 
     held: tuple[Held, ...]
-    unused: tuple[Known, ...]
+    unused: tuple[KnownDifference, ...]
 
     @property
     def contradictions(self) -> tuple[Held, ...]:
@@ -124,7 +124,7 @@ class Verdict(Struct, frozen=True):
         return sum(one.outcome not in unheard for one in self.held)
 
 
-def hold(matrix: Matrix, baseline: Baseline, today: date) -> Verdict:
+def hold(matrix: Matrix, baseline: Baseline, today: date) -> BaselineCheck:
     """Hold every cell of a matrix against what is expected of it."""
     before = _verdicts(baseline.matrix)
     held = [_held(matrix, entry, baseline, before, today) for entry in matrix.cells]
@@ -139,7 +139,7 @@ def hold(matrix: Matrix, baseline: Baseline, today: date) -> Verdict:
         and any(one.outcome is Outcome.AGREES for one in some)
     }
     unused = tuple(one for one in baseline.known if id(one) not in met)
-    return Verdict(tuple(_again(one, over) for one in held), unused)
+    return BaselineCheck(tuple(_again(one, over) for one in held), unused)
 
 
 def _verdicts(matrix: Matrix | None) -> Mapping[tuple[str, Key], str]:
@@ -172,7 +172,9 @@ def _last(found: Iterator[One]) -> One | None:
     return every[-1] if every else None
 
 
-def _outcome(entry: Entry, words: Sequence[str], known: Known | None, today: date) -> Outcome:
+def _outcome(
+    entry: Entry, words: Sequence[str], known: KnownDifference | None, today: date
+) -> Outcome:
     if entry.state is not State.MEASURED:
         return Outcome.UNMEASURED
     said = word(entry.verdict or "")

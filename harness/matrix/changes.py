@@ -29,7 +29,7 @@ class Kind(StrEnum):
     GONE = "gone"
 
 
-class Change(Struct, frozen=True):
+class CellChange(Struct, frozen=True):
     """A cell that is not what it was; one side is None where it was not asked.
 
     `p` goes with a share: the chance that one and the same share shows two so far apart.
@@ -64,7 +64,7 @@ class Pair(Struct, frozen=True):
     new: Witness
     settings: tuple[Setting, ...]
     measured: int
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
 
 
 class Comparison(Struct, frozen=True):
@@ -152,18 +152,18 @@ def _both(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> int:
     return sum(old[key].state is new[key].state is measured for key in old.keys() & new.keys())
 
 
-def _changes(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> Iterator[Change]:
+def _changes(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> Iterator[CellChange]:
     """Yield what changed, and every share that could be tested."""
     for key, entry in new.items():
         if key not in old:
-            yield Change(Kind.APPEARED, None, entry)
+            yield CellChange(Kind.APPEARED, None, entry)
         elif (kind := _kind(old[key], entry)) is not None:
-            yield Change(kind, old[key], entry)
+            yield CellChange(kind, old[key], entry)
         elif (p := _p(old[key], entry)) is not None:
-            yield Change(Kind.SHARE, old[key], entry, p)
+            yield CellChange(Kind.SHARE, old[key], entry, p)
     for key, entry in old.items():
         if key not in new:
-            yield Change(Kind.GONE, entry, None)
+            yield CellChange(Kind.GONE, entry, None)
 
 
 def _kind(old: Entry, new: Entry) -> Kind | None:

@@ -27,7 +27,7 @@ class Visit(Struct, frozen=True):
     word: str | None
 
 
-class Night(Struct, frozen=True):
+class PastRun(Struct, frozen=True):
     """A run: which cells of which guests it has, and what came of them."""
 
     id: str
@@ -35,7 +35,7 @@ class Night(Struct, frozen=True):
     visits: Mapping[tuple[str, Cell], Visit]
 
 
-class Standing(StrEnum):
+class Stability(StrEnum):
     """What is to be said of a cell, in the order in which it matters."""
 
     FLAKY = "flaky"
@@ -56,7 +56,7 @@ class Track(Struct, frozen=True):
 
     guest: str
     cell: Cell
-    standing: Standing
+    standing: Stability
     word: str | None
     before: str | None
     k: int
@@ -73,12 +73,12 @@ class History(Struct, frozen=True):
     runs: tuple[tuple[str, str], ...]
     tracks: tuple[Track, ...]
 
-    def of(self, standing: Standing) -> tuple[Track, ...]:
+    def of(self, standing: Stability) -> tuple[Track, ...]:
         """Return the cells of which this is to be said."""
         return tuple(track for track in self.tracks if track.standing is standing)
 
 
-def history(nights: Iterable[Night], last: int = WINDOW) -> History:
+def history(nights: Iterable[PastRun], last: int = WINDOW) -> History:
     """Look at the last so many runs; a run that comes twice counts once."""
     known = {night.id: night for night in nights}
     ordered = sorted(known.values(), key=lambda night: (night.started, night.id))[-last:]
@@ -97,7 +97,7 @@ def _place(key: tuple[str, Cell]) -> tuple[object, ...]:
 
 
 def _track(
-    key: tuple[str, Cell], visits: Sequence[tuple[int, Visit]], nights: Sequence[Night]
+    key: tuple[str, Cell], visits: Sequence[tuple[int, Visit]], nights: Sequence[PastRun]
 ) -> Track:
     measured = [(number, visit) for number, visit in visits if visit.word is not None]
     words = [visit.word for _, visit in measured]
@@ -133,16 +133,16 @@ def _changes(measured: Sequence[Visit]) -> int:
 
 def _standing(
     word: str | None, before: str | None, ago: int | None, changes: int, *, first: bool
-) -> Standing:
+) -> Stability:
     if word is None:
-        return Standing.NEVER
+        return Stability.NEVER
     if changes >= FLICKERS:
-        return Standing.FLAKY
+        return Stability.FLAKY
     if ago:
-        return Standing.STALE
+        return Stability.STALE
     if before is not None and before != word:
-        return Standing.CHANGED
-    return Standing.NEW if first else Standing.STEADY
+        return Stability.CHANGED
+    return Stability.NEW if first else Stability.STEADY
 
 
 def _days(then: str, now: str) -> int | None:

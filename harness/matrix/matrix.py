@@ -161,7 +161,7 @@ class Matrix(Struct, frozen=True):
         return cls(SCHEMA, run, facts, tuple(map(Entry.of, trials)))
 
 
-class _Version(Struct, frozen=True):
+class _SchemaVersion(Struct, frozen=True):
     schema: int
     run: msgspec.Raw
     cells: msgspec.Raw
@@ -192,7 +192,7 @@ def check_version(content: bytes, path: object) -> None:
     if not content.strip():
         raise FileError(path, 1, "the file is empty", hint=again)
     try:
-        version = msgspec.json.decode(content, type=_Version).schema
+        version = msgspec.json.decode(content, type=_SchemaVersion).schema
     except (msgspec.ValidationError, RecursionError) as exc:
         hint = "a matrix.json that `run` wrote is expected"
         raise FileError(path, 1, "JSON, but not a matrix of reuseport-matrix", hint=hint) from exc

@@ -16,7 +16,7 @@ CONSOLE_BYTES = 1 << 12
 """Bytes of a console that are shown: its end, where a guest says why it died."""
 
 
-class Reply(Struct, frozen=True):
+class RecordedReply(Struct, frozen=True):
     """One asking of a cell, and what answered it: bytes from `offset` on in `agent.jsonl`.
 
     `raw` is those bytes, or as many of the first ones as a page has room for, of `length`.
@@ -38,7 +38,7 @@ class Reply(Struct, frozen=True):
 class Recordings(Struct, frozen=True):
     """All that a run kept; nothing, if there is only its matrix."""
 
-    replies: tuple[Reply, ...] = ()
+    replies: tuple[RecordedReply, ...] = ()
     consoles: Mapping[str, bytes] = field(default_factory=dict)
 
 

@@ -32,18 +32,18 @@ TRY_SECONDS = 5.0
 second. It is tried before any guest has a clock."""
 
 
-class Trial(Struct, frozen=True):
+class AcceleratorTrial(Struct, frozen=True):
     """What came of trying an accelerator; `why` is None if it works."""
 
     accelerator: str
     why: str | None
 
 
-class _Known(Struct, frozen=True):
+class _TriedAccelerators(Struct, frozen=True):
     """Answers, and what they hold for: this boot of this kernel, this QEMU."""
 
     machine: tuple[str, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[AcceleratorTrial, ...]
 
 
 def program_for(architecture: str) -> Path | None:
@@ -70,20 +70,20 @@ def ties(accelerator: str) -> tuple[str, ...]:
     return () if accelerator == TCG else (platform.release(), _processor())
 
 
-def trials(program: Path, places: Places) -> tuple[Trial, ...]:
+def trials(program: Path, places: Places) -> tuple[AcceleratorTrial, ...]:
     """Return each accelerator of this system with what came of it, TCG last; tried once a boot."""
     machine = _machine(program)
     memory = places.folder("accelerators") / "trials.json"
-    known = recall(memory, _Known)
+    known = recall(memory, _TriedAccelerators)
     if known is not None and known.machine == machine:
         return known.trials
     candidates = CANDIDATES.get(platform.system(), ())
-    found = (*(attempt(program, name) for name in candidates), Trial(TCG, None))
-    remember(memory, _Known(machine, found))
+    found = (*(attempt(program, name) for name in candidates), AcceleratorTrial(TCG, None))
+    remember(memory, _TriedAccelerators(machine, found))
     return found
 
 
-def attempt(program: Path, accelerator: str) -> Trial:
+def attempt(program: Path, accelerator: str) -> AcceleratorTrial:
     """Let a virtual CPU of the kind that guests get come to long mode, bounded in time."""
     with tempfile.TemporaryDirectory() as folder:
         bios = Path(folder, "firmware")
@@ -95,12 +95,12 @@ def attempt(program: Path, accelerator: str) -> Trial:
         try:
             done = execute(argv, Deadline(TRY_SECONDS))
         except ToolTimeoutError:
-            return Trial(accelerator, f"hangs: no long mode within {TRY_SECONDS:.0f} s")
+            return AcceleratorTrial(accelerator, f"hangs: no long mode within {TRY_SECONDS:.0f} s")
     if done.status == firmware.EXIT_STATUS:
         logger.info("%s works (%.1f s)", accelerator, time.monotonic() - started)
-        return Trial(accelerator, None)
+        return AcceleratorTrial(accelerator, None)
     said = done.stderr.decode(errors="replace").strip().splitlines()
-    return Trial(accelerator, said[-1] if said else f"QEMU ended with {done.status}")
+    return AcceleratorTrial(accelerator, said[-1] if said else f"QEMU ended with {done.status}")
 
 
 def _machine(program: Path) -> tuple[str, ...]:

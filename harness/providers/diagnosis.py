@@ -13,7 +13,7 @@ from harness.deadline import Deadline
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.providers import TOOLS, accelerators
-from harness.providers.accelerators import Trial
+from harness.providers.accelerators import AcceleratorTrial
 from harness.providers.qemu.command import PROGRAM
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ class Diagnosis(Struct, frozen=True):
     system: str
     python: str
     tools: tuple[Tool, ...]
-    accelerators: tuple[Trial, ...]
+    accelerators: tuple[AcceleratorTrial, ...]
     manager: str | None = None
     packages: tuple[str, ...] = ()
 

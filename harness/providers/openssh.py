@@ -51,7 +51,7 @@ class OpensshError(Exception):
     """What in ~/.ssh keeps us from a machine, in a sentence; translated by the provider."""
 
 
-class Place(Struct, frozen=True):
+class Address(Struct, frozen=True):
     """Where a machine is, and under which name known_hosts has it."""
 
     host: str
@@ -77,7 +77,7 @@ class Openssh:
         """Where host keys are remembered; only ever read."""
         return self._folder / "known_hosts"
 
-    def place(self, remote: Remote) -> Place:
+    def place(self, remote: Remote) -> Address:
         """Return where to go: the guest file first, then `config`, then what ssh would take."""
         said = self._config(remote.host)
         for name in DETOURS:
@@ -88,7 +88,7 @@ class Openssh:
                     "`host: 127.0.0.1`, `port: 2222`"
                 )
         host = str(said.get("hostname", remote.host))
-        return Place(
+        return Address(
             host=host,
             port=remote.port or int(said.get("port", PORT)),
             user=remote.user or str(said.get("user", USER)),
@@ -97,7 +97,7 @@ class Openssh:
         )
 
     @contextmanager
-    def keys(self, remote: Remote, place: Place) -> Iterator[tuple[paramiko.PKey, ...]]:
+    def keys(self, remote: Remote, place: Address) -> Iterator[tuple[paramiko.PKey, ...]]:
         """Yield what to log in with: the guest file's key, or what `ssh` itself would offer.
 
         The ssh-agent, which is asked only without a `key`, signs while the block runs.
@@ -115,7 +115,7 @@ class Openssh:
                 )
             yield tuple(found.values())[:KEYS]
 
-    def host_key(self, place: Place) -> paramiko.PKey | None:
+    def host_key(self, place: Address) -> paramiko.PKey | None:
         """Return the machine's key as known_hosts has it, None if it is not there."""
         for path in (self.known_hosts, SYSTEM_KNOWN_HOSTS):
             known = _known(path, place.known_as)

@@ -13,9 +13,9 @@ from harness.errors import NotRunError
 from harness.machine.places import NAME
 from harness.model import Guest
 from harness.model.guest import Remote
-from harness.providers.openssh import Openssh, OpensshError, Place, parse_host_key
+from harness.providers.openssh import Address, Openssh, OpensshError, parse_host_key
 from harness.providers.workshop import Workshop
-from harness.transport import Login, SshTransport
+from harness.transport import SshLogin, SshTransport
 from harness.transport.keys import key_text
 from harness.transport.shell import TEMPORARY
 
@@ -76,12 +76,12 @@ class ExistingMachine:
                 yield transport
 
     @contextmanager
-    def _login(self, remote: Remote) -> Iterator[Login]:
+    def _login(self, remote: Remote) -> Iterator[SshLogin]:
         place = self._openssh.place(remote)
         pinned = remote.host_key
         host_key = parse_host_key(pinned) if pinned is not None else self._openssh.host_key(place)
         with self._openssh.keys(remote, place) as keys:
-            yield Login(
+            yield SshLogin(
                 place.host,
                 place.port,
                 place.user,
@@ -93,7 +93,7 @@ class ExistingMachine:
             )
 
 
-def _provenance(login: Login) -> Mapping[str, str]:
+def _provenance(login: SshLogin) -> Mapping[str, str]:
     """Say what is known of a machine that we did not make."""
     return {
         "provider": "ssh",
@@ -104,7 +104,7 @@ def _provenance(login: Login) -> Mapping[str, str]:
     }
 
 
-def _changed(remote: Remote, place: Place) -> str:
+def _changed(remote: Remote, place: Address) -> str:
     new = (
         f"if the machine was installed anew, `ssh-keygen -R '{place.known_as}'` forgets its old key"
     )
@@ -113,7 +113,7 @@ def _changed(remote: Remote, place: Place) -> str:
     return f"{new}; if not, somebody else answers there"
 
 
-def _warn(guest: Guest, login: Login, shown: paramiko.PKey) -> None:
+def _warn(guest: Guest, login: SshLogin, shown: paramiko.PKey) -> None:
     logger.warning(
         "%s: the host key of %s is in no known_hosts and is not checked; to pin it: "
         '`ssh: {host_key: "%s"}`',

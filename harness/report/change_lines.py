@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 from msgspec import Struct
 
 from harness.matrix import Entry
-from harness.matrix.changes import Change, Kind, Pair
+from harness.matrix.changes import CellChange, Kind, Pair
 from harness.model import State, word
 from harness.report.fold import Point, folded, label
 from harness.report.grid import figure, roughly, shares
@@ -25,7 +25,7 @@ REASON = 200
 ARROW = " \N{RIGHTWARDS ARROW} "
 
 
-class Saying(Struct, frozen=True):
+class ChangeGroup(Struct, frozen=True):
     """Cells of a scenario that changed in the same way on the same guests: `where`, from what to
     what (`change`; empty if they were asked once), how many.
     """
@@ -45,19 +45,19 @@ class Saying(Struct, frozen=True):
         return f"{said} ({self.cells} cells)" if self.cells > 1 else said
 
 
-def sayings(pairs: Sequence[Pair]) -> tuple[Saying, ...]:
+def sayings(pairs: Sequence[Pair]) -> tuple[ChangeGroup, ...]:
     """Fold what changed, of all pairs together; the guests are named if there are several."""
-    groups: dict[tuple[Kind, str], dict[tuple[Point, Hashable], list[tuple[str, Change]]]] = {}
+    groups: dict[tuple[Kind, str], dict[tuple[Point, Hashable], list[tuple[str, CellChange]]]] = {}
     for pair in pairs:
         for change in pair.changes:
             points = groups.setdefault((change.kind, change.entry.scenario), {})
             point = (change.entry.cell.points, _key(change))
             points.setdefault(point, []).append((pair.new.guest, change))
-    found: list[Saying] = []
+    found: list[ChangeGroup] = []
     for (kind, scenario), points in sorted(groups.items(), key=lambda group: _order(*group[0])):
         some = _folded(kind, scenario, points, len(pairs))
         if kind in ASKED_ONCE and len(some) > 1:
-            some = [Saying(kind, scenario, "", "", sum(one.cells for one in some))]
+            some = [ChangeGroup(kind, scenario, "", "", sum(one.cells for one in some))]
         found += some
     return tuple(found)
 
@@ -68,7 +68,7 @@ def _order(kind: Kind, scenario: str) -> tuple[int, int, str]:
     return list(Kind).index(kind), place, scenario
 
 
-def _key(change: Change) -> Hashable:
+def _key(change: CellChange) -> Hashable:
     """Return what has to be the same of changes that share a line."""
     if change.kind in ASKED_ONCE:
         return None
@@ -83,9 +83,9 @@ def _key(change: Change) -> Hashable:
 def _folded(
     kind: Kind,
     scenario: str,
-    points: dict[tuple[Point, Hashable], list[tuple[str, Change]]],
+    points: dict[tuple[Point, Hashable], list[tuple[str, CellChange]]],
     of: int,
-) -> list[Saying]:
+) -> list[ChangeGroup]:
     members = list(points.values())
     keys = [(key, tuple(guest for guest, _ in points[point, key])) for point, key in points]
     found = []
@@ -93,7 +93,7 @@ def _folded(
         changes = [change for at in fold.members for _, change in members[at]]
         guests = _guests(keys[fold.first][1], of)
         where = ", ".join(part for part in (guests, label(fold.values)) if part)
-        found.append(Saying(kind, scenario, where, _change(kind, changes), len(changes)))
+        found.append(ChangeGroup(kind, scenario, where, _change(kind, changes), len(changes)))
     return found
 
 
@@ -103,7 +103,7 @@ def _guests(names: Sequence[str], of: int) -> str:
     return f"all {of} guests" if len(names) == of > FEW else " ".join(names)
 
 
-def _change(kind: Kind, changes: Sequence[Change]) -> str:
+def _change(kind: Kind, changes: Sequence[CellChange]) -> str:
     if kind in ASKED_ONCE:
         return ""
     old = [change.old for change in changes if change.old is not None]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.claims import Witness
 from harness.matrix import Entry, Matrix, Value
-from harness.matrix.changes import Change, Comparison, Kind, Pair
-from harness.report.change_lines import ARROW, Saying, sayings
+from harness.matrix.changes import CellChange, Comparison, Kind, Pair
+from harness.report.change_lines import ARROW, ChangeGroup, sayings
 from harness.report.provenance import headline
 from harness.text import Paint, markdown, short, wrapped
 
@@ -113,7 +113,7 @@ def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Itera
         yield from _blocks(sayings([pair]), width, paint)
 
 
-def _blocks(said: Iterable[Saying], width: int, paint: Paint) -> Iterator[str]:
+def _blocks(said: Iterable[ChangeGroup], width: int, paint: Paint) -> Iterator[str]:
     kind = None
     for one in said:
         if one.kind is not kind:
@@ -144,7 +144,7 @@ def releases_page(comparison: Comparison) -> Iterator[str]:
         yield from _table(sayings([pair]))
 
 
-def _table(said: Sequence[Saying]) -> Iterator[str]:
+def _table(said: Sequence[ChangeGroup]) -> Iterator[str]:
     if not said:
         return
     yield ""
@@ -180,7 +180,7 @@ def _guest(witness: Witness) -> dict[str, object]:
     return {name: getattr(witness, name) for name in names}
 
 
-def _cell(change: Change) -> dict[str, object]:
+def _cell(change: CellChange) -> dict[str, object]:
     return {
         "kind": change.kind,
         "scenario": change.entry.scenario,

@@ -28,7 +28,7 @@ LARGEST = 9999
 """What such a number may be: two of them are one `long` of 32 bits (C99, 5.2.4.2.1)."""
 
 
-class Question(Struct, frozen=True):
+class Choice(Struct, frozen=True):
     """What an application asks: the cells that answer it, at every family and bind address."""
 
     name: str
@@ -40,36 +40,34 @@ class Question(Struct, frozen=True):
 TCP, UDP = {"protocol": "tcp"}, {"protocol": "udp"}
 
 QUESTIONS = (
-    Question("BALANCE_TCP", "distribution", TCP, "who accepts new connections"),
-    Question("BALANCE_UDP", "distribution", UDP, "who gets many peers' datagrams"),
-    Question("TAKEOVER_TCP", "takeover", TCP, "who serves once a newcomer listens"),
-    Question("TAKEOVER_UDP", "takeover", UDP, "the same for datagrams"),
-    Question("QUEUE_AT_CLOSE", "failure-queued", {"failure": "close"}, "a closed listener's queue"),
-    Question("QUEUE_AT_KILL", "failure-queued", {"failure": "kill"}, "a killed worker's queue"),
-    Question(
-        "HANDSHAKE_AT_CLOSE", "failure-handshake", {"failure": "close"}, "the same, handshakes"
-    ),
-    Question("HANDSHAKE_AT_KILL", "failure-handshake", {"failure": "kill"}, "and when killed"),
-    Question(
+    Choice("BALANCE_TCP", "distribution", TCP, "who accepts new connections"),
+    Choice("BALANCE_UDP", "distribution", UDP, "who gets many peers' datagrams"),
+    Choice("TAKEOVER_TCP", "takeover", TCP, "who serves once a newcomer listens"),
+    Choice("TAKEOVER_UDP", "takeover", UDP, "the same for datagrams"),
+    Choice("QUEUE_AT_CLOSE", "failure-queued", {"failure": "close"}, "a closed listener's queue"),
+    Choice("QUEUE_AT_KILL", "failure-queued", {"failure": "kill"}, "a killed worker's queue"),
+    Choice("HANDSHAKE_AT_CLOSE", "failure-handshake", {"failure": "close"}, "the same, handshakes"),
+    Choice("HANDSHAKE_AT_KILL", "failure-handshake", {"failure": "kill"}, "and when killed"),
+    Choice(
         "OTHERS_AT_KILL", "failure-established", {"failure": "kill"}, "its siblings' connections"
     ),
-    Question(
+    Choice(
         "ARRIVALS_AT_CLOSE", "failure-arrivals", {**TCP, "failure": "close"}, "new connections then"
     ),
-    Question("ARRIVALS_AT_KILL", "failure-arrivals", {**TCP, "failure": "kill"}, "and at a kill"),
-    Question(
+    Choice("ARRIVALS_AT_KILL", "failure-arrivals", {**TCP, "failure": "kill"}, "and at a kill"),
+    Choice(
         "FLOWS_AT_LEAVE_TCP", "failure-flows", {**TCP, "change": "leave"}, "whose flows move then"
     ),
-    Question("FLOWS_AT_LEAVE_UDP", "failure-flows", {**UDP, "change": "leave"}, "of datagrams"),
-    Question("FLOWS_AT_JOIN_TCP", "failure-flows", {**TCP, "change": "join"}, "at a newcomer"),
-    Question("FLOWS_AT_JOIN_UDP", "failure-flows", {**UDP, "change": "join"}, "of datagrams"),
-    Question("HUNG_WORKER", "failure-hung", TCP, "the share of a stopped worker"),
-    Question("BOUND_ONLY", "bound-only", TCP, "a socket that does not listen yet"),
-    Question("DRAIN_CLOSE", "drain", {"way": "close"}, "accept until empty, then close"),
-    Question("DRAIN_SHUTDOWN", "drain", {"way": "shutdown"}, "shutdown, then accept"),
-    Question("DRAIN_RELISTEN", "drain", {"way": "relisten-zero"}, "listen(fd, 0), then accept"),
-    Question("DRAIN_PASS", "drain", {"way": "pass"}, "pass the descriptor to a sibling"),
-    Question("DRAIN_INHERIT", "drain", {"way": "inherit"}, "a child has it from fork(2)"),
+    Choice("FLOWS_AT_LEAVE_UDP", "failure-flows", {**UDP, "change": "leave"}, "of datagrams"),
+    Choice("FLOWS_AT_JOIN_TCP", "failure-flows", {**TCP, "change": "join"}, "at a newcomer"),
+    Choice("FLOWS_AT_JOIN_UDP", "failure-flows", {**UDP, "change": "join"}, "of datagrams"),
+    Choice("HUNG_WORKER", "failure-hung", TCP, "the share of a stopped worker"),
+    Choice("BOUND_ONLY", "bound-only", TCP, "a socket that does not listen yet"),
+    Choice("DRAIN_CLOSE", "drain", {"way": "close"}, "accept until empty, then close"),
+    Choice("DRAIN_SHUTDOWN", "drain", {"way": "shutdown"}, "shutdown, then accept"),
+    Choice("DRAIN_RELISTEN", "drain", {"way": "relisten-zero"}, "listen(fd, 0), then accept"),
+    Choice("DRAIN_PASS", "drain", {"way": "pass"}, "pass the descriptor to a sibling"),
+    Choice("DRAIN_INHERIT", "drain", {"way": "inherit"}, "a child has it from fork(2)"),
 )
 
 
@@ -82,7 +80,7 @@ class Told(Struct, frozen=True):
     words: frozenset[str]
 
 
-class Span(Struct, frozen=True):
+class AnswerSpan(Struct, frozen=True):
     """Releases measured one after the other that have the same words, and who told them."""
 
     words: frozenset[str]
@@ -110,14 +108,14 @@ class Answers:
             if cell.guest in self._releases and _tells(cell):
                 self._cells.setdefault((cell.guest, cell.scenario), []).append(cell)
 
-    def spans(self, system: str, question: Question, option: str) -> tuple[Span, ...]:
+    def spans(self, system: str, question: Choice, option: str) -> tuple[AnswerSpan, ...]:
         """Return what a system answers, oldest release first; nothing if it never answered."""
         guests = sorted(name for name in self._releases if self._systems[name] == system)
         told = [one for name in guests if (one := self._told(name, question, option)) is not None]
         found = tuple(_spans(told))
         return found if any(span.words for span in found) else ()
 
-    def _told(self, guest: str, question: Question, option: str) -> Told | None:
+    def _told(self, guest: str, question: Choice, option: str) -> Told | None:
         wanted = {**question.axes, "option": option}.items()
         cells = self._cells.get((guest, question.scenario), ())
         asked = [cell for cell in cells if wanted <= cell.axes.items()]
@@ -148,7 +146,7 @@ def _tells(cell: Entry) -> bool:
     return all(cell.axes.get(axis, value) == value for axis, value in USUAL.items())
 
 
-def _spans(told: Sequence[Told]) -> Iterator[Span]:
+def _spans(told: Sequence[Told]) -> Iterator[AnswerSpan]:
     """Yield neighbours with the same words; of one release whoever answered is heard, together."""
     by_number: dict[Release, list[Told]] = {}
     for one in sorted(told, key=lambda one: (one.number, one.guest)):
@@ -158,9 +156,9 @@ def _spans(told: Sequence[Told]) -> Iterator[Span]:
     for some in by_number.values():
         said = frozenset[str]().union(*(one.words for one in some))
         if group and words != said:
-            yield Span(words, tuple(group))
+            yield AnswerSpan(words, tuple(group))
             group = []
         words = said
         group += [one for one in some if one.words or not said]
     if group:
-        yield Span(words, tuple(group))
+        yield AnswerSpan(words, tuple(group))

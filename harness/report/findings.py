@@ -29,7 +29,7 @@ MARGIN = 4
 """Columns by which the lines below a claim's own are indented."""
 
 
-class Saying(Struct, frozen=True):
+class FindingLine(Struct, frozen=True):
     """A line of a finding, below the claim's own; `standing` is a part's, if it is one's."""
 
     standing: Standing | None
@@ -61,19 +61,19 @@ def heading(one: Finding) -> str:
     return f"{one.standing}{_by(one.by, values=False)}"
 
 
-def sayings(one: Finding, *, whole: bool) -> Iterator[Saying]:
+def sayings(one: Finding, *, whole: bool) -> Iterator[FindingLine]:
     """Yield what decided; the untested parts with their reasons if `whole`, else their names."""
     agreed = {part.standing for part in one.parts} in PLAIN
     if agreed and not whole:
-        yield Saying(None, _evidence(one.cells, _history(one.tested)))
+        yield FindingLine(None, _evidence(one.cells, _history(one.tested)))
         return
-    yield from (Saying(part.standing, _tested(part)) for part in one.tested)
+    yield from (FindingLine(part.standing, _tested(part)) for part in one.tested)
     untested = [part for part in one.parts if part.standing is Standing.NOT_TESTED]
     if whole:
-        yield from (Saying(part.standing, f"{_asks(part)}: {part.why}") for part in untested)
+        yield from (FindingLine(part.standing, f"{_asks(part)}: {part.why}") for part in untested)
     elif untested:
         names = dict.fromkeys(part.part.subject.label for part in untested)
-        yield Saying(Standing.NOT_TESTED, ", ".join(names))
+        yield FindingLine(Standing.NOT_TESTED, ", ".join(names))
 
 
 def _asks(part: PartFinding) -> str:

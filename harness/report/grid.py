@@ -31,7 +31,7 @@ DIFFERENT = "\N{NOT EQUAL TO}"
 """Before a row on which the guests' verdicts do not agree."""
 
 
-class Row(Struct, frozen=True):
+class GridRow(Struct, frozen=True):
     """Points of the axes at which each guest gave one and the same word."""
 
     values: Values
@@ -48,15 +48,15 @@ class Row(Struct, frozen=True):
         return label(self.values, fixed)
 
 
-class Section(Struct, frozen=True):
+class GridSection(Struct, frozen=True):
     """One scenario: its sentence, the axes that have one value throughout, its rows."""
 
     scenario: str
     sentence: str
     fixed: tuple[tuple[str, str], ...]
-    rows: tuple[Row, ...]
+    rows: tuple[GridRow, ...]
 
-    def label(self, row: Row) -> str:
+    def label(self, row: GridRow) -> str:
         """Return what tells a row from the section's others."""
         return row.label([axis for axis, _ in self.fixed])
 
@@ -92,7 +92,7 @@ def legend(matrix: Matrix) -> tuple[str, ...]:
     return (*said, *(f"{MARKS[one]} {MEANINGS[one]}" for one in MEANINGS if one in states))
 
 
-def sections(matrix: Matrix) -> tuple[Section, ...]:
+def sections(matrix: Matrix) -> tuple[GridSection, ...]:
     """Lay a matrix out, scenarios in the order of the catalogue and strangers last."""
     by_scenario: dict[str, dict[Point, dict[str, Entry]]] = {}
     for cell in matrix.cells:
@@ -103,10 +103,10 @@ def sections(matrix: Matrix) -> tuple[Section, ...]:
     return tuple(_section(name, by_scenario[name]) for name in names)
 
 
-def _section(name: str, points: Mapping[Point, Mapping[str, Entry]]) -> Section:
+def _section(name: str, points: Mapping[Point, Mapping[str, Entry]]) -> GridSection:
     cells = list(points.values())
     rows = [
-        Row(
+        GridRow(
             fold.values,
             {guest: tuple(cells[at][guest] for at in fold.members) for guest in cells[fold.first]},
         )
@@ -117,7 +117,7 @@ def _section(name: str, points: Mapping[Point, Mapping[str, Entry]]) -> Section:
     single = {axis: found.pop() for axis, found in values.items() if len(found) == 1}
     fixed = tuple((axis, value) for axis, value in single.items() if value is not None)
     known = CATALOGUE.get(name)
-    return Section(name, known.sentence if known else "", fixed, tuple(rows))
+    return GridSection(name, known.sentence if known else "", fixed, tuple(rows))
 
 
 def _words(cells: Mapping[str, Entry]) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from harness.matrix import Matrix
-from harness.report.choices import LARGEST, OPTIONS, QUESTIONS, Answers, Question, Span
+from harness.report.choices import LARGEST, OPTIONS, QUESTIONS, Answers, AnswerSpan, Choice
 from harness.scenarios import CATALOGUE
 
 SYSTEMS: Mapping[str, str] = {
@@ -205,7 +205,7 @@ def _name(known: str) -> str:
     return f"RPM_{re.sub('[^A-Z0-9]', '_', known.upper())}"
 
 
-def _row(question: Question, option: str, span: Span) -> str:
+def _row(question: Choice, option: str, span: AnswerSpan) -> str:
     since, until = (f"RPM_RELEASE({', '.join(map(str, at))})" for at in (span.first, span.last))
     said = "mixed" if len(span.words) > 1 else next(iter(span.words), "unknown")
     row = f"{{RPM_{question.name}, {_name(option)}, {since}, {until}, {_name(said)}}}"

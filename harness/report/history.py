@@ -4,29 +4,29 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from harness.matrix.history import History, Standing, Track
+from harness.matrix.history import History, Stability, Track
 from harness.model import State
 from harness.report.fold import folded, label
 from harness.scenarios import CATALOGUE
 from harness.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
-    Standing.FLAKY: "flaky: the word came and went on one release of the kernel",
-    Standing.CHANGED: "changed in the newest run",
-    Standing.STALE: "not measured in the newest run, and how old the last word is",
-    Standing.NEW: "asked for the first time",
-    Standing.STEADY: "steady",
-    Standing.NEVER: "never measured",
+    Stability.FLAKY: "flaky: the word came and went on one release of the kernel",
+    Stability.CHANGED: "changed in the newest run",
+    Stability.STALE: "not measured in the newest run, and how old the last word is",
+    Stability.NEW: "asked for the first time",
+    Stability.STEADY: "steady",
+    Stability.NEVER: "never measured",
 }
 
-STYLES = {Standing.FLAKY: "1;33", Standing.CHANGED: "1;33", Standing.STALE: "33"}
+STYLES = {Stability.FLAKY: "1;33", Stability.CHANGED: "1;33", Stability.STALE: "33"}
 """SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
 
 
-class _Saying(Struct, frozen=True):
+class _TrackGroup(Struct, frozen=True):
     """Cells of a guest's scenario that went alike: where, what came of them, how many."""
 
-    standing: Standing
+    standing: Stability
     guest: str
     scenario: str
     where: str
@@ -41,17 +41,17 @@ def _summary(history: History) -> str:
     (first, since), (last, until) = history.runs[0], history.runs[-1]
     runs = len(history.runs)
     between = f"{first}, {since}" if runs == 1 else f"{since} to {until}, the newest {last}"
-    counts = [f"{count} {one}" for one in Standing if (count := len(history.of(one)))]
+    counts = [f"{count} {one}" for one in Stability if (count := len(history.of(one)))]
     return f"{runs} run{'s' if runs > 1 else ''} ({between}): {', '.join(counts) or 'no cells'}"
 
 
-def _sayings(history: History) -> Iterator[_Saying]:
+def _sayings(history: History) -> Iterator[_TrackGroup]:
     """Fold cells that went alike."""
     order = {name: place for place, name in enumerate(CATALOGUE)}
-    groups: dict[tuple[Standing, str, str], list[Track]] = {}
+    groups: dict[tuple[Stability, str, str], list[Track]] = {}
     for track in history.tracks:
         groups.setdefault((track.standing, track.guest, track.cell.scenario), []).append(track)
-    ranks = list(Standing)
+    ranks = list(Stability)
     for (standing, guest, scenario), tracks in sorted(
         groups.items(),
         key=lambda group: (
@@ -61,7 +61,9 @@ def _sayings(history: History) -> Iterator[_Saying]:
     ):
         for fold in folded((track.cell.points, _went(track)) for track in tracks):
             went = _went(tracks[fold.first])
-            yield _Saying(standing, guest, scenario, label(fold.values), went, len(fold.members))
+            yield _TrackGroup(
+                standing, guest, scenario, label(fold.values), went, len(fold.members)
+            )
 
 
 def _went(track: Track) -> str:
@@ -69,9 +71,9 @@ def _went(track: Track) -> str:
     if track.word is None:
         return now
     said = f"{track.word} {track.k} of {track.n}"
-    if track.standing is Standing.FLAKY:
+    if track.standing is Stability.FLAKY:
         said = f"{said}, changed {track.changes} times"
-    if track.standing is Standing.CHANGED:
+    if track.standing is Stability.CHANGED:
         said = f"{track.before} \N{RIGHTWARDS ARROW} {said}"
     if track.runs_ago:
         days = "" if track.days_ago is None else f", {_count(track.days_ago, 'day')}"
@@ -83,7 +85,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _text(one: _Saying) -> str:
+def _text(one: _TrackGroup) -> str:
     cells = f" ({one.cells} cells)" if one.cells > 1 else ""
     return f"{one.guest}  {one.scenario}  {one.went}: {one.where}{cells}"
 
@@ -105,18 +107,18 @@ def page(history: History, *, steady: bool = True) -> Iterator[str]:
     cannot be asked of a guest.
     """
     yield f"{markdown(_summary(history))}."
-    dull = {(Standing.NEVER, State.NOT_APPLICABLE.value)}
+    dull = {(Stability.NEVER, State.NOT_APPLICABLE.value)}
     yield from _table(
         [
             one
             for one in _sayings(history)
             if steady
-            or (one.standing is not Standing.STEADY and (one.standing, one.went) not in dull)
+            or (one.standing is not Stability.STEADY and (one.standing, one.went) not in dull)
         ]
     )
 
 
-def _table(shown: Sequence[_Saying]) -> Iterator[str]:
+def _table(shown: Sequence[_TrackGroup]) -> Iterator[str]:
     if not shown:
         return
     yield ""
@@ -131,7 +133,7 @@ def data(history: History) -> dict[str, object]:
     """Return a history for a program to read."""
     return {
         "runs": [{"id": name, "started": started} for name, started in history.runs],
-        "counts": {one: len(history.of(one)) for one in Standing},
+        "counts": {one: len(history.of(one)) for one in Stability},
         "cells": [
             {
                 "guest": track.guest,

@@ -19,8 +19,8 @@ from harness.matrix import Entry, Matrix
 from harness.matrix.changes import Comparison, compare, releases
 from harness.model import State, word
 from harness.report import changes, findings
-from harness.report.change_lines import Saying, sayings
-from harness.report.grid import DIFFERENT, Row, Section, legend, sections, shares
+from harness.report.change_lines import ChangeGroup, sayings
+from harness.report.grid import DIFFERENT, GridRow, GridSection, legend, sections, shares
 from harness.report.page_data import encoded, glyph, place_of
 from harness.report.provenance import headline, provenance, system
 from harness.report.report import Report
@@ -43,7 +43,7 @@ class _Tail(Struct, frozen=True):
 
     heading: str
     lines: Sequence[str]
-    said: Sequence[Saying]
+    said: Sequence[ChangeGroup]
 
 
 def render(report: Report) -> str:
@@ -117,7 +117,7 @@ def _facts(matrix: Matrix, name: str) -> Iterator[tuple[str, str]]:
             yield from ((short(key), short(str(value))) for key, value in values.items())
 
 
-def _section(matrix: Matrix, section: Section) -> Shown:
+def _section(matrix: Matrix, section: GridSection) -> Shown:
     return {
         "id": short(section.scenario),
         "sentence": short(section.sentence),
@@ -126,7 +126,7 @@ def _section(matrix: Matrix, section: Section) -> Shown:
     }
 
 
-def _row(matrix: Matrix, section: Section, row: Row) -> Shown:
+def _row(matrix: Matrix, section: GridSection, row: GridRow) -> Shown:
     return {
         "label": short(section.label(row)),
         "differs": row.differs,
@@ -185,7 +185,7 @@ def _releases(matrix: Matrix) -> Iterator[_Tail]:
 
 def _tail(heading: str, lines: Iterable[str], comparison: Comparison) -> _Tail:
     said = [
-        Saying(one.kind, short(one.scenario), short(one.where), short(one.change), one.cells)
+        ChangeGroup(one.kind, short(one.scenario), short(one.where), short(one.change), one.cells)
         for one in sayings(comparison.pairs)
     ]
     return _Tail(short(heading), [short(line) for line in lines], said)

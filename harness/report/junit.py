@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from harness.matrix import Entry, Matrix
-from harness.matrix.baseline import CONTRADICTS, Held, Outcome, Verdict
+from harness.matrix.baseline import CONTRADICTS, BaselineCheck, Held, Outcome
 from harness.model import State
 from harness.report.provenance import provenance
 from harness.report.report import Report
@@ -22,7 +22,7 @@ SUMS = ("tests", "failures", "errors", "skipped")
 def render(report: Report) -> str:
     """Return the document, in the shape that Jenkins' junit-10.xsd describes."""
     matrix = report.matrix
-    held = report.held or Verdict(tuple(_plain(entry) for entry in matrix.cells), ())
+    held = report.held or BaselineCheck(tuple(_plain(entry) for entry in matrix.cells), ())
     suites = ElementTree.Element("testsuites", name=f"reuseport-matrix {short(matrix.run.id)}")
     by_guest: dict[str, list[Held]] = {guest: [] for guest in matrix.guests}
     for one in held.held:

@@ -6,7 +6,7 @@ from harness.matrix import Entry, Matrix
 from harness.matrix.changes import releases
 from harness.model import State, word
 from harness.report import changes, findings
-from harness.report.grid import DIFFERENT, MARKS, Notes, Section, legend, sections, shares
+from harness.report.grid import DIFFERENT, MARKS, GridSection, Notes, legend, sections, shares
 from harness.report.provenance import headline, provenance, system
 from harness.text import clip, markdown
 
@@ -47,7 +47,7 @@ def _lines(matrix: Matrix) -> Iterator[str]:
     )
 
 
-def _section(section: Section, guests: Sequence[str], notes: Notes) -> Iterator[str]:
+def _section(section: GridSection, guests: Sequence[str], notes: Notes) -> Iterator[str]:
     for number, row in enumerate(section.rows):
         name = f"**{markdown(section.scenario)}**" if number == 0 else ""
         words = [_word(row.cells, guest, notes) for guest in guests]

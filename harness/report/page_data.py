@@ -7,7 +7,7 @@ import msgspec
 from harness.matrix import Entry, Key, Matrix
 from harness.matrix.recordings import Recordings
 from harness.model import AXES, State, word
-from harness.report.grid import MARKS, Row, Section, figure, percent
+from harness.report.grid import MARKS, GridRow, GridSection, figure, percent
 from harness.report.page_recordings import packed, tail
 from harness.scenarios import CATALOGUE
 from harness.text import short
@@ -73,7 +73,7 @@ def place_of(entry: Entry) -> int | None:
     return known.words.index(head) if known is not None and head in known.words else None
 
 
-def encoded(matrix: Matrix, sections: Sequence[Section], recordings: Recordings) -> str:
+def encoded(matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings) -> str:
     """Return the JSON that the page carries; no text in it can end a script element."""
     content = msgspec.json.encode(_data(matrix, sections, recordings))
     # The four are the only characters with which HTML leaves a script's text, or JavaScript a
@@ -88,7 +88,7 @@ def encoded(matrix: Matrix, sections: Sequence[Section], recordings: Recordings)
 
 
 def _data(
-    matrix: Matrix, sections: Sequence[Section], recordings: Recordings
+    matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings
 ) -> Mapping[str, object]:
     tables = _Tables(matrix)
     places: dict[tuple[str, Key], int] = {}
@@ -127,7 +127,7 @@ def _data(
     }
 
 
-def _values(section: Section, row: Row) -> list[object]:
+def _values(section: GridSection, row: GridRow) -> list[object]:
     """Return what tells a row from the others, as `label` says it: axis, values, name unsaid."""
     fixed = [axis for axis, _ in section.fixed]
     return [

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from harness.matrix import Key
-from harness.matrix.recordings import CONSOLE_BYTES, LIMITS, Recordings, Reply, limit
+from harness.matrix.recordings import CONSOLE_BYTES, LIMITS, RecordedReply, Recordings, limit
 from harness.text import visible
 
 PACKED = 3 << 20
@@ -33,9 +33,9 @@ def packed(recordings: Recordings, cells: Mapping[tuple[str, Key], int]) -> Chun
 
 
 def _chunks(
-    replies: Iterable[Reply], cells: Mapping[tuple[str, Key], int], most: int
+    replies: Iterable[RecordedReply], cells: Mapping[tuple[str, Key], int], most: int
 ) -> dict[tuple[str, str], str]:
-    groups: dict[tuple[str, str], list[Reply]] = {}
+    groups: dict[tuple[str, str], list[RecordedReply]] = {}
     for one in replies:
         groups.setdefault((one.guest, one.key[0]), []).append(one)
     return {
@@ -49,7 +49,7 @@ def _deflated(rows: object) -> str:
     return base64.b64encode(zlib.compress(msgspec.json.encode(rows), 1)).decode()
 
 
-def _row(one: Reply, cell: int, most: int) -> tuple[object, ...]:
+def _row(one: RecordedReply, cell: int, most: int) -> tuple[object, ...]:
     failure = None if one.failure is None else visible(one.failure)
     made = (visible(one.started), one.seconds, one.status, failure)
     raw = one.raw[:most]

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from harness.matrix import Matrix
-from harness.matrix.baseline import Verdict
+from harness.matrix.baseline import BaselineCheck
 from harness.matrix.recordings import Recordings
 
 
@@ -16,4 +16,4 @@ class Report(Struct, frozen=True):
     matrix: Matrix
     before: Matrix | None = None
     recordings: Recordings = Recordings()
-    held: Verdict | None = None
+    held: BaselineCheck | None = None

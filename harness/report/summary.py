@@ -16,7 +16,7 @@ LIMIT = 1_000_000
 """Bytes of a page: GitHub takes a step's summary of 1 MiB, and cuts nothing but refuses it all."""
 
 
-class Night(Struct, frozen=True):
+class NightReport(Struct, frozen=True):
     """A night's run, and how it ended: one sentence for each thing that is to be looked at.
 
     `comparison` is with the run before; None on the first night.
@@ -33,7 +33,7 @@ class Night(Struct, frozen=True):
         return 0 if self.comparison is None else self.comparison.count(Kind.CHANGED)
 
 
-def render(night: Night) -> str:
+def render(night: NightReport) -> str:
     """Return the page; sections that do not fit are left out, and that is said."""
     kept: list[str] = []
     left: list[str] = []
@@ -51,7 +51,7 @@ def render(night: Night) -> str:
     return "\n".join(kept)
 
 
-def _sections(night: Night) -> Iterator[tuple[str, Sequence[str]]]:
+def _sections(night: NightReport) -> Iterator[tuple[str, Sequence[str]]]:
     matrix = night.report.matrix
     yield "the head", [f"## {inert(headline(matrix))}"]
     if night.sentences:
@@ -64,7 +64,7 @@ def _sections(night: Night) -> Iterator[tuple[str, Sequence[str]]]:
     yield "the matrix", ["### Matrix", "", markdown.render(matrix)]
 
 
-def _changes(night: Night) -> Iterator[str]:
+def _changes(night: NightReport) -> Iterator[str]:
     before = night.report.before
     if before is None or night.comparison is None:
         yield "There is no complete run before this one to compare it with."

@@ -25,14 +25,14 @@ ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20"
 
 def render(matrix: Matrix) -> str:
     """Return the table, its names in the first line."""
-    lines = _Lines()
+    lines = _LineWriter()
     writer = csv.writer(lines)
     writer.writerow(COLUMNS)
     writer.writerows(_rows(matrix))
     return "".join(lines)
 
 
-class _Lines(list[str]):
+class _LineWriter(list[str]):
     """What csv writes to: one line at a time."""
 
     def write(self, line: str) -> None:

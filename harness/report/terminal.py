@@ -13,9 +13,9 @@ from harness.report import changes, findings
 from harness.report.grid import (
     DIFFERENT,
     MARKS,
+    GridRow,
+    GridSection,
     Notes,
-    Row,
-    Section,
     legend,
     sections,
     shares,
@@ -60,7 +60,7 @@ class _Page(Struct, frozen=True):
     notes: Notes
 
 
-class _Block(Struct, frozen=True):
+class _ColumnGroup(Struct, frozen=True):
     """Some of the guests, as many as fit beside each other, and the widths of the columns."""
 
     label: int
@@ -95,7 +95,7 @@ def _body(matrix: Matrix, page: _Page) -> Iterator[str]:
     yield from findings.terminal(findings.findings(matrix), page.width, page.paint)
 
 
-def _texts(found: Sequence[Section], notes: Notes) -> Mapping[str, list[str]]:
+def _texts(found: Sequence[GridSection], notes: Notes) -> Mapping[str, list[str]]:
     """Number the footnotes in reading order, and return every text of every guest's column."""
     texts: dict[str, list[str]] = {}
     for section in found:
@@ -128,8 +128,8 @@ def _pieces(text: str, width: int) -> list[str]:
 
 
 def _blocks(
-    matrix: Matrix, found: Sequence[Section], texts: Mapping[str, list[str]], width: int
-) -> Iterator[_Block]:
+    matrix: Matrix, found: Sequence[GridSection], texts: Mapping[str, list[str]], width: int
+) -> Iterator[_ColumnGroup]:
     labels = [cells(short(section.label(row))) for section in found for row in section.rows]
     least, most = (
         width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
@@ -142,11 +142,11 @@ def _blocks(
     for guest, needed in wide.items():
         own = min(needed, room - GAP)
         if columns and sum(one + GAP for _, one in columns) + own + GAP > room:
-            yield _Block(label, tuple(columns))
+            yield _ColumnGroup(label, tuple(columns))
             columns = []
         columns.append((guest, own))
     if columns:
-        yield _Block(label, tuple(columns))
+        yield _ColumnGroup(label, tuple(columns))
 
 
 def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mapping[str, int]:
@@ -173,7 +173,7 @@ def _system(matrix: Matrix, guest: str) -> tuple[str, str]:
     return short(name), short(release)
 
 
-def _header(matrix: Matrix, block: _Block, page: _Page) -> Iterator[str]:
+def _header(matrix: Matrix, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     lines = [(short(guest), *_system(matrix, guest)) for guest, _ in block.columns]
     for number, style in enumerate(("1", "2", "2")):
         texts = [
@@ -201,7 +201,7 @@ def _padded(text: str, width: int) -> str:
     return text + " " * (width - cells(text))
 
 
-def _heading(section: Section, page: _Page) -> Iterator[str]:
+def _heading(section: GridSection, page: _Page) -> Iterator[str]:
     points = " ".join(value for _, value in section.fixed)
     first = short(section.scenario)
     rest = short(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
@@ -210,7 +210,7 @@ def _heading(section: Section, page: _Page) -> Iterator[str]:
         yield line.replace(first, page.paint(first, "1"), 1) if number == 0 else line
 
 
-def _row(section: Section, row: Row, block: _Block, page: _Page) -> Iterator[str]:
+def _row(section: GridSection, row: GridRow, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     label = _label(short(section.label(row)), block.label - 2)
     columns = []
     for guest, width in block.columns:
@@ -263,7 +263,7 @@ def _label(text: str, width: int) -> list[str]:
     ]
 
 
-def _counts(row: Row, block: _Block, page: _Page) -> Iterator[str]:
+def _counts(row: GridRow, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     for guest, _ in block.columns:
         for cell in row.cells.get(guest, ()):
             numbers = [f"{name} {value}" for name, value in cell.counts.items()]

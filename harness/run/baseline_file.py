@@ -10,7 +10,7 @@ import msgspec
 
 from harness.errors import FileError
 from harness.guests.document import Node, read
-from harness.matrix.baseline import Baseline, Known, Rule
+from harness.matrix.baseline import Baseline, KnownDifference, Rule
 from harness.scenarios import CATALOGUE
 from harness.store.runs import load_matrix
 
@@ -32,7 +32,7 @@ def load_baseline(path: Path) -> Baseline:
     if not isinstance(root.value, dict):
         raise FileError(path, root.line, f"expected a mapping with {', '.join(KEYS)}")
     _check(path, root)
-    known = _lines(path, root, "known", Known)
+    known = _lines(path, root, "known", KnownDifference)
     expect = _lines(path, root, "expect", Rule)
     matrix = root.mapping.get("matrix")
     if matrix is None and not expect:

@@ -23,7 +23,7 @@ WORKING, FLOWS = 80, 80_000
 """Cells with a load in one batch, and their flows, at most."""
 
 
-class Asking(Struct, frozen=True):
+class Pending(Struct, frozen=True):
     """A cell that is still to be asked, for the `attempt`th time."""
 
     cell: Cell
@@ -66,7 +66,7 @@ class Pace(Struct, frozen=True):
 class Batch(Struct, frozen=True):
     """Cells that one command asks, all with the same tunable at the same value."""
 
-    askings: tuple[Asking, ...]
+    askings: tuple[Pending, ...]
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
@@ -89,13 +89,13 @@ class Batch(Struct, frozen=True):
 
 
 def batches(
-    todo: Sequence[Asking], depth: Depth, pace: Pace, *, apart: bool = False
+    todo: Sequence[Pending], depth: Depth, pace: Pace, *, apart: bool = False
 ) -> Iterator[Batch]:
     """Yield all of `todo` in batches; with `apart` each is of one scenario, as some are anyway.
 
     A tunable is the whole guest's, so all questions of a batch have the same one at one value.
     """
-    groups = dict[tuple[object, ...], list[Asking]]()
+    groups = dict[tuple[object, ...], list[Pending]]()
     for asking in todo:
         scenario = asking.cell.scenario if apart or asking.scenario.timed else ""
         groups.setdefault((asking.attempt, scenario, asking.cell.setting), []).append(asking)
@@ -108,7 +108,7 @@ def batches(
             waiting, working = waiting[ROUNDS * pace.jobs :], working[most:]
 
 
-def _most(working: Sequence[Asking], depth: Depth, pace: Pace) -> int:
+def _most(working: Sequence[Pending], depth: Depth, pace: Pace) -> int:
     """Return how many of these one batch asks: one at least."""
     flows = 0
     for count, asking in enumerate(working[: pace.working]):

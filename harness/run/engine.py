@@ -15,7 +15,7 @@ from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.machine.capacity import Turns
 from harness.model import Cell, Depth, Guest
 from harness.protocols import Progress, Provider, Transport
-from harness.run.batches import Asking, Batch, Pace, batches
+from harness.run.batches import Batch, Pace, Pending, batches
 from harness.run.ledger import Ledger
 from harness.scenarios import SCRIPTS
 from harness.store import Asked, GuestMet, GuestRecord
@@ -28,7 +28,7 @@ LIVES_IN_VAIN = 2
 """So often in a row a guest may live without one answer before what is left is given up."""
 
 
-class Subject(Struct, frozen=True):
+class GuestJob(Struct, frozen=True):
     """What is measured, with what, on how many CPUs of this machine, and who is told."""
 
     guest: Guest
@@ -42,13 +42,13 @@ class Subject(Struct, frozen=True):
     cpus: int = 1
 
 
-def measure(subject: Subject, cells: Sequence[Cell]) -> None:
+def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
     """Ask every cell of the guest and journal what came of it; no failure of a guest is raised.
 
     Ends early, with what was asked kept, when cancelled. A guest that takes longer than it ever
     should is given up: it does not keep the others waiting for ever.
     """
-    todo: Sequence[Asking] = [Asking(cell) for cell in cells]
+    todo: Sequence[Pending] = [Pending(cell) for cell in cells]
     limit = _limit(subject, todo)
     in_vain = 0
     while todo and not subject.cancellation.said:
@@ -71,7 +71,7 @@ def measure(subject: Subject, cells: Sequence[Cell]) -> None:
             return
 
 
-def _limit(subject: Subject, todo: Sequence[Asking]) -> Deadline:
+def _limit(subject: GuestJob, todo: Sequence[Pending]) -> Deadline:
     """Return the time that the guest has in all, once every question's own limits are in order."""
     for asking in todo:
         parameters = asking.scenario.parameters(asking.cell, subject.depth)
@@ -100,7 +100,7 @@ class Life:
     """
 
     def __init__(
-        self, subject: Subject, todo: Sequence[Asking], limit: Deadline, total: int
+        self, subject: GuestJob, todo: Sequence[Pending], limit: Deadline, total: int
     ) -> None:
         self.subject = subject
         self._limit = limit
@@ -178,7 +178,7 @@ class Life:
         self.subject.record.met(GuestMet(guest.name, _now(), provenance, observation.facts))
 
     def _ask_everything(self, agent: Agent) -> None:
-        todo, again = self.left, list[Asking]()
+        todo, again = self.left, list[Pending]()
         # Where something was asked in vain, one scenario at a time tells whose doing that was, and
         # is less to carry for a guest that was starved.
         apart = any(asking.attempt > 1 for asking in todo)
@@ -195,7 +195,7 @@ class Life:
             if failure is not None:
                 raise failure
 
-    def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Asking]]:
+    def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Pending]]:
         """Ask a batch's cells; return what ended the guest, and what to ask again."""
         lines = [self._line(i, asking) for i, asking in enumerate(batch.askings)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
@@ -219,7 +219,7 @@ class Life:
     def _pace(self) -> Pace:
         return Pace(slow=self._clocks.factor != 1)
 
-    def _line(self, index: int, asking: Asking) -> Asked:
+    def _line(self, index: int, asking: Pending) -> Asked:
         """Return the journal's line of a question that is about to be asked."""
         scenario = asking.scenario
         limits = {

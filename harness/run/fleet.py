@@ -13,7 +13,7 @@ from harness.machine import capacity
 from harness.machine.capacity import Turns
 from harness.machine.places import Places
 from harness.providers import virtualises
-from harness.run.engine import Subject, measure
+from harness.run.engine import GuestJob, measure
 from harness.run.interruption import Interruption
 from harness.run.plan import Candidate, Plan
 from harness.run.progress import Face
@@ -80,7 +80,7 @@ class Fleet(Struct, frozen=True):
         if not self.cancellation.said:
             depth = self.plan.begun.catalogue
             measure(
-                Subject(
+                GuestJob(
                     guest=guest,
                     depth=depth,
                     provider=candidate.provider,

@@ -9,7 +9,7 @@ from harness.errors import AgentError, InfrastructureError, Phase
 from harness.judge import starved
 from harness.model import State, Trial
 from harness.protocols import Progress
-from harness.run.batches import Asking
+from harness.run.batches import Pending
 from harness.store import Asked, Failure, GuestRecord, judged
 from harness.wire.replies import Reply
 
@@ -43,10 +43,10 @@ class Ledger:
 
     def settle(
         self,
-        asked: Sequence[tuple[Asking, Asked]],
+        asked: Sequence[tuple[Pending, Asked]],
         said: Sequence[Reply],
         failure: InfrastructureError | None,
-    ) -> list[Asking]:
+    ) -> list[Pending]:
         """Put down what came of each question of a batch; return what to ask once more.
 
         A guest that is lost costs one cell without a whole answer, the first of those that work:
@@ -55,7 +55,7 @@ class Ledger:
         """
         replies = {reply.id: reply for reply in said}
         blame: InfrastructureError | None = failure or LEFT_OUT
-        again: list[Asking] = []
+        again: list[Pending] = []
         for asking, line in sorted(asked, key=lambda one: one[0].scenario.load == 0):
             reply = replies.get(line.id)
             raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
@@ -68,18 +68,18 @@ class Ledger:
                 blame = None if failure else LEFT_OUT
         return again
 
-    def give_up(self, asking: Asking, line: Asked, failure: InfrastructureError) -> None:
+    def give_up(self, asking: Pending, line: Asked, failure: InfrastructureError) -> None:
         """Put down what keeps a cell from being asked, once and for all."""
-        self._put_down(Asking(asking.cell, ATTEMPTS), _failed(line, failure), b"")
+        self._put_down(Pending(asking.cell, ATTEMPTS), _failed(line, failure), b"")
 
-    def _put_down(self, asking: Asking, line: Asked, raw: bytes) -> list[Asking]:
+    def _put_down(self, asking: Pending, line: Asked, raw: bytes) -> list[Pending]:
         """Keep an answer, or its absence, and only then judge it; return what to ask once more."""
         line = self._record.answered(line, raw)
         self.answers += bool(raw)
         judgement = judged(line, raw)
         in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
         if in_vain and asking.attempt < ATTEMPTS:
-            return [Asking(asking.cell, asking.attempt + 1)]
+            return [Pending(asking.cell, asking.attempt + 1)]
         self._done += 1
         trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)
         self._progress.trial(trial, self._done, self._total)

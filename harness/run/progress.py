@@ -29,7 +29,7 @@ class Face(Progress, Protocol):
         """Report that nothing more will be heard of a guest, and in a few words why."""
 
 
-class Lines:
+class LogLines:
     """One line for each thing worth a line, with the time of day: for logs."""
 
     def __init__(self, console: Console) -> None:
@@ -134,7 +134,7 @@ class Board:
 class _Voice(logging.Handler):
     """Sends log records the way the progress goes, so that neither tears the other."""
 
-    def __init__(self, face: Lines | Board) -> None:
+    def __init__(self, face: LogLines | Board) -> None:
         super().__init__()
         self._face = face
 
@@ -149,9 +149,9 @@ def following(guests: Sequence[str], *, verbose: bool = False) -> Iterator[Face]
     """Show progress and the harness's log on standard error while the context lasts."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     animated = console.is_terminal and not console.is_dumb_terminal
-    face: Lines | Board = Board(console, guests) if animated else Lines(console)
+    face: LogLines | Board = Board(console, guests) if animated else LogLines(console)
     with speaking(face, verbose=verbose):
-        if isinstance(face, Lines):
+        if isinstance(face, LogLines):
             yield face
             return
         # The table vanishes at the end: the matrix that follows says it all and better.
@@ -168,10 +168,10 @@ def following(guests: Sequence[str], *, verbose: bool = False) -> Iterator[Face]
 
 
 @contextmanager
-def speaking(face: Lines | Board | None = None, *, verbose: bool = False) -> Iterator[None]:
+def speaking(face: LogLines | Board | None = None, *, verbose: bool = False) -> Iterator[None]:
     """Let the harness's log reach standard error, warnings only unless `verbose`."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
-    voice = _Voice(face or Lines(console))
+    voice = _Voice(face or LogLines(console))
     logger = logging.getLogger("harness")
     before = logger.level
     logger.setLevel(logging.INFO if verbose else logging.WARNING)

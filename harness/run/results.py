@@ -6,7 +6,7 @@ from pathlib import Path
 from harness import matrix as matrices
 from harness.errors import FileError
 from harness.matrix import Matrix
-from harness.matrix.baseline import Baseline, Verdict, hold
+from harness.matrix.baseline import Baseline, BaselineCheck, hold
 from harness.matrix.recordings import Recordings
 from harness.report import html, junit, markdown
 from harness.report.report import Report
@@ -28,7 +28,7 @@ def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
     return matrix
 
 
-def held(matrix: Matrix, expected: Baseline | None) -> Verdict | None:
+def held(matrix: Matrix, expected: Baseline | None) -> BaselineCheck | None:
     """Hold a matrix against a baseline, if there is one, as of today (UTC, as a run's times)."""
     return None if expected is None else hold(matrix, expected, datetime.now(UTC).date())
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from harness.errors import FileError
 from harness.matrix import Run, check_version, decode
-from harness.matrix.history import Night, Visit
+from harness.matrix.history import PastRun, Visit
 from harness.model import Cell, State, word
 
 VERSION = 1
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS visit (
 ADD_CELL = "INSERT INTO cell (key) VALUES (?)"
 
 
-class _Entry(Struct):
+class _StoredCell(Struct):
     """Of a cell of matrix.json what a history needs: the rest, most of the file, is skipped."""
 
     guest: str
@@ -49,23 +49,23 @@ class _Entry(Struct):
     verdict: str | None = None
 
 
-class _Guest(Struct):
+class _StoredGuest(Struct):
     release: str | None = None
 
 
-class _Matrix(Struct):
+class _StoredMatrix(Struct):
     run: Run
-    guests: dict[str, _Guest]
-    cells: list[_Entry]
+    guests: dict[str, _StoredGuest]
+    cells: list[_StoredCell]
 
 
-_decoder = msgspec.json.Decoder(_Matrix)
+_decoder = msgspec.json.Decoder(_StoredMatrix)
 
 KEPT = 1 << 16
 """Cells and words that are made once, as every run has the same: else they are most of the work."""
 
 
-def night(content: bytes, path: object) -> Night:
+def night(content: bytes, path: object) -> PastRun:
     """Read of a matrix.json what a history needs; raise `FileError` as `matrix.decode` does."""
     check_version(content, path)
     try:
@@ -76,11 +76,11 @@ def night(content: bytes, path: object) -> Night:
     visits = dict(_visits(found.cells, releases))
     if not _sound(found, visits):
         decode(content, path)  # which says what is wrong
-    return Night(found.run.id, found.run.started, visits)
+    return PastRun(found.run.id, found.run.started, visits)
 
 
 def _visits(
-    cells: Iterable[_Entry], releases: Mapping[str, str | None]
+    cells: Iterable[_StoredCell], releases: Mapping[str, str | None]
 ) -> Iterator[tuple[tuple[str, Cell], Visit]]:
     for entry in cells:
         cell = _cell(entry.scenario, tuple(entry.axes.items()))
@@ -97,7 +97,7 @@ def _cell(scenario: str, points: tuple[tuple[str, str], ...]) -> Cell:
     return Cell.at(scenario, **dict(sorted(points)))
 
 
-def _sound(found: _Matrix, visits: Mapping[tuple[str, Cell], Visit]) -> bool:
+def _sound(found: _StoredMatrix, visits: Mapping[tuple[str, Cell], Visit]) -> bool:
     """Whether each cell is there once, of a known guest, with a verdict if it was measured."""
     return len(visits) == len(found.cells) and all(
         entry.guest in found.guests
@@ -112,7 +112,7 @@ class Archive:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def add(self, nights: Iterable[Night]) -> None:
+    def add(self, nights: Iterable[PastRun]) -> None:
         """Keep runs; one that is there already is replaced, as it may have been judged again."""
         with self._connection as connection:
             connection.execute("BEGIN IMMEDIATE")  # nobody else's cells between ours
@@ -135,7 +135,7 @@ class Archive:
                     ],
                 )
 
-    def nights(self, last: int) -> Iterator[Night]:
+    def nights(self, last: int) -> Iterator[PastRun]:
         """Yield the last so many runs, the oldest first."""
         cells = {
             number: _decoded(key)
@@ -150,7 +150,7 @@ class Archive:
                 (guest, cells[cell]): Visit(release, _state(state), said)
                 for guest, cell, release, state, said in rows
             }
-            yield Night(name, started, visits)
+            yield PastRun(name, started, visits)
 
 
 @lru_cache(KEPT)

@@ -129,14 +129,14 @@ def read(path: Path) -> tuple[Line, ...]:
     return lines
 
 
-class _Version(Struct, frozen=True):
+class _JournalVersion(Struct, frozen=True):
     journal: int = JOURNAL
 
 
 def _check_version(path: Path, number: int, text: bytes) -> None:
     """Tell a newer program's journal from one with a fault: its lines may be of any shape."""
     try:
-        version = msgspec.json.decode(text, type=_Version).journal
+        version = msgspec.json.decode(text, type=_JournalVersion).journal
     except UNREADABLE:
         return  # not a line of any journal, and said so
     if version > JOURNAL:

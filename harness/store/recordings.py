@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.errors import FileError
 from harness.matrix import key_of
-from harness.matrix.recordings import CONSOLE_BYTES, Recordings, Reply, limit
+from harness.matrix.recordings import CONSOLE_BYTES, RecordedReply, Recordings, limit
 from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
 
@@ -28,14 +28,16 @@ def recordings_of(folder: Path) -> Recordings:
     )
 
 
-def _replies(folder: Path, guest: str, asked: Iterable[Asked], most: int) -> Iterator[Reply]:
+def _replies(
+    folder: Path, guest: str, asked: Iterable[Asked], most: int
+) -> Iterator[RecordedReply]:
     for line in asked:
         if line.guest == guest:
             yield _reply(line, reply_of(folder, line)[:most])
 
 
-def _reply(asked: Asked, raw: bytes) -> Reply:
-    return Reply(
+def _reply(asked: Asked, raw: bytes) -> RecordedReply:
+    return RecordedReply(
         guest=asked.guest,
         key=key_of(asked.cell.scenario, asked.cell.axes),
         attempt=asked.attempt,

@@ -2,7 +2,7 @@
 
 from harness.transport.keys import generate_key
 from harness.transport.local import LocalTransport
-from harness.transport.race import Alive, Login
+from harness.transport.race import Alive, SshLogin
 from harness.transport.ssh import SshTransport
 
-__all__ = ["Alive", "LocalTransport", "Login", "SshTransport", "generate_key"]
+__all__ = ["Alive", "LocalTransport", "SshLogin", "SshTransport", "generate_key"]

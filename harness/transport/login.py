@@ -11,7 +11,7 @@ import paramiko.ssh_exception
 
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.transport.race import PAUSE, Alive, Login, Race, sentence
+from harness.transport.race import PAUSE, Alive, Race, SshLogin, sentence
 
 HANDSHAKE = 10.0
 """Seconds for key exchange and login after the banner, doubled after each time it was too short."""
@@ -43,7 +43,7 @@ class _Packetizer(paramiko.packet.Packetizer):
         return super().read_all(n, check_rekey)
 
 
-def log_in(login: Login, deadline: Deadline, alive: Alive) -> paramiko.Transport:
+def log_in(login: SshLogin, deadline: Deadline, alive: Alive) -> paramiko.Transport:
     """Try until a login works; raise `BootError` at the deadline, or when `alive` says why not.
 
     A host key other than the pinned one is final.
@@ -67,12 +67,12 @@ def log_in(login: Login, deadline: Deadline, alive: Alive) -> paramiko.Transport
         time.sleep(min(pause, deadline.left()))
 
 
-def _refused(login: Login, exc: paramiko.AuthenticationException) -> str:
+def _refused(login: SshLogin, exc: paramiko.AuthenticationException) -> str:
     keys = "our key" if login.comes_up else ", ".join(key.fingerprint for key in login.keys)
     return f"{login.user} with {keys} was refused ({sentence(exc)})"
 
 
-def _authenticated(sock: socket.socket, login: Login, deadline: Deadline) -> paramiko.Transport:
+def _authenticated(sock: socket.socket, login: SshLogin, deadline: Deadline) -> paramiko.Transport:
     connection = paramiko.Transport(
         sock, disabled_algorithms={"kex": SLOW_EXCHANGES}, packetizer_class=_Packetizer
     )
@@ -101,7 +101,7 @@ def _algorithms(key: paramiko.PKey) -> tuple[str, ...]:
     return (key.get_name(),)
 
 
-def _offer_keys(connection: paramiko.Transport, login: Login) -> None:
+def _offer_keys(connection: paramiko.Transport, login: SshLogin) -> None:
     """Log in with the first key that is taken; raise what the server said to the last one."""
     for key in login.keys[:-1]:
         with suppress(paramiko.AuthenticationException):
@@ -113,7 +113,7 @@ def _offer_keys(connection: paramiko.Transport, login: Login) -> None:
         raise paramiko.AuthenticationException(f"it also asks for {', '.join(more)}")
 
 
-def _incompatible(login: Login, exc: paramiko.SSHException) -> Exception:
+def _incompatible(login: SshLogin, exc: paramiko.SSHException) -> Exception:
     """Tell a server that has no key of the pinned kind from one whose SSH is not ours."""
     if login.host_key is not None and "host key" in str(exc):
         kind = login.host_key.get_name()
@@ -121,7 +121,7 @@ def _incompatible(login: Login, exc: paramiko.SSHException) -> Exception:
     return exc
 
 
-def _check_host_key(connection: paramiko.Transport, login: Login) -> None:
+def _check_host_key(connection: paramiko.Transport, login: SshLogin) -> None:
     shown = connection.get_remote_server_key()
     if login.host_key is not None and shown.asbytes() != login.host_key.asbytes():
         raise BootError(

@@ -31,7 +31,7 @@ BANNER_LIMIT = 8192
 Alive = Callable[[], str | None]
 
 
-class Login(Struct, frozen=True):
+class SshLogin(Struct, frozen=True):
     """Where, as whom, with which keys, and which host key has to answer (None: whichever does).
 
     What `comes_up` is waited for: until it listens, until it takes a key. What does not is there
@@ -65,7 +65,7 @@ def sentence(exc: BaseException) -> str:
 class Race:
     """Connections to one address, of which the first to send an SSH banner wins."""
 
-    def __init__(self, login: Login, deadline: Deadline, alive: Alive) -> None:
+    def __init__(self, login: SshLogin, deadline: Deadline, alive: Alive) -> None:
         self._login = login
         self._deadline = deadline
         self._alive = alive

@@ -14,7 +14,7 @@ from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureEr
 from harness.protocols import COMPLAINT, Completed, Sink
 from harness.transport.channels import closing, drain, feeding, opened
 from harness.transport.login import PROBLEMS, log_in
-from harness.transport.race import Alive, Login, sentence
+from harness.transport.race import Alive, SshLogin, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
 from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
 
@@ -79,7 +79,7 @@ class SshTransport:
         in vain, or None; `last_words` returns the console's tail. With no `host_key` to insist
         on, the one that answered is in `host_key` afterwards.
         """
-        login = Login(host, port, user, (key,), host_key)
+        login = SshLogin(host, port, user, (key,), host_key)
         connection = log_in(login, deadline, alive)
         connection.set_keepalive(KEEPALIVE_SECONDS)
         return cls(connection, provenance, alive=alive, last_words=last_words)
@@ -87,7 +87,7 @@ class SshTransport:
     @classmethod
     def log_in(
         cls,
-        login: Login,
+        login: SshLogin,
         deadline: Deadline,
         provenance: Mapping[str, str],
         folders: Sequence[str] = TEMPORARY,

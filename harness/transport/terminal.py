@@ -52,7 +52,7 @@ def relay(channel: paramiko.Channel, terminal: Terminal) -> int:
     # select() and not epoll, which refuses standard input from a regular file.
     with _raw(terminal), selectors.SelectSelector() as selector:
         selector.register(channel.fileno(), selectors.EVENT_READ)
-        keys = _Keys(channel, terminal, selector)
+        keys = _Keystrokes(channel, terminal, selector)
         while True:
             ended = channel.eof_received or channel.closed  # before the look: all has come then
             if not _show(channel, terminal):
@@ -65,7 +65,7 @@ def relay(channel: paramiko.Channel, terminal: Terminal) -> int:
     return channel.exit_status
 
 
-class _Keys:
+class _Keystrokes:
     """What is typed: read only once the last of it was taken, so that output never waits."""
 
     def __init__(

@@ -201,14 +201,14 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
         "harness.machine.process:_communicate", lambda process, _: "apt-get" in process.args
     ),
     "unpacking": after("multiprocessing.context:SpawnProcess.start"),
-    "transfer": after("harness.providers.fetch.http:Part.begin"),
+    "transfer": after("harness.providers.fetch.http:PartialDownload.begin"),
     # build
     "compiler": after("harness.transport.local:LocalTransport._start", _compiles),
     # boot
     "lease": before("os:fsync", _is_lease),
     "overlay": after("harness.providers.qemu.overlay:make"),
     "started": before("harness.leases:Tenancy.runs"),
-    "boot": before("harness.providers.qemu.login_line:Line.until_ready"),
+    "boot": before("harness.providers.qemu.login_line:LoginLine.until_ready"),
     "saving": before("harness.providers.qemu.qmp:Monitor._ask", _is_saving),
     "back": before("harness.providers.qemu.qmp:Monitor.go_on"),
     # the wait for SSH

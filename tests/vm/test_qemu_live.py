@@ -27,8 +27,8 @@ from harness.model.guest import Qemu
 from harness.protocols import Transport
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs
-from harness.providers.qemu.cpio import FILE, Entry, archive
-from harness.providers.qemu.initramfs import Keys, Userland, module_content
+from harness.providers.qemu.cpio import FILE, CpioEntry, archive
+from harness.providers.qemu.initramfs import GuestKeys, Userland, module_content
 from harness.providers.qemu.provider import QemuProvider
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
@@ -252,8 +252,8 @@ def initrd_with_disks(machine: Qemu, host: Ed25519PrivateKey, places: Places, fo
     (driver,) = [path for root in modules for path in root.rglob("virtio_blk.ko*")]
     parts = (
         initramfs.base(Userland(roots, init), modules, places).read_bytes(),
-        initramfs.own(Keys(make_key(folder / "key"), host)),
-        archive([Entry("modules/virtio_blk.ko", FILE, module_content(driver))]),
+        initramfs.own(GuestKeys(make_key(folder / "key"), host)),
+        archive([CpioEntry("modules/virtio_blk.ko", FILE, module_content(driver))]),
     )
     path = folder / "initrd"
     path.write_bytes(b"".join(parts))

@@ -19,7 +19,7 @@ from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.model import Image
 from harness.providers.fetch import checksums
-from harness.providers.fetch.http import Part, fetch_into, fetch_text
+from harness.providers.fetch.http import PartialDownload, fetch_into, fetch_text
 from harness.providers.fetch.unpack import DAMAGES, packing, unpack
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class _Shelf:
         folder = places.folder("downloads")
         self.ready = folder / f"{self._key}.image"
         self._record = folder / f"{self._key}.json"
-        self.part = Part(folder / f"{self._key}.part")
+        self.part = PartialDownload(folder / f"{self._key}.part")
 
     def record(self) -> Downloaded | None:
         """What is known of the image, if it is here and verified."""
@@ -149,7 +149,7 @@ def _expected(image: Image, deadline: Deadline) -> checksums.Expected | None:
     return checksums.find(fetch_text(image.checksums, deadline), name, image.checksums)
 
 
-def _verified(image: Image, expected: checksums.Expected | None, part: Part) -> str:
+def _verified(image: Image, expected: checksums.Expected | None, part: PartialDownload) -> str:
     """Return the sha256 of what came; delete it if it is not what was expected."""
     if expected is not None:
         found = _digest(part.path, expected.algorithm)

@@ -60,7 +60,7 @@ class _Origin(Struct, frozen=True):
     size: int | None
 
 
-class Part:
+class PartialDownload:
     """A download that is not complete, and what it is part of."""
 
     def __init__(self, path: Path) -> None:
@@ -94,7 +94,7 @@ class Part:
         self._notes.unlink(missing_ok=True)
 
 
-def fetch_into(part: Part, url: str, deadline: Deadline) -> None:
+def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
     """Complete a download; raise `ImageError`, and leave what came for the next time.
 
     Only whole answers count: a connection that ends early is gone on with.
@@ -145,7 +145,7 @@ def _asked(
         yield response, raw
 
 
-def _attempt(part: Part, url: str, deadline: Deadline) -> bool:
+def _attempt(part: PartialDownload, url: str, deadline: Deadline) -> bool:
     """Download from where the part ends; whether it is whole now."""
     origin, have = part.origin, part.have
     headers = {}
@@ -196,7 +196,7 @@ def _check_status(response: requests.Response, url: str) -> None:
         raise ImageError(f"{url}: HTTP status {response.status_code} {response.reason}", hint=HINT)
 
 
-def _check_room(size: int, part: Part, url: str) -> None:
+def _check_room(size: int, part: PartialDownload, url: str) -> None:
     if size > shutil.disk_usage(part.path.parent).free:
         logger.debug("%s: %d bytes do not fit", url, size)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -24,7 +24,7 @@ from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.machine import Machine, started
-from harness.providers.qemu.warm import State
+from harness.providers.qemu.warm import WarmState
 from harness.providers.renew import change_key, renew
 from harness.transport import SshTransport
 from harness.transport.keys import key_text, make_key
@@ -36,7 +36,7 @@ ADDRESS = "127.0.0.1"
 HASHES = ("kernel_sha256", "initramfs_sha256", "disk_sha256")
 
 
-class Boot(Struct, frozen=True):
+class QemuBoot(Struct, frozen=True):
     """What a guest is made of, under which lease; `state` is where it is kept, or is to be."""
 
     guest: Guest
@@ -45,7 +45,7 @@ class Boot(Struct, frozen=True):
     accelerator: str
     tenancy: Tenancy
     keep: bool
-    state: State | None = None
+    state: WarmState | None = None
 
     @property
     def factor(self) -> float:
@@ -70,7 +70,7 @@ class Boot(Struct, frozen=True):
         )
         return command_line(self.qemu, parts)
 
-    def keepable(self, program: Path, places: Places) -> State | None:
+    def keepable(self, program: Path, places: Places) -> WarmState | None:
         """Return where the guest may be kept; None if it cannot be.
 
         That has to be one from our initramfs, which waits to be told who may log in, or from a
@@ -112,7 +112,7 @@ class Boot(Struct, frozen=True):
         }
 
 
-class Up(Struct, frozen=True):
+class RunningGuest(Struct, frozen=True):
     """A guest that is up: how to log in again, and the connection."""
 
     login: Login
@@ -120,18 +120,18 @@ class Up(Struct, frozen=True):
 
 
 @contextmanager
-def up(boot: Boot, console: Path, deadline: Deadline) -> Iterator[Up]:
+def up(boot: QemuBoot, console: Path, deadline: Deadline) -> Iterator[RunningGuest]:
     """Bring a guest up; it ends with the block. A `BootError` carries the console's tail."""
     with ExitStack() as stack:
         live = _back(stack, boot, console, deadline)
         yield live or _log_in(stack, boot, Console(console), _limit(boot, deadline))
 
 
-def _limit(boot: Boot, deadline: Deadline) -> Deadline:
+def _limit(boot: QemuBoot, deadline: Deadline) -> Deadline:
     return deadline.within(boot.qemu.boot_timeout * boot.factor)
 
 
-def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | None:
+def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> RunningGuest | None:
     """Bring a guest back from where it was kept; None if that is nowhere, or of no use."""
     state = boot.state
     if state is None or not state.take():
@@ -156,8 +156,8 @@ def _back(stack: ExitStack, boot: Boot, path: Path, deadline: Deadline) -> Up | 
 
 
 def _log_in(
-    stack: ExitStack, boot: Boot, console: Console, limit: Deadline, memory: Path | None = None
-) -> Up:
+    stack: ExitStack, boot: QemuBoot, console: Console, limit: Deadline, memory: Path | None = None
+) -> RunningGuest:
     """Start a guest, wait for it, and log in; with `memory` it goes on from there."""
     made = boot.made
     machine = stack.enter_context(
@@ -185,8 +185,8 @@ def _log_in(
 
 
 def _connected(
-    boot: Boot, port: int, machine: Machine, limit: Deadline, facts: dict[str, str]
-) -> Up:
+    boot: QemuBoot, port: int, machine: Machine, limit: Deadline, facts: dict[str, str]
+) -> RunningGuest:
     made, user = boot.made, boot.qemu.ssh.user
     transport = SshTransport.connect(
         ADDRESS,
@@ -201,10 +201,10 @@ def _connected(
     )
     shown = transport.host_key
     facts.setdefault("host_key", whose(shown, made))
-    return Up(Login(ADDRESS, port, user, made.private, key_text(shown)), transport)
+    return RunningGuest(Login(ADDRESS, port, user, made.private, key_text(shown)), transport)
 
 
-def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
+def _introduce(boot: QemuBoot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
     """Tell a guest of our initramfs who may log in; keep it just before, if it is to be."""
     if not back:
         machine.line.until_ready(limit, machine.death)
@@ -217,7 +217,9 @@ def _introduce(boot: Boot, told: str, machine: Machine, limit: Deadline, *, back
             raise BootError("its randomness could not be renewed")
 
 
-def _renew(boot: Boot, live: Up, machine: Machine, limit: Deadline, *, back: bool) -> None:
+def _renew(
+    boot: QemuBoot, live: RunningGuest, machine: Machine, limit: Deadline, *, back: bool
+) -> None:
     """Give a guest from a disk a clock, randomness and a key of its own, or keep it for later.
 
     It is kept only where it lets itself be renewed, which is tried before.
@@ -240,7 +242,7 @@ def _renew(boot: Boot, live: Up, machine: Machine, limit: Deadline, *, back: boo
 
 
 def _keep(
-    boot: Boot, machine: Machine, limit: Deadline, host_key: tuple[str, str] | None = None
+    boot: QemuBoot, machine: Machine, limit: Deadline, host_key: tuple[str, str] | None = None
 ) -> None:
     """Keep the guest for later runs, if it can be; it goes on all the same.
 

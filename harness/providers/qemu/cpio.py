@@ -16,7 +16,7 @@ SECRET = stat.S_IFREG | 0o600
 PRIVATE = stat.S_IFDIR | 0o700
 
 
-class Entry(Struct, frozen=True):
+class CpioEntry(Struct, frozen=True):
     """A file, folder, link (`content` is its target) or device, owned by root."""
 
     path: str
@@ -25,14 +25,14 @@ class Entry(Struct, frozen=True):
     device: tuple[int, int] = (0, 0)
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[CpioEntry]) -> bytes:
     """Return the archive; the same entries give the same bytes, for there is no time in it."""
     parts = [_record(number, entry) for number, entry in enumerate(entries, start=1)]
-    parts.append(_record(0, Entry("TRAILER!!!", 0)))
+    parts.append(_record(0, CpioEntry("TRAILER!!!", 0)))
     return b"".join(parts)
 
 
-def _record(inode: int, entry: Entry) -> bytes:
+def _record(inode: int, entry: CpioEntry) -> bytes:
     name = entry.path.encode() + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1
     fields = (

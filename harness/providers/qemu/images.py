@@ -19,7 +19,7 @@ from harness.providers.fetch import download
 from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs, kernel, overlay, seed
-from harness.providers.qemu.initramfs import Keys, Userland
+from harness.providers.qemu.initramfs import GuestKeys, Userland
 from harness.transport.keys import make_key, public_key, read_key
 
 
@@ -130,7 +130,7 @@ def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline) -> P
 
 def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) -> Images:
     private = folder / "key"
-    keys = Keys(make_key(private), Ed25519PrivateKey.generate())
+    keys = GuestKeys(make_key(private), Ed25519PrivateKey.generate())
     with archive.open("rb") as content:
         facts["initramfs_sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
     pinned, login = public_key(keys.host), keys.authorized

@@ -22,7 +22,7 @@ class Silence(Exception):  # noqa: N818 - it is what it says, and is translated 
     """Nothing was said in time, or too much without an end."""
 
 
-class Inherited:
+class InheritedSocket:
     """A line of text to QEMU: `theirs` goes to it (`-chardev socket,fd=`), the other end stays."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ from harness.providers.qemu.cpio import (
     PRIVATE,
     PROGRAM,
     SECRET,
-    Entry,
+    CpioEntry,
     archive,
 )
 from harness.transport.keys import key_text
@@ -65,7 +65,7 @@ LIST_SECONDS = 10.0
 MODULE_LIMIT = 16 << 20
 
 
-class Keys(Struct, frozen=True):
+class GuestKeys(Struct, frozen=True):
     """Who may log in, and what the guest proves itself by: made for one boot."""
 
     authorized: paramiko.PKey
@@ -106,14 +106,14 @@ def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
     return cached
 
 
-def own(keys: Keys) -> bytes:
+def own(keys: GuestKeys) -> bytes:
     """Return an archive of keys: only `keys.authorized` gets in, `keys.host` answers."""
     return archive(
         (
-            Entry("root", PRIVATE),
-            Entry("root/.ssh", PRIVATE),
-            Entry("root/.ssh/authorized_keys", SECRET, f"{keys.login}\n".encode()),
-            Entry("etc/dropbear/host_key", SECRET, _dropbear_key(keys.host)),
+            CpioEntry("root", PRIVATE),
+            CpioEntry("root/.ssh", PRIVATE),
+            CpioEntry("root/.ssh/authorized_keys", SECRET, f"{keys.login}\n".encode()),
+            CpioEntry("etc/dropbear/host_key", SECRET, _dropbear_key(keys.host)),
         )
     )
 
@@ -124,28 +124,30 @@ def _dropbear_key(key: Ed25519PrivateKey) -> bytes:
     return b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", pair))
 
 
-def system(userland: Userland) -> Iterator[Entry]:
+def system(userland: Userland) -> Iterator[CpioEntry]:
     """Yield folders, accounts without passwords, and programs with their libraries."""
     for folder in (".", *FOLDERS):
-        yield Entry(folder, DIRECTORY)
-    yield Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
-    yield Entry("init", PROGRAM, userland.init)
+        yield CpioEntry(folder, DIRECTORY)
+    yield CpioEntry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1))
+    yield CpioEntry("init", PROGRAM, userland.init)
     for path, text in ACCOUNTS.items():
-        yield Entry(path, FILE, text.encode())
+        yield CpioEntry(path, FILE, text.encode())
     files = {path.name: path for root in userland.roots for path in sorted(root.rglob("*"))}
     for name in ("busybox", *(Path(program).name for program in userland.programs)):
         if name not in files:
             raise ImageError(f"the packages for a guest's userland hold no {name}")
-    yield Entry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
-    yield Entry("bin/reseed", PROGRAM, reseed.program())
+    yield CpioEntry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
+    yield CpioEntry("bin/reseed", PROGRAM, reseed.program())
     for applet in _applets(files["busybox"]):
-        yield Entry(f"bin/{applet}", LINK, b"/bin/busybox")
+        yield CpioEntry(f"bin/{applet}", LINK, b"/bin/busybox")
     contents = {path: files[Path(path).name].read_bytes() for path in userland.programs}
     for path, content in contents.items():
-        yield Entry(path, PROGRAM, content)
-    yield Entry("lib64/ld-linux-x86-64.so.2", PROGRAM, files["ld-linux-x86-64.so.2"].read_bytes())
+        yield CpioEntry(path, PROGRAM, content)
+    yield CpioEntry(
+        "lib64/ld-linux-x86-64.so.2", PROGRAM, files["ld-linux-x86-64.so.2"].read_bytes()
+    )
     for name, content in _libraries(contents.values(), files):
-        yield Entry(f"lib/x86_64-linux-gnu/{name}", PROGRAM, content)
+        yield CpioEntry(f"lib/x86_64-linux-gnu/{name}", PROGRAM, content)
 
 
 def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
@@ -175,13 +177,13 @@ def _applets(busybox: Path) -> tuple[str, ...]:
     return tuple(name for name in names if name != "busybox")
 
 
-def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterator[Entry]:
+def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterator[CpioEntry]:
     """Yield modules, uncompressed, and the list by which they are loaded."""
     found = {module_name(path): path for folder in folders for path in folder.rglob("*.ko*")}
     order = [name for name in wanted if name in found]
     for name in order:
-        yield Entry(f"modules/{name}.ko", FILE, module_content(found[name]))
-    yield Entry("modules/order", FILE, "".join(f"{name}.ko\n" for name in order).encode())
+        yield CpioEntry(f"modules/{name}.ko", FILE, module_content(found[name]))
+    yield CpioEntry("modules/order", FILE, "".join(f"{name}.ko\n" for name in order).encode())
 
 
 def module_name(path: Path) -> str:

@@ -45,14 +45,14 @@ class UnknownFormatError(ValueError):
     """The image is in no format that is known here; the bzImage itself still boots."""
 
 
-class Kernel(Struct, frozen=True):
+class KernelFile(Struct, frozen=True):
     """A kernel file to boot, and the sha256 of the file that it came from."""
 
     path: Path
     sha256: str
 
 
-def prepare(image: Path, places: Places) -> Kernel:
+def prepare(image: Path, places: Places) -> KernelFile:
     """Return the fastest form of a kernel image, from the cache after the first time."""
     try:
         with image.open("rb") as file:
@@ -61,13 +61,13 @@ def prepare(image: Path, places: Places) -> Kernel:
         raise ImageError(f"the kernel cannot be read: {exc}") from exc
     cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
     if cached.exists():
-        return Kernel(cached, sha256)
+        return KernelFile(cached, sha256)
     failure = unpacked_elsewhere(image, cached)
     if isinstance(failure, UnknownFormatError):
-        return Kernel(image, sha256)
+        return KernelFile(image, sha256)
     if failure is not None:
         raise ImageError(f"the kernel {image.name} cannot be unpacked: {failure}") from failure
-    return Kernel(cached, sha256)
+    return KernelFile(cached, sha256)
 
 
 def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:

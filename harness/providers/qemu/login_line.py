@@ -11,13 +11,13 @@ import time
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.providers import reseed
-from harness.providers.qemu.inherited_socket import Inherited, Silence
+from harness.providers.qemu.inherited_socket import InheritedSocket, Silence
 from harness.transport import Alive
 
 RENEWED = b"0"
 
 
-class Line(Inherited):
+class LoginLine(InheritedSocket):
     """Our end of the line."""
 
     def until_ready(self, deadline: Deadline, alive: Alive) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.leases import Tenancy
 from harness.machine.process import last_will
 from harness.providers.qemu.console import Console
-from harness.providers.qemu.login_line import Line
+from harness.providers.qemu.login_line import LoginLine
 from harness.providers.qemu.qmp import Monitor
 from harness.text import plain
 
@@ -28,7 +28,7 @@ class Machine:
         self,
         process: subprocess.Popen[bytes],
         monitor: Monitor,
-        line: Line,
+        line: LoginLine,
         console: Console,
         said: Path,
     ) -> None:
@@ -88,7 +88,7 @@ def started(
     With `keep` it may outlive us, so nothing ties it to our thread, and a kept lease lets it run.
     """
     said = tenancy.folder / "stderr"
-    with Monitor() as monitor, Line() as line, said.open("wb") as complaints:
+    with Monitor() as monitor, LoginLine() as line, said.open("wb") as complaints:
         theirs = (monitor.theirs.fileno(), line.theirs.fileno())
         argv = command(*theirs)
         logger.debug("%s", argv)

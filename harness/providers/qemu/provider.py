@@ -17,7 +17,7 @@ from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.fetch import download
 from harness.providers.qemu import images
-from harness.providers.qemu.boot import Boot, up
+from harness.providers.qemu.boot import QemuBoot, up
 from harness.providers.qemu.command import ARCHITECTURE, PROGRAM
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
@@ -79,13 +79,13 @@ class QemuProvider:
             if boot.keep:
                 self._workshop.keep_guest(tenancy, live.login)
 
-    def _prepare(self, guest: Guest, qemu: Qemu, tenancy: Tenancy, deadline: Deadline) -> Boot:
+    def _prepare(self, guest: Guest, qemu: Qemu, tenancy: Tenancy, deadline: Deadline) -> QemuBoot:
         places = self._workshop.places
         made = images.prepare(qemu, places, tenancy.folder, deadline)
         program = shutil.which(PROGRAM)
         assert program is not None
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)
-        boot = Boot(guest, qemu, made, accelerator, tenancy, self._workshop.keep)
+        boot = QemuBoot(guest, qemu, made, accelerator, tenancy, self._workshop.keep)
         if self._workshop.cold:
             return boot
         return replace(boot, state=boot.keepable(Path(program), places))

@@ -14,7 +14,7 @@ from typing import Any
 from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError
-from harness.providers.qemu.inherited_socket import Inherited, Silence
+from harness.providers.qemu.inherited_socket import InheritedSocket, Silence
 from harness.transport import Alive
 
 POLL = 0.01
@@ -35,7 +35,7 @@ def _nothing() -> None:
     pass
 
 
-class Monitor(Inherited):
+class Monitor(InheritedSocket):
     """A QMP session."""
 
     def greet(self, deadline: Deadline, alive: Alive) -> str:

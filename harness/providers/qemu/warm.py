@@ -36,7 +36,7 @@ SHAPE = "2"
 NOTE = "[reuseport-matrix: the guest was kept at this point, and goes on from here]\n"
 
 
-class State(Struct, frozen=True):
+class WarmState(Struct, frozen=True):
     """Where a guest is kept, or is to be; `folder` may not be there yet."""
 
     places: Places
@@ -82,10 +82,10 @@ class State(Struct, frozen=True):
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def state_of(parts: Sequence[str], places: Places) -> State:
+def state_of(parts: Sequence[str], places: Places) -> WarmState:
     """Return the state of a guest that is made of `parts`, in the order of a command line."""
     name = hashlib.sha256("\0".join((SHAPE, *parts)).encode()).hexdigest()
-    return State(places, places.folder(SHELF) / name[:32])
+    return WarmState(places, places.folder(SHELF) / name[:32])
 
 
 def _prune(places: Places) -> None:

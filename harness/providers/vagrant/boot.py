@@ -26,12 +26,12 @@ from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.workshop import Workshop
 
 if TYPE_CHECKING:
-    from harness.providers.vagrant.commands import Place
+    from harness.providers.vagrant.commands import CommandPlace
 
 logger = logging.getLogger(__name__)
 
 
-class _Up(Struct, frozen=True):
+class _RunningMachine(Struct, frozen=True):
     """A guest that is up, under its lease.
 
     `saved` is how to log in when it goes on from its snapshot; `key` what it is parked under then.
@@ -43,7 +43,7 @@ class _Up(Struct, frozen=True):
     saved: Login | None
 
 
-class Boot(Struct, frozen=True):
+class VagrantBoot(Struct, frozen=True):
     """What is to be brought up, for whom, and until when."""
 
     workshop: Workshop
@@ -61,7 +61,7 @@ class Boot(Struct, frozen=True):
             elif live.key and live.saved and not self.deadline.cancelled:
                 self._park(live, live.key, live.saved)
 
-    def _back(self, stack: ExitStack) -> _Up | None:
+    def _back(self, stack: ExitStack) -> _RunningMachine | None:
         """Let a parked guest go on; None if there is none, or it is of no use."""
         key = None if self.workshop.cold else warm.key_of(self.making)
         if key is None:
@@ -80,9 +80,9 @@ class Boot(Struct, frozen=True):
                 logger.warning("%s: booted anew, as it was parked in vain: %s", name, exc)
                 return None
             stack.enter_context(attempt.pop_all())
-            return _Up(tenancy, machine, key, tenancy.lease.login)
+            return _RunningMachine(tenancy, machine, key, tenancy.lease.login)
 
-    def _anew(self, stack: ExitStack) -> _Up:
+    def _anew(self, stack: ExitStack) -> _RunningMachine:
         """Make the guest; save it as it is after the first login, if it may be parked."""
         tenancy = stack.enter_context(self.workshop.lease(self.making.guest))
         machine = self._machine(stack, tenancy, "cold")
@@ -94,9 +94,9 @@ class Boot(Struct, frozen=True):
         machine.connect(self.deadline)
         once = self.workshop.cold or self.workshop.keep
         saved = None if once else warm.save(self.making, machine, self.deadline)
-        return _Up(tenancy, machine, warm.key_of(self.making), saved)
+        return _RunningMachine(tenancy, machine, warm.key_of(self.making), saved)
 
-    def _park(self, live: _Up, key: str, login: Login) -> None:
+    def _park(self, live: _RunningMachine, key: str, login: Login) -> None:
         """Power the guest off and leave it to a later run; it ends if that fails."""
         try:
             live.machine.power_off(self.deadline.afresh(clocks.VAGRANT_OFF))
@@ -115,7 +115,9 @@ class Boot(Struct, frozen=True):
             machine = VagrantMachine(self.making, place, start)
         return stack.enter_context(closing(machine))
 
-    def _domain(self, stack: ExitStack, tenancy: Tenancy, place: "Place", start: str) -> Domain:
+    def _domain(
+        self, stack: ExitStack, tenancy: Tenancy, place: "CommandPlace", start: str
+    ) -> Domain:
         """Return a guest of libvirt's on a network of ours, of which Vagrant may leave rests."""
         ground = Ground(self.workshop.places)
         name = f"{_prefix(tenancy)}{place.name}"
@@ -128,8 +130,8 @@ class Boot(Struct, frozen=True):
         tenancy.undone_by(off, destroy, *rests)
         return Domain(self.making, place, start, name=name, ground=ground, subnet=subnet)
 
-    def _place(self, tenancy: Tenancy) -> "Place":
-        from harness.providers.vagrant.commands import Place
+    def _place(self, tenancy: Tenancy) -> "CommandPlace":
+        from harness.providers.vagrant.commands import CommandPlace
 
         guest = self.making.guest
         # A copy, for a lease may outlive the installation that it was written by.
@@ -147,7 +149,7 @@ class Boot(Struct, frozen=True):
         }
         console = self.workshop.consoles(guest.name)
         console.parent.mkdir(parents=True, exist_ok=True)
-        return Place(guest.name, self.making.box, environment, console, tenancy.runs)
+        return CommandPlace(guest.name, self.making.box, environment, console, tenancy.runs)
 
 
 def _prefix(tenancy: Tenancy) -> str:
@@ -155,7 +157,7 @@ def _prefix(tenancy: Tenancy) -> str:
     return f"{NAME}-{tenancy.lease.id[:16]}-"
 
 
-def _destruction(place: "Place") -> Undo:
+def _destruction(place: "CommandPlace") -> Undo:
     """Return the command that destroys the guest, and succeeds also if there is none."""
     return Undo((PROGRAM, "destroy", "-f", place.name), clocks.VAGRANT_DESTROY, place.environment)
 

@@ -19,7 +19,7 @@ GRACE_SECONDS = 15.0
 """For Vagrant to tidy up after an interrupt; what it leaves is destroyed afterwards."""
 
 
-class Place(Struct, frozen=True):
+class CommandPlace(Struct, frozen=True):
     """Where a guest's commands run: the guest's name and box, Vagrant's settings, the console log.
 
     `started` is told the pid of each.
@@ -35,7 +35,7 @@ class Place(Struct, frozen=True):
 class Commands(vagrant.Vagrant):
     """Vagrant's commands on one guest, under one deadline; a failure is one of `words`."""
 
-    def __init__(self, place: Place, deadline: Deadline) -> None:
+    def __init__(self, place: CommandPlace, deadline: Deadline) -> None:
         super().__init__(place.environment["VAGRANT_CWD"])
         self._place = place
         self._deadline = deadline

@@ -16,14 +16,21 @@ from harness.providers.vagrant.libvirt import Ground, do
 from harness.providers.vagrant.machine import Making, VagrantMachine
 
 if TYPE_CHECKING:
-    from harness.providers.vagrant.commands import Place
+    from harness.providers.vagrant.commands import CommandPlace
 
 
 class Domain(VagrantMachine):
     """A guest of this name on our network, which is at `subnet`."""
 
     def __init__(
-        self, making: Making, place: "Place", start: str, *, name: str, ground: Ground, subnet: str
+        self,
+        making: Making,
+        place: "CommandPlace",
+        start: str,
+        *,
+        name: str,
+        ground: Ground,
+        subnet: str,
     ) -> None:
         super().__init__(making, place, start)
         self._name = name

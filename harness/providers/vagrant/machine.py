@@ -16,11 +16,11 @@ from harness.leases import Undo
 from harness.model import Box, Guest
 from harness.providers.vagrant import boxes
 from harness.providers.vagrant.plugins import PLUGINS, Installed
-from harness.transport import Login, SshTransport
+from harness.transport import SshLogin, SshTransport
 from harness.transport.keys import key_text, parse_key
 
 if TYPE_CHECKING:
-    from harness.providers.vagrant.commands import Commands, Place
+    from harness.providers.vagrant.commands import CommandPlace, Commands
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Making(Struct, frozen=True):
 class VagrantMachine:
     """A guest that is up; `start` says whether it was booted (`cold`) or went on (`warm`)."""
 
-    def __init__(self, making: Making, place: "Place", start: str) -> None:
+    def __init__(self, making: Making, place: "CommandPlace", start: str) -> None:
         self._making = making
         self._place = place
         self._start = start
@@ -114,7 +114,7 @@ class VagrantMachine:
             raise BootError(f"the SSH key {to.key} cannot be used: {exc}", hint=hint) from exc
         remedy = "the console log has what Vagrant said; does `vagrant.ssh` name the right key?"
         known = _host_key(to.host_key) if to.host_key else None
-        login = Login(to.host, to.port, to.user, (key,), known, remedy=remedy)
+        login = SshLogin(to.host, to.port, to.user, (key,), known, remedy=remedy)
         limit = deadline.within(clocks.VAGRANT_LOGIN * self._making.factor)
         provenance = {"start": self._start, **self._making.provenance()}
         self._transport = SshTransport.log_in(login, limit, provenance)

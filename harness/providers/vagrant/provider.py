@@ -9,7 +9,7 @@ from harness.errors import NotRunError
 from harness.model import Guest
 from harness.providers import accelerators
 from harness.providers.vagrant import boxes, plugins
-from harness.providers.vagrant.boot import Boot
+from harness.providers.vagrant.boot import VagrantBoot
 from harness.providers.vagrant.machine import Making, VagrantMachine
 from harness.providers.vagrant.plugins import PROGRAM
 from harness.providers.workshop import Workshop
@@ -69,7 +69,7 @@ class VagrantProvider:
         reason = self.refusal(guest)
         if reason is not None:
             raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
-        with Boot(self._workshop, self._making(guest), deadline).up() as machine:
+        with VagrantBoot(self._workshop, self._making(guest), deadline).up() as machine:
             yield machine
 
     def _refusals(self, guest: Guest) -> Mapping[str, str | None]:
