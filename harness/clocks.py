@@ -10,12 +10,15 @@ be. Each has its reason beside it.
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from harness.errors import UsageError
 from harness.model import Guest
-from harness.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:  # the catalogue is 25 modules, which a list of guests does without
+    from harness.scenarios.scenario import Scenario
 
 SLOW = 4.0
 """The slow-host factor where the CPU is emulated."""
@@ -109,15 +112,15 @@ class Clocks(Struct, frozen=True):
 
     factor: float = 1.0
 
-    def alarm(self, scenario: Scenario) -> int:
+    def alarm(self, scenario: "Scenario") -> int:
         """Return when the agent ends a question by itself."""
         return math.ceil(scenario.alarm * self.factor)
 
-    def silence(self, scenarios: Iterable[Scenario]) -> float:
+    def silence(self, scenarios: Iterable["Scenario"]) -> float:
         """Return for how long a batch may say nothing: an alarm makes it say something."""
         return max(map(self.alarm, scenarios)) + MARGIN * self.factor
 
-    def batch(self, scenarios: Iterable[Scenario], rounds: int) -> float:
+    def batch(self, scenarios: Iterable["Scenario"], rounds: int) -> float:
         """Return how long the transport waits for a batch that asks these in so many rounds."""
         alarms = min(rounds, ALARMED) + rounds * USUAL
         return alarms * max(map(self.alarm, scenarios)) + MARGIN * self.factor
@@ -134,7 +137,7 @@ def boot(guest: Guest) -> float:
     return PREPARE + SLOW * (own + AROUND_BOOT)
 
 
-def life(guest: Guest, batches: Iterable[tuple[Iterable[Scenario], int]]) -> float:
+def life(guest: Guest, batches: Iterable[tuple[Iterable["Scenario"], int]]) -> float:
     """Return how long a guest may take in all; `batches` are scenarios with their rounds."""
     clocks = Clocks(SLOW)
     setup = SLOW * (SETUP_STEPS * SETUP + COMPILE + BECOME + FACTS)
@@ -142,7 +145,7 @@ def life(guest: Guest, batches: Iterable[tuple[Iterable[Scenario], int]]) -> flo
     return LIVES * (boot(guest) + setup) + asking
 
 
-def check(scenario: Scenario, parameters: Mapping[str, str]) -> None:
+def check(scenario: "Scenario", parameters: Mapping[str, str]) -> None:
     """Refuse a question whose flows may take longer than its alarm: it would never answer."""
     flows = len(scenario.script(parameters).phases) * int(parameters["deadline"]) / 1000
     if flows >= scenario.alarm:
