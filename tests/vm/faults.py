@@ -221,7 +221,7 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
     # journal write
     "replies": half_written("agent.jsonl"),
     "journal": half_written("journal.jsonl"),
-    "report": before("harness.cli.output:write_reports"),
+    "report": before("harness.run.results:write_reports"),
     # destroy
     "destroy": before("harness.providers.qemu.machine:Machine.end"),
     "undone": after("shutil:rmtree", lambda path, *_: Path(path).parent.name == "guests"),
