@@ -1,4 +1,4 @@
-"""The catalogue: every scenario, and the cells that a run asks."""
+"""The catalogue of all scenarios, and the cells that a run asks about."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -50,16 +50,19 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
         )
     }
 )
-"""In the order in which they are asked and shown: that of docs/behaviours.md."""
+"""By id. Runs ask and reports show them in this order, which is that of docs/behaviours.md."""
 
 SCRIPTS: Scripts = MappingProxyType(
     {"facts": lambda _: Script()} | {name: one.script for name, one in CATALOGUE.items()}
 )
-"""What a whole answer to each question is, also to the one that asks what the guest is."""
+"""The script of a complete answer to each question. `facts` asks about the guest itself."""
 
 
 def cells(depth: Depth, scenarios: Iterable[str] | None = None) -> tuple[Cell, ...]:
-    """Return the cells of all scenarios, or of those named (KeyError if unknown), in order."""
+    """Return the cells of all scenarios, or of those named, in catalogue order.
+
+    Raise KeyError with the names that are not in the catalogue.
+    """
     named = set(CATALOGUE if scenarios is None else scenarios)
     unknown = named - CATALOGUE.keys()
     if unknown:

@@ -1,4 +1,4 @@
-"""`bound-only`: one more socket is bound but does not listen, a worker slow to start."""
+"""`bound-only`: one more socket is bound but does not listen yet, like a worker slow to start."""
 
 from collections.abc import Mapping
 
@@ -22,14 +22,15 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked: datagram sockets do not listen anyway."""
+    """Return the cells of this scenario: TCP only, because datagram sockets never listen."""
     if depth is Depth.QUICK:
         return table(ID, QUICK)
     return table(ID, cross(SHARING, ("tcp",), position=POSITIONS))
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: the socket that does not listen has its place."""
+    """Return the script of a complete answer: the bound-only socket binds first or last."""
+    # The agent gives the bound-only socket the index after the listeners'.
     last = number(asked, "listeners")
     first = asked.get("position", "last") == "first"
     order = (last, *range(last)) if first else range(last + 1)
@@ -37,7 +38,11 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Say what share of the connections never came to a listener, and how that shows."""
+    """Name what the bound-only socket does to connections, with the share of them it affects.
+
+    `swallowed` connections get neither an answer nor an error; `refused` ones get an error.
+    """
+    # `alone` is the same group without that socket: losses there have another cause.
     if (loss := tally(seen.phase("alone")).loss()) is not None:
         why = f"without that socket it is no better: {loss}"
         return unclear(why, tally(seen.phase("all")).counts())

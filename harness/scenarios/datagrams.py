@@ -1,4 +1,4 @@
-"""`datagrams`: what of a datagram's sender decides who gets it, and who gets what is for many."""
+"""`datagrams`: which part of the sender's address picks the receiver; who gets a multicast."""
 
 from collections import defaultdict
 from itertools import product
@@ -15,10 +15,11 @@ from harness.wire.script import DueFlows, members_then
 ID = "datagrams"
 
 OPTIONS = GROUPING[:3]
-"""SO_REUSEADDR lets several sockets have a datagram port on most systems, too."""
+"""On most systems SO_REUSEADDR also lets several sockets share a datagram port."""
 
 SOURCES = ("one-sender", "many-ports", "many-addresses")
-"""Many datagrams of each of 17 senders; of a port each; of an address each, all from one port."""
+"""Who sends: 17 senders with many datagrams each; a new port for each datagram; or a new address
+for each datagram, all from one port."""
 
 FOR_MANY = ("multicast", "broadcast")
 
@@ -33,11 +34,12 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked; what is for many goes to sockets that are bound to the wildcard."""
+    """Return the cells of this scenario; multicast and broadcast need a wildcard bind."""
     if depth is Depth.QUICK:
         return table(ID, QUICK)
     rows: list[Row] = []
     for option, (family, bind) in product(OPTIONS, PLACES):
+        # IPv6 has a single loopback address, so it has no `many-addresses`.
         sources = SOURCES if family != "ipv6" else SOURCES[:2]
         rows += [row(f"{option} udp {family} {bind}", source=source) for source in sources]
     for option, delivery in product(OPTIONS, FOR_MANY):
@@ -47,7 +49,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def _keeps(seen: Observation) -> tuple[int, int]:
-    """Return how many senders there are, and of how many each datagram went to one listener."""
+    """Return the number of senders, and how many of them kept to one listener."""
     everything, told = seen.phase("all"), defaultdict[int, list[Fate]](list)
     for port, fate in zip(everything.ports, everything.fates, strict=True):
         told[port].append(fate)
@@ -59,11 +61,12 @@ def _keeps(seen: Observation) -> tuple[int, int]:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name who gets them; with one sender whether its datagrams keep together, before all else."""
+    """Name who gets the datagrams; `by-sender` if each sender keeps to one listener."""
     if seen.parameters.get("source") != "one-sender":
         return distribution.classify(seen)
     everything = tally(seen.phase("all"))
     found = spread(everything, sorted(newest_first(seen)))
+    # If one listener gets everything, every sender keeps to it and `by-sender` says nothing.
     if found.shape in (Shape.ONE, Shape.COPIED) or everything.loss() is not None:
         return distribution.classify(seen)
     senders, kept = _keeps(seen)
@@ -75,7 +78,7 @@ def classify(seen: Observation) -> Judgement:
 
 DATAGRAMS = Scenario(
     id=ID,
-    sentence="What of its sender decides who gets a datagram, and who gets what is for many?",
+    sentence="Which part of the sender's address picks the receiver, and who gets a multicast?",
     words=("by-sender", *distribution.DISTRIBUTION.words),
     cells=cells,
     parameters=Numbers(160, 640),

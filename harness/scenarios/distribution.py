@@ -1,4 +1,4 @@
-"""`distribution`: several listeners, many connections; who accepts them."""
+"""`distribution`: several listeners, many connections; which listener accepts each."""
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
@@ -27,7 +27,7 @@ MANY = tuple(
     for option in SHARING
     for place in ("ipv4 specific", "ipv6 wildcard")
 )
-"""With a far end of the agent's own: 20 000 flows of 200 hosts."""
+"""Rows where the agent plays the clients behind a tun device: 20 000 flows from 200 hosts."""
 
 SWITCHED = tuple(
     setting
@@ -35,17 +35,18 @@ SWITCHED = tuple(
     for bind in ("specific", "wildcard")
     for setting in at_each(name, SWITCH, [row(f"reuseport {protocol} ipv4 {bind}")])
 )
+"""Rows on guests where a tunable decides whether SO_REUSEPORT spreads."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, (*map(row, QUICK), MANY[0], *SWITCHED[:2]))
     return table(ID, (*cross(ALL, BOTH), *MANY, *SWITCHED))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name the member that serves all, or say how the flows are shared."""
+    """Name the member that serves all flows, or how the members share them."""
     everything, order = tally(seen.phase("all")), newest_first(seen)
     found = spread(everything, sorted(order))
     counts, figures = everything.counts(), found.statistics
@@ -60,7 +61,7 @@ def classify(seen: Observation) -> Judgement:
 
 DISTRIBUTION = Scenario(
     id=ID,
-    sentence="Several listeners stand on one port: who serves new flows?",
+    sentence="Several listeners share one port: which of them serves new flows?",
     words=("balanced", "newest", "oldest", "one", "skewed", "copied"),
     cells=cells,
     parameters=Numbers(400, 1000),

@@ -1,4 +1,4 @@
-"""`drain`: workers retire under a steady load of new connections: is any of these lost?"""
+"""`drain`: workers retire under a steady load of new connections; are any of these lost?"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,8 +15,9 @@ from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members_t
 ID = "drain"
 
 WAYS = ("close", "shutdown", "relisten-zero", "pass", "inherit")
-"""Accept until empty and close(), as it is, after shutdown(SHUT_RD) or after listen(fd, 0); pass
-the descriptor to a sibling (SCM_RIGHTS); leave it to one that inherited it by fork()."""
+"""How a worker retires. The first three accept until the queue is empty and then close():
+at once, after shutdown(SHUT_RD), or after listen(fd, 0). `pass` sends the descriptor to a sibling
+(SCM_RIGHTS); `inherit` leaves it to a sibling that got it by fork()."""
 
 QUICK = (
     row("reuseport tcp ipv4 specific", way="close"),
@@ -27,18 +28,19 @@ QUICK = (
 PLACES = ("tcp ipv4 specific", "tcp ipv6 wildcard")
 
 MIGRATED = tuple(row(f"reuseport {PLACES[0]}", way=way) for way in ("close", "shutdown"))
-"""Where it is asked with the migration of requests switched off and on."""
+"""Rows that are asked with `MIGRATION` off and on."""
 
 EMPTYING = ("close", "relisten-zero")
-"""Ways whose worker accepts what is in its queue: that nothing was leaves them unasked. Not so
-after shutdown(), at which Linux moves the queue to a sibling if `tcp_migrate_req` is set."""
+"""Ways that are only tested if the worker found connections in its queue. shutdown() is not one:
+it makes Linux move the queue to a sibling if `tcp_migrate_req` is set."""
 
 ROUNDS = {"inherit": 48}
-"""Retirements, 24 of the other ways: 16 flows begin between two steps of each (docs/wire.md), 768
-in all, so that no loss excludes that one of 100 is lost. `inherit` has two steps, the others
-three."""
+"""Retirements where it is not `FEWER`. 16 flows begin between two steps of a retirement
+(docs/wire.md). `inherit` has two steps and the other ways have three, so both get 768 such flows:
+if none is lost, a loss of 1 in 100 is excluded."""
 
 FEWER = 24
+"""Retirements of the other ways."""
 
 APART = 65
 """Flows from one change to the next: a little more than the 64 that the agent asks for."""
@@ -46,17 +48,18 @@ APART = 65
 NUMBERS = Numbers(APART, APART)
 
 CALM = 200
-"""Flows of `calm`, which tell how many are lost when nobody retires."""
+"""Flows of the phase `calm`, which shows how many are lost while no worker retires."""
 
 DELAYED_MS = 200
-"""As in `failure-arrivals`: a retransmission takes 1 s, a queue here a few ms."""
+"""A flow that takes longer is delayed, as in `failure-arrivals`: a retransmission takes 1 s, a
+queue only a few ms."""
 
 CERTAIN = ("refused", "reset", "closed")
-"""Kinds of which one is a loss: no kernel does that to a connection by chance."""
+"""Kinds of fate that count as a loss from the first one on: no kernel does this by chance."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, QUICK)
     return table(
@@ -72,25 +75,27 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked: so many retirements, one after the other."""
+    """Return the parameters of the question: a number of retirements, one after the other."""
     rounds = ROUNDS.get(cell.axes["way"], FEWER)
+    # A round has two changes (retire, come back), and 2n changes separate 2n + 1 stretches.
     flows = {"flows": str(APART * (2 * rounds + 1)), "rounds": str(rounds)}
     return {**NUMBERS(cell, depth), **flows}
 
 
 def pace(stream: Flows) -> int:
-    """Return how many flows began in a second."""
+    """Return how many flows began per second."""
     took = max(stream.started) - min(stream.started)
     return len(stream.started) * 1000 // max(1, took)
 
 
 def _counts(seen: Observation, kinds: Mapping[str, int]) -> Mapping[str, int]:
-    """Count what befell the flows.
+    """Count the flows by what happened to them.
 
-    `exposed` began between the steps of a retirement; `drained` were in the queue of a worker that
-    was told to go, which accepted them on its way out.
+    `exposed` flows began between the steps of a retirement. `drained` flows were in the queue of a
+    worker that was told to retire, and it accepted them before it closed.
     """
     stream, others = seen.phase("stream"), {"served", "stranded", *CERTAIN}
+    # Time in which the guest did not run is no delay by its kernel.
     slow = DELAYED_MS + seen.gap
     served = zip(stream.fates, stream.took, strict=True)
     return {
@@ -108,9 +113,10 @@ def _counts(seen: Observation, kinds: Mapping[str, int]) -> Mapping[str, int]:
 
 
 def _early(seen: Observation) -> int:
-    """Count the flows that came to nothing before anybody retired: not a retirement's doing.
+    """Count the flows that failed before the first worker retired.
 
-    Told by the flow before which the first step was ordered: a change is said when it is done.
+    The agent reports a change only when it is done. So the start of the flow before which the agent
+    ordered the first step stands for the time of that step.
     """
     stream = seen.phase("stream")
     first = stream.started[len(stream.started) // (2 * number(seen.parameters, "rounds") + 1)]
@@ -119,7 +125,7 @@ def _early(seen: Observation) -> int:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: who cannot retire or come back ends the rounds."""
+    """Return the script of a complete answer; a worker that cannot retire or return ends it."""
     return members_then(
         DueFlows("calm", CALM),
         DueChanges(2 * number(asked, "rounds"), until_refused=True),
@@ -130,13 +136,13 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name how many were lost of all; what `lossless` excludes is part of the evidence.
+    """Name how many of all flows were lost; the statistics say which loss rate is excluded.
 
-    Only flows that meet a retirement say that it loses none: where too few did, or a worker that
-    was to empty its queue had none in it, nothing lost is no verdict.
+    Only a flow that meets a retirement can show that retiring is safe. So `lossless` needs enough
+    of them, and, if the worker empties its queue, a queue that was not empty.
 
-    A handshake that never came about (`timeout`) may be nobody's fault up to `STRAY`; what was
-    connected and then neither served nor ended (`open`) is the listener's, from the first one on.
+    A few handshakes that never finish (`timeout`) may be chance, up to `STRAY`. A connection that
+    is established but neither served nor ended (`open`) is lost by the listener, and one is enough.
     """
     fates = seen.phase("stream").fates
     kinds = Counter(map(kind, fates))
@@ -154,6 +160,7 @@ def classify(seen: Observation) -> Judgement:
         return unclear("nobody was served, before a retirement or after", counts, figures)
     if early := _early(seen):
         return unclear(f"{early} flows were lost before anybody retired", counts, figures)
+    # A lost SYN is sent again after the deadline, so a few time-outs prove no loss.
     chance = sum(fate in ("timeout", "ETIMEDOUT") for fate in fates)
     if 0 < lost == chance <= STRAY * flows:
         why = f"{lost} of {flows} flows had no handshake by the deadline, which may be chance"
@@ -172,7 +179,7 @@ def classify(seen: Observation) -> Judgement:
 
 DRAIN = Scenario(
     id=ID,
-    sentence="Workers retire under a steady load and come back: is a new connection lost?",
+    sentence="Workers retire under a steady load and come back: are new connections lost?",
     words=("lossless", "lost"),
     cells=cells,
     parameters=parameters,

@@ -34,26 +34,26 @@ QUICK = (
 MIGRATED = ("reuseport tcp ipv4 specific kill", "reuseport tcp ipv4 wildcard close")
 
 WORDS = ("refused", "reset", "lost", "delayed", "served")
-"""From the worst to the best."""
+"""From worst to best. The verdict is the worst one that applies."""
 
 PATIENT = ("lost", "delayed")
-"""Words for flows that only the clock ends; a few of them are nobody's fault (`STRAY`)."""
+"""Words for flows that ran out of time. Up to `STRAY` of them may be chance."""
 
 DELAYED_MS = 200
-"""A flow that takes longer is delayed: on loopback, with workers that take 5 ms for each and 96
-under way, one that waits for its turn at one of three takes 160 ms."""
+"""A flow that takes longer is delayed. On loopback, 96 flows are under way at a time and a worker
+takes 5 ms for each, so a flow that waits for its turn at one of three workers takes 160 ms."""
 
 IN_HAND = {"kill": 1, "exit": 1}
-"""Connections that a worker had accepted and not yet answered when its process ended: it takes one
-after the other. They end with it on every kernel, and whether there is one is luck."""
+"""Connections that a worker may have accepted but not answered when its process ends. It serves
+one at a time, so there is at most one. Every kernel ends it with the process."""
 
 USUAL = 0.95
-"""Share of the flows before the failure whose time counts as usual here: a kernel with a coarse
-clock makes 20 ms of a worker's 5."""
+"""Share of the flows before the failure that sets the usual time on this guest. A kernel with a
+coarse clock makes 20 ms of a worker's 5 ms."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     tcp = cross(SHARING, BOTH[:1], failure=FAILURES)
@@ -62,7 +62,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 class Arrival(Struct, frozen=True):
-    """A flow of the stream: when it began and ended, and how (one of the scenario's words)."""
+    """A flow of the stream: when it began and ended (ms), and one of `WORDS`."""
 
     began: int
     ended: int
@@ -70,8 +70,10 @@ class Arrival(Struct, frozen=True):
 
 
 def _word(fate: Fate, took: int, patience: int, udp: bool) -> str:
-    """Return the class of a flow that nobody served nor ended by how its protocol goes on: a
-    connection is delayed beyond measure, a datagram is not sent again and lost.
+    """Return the word for a flow that took `took` ms.
+
+    A flow with no answer by the deadline is `delayed` if it is a connection, because TCP goes on
+    retrying, and `lost` if it is a datagram, because UDP does not.
     """
     name = kind(fate)
     if name in ("served", "copied"):
@@ -81,9 +83,9 @@ def _word(fate: Fate, took: int, patience: int, udp: bool) -> str:
 
 
 def _overdue(stream: Flows, at: int, gap: int) -> int:
-    """Return the ms that no flow should take here: twice what was usual before the failure.
+    """Return the ms from which a flow is late here: twice what was usual before the failure.
 
-    How long the guest did not run at all comes on top: what starvation may explain is no datum.
+    The longest time that the guest did not run is added, because it may explain a delay.
     """
     flows = zip(stream.fates, stream.started, stream.took, strict=True)
     before = [took for fate, began, took in flows if began + took < at and server(fate) is not None]
@@ -92,7 +94,7 @@ def _overdue(stream: Flows, at: int, gap: int) -> int:
 
 
 def _counts(seen: Observation, late: Sequence[Arrival], at: int) -> Mapping[str, int]:
-    """Count the classes after the change, and the ms until the last one began that was hurt."""
+    """Count the words after the change; `recovery_ms` is when the last affected flow began."""
     fates = seen.phase("stream").fates
     words = [arrival.word for arrival in late]
     hurt = [arrival.began - at for arrival in late if arrival.word != "served"]
@@ -107,11 +109,10 @@ def _counts(seen: Observation, late: Sequence[Arrival], at: int) -> Mapping[str,
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name the worst that befell a flow which had not ended when the worker failed.
+    """Name the worst thing that happened to flows which had not ended when the worker failed.
 
-    One refusal or reset is enough, for no kernel does that by chance, beyond what was in the
-    worker's hands; delays and lost datagrams have to be more than go astray. What went wrong before
-    the failure spoils the trial.
+    One refusal is enough, and one reset beyond `IN_HAND`: no kernel does that by chance. Delays and
+    lost datagrams must exceed `STRAY`. Trouble before the failure makes the cell inconclusive.
     """
     at, stream = seen.changes[0].at, seen.phase("stream")
     udp = seen.begin.parameters.get("protocol") == "udp"
@@ -126,7 +127,7 @@ def classify(seen: Observation) -> Judgement:
     early = sum(arrival.word != "served" for arrival in arrivals if arrival.ended < at)
     if not any(server(fate) is not None for fate in stream.fates):
         return unclear("nobody was served, before the worker failed or after", counts)
-    # What was lost well before the failure ends late all the same, at its deadline.
+    # A flow that was lost well before the failure ends after it all the same, at its deadline.
     old = sum(one.word in PATIENT and one.began + overdue < at for one in late)
     if early + old > STRAY * len(arrivals):
         why = f"{early + old} flows were slow or lost before the worker failed"

@@ -1,4 +1,4 @@
-"""`failure-established`: accepted connections are spread over all; one worker fails."""
+"""`failure-established`: every worker has accepted connections; one worker fails."""
 
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
@@ -17,14 +17,17 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     return table(ID, cross(SHARING, ("tcp",), failure=FAILURES))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Count the survivors' connections that do not answer again; the victim's stand apart."""
+    """Count the survivors' connections that do not answer again.
+
+    The failed worker's own connections are counted apart, as `victim_…`; they make no verdict.
+    """
     victim, before = seen.changes[0].member, tally(seen.phase("before"))
     pairs = list(zip(seen.phase("before").fates, seen.phase("after").fates, strict=True))
     survivors = [now == was for was, now in pairs if server(was) not in (None, victim)]

@@ -32,15 +32,14 @@ MANY = (
     ("restart", "middle"),
     ("join", ""),
 )
-"""Changes that are also asked with a far end of the agent's own: 20 000 flows, so that a share is
-known to half a percent."""
+"""Changes that are also asked with `peer=tun`: 20 000 flows give a share to half a percent."""
 
 FAIR = 2
-"""A newcomer to k members is due 1 in k+1 flows; so many times that is more than its due."""
+"""A newcomer to k members should get 1 in k+1 flows. More than this many times that is too much."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked; who joins is a matter of no choice, and nobody fails."""
+    """Return the cells of this scenario; a join has no axes `failure` and `member`."""
     if depth is Depth.QUICK:
         return table(ID, [_without_failure(one) for one in QUICK])
     rows: list[Row] = []
@@ -60,7 +59,7 @@ def _without_failure(one: Row) -> Row:
 
 
 class Move(Struct, frozen=True):
-    """A flow's member before and after; `own`: it was not a member's that left."""
+    """A flow's member before and after. `own` is true if its first member stayed in the group."""
 
     was: int
     now: int
@@ -68,12 +67,15 @@ class Move(Struct, frozen=True):
 
     @property
     def moved(self) -> bool:
-        """Whether another member serves it."""
+        """Whether another member serves it now."""
         return self.was != self.now
 
 
 def _moves(before: Flows, after: Flows, left: int | None, newcomer: int) -> Sequence[Move]:
-    """Pair the flows; after a restart the newcomer is the one that left, come back."""
+    """Pair the flows that were served both times.
+
+    After a restart the newcomer has a new index; it counts as the member that left.
+    """
     moves = []
     for was, now in zip(map(server, before.fates), map(server, after.fates), strict=True):
         if was is not None and now is not None:
@@ -83,7 +85,7 @@ def _moves(before: Flows, after: Flows, left: int | None, newcomer: int) -> Sequ
 
 
 def _word(change: str, moves: Sequence[Move], listeners: int) -> str:
-    """Name the change: who stayed has kept its flows, or not."""
+    """Name how far the flows moved: not at all, only as far as needed, or beyond that."""
     own = [move for move in moves if move.own]
     others = [move for move in own if move.moved and move.now != listeners]
     gained = [move for move in own if move.now == listeners]
@@ -100,7 +102,7 @@ def _share(moves: Sequence[Move]) -> float:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: who leaves goes before a newcomer comes."""
+    """Return the script of a complete answer: a member leaves before a newcomer joins."""
     change = asked.get("change", "leave")
     steps: list[Step] = [DueFlows("before"), DueFlows("again")]
     if change != "join":
@@ -113,7 +115,11 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Compare each flow's member; a mapping that does not repeat itself unchanged is none."""
+    """Compare each flow's member before and after the change.
+
+    The phase `again` repeats all flows with an unchanged group. If they do not reach the same
+    members, a comparison proves nothing (docs/traps.md, trap 7).
+    """
     change, listeners = seen.parameters.get("change", "leave"), seen.listeners
     left = None if change == "join" else seen.changes[0].member
     before, again, after = (seen.phase(name) for name in ("before", "again", "after"))

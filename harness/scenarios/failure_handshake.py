@@ -1,4 +1,4 @@
-"""`failure-handshake`: the worker fails after the SYN-ACK, then comes the final ACK."""
+"""`failure-handshake`: a worker fails after the SYN-ACK, and then the final ACK arrives."""
 
 from collections.abc import Mapping
 from itertools import product
@@ -38,7 +38,8 @@ SET_FULL = (
     row("reuseport tcp ipv4 wildcard close", ack="at-once"),
     row("reuseport tcp ipv4 specific kill", ack="after-repeat"),
 )
-"""Where it is asked with a request that migrates, or is none, because a cookie was sent."""
+"""Rows that are asked with request migration or SYN cookies. With a cookie the kernel keeps no
+request at all."""
 
 NUMBERS = Numbers(160, 400)
 
@@ -50,17 +51,19 @@ WORDS = {
     "stranded": "stranded",
     "closed": "closed",
 }
-"""Word of each outcome. `own`: the listener that failed serves it all the same; `ignored`: the ACK
-and what follows it are never acknowledged; `stranded`: they are, and nobody serves."""
+"""The verdict word of each outcome. `own`: the listener that failed serves it anyway. `ignored`:
+the kernel acknowledges neither the ACK nor the data after it. `stranded`: the kernel acknowledges
+them, but no listener serves the connection."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, (*QUICK, *at_each(MIGRATION, ("1",), [SET])))
     rows: list[Row] = []
     for option, (family, bind) in product(SHARING, PLACES):
         place = f"{option} tcp {family} {bind}"
+        # After a hang the listener still exists, so one place is enough.
         gone = [failure for failure in FAILURES if failure != "hang"]
         rows += [row(f"{place} {failure}", ack="at-once") for failure in gone]
         rows += [row(f"{place} {failure}", ack="after-repeat") for failure in REPEATED]
@@ -73,7 +76,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked; only a far end of its own can hold an ACK back."""
+    """Return the parameters of the question; only the agent's own TCP peer can hold back an ACK."""
     return {**NUMBERS(cell, depth), "peer": TUN}
 
 
@@ -89,11 +92,12 @@ def _named(fate: Fate, victim: int) -> str:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name what became of nearly all handshakes that were with the listener that failed.
+    """Name what happened to nearly all handshakes held by the listener that failed.
 
-    Whose they were is known from before, and taken to hold if the others' all complete: where it
-    does not, they would share the victim's fate. With whom they complete does not matter: an ACK
-    that carries a cookie is looked up among those that remain (tcp_syncookies=2).
+    An earlier phase shows which listener each 4-tuple belongs to. This mapping is trusted only if
+    nearly all handshakes of the survivors complete: with a wrong mapping some of these would be the
+    victim's and fail with it. Which member completes them does not matter, because an ACK that
+    carries a cookie is looked up among the members that remain (tcp_syncookies=2).
     """
     victim, held = seen.changes[0].member, [fate == "open" for fate in seen.phase("held").fates]
     fates = zip(seen.phase("fates").fates, held, strict=True)
@@ -123,7 +127,7 @@ def classify(seen: Observation) -> Judgement:
 
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
-    sentence="A worker fails between SYN-ACK and ACK: what becomes of the handshake?",
+    sentence="A worker fails between SYN-ACK and ACK: what happens to the handshake?",
     words=tuple(WORDS.values()),
     cells=cells,
     parameters=parameters,

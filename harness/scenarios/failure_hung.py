@@ -1,4 +1,4 @@
-"""`failure-hung`: one worker stops accepting (SIGSTOP), and its queue fills."""
+"""`failure-hung`: one worker stops accepting (SIGSTOP), and its accept queue fills."""
 
 from collections.abc import Mapping
 
@@ -21,25 +21,25 @@ QUICK = (
 )
 
 WORDS = {"stranded": "stalled", "served": "overflowed", "reset": "reset", "refused": "reset"}
-"""What the flows that find the queue full make of it."""
+"""The verdict for each kind of fate that flows meet when the queue is full."""
 
 BACKLOG = 16
-"""Small, so that a quarter of the flows overfills a queue of half as much again and more."""
+"""Small, so that a quarter of the flows overfills the queue even if a kernel allows half as much
+again, or more."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     return table(ID, cross(SHARING, BOTH, failure=("hang",)))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Say what the flows of the member that hangs came to, those that its queue did not take.
+    """Name what happened to the hung member's flows that did not fit into its queue.
 
-    Each rule asks for nearly all (`NEARLY_ALL`) of some dozens of flows, and of the survivors' no
-    more than `STRAY` may be lost: a few SYNs that a system sends again after the deadline make no
-    verdict.
+    Each rule needs `NEARLY_ALL` of some dozens of flows, and the survivors may lose at most
+    `STRAY`. So a few SYNs that a system sends again after the deadline decide nothing.
     """
     homes = Homes.of(seen.phase("home").fates, seen.phase("hung").fates, seen.changes[0].member)
     everything, own = Tally.of(homes.all), Tally.of(now for _, now in homes.survivors)
@@ -53,6 +53,8 @@ def classify(seen: Observation) -> Judgement:
         "backlog": int(seen.facts["backlog"]),
     }
     figures = {"home_kept_share": homes.kept, "by_counts_only": float(not homes.hold)}
+    # Asked before anything else: if one hung worker stops the whole group, the survivors' losses
+    # are the finding and no reason to doubt it.
     stranded = sum(kind(fate) == "stranded" for fate in homes.all)
     if stranded >= NEARLY_ALL * everything.flows > 0:
         return measured("all-stalled", counts, figures)
@@ -67,10 +69,11 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _word(homes: Homes, flows: tuple[Fate, ...]) -> str | None:
-    """Name what happens beyond the queue; a queue that never filled up stalls all the same.
+    """Name what happens beyond the queue; None if no one kind prevails.
 
-    Without homes (`flows` are then everybody's) what was served does not count as the victim's,
-    unless there is nothing else beyond the queue.
+    If the queue never filled up, its flows stall as well. If homes do not hold, `flows` are those
+    of the whole group. Then a served flow counts as a survivor's, unless no flow was lost beyond
+    the queue.
     """
     waiting = flows.count("open")
     beyond = [kind(fate) for fate in flows if fate != "open"]
@@ -91,7 +94,7 @@ def _parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 
 FAILURE_HUNG = Scenario(
     id=ID,
-    sentence="A worker hangs: does its share of new connections stall, and what fits its queue?",
+    sentence="A worker hangs: do its new connections stall, and how many fit into its queue?",
     words=("stalled", "reset", "overflowed", "all-stalled"),
     cells=cells,
     parameters=_parameters,

@@ -1,4 +1,4 @@
-"""`failure-queued`: handshakes are done, nobody has accepted, and one worker fails."""
+"""`failure-queued`: one worker fails with connections in its accept queue."""
 
 from collections.abc import Mapping
 
@@ -23,13 +23,13 @@ QUICK = (
 SET = ("reuseport tcp ipv4 specific kill",)
 
 SET_FULL = (*SET, "reuseport tcp ipv4 wildcard close", "reuseport tcp ipv6 wildcard exit")
-"""Where it is asked with a tunable at each value: an end by a signal, by close() and by itself."""
+"""Rows that are asked at each value of a tunable: the worker is killed, closes, or exits."""
 
 WORDS = {"reset": "reset", "served": "inherited", "closed": "closed", "stranded": "stranded"}
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     quick = depth is Depth.QUICK
     rows = map(row, QUICK) if quick else cross(SHARING, ("tcp",), failure=FAILURES)
     switched = [row(one) for one in (SET if quick else SET_FULL)]
@@ -42,7 +42,8 @@ def _named(fate: Fate) -> str:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name what became of nearly all connections in the queue of the listener that failed."""
+    """Name what happened to nearly all connections in the failed listener's queue."""
+    # Only a flow that was open, so accepted by nobody, was in a queue when the worker failed.
     queued = [fate == "open" for fate in seen.phase("queued").fates]
     fates = [
         fate if was else None for fate, was in zip(seen.phase("fates").fates, queued, strict=True)
@@ -67,10 +68,10 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement:
-    """Judge where homes do not tell whose a connection was: a survivor's own is always served.
+    """Judge by numbers alone, because the 4-tuple does not tell which queue a flow was in.
 
-    So the ones not served are the failed listener's, if they are about as many as it had; if all
-    are served, somebody has inherited them.
+    Survivors serve all their own connections. So the ones that were not served belong to the failed
+    listener, if their number is about its share. If all were served, siblings inherited them.
     """
     lost = [kind(fate) for fate in homes.all if server(fate) is None]
     why = "the mapping is not a function of the 4-tuple, and the counts alone do not tell"
@@ -86,7 +87,7 @@ def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, fl
 
 FAILURE_QUEUED = Scenario(
     id=ID,
-    sentence="A worker fails with connections in its queue: what becomes of them?",
+    sentence="A worker fails with connections in its accept queue: what happens to them?",
     words=("reset", "inherited", "closed", "stranded"),
     cells=cells,
     parameters=Numbers(160, 400),

@@ -1,4 +1,4 @@
-"""`fallback`: the listeners leave one by one; who serves after each leave."""
+"""`fallback`: the listeners leave one by one; which of the others serve after each leave."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -29,7 +29,7 @@ MIXED = "no one rule"
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked; `reuseaddr` makes groups of datagram sockets only."""
+    """Return the cells of this scenario; `reuseaddr` makes groups of datagram sockets only."""
     if depth is Depth.QUICK:
         return table(ID, QUICK)
     options = tuple(option for option in GROUPING if option != "reuseaddr")
@@ -43,7 +43,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 class Leave(Struct, frozen=True):
-    """What was seen after the k-th leave: who remains, newest first, and how they share."""
+    """The k-th leave: the members that remain, newest first, and how they share the flows."""
 
     k: int
     remaining: tuple[int, ...]
@@ -52,7 +52,7 @@ class Leave(Struct, frozen=True):
 
     @property
     def words(self) -> frozenset[str]:
-        """The rules that this leave agrees with; a last one left agrees with all but `refused`."""
+        """The rules that this leave agrees with; a single remaining member fits three of them."""
         shape, taker = self.spread.shape, self.spread.taker
         if shape is Shape.REFUSED:
             return frozenset({"refused"})
@@ -67,7 +67,7 @@ class Leave(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What this leave alone would be called."""
+        """The verdict of this leave alone."""
         word = "/".join(sorted(self.words)) or self.spread.why or self.spread.shape.value
         return f"after leave {self.k}: {word}"
 
@@ -81,7 +81,7 @@ def _leaves(seen: Observation) -> Iterator[Leave]:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: all but one leave."""
+    """Return the script of a complete answer: every member but one leaves."""
     steps: list[Step] = [DueFlows("all")]
     for k in range(1, number(asked, "listeners")):
         steps += [DueChanges(), DueFlows(f"left-{k}")]
@@ -89,7 +89,7 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name the one rule that all leaves follow; what they do each stands in the counts."""
+    """Name the one rule that all leaves follow; the counts give each leave."""
     leaves = tuple(_leaves(seen))
     counts = tally(seen.phase("all")).counts("all_")
     for leave in leaves:
@@ -98,6 +98,7 @@ def classify(seen: Observation) -> Judgement:
     figures = {name: p for name, p in ps.items() if p is not None}
     if (loss := tally(seen.phase("all")).loss()) is not None:
         return unclear(f"before anybody left: {loss}", counts, figures)
+    # A leave can fit several rules, so only a rule that fits all of them is the verdict.
     common = frozenset.intersection(*(leave.words for leave in leaves)) if leaves else frozenset()
     if len(common) == 1:
         return measured(min(common), counts, figures)

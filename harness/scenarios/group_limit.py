@@ -1,4 +1,4 @@
-"""`group-limit`: 300 sockets in one group: how many may stand, how many are ever served."""
+"""`group-limit`: 300 sockets in one group; how many can bind, and how many get connections."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ SOCKETS = 300
 """More than the 256 that FreeBSD allows a group (getsockopt(2), SO_REUSEPORT_LB)."""
 
 FLOWS = 4000
-"""So many that a uniform hash leaves one of 300 idle once in 2000 times, at most."""
+"""With this many, a uniform hash leaves one of 300 members idle at most once in 2000 runs."""
 
 QUICK = (
     "reuseport tcp ipv4 specific",
@@ -30,30 +30,33 @@ NUMBERS = Numbers(FLOWS, FLOWS)
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     quick = table(ID, map(row, QUICK))
     return quick if depth is Depth.QUICK else table(ID, cross(SHARING, BOTH))
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked: the group is one process of so many sockets."""
+    """Return the parameters of the question: one process opens all the sockets."""
     return {**NUMBERS(cell, depth), "sockets": str(SOCKETS)}
 
 
 def idle_chance(flows: int, members: int, idle: int) -> float:
-    """Return how often, at most, a uniform hash leaves so many members idle (a union bound)."""
+    """Return an upper bound of the chance that a uniform hash leaves `idle` members idle.
+
+    It is a union bound over the sets of that many members.
+    """
     if not 0 < idle < members:
         return 1.0
     return min(1.0, math.comb(members, idle) * math.exp(flows * math.log1p(-idle / members)))
 
 
 def script(_: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: of so many sockets only the last one is told of."""
+    """Return the script of a complete answer; the agent reports only the last socket."""
     return Script((DueFact("stood"), DueAttempt("last"), DueFlows("all")), group="sockets")
 
 
 def classify(seen: Observation) -> Judgement:
-    """Tell a group that is refused from one that stands and stays deaf (docs/traps.md, trap 10)."""
+    """Tell members that are refused from those that bind but stay deaf (docs/traps.md, trap 10)."""
     everything, last = tally(seen.phase("all")), seen.attempts[0]
     stood, asked = int(seen.facts["stood"]), int(seen.parameters.get("sockets", SOCKETS))
     ever, flows = len(everything.members), everything.flows
@@ -72,7 +75,10 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _named(counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement:
-    """One that serves all has no group beside it, whatever stands: no limit can be seen then."""
+    """Name the verdict of counts that are sound.
+
+    If one member serves everything, the sockets are no group and no limit can be seen.
+    """
     asked, stood, ever = counts["asked"], counts["stood"], counts["ever_served"]
     if ever == 1 and stood > 1:
         return measured("one", counts, figures)

@@ -1,4 +1,4 @@
-"""Flows whose member is known from before: the victim's and the survivors', and if that holds."""
+"""Homes: the member that served each 4-tuple before the failure, and whether that still holds."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,9 +10,10 @@ from harness.wire.observation import Fate
 
 
 class Homes(Struct, frozen=True):
-    """What became of flows, by who served the same 4-tuple when all was well.
+    """The fates of flows, grouped by the member that served the same 4-tuple before the failure.
 
-    `survivors` are pairs of home and fate; `homeless` are those that nobody had served.
+    `victim` are the fates of the failed member's flows, `survivors` pairs of home and fate.
+    `homeless` counts the flows that no member had served, `expected` the victim's flows.
     """
 
     victim: tuple[Fate, ...]
@@ -23,7 +24,7 @@ class Homes(Struct, frozen=True):
 
     @classmethod
     def of(cls, home: Sequence[Fate], fates: Sequence[Fate | None], victim: int) -> "Homes":
-        """Sort fates by their home; a fate None leaves its flow out."""
+        """Group the fates by home; a flow whose fate is None is left out."""
         known = [(server(was), now) for was, now in zip(home, fates, strict=True)]
         return cls(
             victim=tuple(now for was, now in known if was == victim and now is not None),
@@ -39,31 +40,31 @@ class Homes(Struct, frozen=True):
 
     @property
     def kept(self) -> float:
-        """Share of the survivors' flows that came home, of those that were served; 1 of none."""
+        """Share of the survivors' served flows that reached their home again; 1 if none served."""
         served = [server(now) == was for was, now in self.survivors if server(now) is not None]
         return served.count(True) / len(served) if served else 1.0
 
     @property
     def hold(self) -> bool:
-        """Whether the mapping is a function of the 4-tuple, so that homes say whose a flow is."""
+        """Whether the 4-tuple alone decides the member, so that a flow's home can be trusted."""
         return self.kept >= SAME
 
     @property
     def loss(self) -> str | None:
-        """Return why so many flows have no home that nothing can be said; None if they have."""
+        """A sentence if more than `STRAY` of the flows have no home, else None."""
         if self.homeless <= STRAY * self.total:
             return None
         return f"lossy: {self.homeless} of {self.total} flows were not served before it failed"
 
     @property
     def all(self) -> tuple[Fate, ...]:
-        """Every fate, whosever it is."""
+        """The fates of all flows that had a home."""
         return (*self.victim, *(now for _, now in self.survivors))
 
     def counts(self, named: Callable[[Fate], str], taken: str) -> dict[str, int]:
-        """Count the victim's flows by the name of their fate, by who has taken them, the others'.
+        """Count the victim's flows by fate and by the member that took them, then the survivors'.
 
-        `taken` begins the names of the second: `inherited` makes `inherited_by_3`.
+        `taken` is the prefix of the second group: `inherited` gives `inherited_by_3`.
         """
         own, others = (
             Counter(map(named, self.victim)),
@@ -79,5 +80,5 @@ class Homes(Struct, frozen=True):
         }
 
     def plausible(self, count: int) -> bool:
-        """Whether so many flows may be the victim's, by their number alone: its share, or near."""
+        """Whether `count` flows may be the victim's: half to twice what it served before."""
         return self.expected <= 2 * count and count <= 2 * self.expected

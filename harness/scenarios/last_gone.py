@@ -1,4 +1,5 @@
-"""`last-gone`: the last listener leaves with a queue; its fate, new connects, and the port's."""
+"""`last-gone`: the last listener leaves with a queue; what happens to it, to new connects, and to
+the port."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ REBINDS = ("rebind-same", "rebind-none")
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked: all failures at one place, all places for two of them."""
+    """Return the cells of this scenario: all failures at one place, two of them at all places."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     options = ("none", "reuseaddr", *SHARING)
@@ -35,13 +36,13 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def script(_: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: whatever is asked, the one member is the last."""
+    """Return the script of a complete answer: there is one member, whatever was asked."""
     phases = (DueFlows("queued"), DueChanges(), DueFlows("fates"), DueFlows("new", FEW))
     return Script((*members([0]), *phases, *map(DueAttempt, REBINDS)))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name what new connects meet; the queue's fate and whether the port is free are counted."""
+    """Name what new connects meet; the counts give the queue's fate and if the port is free."""
     waited = zip(seen.phase("queued").fates, seen.phase("fates").fates, strict=True)
     queue = Counter(kind(now) for was, now in waited if was == "open")
     new = Counter(map(kind, seen.phase("new").fates))
@@ -65,7 +66,7 @@ def classify(seen: Observation) -> Judgement:
 
 LAST_GONE = Scenario(
     id=ID,
-    sentence="The last listener leaves with a queue: what do new connects meet?",
+    sentence="The last listener leaves with a queue: what happens to new connects?",
     words=("refused", "reset", "hang"),
     cells=cells,
     parameters=Numbers(50, 100, listeners=1),

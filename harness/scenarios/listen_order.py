@@ -1,4 +1,4 @@
-"""`listen-order`: members bind in one order and listen in the other; which of them counts."""
+"""`listen-order`: members bind in one order and listen in the other; which order counts."""
 
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
@@ -17,17 +17,18 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked: datagram sockets do not listen."""
+    """Return the cells of this scenario: TCP only, because datagram sockets do not listen."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     return table(ID, cross(SHARING, ("tcp",)))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Compare each flow's member in both orders, which differ in listen() alone.
+    """Compare each flow's member in two groups that differ only in the order of listen().
 
-    Where a group follows bind() the flow stays at its member; where it follows listen() it comes to
-    the one at the other end, counted from there. That holds for a hash as for `the newest`.
+    If the group follows bind(), the flow stays at its member. If it follows listen(), the flow
+    moves to the mirror image: from member k to the one that is k from the other end. Both hold for
+    a hash as well as for a kernel that serves the newest member.
     """
     refused = seen.attempt("crossed")
     if refused is not None and refused.error is not None:
@@ -41,7 +42,7 @@ def classify(seen: Observation) -> Judgement:
     last = seen.listeners - 1
     served = zip(map(server, before.fates), map(server, after.fates), strict=True)
     pairs = [(was, now) for was, now in served if was is not None and now is not None]
-    # The one in the middle has the same place in both orders.
+    # The member in the middle has the same place in both orders.
     telling = [(was, now) for was, now in pairs if 2 * was != last]
     stayed = sum(was == now for was, now in telling)
     turned = sum(now == last - was for was, now in telling)

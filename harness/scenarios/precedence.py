@@ -1,4 +1,4 @@
-"""`precedence`: two kinds of socket on one port, both of which match: who is served."""
+"""`precedence`: two kinds of socket on one port match the same flow; which kind gets it."""
 
 from collections.abc import Iterator, Mapping
 from itertools import product
@@ -17,11 +17,11 @@ SIDES: Mapping[str, tuple[str, str]] = {
     "option": ("reuseport", "reuseport_lb"),
     "family": ("ipv4", "dual-stack"),
 }
-"""What the members of the first and of the second half are, by `pair` (docs/wire.md)."""
+"""The kinds of the first and the second half of the members, by `pair` (docs/wire.md)."""
 
 POSITIONS = ("first", "last")
-"""When the first half binds, the specific one say: kernels that serve the newest give themselves
-away by serving another side when the order is turned round."""
+"""When the first half (for example the specific sockets) binds. A kernel that simply serves the
+newest socket serves the other side when the order is reversed (docs/traps.md, trap 16)."""
 
 QUICK = (
     row("reuseport tcp ipv4 mixed", pair="address", position="first"),
@@ -39,17 +39,17 @@ NUMBERS = Numbers(160, 400)
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked: two members a side, one where the option makes no group.
+    """Return the parameters of the question: two members a side, or one if the option is no group.
 
-    SO_REUSEADDR lets a specific address stand beside the wildcard on the BSDs, but not the same
-    address twice (freebsd: in_pcbbind_setup()).
+    On the BSDs SO_REUSEADDR allows a specific bind beside a wildcard bind, but not two binds to
+    the same address (freebsd: in_pcbbind_setup()).
     """
     alone = cell.axes["option"] == "reuseaddr"
     return {**NUMBERS(cell, depth), **({"listeners": "2"} if alone else {})}
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked, in both orders."""
+    """Return the cells of this scenario; the full catalogue asks each pair in both orders."""
     return table(ID, QUICK if depth is Depth.QUICK else _full())
 
 
@@ -65,7 +65,7 @@ def _full() -> Iterator[Row]:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of: one side's members bind before the other's."""
+    """Return the script of a complete answer: one side's members bind before the other's."""
     order = range(number(asked, "listeners"))
     half = len(order) // 2
     if asked.get("position", "last") == "first":
@@ -74,7 +74,7 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name the side that serves all; where both serve, the share of the first one."""
+    """Name the side that serves all flows, or `both` with the share of the first side."""
     everything = tally(seen.phase("all"))
     half = seen.listeners // 2
     ahead = sum(count for index, count in everything.members.items() if index < half)
@@ -93,7 +93,7 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _named(ahead: int, served: int, sides: tuple[str, str], counts: Mapping[str, int]) -> Judgement:
-    """Believe in a preference or in a share: a few flows to the other side are neither."""
+    """Name a preference or a share; a few flows to the other side are neither."""
     share = ahead / served
     figures = {"first_share": share}
     if ahead in (0, served):

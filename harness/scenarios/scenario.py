@@ -9,14 +9,14 @@ from harness.wire.observation import Observation
 from harness.wire.script import WriteScript
 
 FULL, LEAST = 100, 25
-"""Percent: the load of a cell that keeps a CPU busy, and the least that is one."""
+"""Percent of one CPU: the load of a cell that keeps it busy, and the smallest load above 0."""
 
 NEEDS_ROOT = "needs root"
-"""What the agent's sentence begins with where another user could ask (docs/wire.md)."""
+"""The agent's sentence begins with this if root could ask the question (docs/wire.md)."""
 
 
 def not_applicable(seen: Observation) -> Judgement:
-    """Take the agent's word for it that the question cannot be asked of this guest."""
+    """Return `not-applicable` with the agent's reason why this guest cannot be asked."""
     why = seen.unsupported or "the agent did not say why"
     if why.startswith(NEEDS_ROOT):
         why += "; `root` in the guest file says how the agent becomes it"
@@ -24,18 +24,23 @@ def not_applicable(seen: Observation) -> Judgement:
 
 
 class Scenario(Struct, frozen=True):
-    """One question to a kernel: where it is asked, with which parameters, how it is judged.
+    """One question to a kernel: its cells, its parameters, and how its answers are judged.
 
-    `id` is also the agent's name for it. `script` is what a whole answer consists of. `words` are
-    the verdict words that `classify` may give, before any `:`; `figure` is the share of
-    `statistics` that is shown beside the word. `alarm` is the longest that one asking may take on a
-    fast host, in seconds. `load` is how many percent of a CPU a cell is busy for, `LEAST` or more,
-    or 0 if it mostly waits: cells are asked at once as long as their loads add to no more than 100,
-    beside those that wait (docs/wire.md). `classify` is given observations that answered: set-up
-    errors and `unsupported` are told apart before. `decline` judges those that are `unsupported`.
-    `drawn` names two counts: of so many flows (the second) so many (the first) met with something,
-    each by the luck of its own 4-tuple. What befalls flows together, as the losses of a stream do,
-    is not drawn.
+    `id` is also the agent's name for the scenario. `script` gives the steps of a complete answer.
+    `words` are the verdict words that `classify` may return, without the part after a `:`. `figure`
+    is the share in `statistics` that reports show beside the word.
+
+    `alarm` is the longest time in seconds that one question may take on a fast host. `load` is the
+    percentage of a CPU that a cell keeps busy: `LEAST` or more, or 0 if it mostly waits. Cells run
+    at the same time while their loads add up to at most 100; those with load 0 run beside them
+    (docs/wire.md).
+
+    `classify` gets only observations that answered: set-up errors are sorted out before, and
+    `decline` judges the ones that are `unsupported`.
+
+    `drawn` names two counts: how many flows something happened to, and how many flows there were.
+    Name them only if it happens to each flow by chance of its own 4-tuple. Losses of a stream hit
+    flows together, so they are not drawn.
     """
 
     id: str
@@ -53,7 +58,8 @@ class Scenario(Struct, frozen=True):
 
     @property
     def timed(self) -> bool:
-        """Whether its cells are to meet none of another scenario: one that is busy for a part of
-        the time, and idle for the rest, is about how long things take.
+        """Whether its cells must not run beside those of another scenario.
+
+        A scenario that keeps a CPU busy for only part of the time measures durations.
         """
         return 0 < self.load < FULL

@@ -1,7 +1,8 @@
-"""`server-port`: the same clients call the same group on another port: the same listeners?
+"""`server-port`: the same clients call the same group on another port; do they reach the same
+listeners?
 
-It tells whether the server's port is among the inputs of the hash that decide. Where it is not, a
-client whose ports are few keeps to the same worker of every service on the machine.
+This shows whether the hash includes the server's port. If it does not, a client with few source
+ports gets the same worker of every service on the machine.
 """
 
 from collections.abc import Mapping
@@ -23,26 +24,26 @@ NUMBERS = Numbers(1000, 4000)
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     return table(ID, (row(f"{option} tcp {place}") for option in SHARING for place in PLACES))
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked; only a far end of its own has so many ports twice."""
+    """Return the parameters of the question; only the agent's own peer can use each port twice."""
     return {**NUMBERS(cell, depth), "peer": TUN}
 
 
 def _chance(seen: Observation) -> float:
-    """Return how often a flow has the same listener at two ports if these do not know each other.
+    """Return the chance that a flow has the same listener at both ports if they are independent.
 
-    With the shares that the listeners were seen to have, of k equal ones 1/k.
+    It uses the measured shares of the listeners; for k equal shares it is 1/k.
     """
     one, two = (tally(seen.phase(name)) for name in ("all", "elsewhere"))
     return sum(one.share(n) * two.share(two.members.get(k, 0)) for k, n in one.members.items())
 
 
 def classify(seen: Observation) -> Judgement:
-    """Compare who serves each flow at either port, with what chance would make of it."""
+    """Compare each flow's listener at both ports, and test the agreement against chance."""
     for phase in ("all", "elsewhere"):
         found = spread(tally(seen.phase(phase)), sorted(newest_first(seen)))
         if found.shape is Shape.ONE:
@@ -68,7 +69,7 @@ def classify(seen: Observation) -> Judgement:
 
 SERVER_PORT = Scenario(
     id=ID,
-    sentence="The same clients call the group on another port: are they served by the same?",
+    sentence="The same clients call the group on another port: do the same listeners serve them?",
     words=("independent", "same", "partly", "one"),
     cells=cells,
     parameters=parameters,

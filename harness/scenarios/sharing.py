@@ -1,4 +1,4 @@
-"""`sharing`: whether a second socket may be bound to the port, and listen there."""
+"""`sharing`: whether a second socket can bind to the port and listen there."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from harness.wire.script import FEW, DueAttempt, DueFlows, Script
 ID = "sharing"
 
 UNDEFINED = re.compile(r"no SO_[A-Z_]+ in this system's headers")
-"""The sentence that docs/wire.md fixes for an option without a macro."""
+"""The agent's sentence for an option that the headers do not define (docs/wire.md)."""
 
 USERS = ("other-uid", "root-over-user")
 
@@ -34,12 +34,12 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked."""
+    """Return the cells of this scenario at the given depth."""
     return table(ID, QUICK if depth is Depth.QUICK else _full())
 
 
 def _full() -> Iterator[Row]:
-    """Yield all options for the plain case; users and TIME_WAIT not once more for dual stack."""
+    """Yield all options for the plain case; other users and TIME_WAIT without dual stack."""
     yield from cross(ALL, BOTH, case=("both",))
     yield from cross(GROUPING[:3], BOTH, case=("only-first", "only-second", "after-bind"))
     for one in cross(GROUPING[1:3], BOTH, case=USERS):
@@ -58,7 +58,7 @@ def _failed(attempt: Attempt) -> str | None:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of; a port in TIME_WAIT is not asked to serve."""
+    """Return the script of a complete answer; the TIME_WAIT case sends no traffic."""
     attempts = (DueAttempt("first", needed=True), DueAttempt("second", needed=True))
     if asked.get("case") == TIME_WAIT:
         return Script(attempts)
@@ -66,7 +66,10 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Say whether the second socket stands; that both do is believed only if traffic is served."""
+    """Name whether the second socket can bind; `shared` also needs traffic that is served.
+
+    A successful setsockopt() or bind() alone proves nothing (docs/traps.md, trap 10).
+    """
     first, second = seen.attempts[0], seen.attempts[-1]
     verdict = _failed(first)
     if verdict is not None and not verdict.startswith("unsupported"):
@@ -83,7 +86,10 @@ def classify(seen: Observation) -> Judgement:
 
 
 def decline(seen: Observation) -> Judgement:
-    """An option that the system does not define is an answer here, elsewhere there is no cell."""
+    """Return the verdict `undefined` if the headers lack the option, else `not-applicable`.
+
+    Other scenarios have no such verdict: for them a missing option is `not-applicable`.
+    """
     if seen.unsupported is not None and UNDEFINED.fullmatch(seen.unsupported):
         return measured("undefined", {})
     return not_applicable(seen)
@@ -91,7 +97,7 @@ def decline(seen: Observation) -> Judgement:
 
 SHARING = Scenario(
     id=ID,
-    sentence="May a second socket be bound to the port?",
+    sentence="Can a second socket bind to the port?",
     words=("shared", "refused", "undefined", "unsupported"),
     cells=cells,
     parameters=Numbers(16, 16, listeners=2),

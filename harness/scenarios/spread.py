@@ -11,7 +11,7 @@ from harness.scenarios.tally import REFUSED, SAME, STRAY, Tally
 
 
 class Shape(StrEnum):
-    """What a spread looks like."""
+    """How a phase's flows are spread."""
 
     BALANCED = "balanced"
     ONE = "one"
@@ -22,7 +22,7 @@ class Shape(StrEnum):
 
 
 class Spread(Struct, frozen=True):
-    """A shape; with `ONE` who took everything, with `UNCLEAR` why."""
+    """A shape and its figures; `taker` is set for `ONE`, `why` for `UNCLEAR`."""
 
     shape: Shape
     taker: int | None = None
@@ -31,10 +31,13 @@ class Spread(Struct, frozen=True):
 
 
 def spread(tally: Tally, members: Sequence[int]) -> Spread:
-    """Tell the shape, with the error rates that `statistics` states, from a phase's tally.
+    """Return the shape of a phase's tally, with the error rates stated in `statistics`.
 
-    Flows that go astray up to `STRAY` are left out, taken to be lost without regard to the member.
+    Up to `STRAY` of the flows may go astray. They are left out, as if each member lost the same
+    share of them.
     """
+    # A uniformity test makes sense only if each flow reached one member that was expected to serve,
+    # so everything else is ruled out first.
     if tally.copied >= SAME * tally.flows:
         return Spread(Shape.COPIED)
     if tally.copied > STRAY * tally.flows:
@@ -66,7 +69,7 @@ def _shape(counts: Sequence[int], members: Sequence[int]) -> Spread:
 
 
 def _figures(counts: Sequence[int]) -> Mapping[str, float]:
-    """Return the p-value, and how large a deviation of one share it would have shown."""
+    """Return the p-values, the shares, and the deviation that the test would have detected."""
     flows = sum(counts)
     return {
         "p_uniform": statistics.p_uniform(counts),

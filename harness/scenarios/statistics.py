@@ -1,19 +1,20 @@
-"""Exact tests with stated sizes: are flows spread evenly, or did one member take everything?
+"""Exact tests with stated error rates: is a spread even, or did one member take everything?
 
-Nothing but `math`: the tails are sums of binomial terms, exact to rounding (about 1e-10,
-relative), and need some hundreds of terms at most.
+This needs only `math`: the tails are sums of at most some hundreds of binomial terms, exact up to
+rounding (relative error about 1e-10).
 
-**The test.** Under a uniform hash of n flows over k members each member's count is
-Binomial(n, 1/k). Its exact two-sided tail is twice the smaller of P(X <= c) and P(X >= c), which
-is <= a with probability <= a. The smallest over the members, times k (Bonferroni), is a p-value
-of the whole: the chance of p <= a is <= a whatever the dependence between the counts, so no
-asymptotic argument (chi-squared with 1.3 flows a cell) and no simulation is needed, and only the
-largest and the smallest count have to be looked at. It is a little conservative, and strongest
-where kernels differ: a member that gets all, much more than its share, or nothing.
+**The test.** If a kernel hashes n flows uniformly over k members, each member's count c is
+Binomial(n, 1/k). The exact two-sided p-value of one count is twice the smaller of P(X <= c) and
+P(X >= c). The smallest of these over all members, times k (Bonferroni), is a p-value of the whole
+spread: the chance of p <= a is at most a, however the counts depend on each other. So it needs no
+asymptotic argument (chi-squared with 1.3 flows a cell would) and no simulation, and only the
+largest and the smallest count matter. The test is slightly conservative. It is strongest where
+kernels differ: one member gets everything, much more than its share, or nothing.
 
-**The rule.** p > `ALPHA_BALANCED`: balanced; p <= `ALPHA_OTHER`: not; between: unclear. A uniformly
-hashing kernel is called balanced with probability >= 0.99999 and anything else with <= 1e-6. With
-too few flows p could not get small whatever happened: then nothing is said (`enough`).
+**The rule.** p > `ALPHA_BALANCED` is balanced, p <= `ALPHA_OTHER` is not, and anything between is
+unclear. A kernel that hashes uniformly is called balanced with probability >= 0.99999, and anything
+else but unclear with probability <= 1e-6. With too few flows p can never be small; then the result
+is unclear too (`enough`).
 """
 
 import math
@@ -22,22 +23,22 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 ALPHA_BALANCED = 1e-5
-"""Largest chance of not calling a uniform spread balanced. A full run decides some 500 times. At
-0.001, which docs/traps.md ("Statistics") allows each of them, every second run had a cell that was
-unclear by chance, and no two runs would agree."""
+"""Largest chance of not calling a uniform spread balanced. A full run decides about 500 times. At
+0.001, which docs/traps.md ("Statistics") allows, every second run would have a cell that is unclear
+by chance, and hardly two runs would agree."""
 
 ALPHA_EXCLUDED = 0.001
-"""Largest chance that a rate which is called excluded is the true one."""
+"""Largest chance that a rate called excluded is the true one."""
 
 ALPHA_OTHER = 1e-6
 """Largest chance of calling a uniform spread anything but balanced or unclear."""
 
 NEGLIGIBLE = 1e-18
-"""A term this small beside the sum, with smaller ones to follow, ends the sum."""
+"""A sum stops at a term that is smaller than this share of it; all later terms are smaller."""
 
 
 class Decision(StrEnum):
-    """What may be said of a spread."""
+    """The result of the test of a spread."""
 
     BALANCED = "balanced"
     OTHER = "other"
@@ -45,13 +46,13 @@ class Decision(StrEnum):
 
 
 def _term(flows: int, count: int, share: float) -> float:
-    """P(X = count) for X of Binomial(flows, share), by logarithms: 20000! is no float."""
+    """P(X = count) for X of Binomial(flows, share), by logarithms: 20000! overflows a float."""
     choose = math.lgamma(flows + 1) - math.lgamma(count + 1) - math.lgamma(flows - count + 1)
     return math.exp(choose + count * math.log(share) + (flows - count) * math.log1p(-share))
 
 
 def _outward(flows: int, count: int, share: float, step: int) -> float:
-    """Sum the terms from `count` away from the mean; they shrink all the way."""
+    """Sum the terms from `count` away from the mean; each is smaller than the one before."""
     term = total = _term(flows, count, share)
     odds = share / (1 - share)
     while 0 <= count + step <= flows and term > total * NEGLIGIBLE:
@@ -96,14 +97,14 @@ def p_uniform(counts: Sequence[int]) -> float:
 
 
 def enough(flows: int, members: int) -> bool:
-    """Whether one idle member would have been noticed: else `balanced` would say nothing."""
+    """Whether one idle member would make p small; if not, `balanced` would mean nothing."""
     if members < 2:
         return False
     return 2 * members * math.exp(flows * math.log1p(-1 / members)) <= ALPHA_BALANCED
 
 
 def decide(counts: Sequence[int]) -> Decision:
-    """Return what may be said of the counts of all members, idle ones included."""
+    """Return the result for the counts of all members, idle ones included."""
     if not enough(sum(counts), len(counts)):
         return Decision.UNCLEAR
     p = p_uniform(counts)
@@ -113,26 +114,26 @@ def decide(counts: Sequence[int]) -> Decision:
 
 
 def one_taker_chance(flows: int, members: int) -> float:
-    """Return k ** (1 - n): how often a uniform hash gives all n flows to one of k members."""
+    """Return k ** (1 - n), the chance that a uniform hash gives all n flows to one of k members."""
     return min(1.0, math.exp((1 - flows) * math.log(members)))
 
 
 def one_taker_is_telling(flows: int, members: int) -> bool:
-    """Whether `one member took everything` may be said of so few flows and members."""
+    """Whether there are enough flows to say that one member took everything, not by chance."""
     return one_taker_chance(flows, members) <= ALPHA_OTHER
 
 
 def excluded(trials: int) -> float:
-    """Return the rate from which on nothing in so many trials has a chance <= `ALPHA_EXCLUDED`.
+    """Return the smallest rate that is excluded by no event in `trials` independent trials.
 
-    Of `trials` independent ones: the upper end of the exact interval (Clopper and Pearson) for
-    none of n. About 6.9 / n.
+    At this rate the chance of no event is `ALPHA_EXCLUDED`. It is the upper end of the exact
+    (Clopper-Pearson) interval for 0 of n, about 6.9 / n.
     """
     return -math.expm1(math.log(ALPHA_EXCLUDED) / trials) if trials > 0 else 1.0
 
 
 def _table(hits: int, flows: int, others: int, of: int) -> float:
-    """P(X = hits) if all hits fell on `flows` and `of` blindly: X is hypergeometric."""
+    """P(X = hits) if all hits fall on `flows` and `of` at random: X is hypergeometric."""
     ways = (
         math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
         for n, k in ((flows, hits), (of, others), (flows + of, hits + others))
@@ -142,7 +143,7 @@ def _table(hits: int, flows: int, others: int, of: int) -> float:
 
 
 def _at_least(hits: int, flows: int, others: int, of: int) -> float:
-    """P(X >= hits) given the sum of hits; from the mean up the terms soon shrink."""
+    """P(X >= hits) given the sum of hits; above the mean the terms shrink."""
     term = total = _table(hits, flows, others, of)
     while hits < flows and others > 0 and term > total * NEGLIGIBLE:
         term *= (flows - hits) / (hits + 1) * others / (of - others + 1)
@@ -152,10 +153,10 @@ def _at_least(hits: int, flows: int, others: int, of: int) -> float:
 
 
 def p_one_share(hits: int, flows: int, others: int, of: int) -> float:
-    """Return the p-value of one share behind both: `hits` of `flows`, and `others` of `of`.
+    """Return the p-value for `hits` of `flows` and `others` of `of` having the same true share.
 
-    Fisher's exact test: given the sum of the hits, the unknown share itself plays no part. Twice
-    the tail on the side of the larger share, which is two-sided as above.
+    This is Fisher's exact test: given the sum of the hits, the unknown share does not matter. The
+    result is twice the tail on the side of the larger share, two-sided as above.
     """
     if hits * of < others * flows:
         hits, flows, others, of = others, of, hits, flows
@@ -163,7 +164,7 @@ def p_one_share(hits: int, flows: int, others: int, of: int) -> float:
 
 
 def acceptance(flows: int, members: int, alpha: float) -> tuple[int, int]:
-    """Return the smallest and the largest count of a member that p > alpha allows."""
+    """Return the smallest and the largest count of a member for which p > alpha."""
     limit, share = alpha / members / 2, 1 / members
     candidates = range(flows + 1)
     least = bisect_right(candidates, limit, key=lambda count: lower_tail(flows, count, share))
@@ -172,10 +173,10 @@ def acceptance(flows: int, members: int, alpha: float) -> tuple[int, int]:
 
 
 def detectable(flows: int, members: int) -> float:
-    """Return the deviation from 1/k of a member's share from which on `balanced` is denied.
+    """Return the smallest deviation of a member's share from 1/k that prevents `balanced`.
 
-    The effect size of a `balanced`: a member whose true share is off by so much would have been
-    noticed about every second time, one that is off by twice as much nearly always.
+    This is the effect size of a `balanced`: if a true share deviates by this much, the test notices
+    it about every second time; if it deviates by twice as much, nearly always.
     """
     if members < 2 or flows == 0:
         return 1.0
@@ -184,7 +185,7 @@ def detectable(flows: int, members: int) -> float:
 
 
 def dispersion(counts: Sequence[int]) -> float:
-    """Return chi-squared over its degrees of freedom: about 1 for a hash, 0 for taking turns."""
+    """Return chi-squared over its degrees of freedom: about 1 for a hash, 0 for round robin."""
     flows, members = sum(counts), len(counts)
     if members < 2 or flows == 0:
         return 0.0

@@ -24,14 +24,14 @@ QUICK = (
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return where it is asked; the old one always retires by close()."""
+    """Return the cells of this scenario; the old listener always retires by close()."""
     if depth is Depth.QUICK:
         return table(ID, (row(one, failure="close") for one in QUICK))
     return table(ID, cross(GROUPING, BOTH, failure=("close",)))
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of; only a connection can be kept and asked again."""
+    """Return the script of a complete answer; only TCP has connections that can be asked again."""
     kept = asked.get("protocol", "tcp") == "tcp"
     return Script(
         (
@@ -50,7 +50,7 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Say who serves what began after the newcomer stood; what was lost on the way is counted."""
+    """Name who serves the flows that began once the newcomer was ready; the counts give losses."""
     after = tally(seen.phase("after"))
     counts = {**after.counts("after_"), **_lost(seen)}
     if (loss := after.loss()) is not None:
@@ -66,7 +66,7 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _lost(seen: Observation) -> Mapping[str, int]:
-    """Count new flows that nobody served, and kept connections that did not answer again."""
+    """Count new flows that were not served, and open connections that did not answer again."""
     lost = {
         f"lost_{name}": tally(seen.phase(name)).astray for name in ("during", "after", "retired")
     }

@@ -1,4 +1,4 @@
-"""Counting fates: what all families of scenarios count by, and the bounds they share."""
+"""Counting fates: the kinds of fate that all scenarios count, and the bounds they share."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,18 +9,18 @@ from harness.model import Judgement, State
 from harness.wire.observation import Fate, Flows, Observation
 
 STRAY = 0.01
-"""Share of a phase's flows that may go astray without making a verdict, or spoiling one. On
-loopback NetBSD sends the SYN of 3 to 5 of 1000 connects again after 6 s, and a datagram may be
-dropped for a full buffer (docs/traps.md, trap 9)."""
+"""Share of a phase's flows that may go astray without making or spoiling a verdict. On loopback
+NetBSD repeats the SYN of 3 to 5 of 1000 connects, after 6 s, and a full buffer may drop a datagram
+(docs/traps.md, trap 9)."""
 
 NEARLY_ALL = 0.95
-"""Share of the flows in question that has to share a fate before the fate is the verdict."""
+"""Share of the flows in question that must have the same fate before it is the verdict."""
 
 SAME = 1 - STRAY
-"""Share of repeated 4-tuples that has to reach the same member before its mapping is one."""
+"""Share of repeated 4-tuples that must reach the same member before the 4-tuple decides it."""
 
 RESETS = frozenset({"ECONNRESET", "ECONNABORTED", "EPIPE"})
-"""What a client is told of a connection that was ended by RST, by system and by call."""
+"""What a client's call may report after an RST; it depends on the system and the call."""
 
 REFUSED = "ECONNREFUSED"
 
@@ -31,11 +31,11 @@ KINDS = {
     "open": "stranded",
     "ETIMEDOUT": "stranded",
 }
-"""What the other fates are counted as; `stranded`: neither served nor ended by anybody."""
+"""The kind of every other fate. `stranded`: neither served nor ended."""
 
 
 def server(fate: Fate) -> int | None:
-    """Return the one member that answered; None if none did, or several of them."""
+    """Return the member that answered; None if none or several did."""
     if isinstance(fate, int):
         return fate
     if isinstance(fate, tuple) and len(set(fate)) == 1:
@@ -44,7 +44,7 @@ def server(fate: Fate) -> int | None:
 
 
 def kind(fate: Fate) -> str:
-    """Return what a fate is counted as: a refusal, a reset, an end, a wait without one, served."""
+    """Return what a fate counts as: `served`, `copied`, `reset`, or as in `KINDS`."""
     if not isinstance(fate, str):
         return "served" if server(fate) is not None else "copied"
     if fate in RESETS:
@@ -53,7 +53,7 @@ def kind(fate: Fate) -> str:
 
 
 class Tally(Struct, frozen=True):
-    """How many flows each member served, several members answered, and what befell the others."""
+    """How many flows each member served, how many were copied to several, and the other fates."""
 
     flows: int
     members: Mapping[int, int]
@@ -62,7 +62,7 @@ class Tally(Struct, frozen=True):
 
     @classmethod
     def of(cls, fates: Iterable[Fate]) -> "Tally":
-        """Count the fates of a phase, or of a part of it."""
+        """Count the fates of a phase, or of part of one."""
         fates = tuple(fates)
         servers = [server(fate) for fate in fates]
         return cls(
@@ -79,22 +79,22 @@ class Tally(Struct, frozen=True):
 
     @property
     def astray(self) -> int:
-        """Flows that nobody served."""
+        """Flows that no member served."""
         return sum(self.unserved.values())
 
     def share(self, count: int) -> float:
-        """Return a count as a share of all flows, 0 of none."""
+        """Return a count as a share of all flows; 0 if there are none."""
         return count / self.flows if self.flows else 0.0
 
     def counts(self, prefix: str = "") -> dict[str, int]:
-        """Return everything counted, by name: `flows`, `member_2`, `timeout`, `ECONNRESET`."""
+        """Return all counts by name, such as `flows`, `member_2`, `timeout`, `ECONNRESET`."""
         found = {f"member_{index}": self.members[index] for index in sorted(self.members)}
         found |= {"copied": self.copied} if self.copied else {}
         found |= {fate: self.unserved[fate] for fate in sorted(self.unserved)}
         return {f"{prefix}{name}": count for name, count in {"flows": self.flows, **found}.items()}
 
     def loss(self) -> str | None:
-        """Return why more flows were lost than go astray; None if that is not so."""
+        """Return a sentence if more than `STRAY` of the flows were lost, else None."""
         if self.astray <= STRAY * self.flows:
             return None
         tally = ", ".join(f"{self.unserved[fate]} {fate}" for fate in sorted(self.unserved))
@@ -109,19 +109,19 @@ def tally(flows: Flows) -> Tally:
 def measured(
     verdict: str, counts: Mapping[str, int], statistics: Mapping[str, float] | None = None
 ) -> Judgement:
-    """Return a verdict with its evidence."""
+    """Return the judgement of a measured cell, with its evidence."""
     return Judgement(State.MEASURED, verdict, counts=counts, statistics=statistics or {})
 
 
 def unclear(
     why: str, counts: Mapping[str, int], statistics: Mapping[str, float] | None = None
 ) -> Judgement:
-    """Return that it cannot be told, with what was counted."""
+    """Return the judgement `inconclusive` with the reason and the counts."""
     return Judgement(State.INCONCLUSIVE, why=why, counts=counts, statistics=statistics or {})
 
 
 def prevailing(kinds: Iterable[str]) -> str | None:
-    """Return the kind of at least `NEARLY_ALL`, None if there is none."""
+    """Return the kind that at least `NEARLY_ALL` of them are; None if there is none."""
     counted = Counter(kinds)
     for name, count in counted.most_common(1):
         if count >= NEARLY_ALL * counted.total():
@@ -130,10 +130,10 @@ def prevailing(kinds: Iterable[str]) -> str | None:
 
 
 def newest_first(seen: Observation) -> tuple[int, ...]:
-    """Return the members that stand, the last that listened (datagrams: was bound) first.
+    """Return the members that are up, from the last to listen (datagrams: to bind) to the first.
 
-    Groups follow the order of listen() on some kernels and that of bind() on others (trap 5);
-    the agent does both at once for each member, so that here they are one.
+    Groups follow the order of listen() on some kernels and of bind() on others (trap 5). The agent
+    does both at once for each member, so here the two orders are the same.
     """
     standing = [member for member in seen.members if member.bind is not None]
     return tuple(
