@@ -1,1 +1,1 @@
-"""The agent's language (docs/wire.md): a question as a line, what comes back as an observation."""
+"""The agent's language (docs/wire.md): questions as lines, and answers as observations."""

@@ -1,7 +1,7 @@
-"""A batch's output taken apart into blocks, one for each answer, within bounds.
+"""Splits the output of a batch into blocks, one for each answer, within fixed limits.
 
-Whatever a guest says, no more of it is held than an agent of ours could have said: of a block that
-is spoilt only what names it, and how it ended.
+A guest cannot make the harness hold more than a real agent could have sent. Of a faulty block only
+the lines that name it and tell how it ended are kept.
 """
 
 import json
@@ -14,38 +14,38 @@ from msgspec import Struct
 from harness.wire.observation import Begin, Event, Exit, Flows
 
 LINE_CAP = 1 << 20
-"""Bytes; the longest honest line has 20000 flows with their times, 0.7 MiB."""
+"""Bytes. The longest line of a real agent has 20000 flows with their times: 0.7 MiB."""
 
 SHORT_CAP = 64 << 10
-"""Bytes of a line that is not `flows`: of texts and facts an agent has a few, of 4 KiB."""
+"""Bytes of a line that is not `flows`. Texts and facts are few, and at most 4 KiB each."""
 
 LINES_CAP = 4096
-"""Lines of a block; a drain of 1000 rounds has 2000 changes."""
+"""Lines of a block. A drain of 1000 rounds has 2000 changes."""
 
 BLOCK_CAP = 4 << 20
-"""Bytes; the longest honest block (20000 flows, six phases) has about 3 MiB."""
+"""Bytes. The longest block of a real agent (20000 flows, six phases) has about 3 MiB."""
 
 NUMBERS_CAP = 500_000
-"""Commas of a block; the longest honest one has 480000. What stands between two of them takes up
-to 72 bytes once it is read, twenty times what it takes in the line."""
+"""Commas of a block. The longest block of a real agent has 480000. A value between two commas takes
+up to 72 bytes once it is decoded, twenty times as much as in the line."""
 
 BLOCKS_CAP = 4096
-"""Answers to one batch, which has some hundred questions."""
+"""Answers to one batch, which has a few hundred questions."""
 
 WHY_CAP = 300
-"""Characters of msgspec's sentence, in which a guest's words may be; wire.py makes it visible."""
+"""Characters of msgspec's message, which may quote the guest; wire/replies.py escapes it."""
 
 _EVENT = msgspec.json.Decoder(Event)
 _FLOWS = msgspec.json.Decoder(Flows)
 
 _LANDMARK = re.compile(rb'"(?:begin|exit)"')
-"""In the lines by which a block's end is known. No agent of ours writes these words otherwise."""
+"""Finds the lines that tell where a block ends. A real agent writes these words nowhere else."""
 
 
 class Block(Struct, frozen=True):
-    """The bytes of an answer, its events, and the first fault of its lines, empty if none.
+    """The bytes of an answer, its events, and the first fault of its lines (empty if none).
 
-    The fault may repeat words of the guest.
+    The fault may quote the guest, so it must be escaped before it is shown.
     """
 
     raw: bytes
@@ -54,7 +54,10 @@ class Block(Struct, frozen=True):
 
 
 def blocks(text: bytes) -> Iterator[Block]:
-    """Yield each block: up to its `exit`, or to where another begins. All bytes are in one."""
+    """Yield each block, which ends at its `exit` or where the next one begins.
+
+    Every byte of `text` is in exactly one block.
+    """
     start = count = 0
     while start < len(text):
         if count == BLOCKS_CAP:
@@ -64,7 +67,7 @@ def blocks(text: bytes) -> Iterator[Block]:
         start += len(block.raw)
         count += 1
         yield block
-        del block  # its events go before the next one's come
+        del block  # free its events before the next block's are decoded
 
 
 def _block(text: bytes, start: int) -> Block:
@@ -73,18 +76,21 @@ def _block(text: bytes, start: int) -> Block:
     fault = ""
     at, numbers = start, 0
     while at < len(text):
+        # After a fault only a `begin` or an `exit` matters, so all other lines are skipped unread.
         if fault and (at := _landmark(text, at)) == len(text):
             break
-        end = text.find(b"\n", at) + 1 or len(text)  # a carriage return ends no line
+        end = text.find(b"\n", at) + 1 or len(text)  # a carriage return does not end a line
         numbers += text.count(b",", at, end)
         event, wrong = _decode(text[at:end])
         named = event if isinstance(event, Begin | Exit) else None
+        # A line of another question starts the next block: this one lost its `exit`.
         if named is not None and begun not in (None, named.id):
             break
         if isinstance(event, Begin) and begun is not None:
             wrong = "begin twice"
         at = end
         fault = fault or wrong or _excess(len(events), at - start, numbers)
+        # A faulty block keeps only what names its question, and its `exit`.
         if event is not None and (not fault or begun is None or isinstance(event, Exit)):
             events.append(event)
         begun = named.id if named is not None else begun
@@ -102,20 +108,20 @@ def _excess(lines: int, size: int, numbers: int) -> str:
 
 
 def _landmark(text: bytes, at: int) -> int:
-    """Return where the next line begins that may be a `begin` or an `exit`, else the end."""
+    """Return the start of the next line that may be a `begin` or an `exit`, or the end of text."""
     found = _LANDMARK.search(text, at)
     return len(text) if found is None else text.rfind(b"\n", at, found.start()) + 1 or at
 
 
 def _once(pairs: Sequence[tuple[str, object]]) -> Mapping[str, object]:
-    """Refuse what msgspec lets pass: a key that stands twice, of which the last would win."""
+    """Return the pairs as a dict; raise ValueError on a duplicate key, which msgspec accepts."""
     if len({key for key, _ in pairs}) != len(pairs):
         raise ValueError("the same key twice")
     return dict(pairs)
 
 
 def _decode(line: bytes) -> tuple[Event | None, str]:
-    """Return a line's event, or what is wrong with it."""
+    """Return a line's event and an empty text, or None and the fault."""
     if not line.endswith(b"\n"):
         return None, "the last line is cut off"
     if len(line) > LINE_CAP:

@@ -1,4 +1,4 @@
-"""What the agent saw, as frozen events in the order in which it said them; `wire` makes these."""
+"""What the agent saw: frozen events in the order of its lines. `wire.replies` creates them."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 LARGEST = 2**31 - 1
-"""No count, index or time of the agent's is larger: it keeps them in C's `int`."""
+"""The largest count, index or time of the agent, which keeps them in a C `int`."""
 
 Natural = Annotated[int, Meta(ge=0, le=LARGEST)]
 
@@ -20,17 +20,17 @@ Fate = (
     | Annotated[str, Meta(pattern=r"\A(?:E[A-Z0-9]{1,22}|timeout|open|eof|foreign)\Z")]
     | Annotated[tuple[Natural, ...], Meta(min_length=2)]
 )
-"""How a flow ended: the index of the member that served it, several for copied datagrams, an
-errno name, or one of the words in `WORDS`."""
+"""How a flow ended: the index of the member that served it, several indexes for a copied datagram,
+an errno name, or one of `WORDS`."""
 
 WORDS = ("timeout", "open", "eof", "foreign")
 """Fates that are neither a member nor an errno. `timeout`: no handshake (TCP) or no reply (UDP) by
-the deadline; `open`: handshake done, then neither reply nor end; `eof`: ended in order, unserved;
-`foreign`: somebody else's server answered."""
+the deadline. `open`: a handshake, then neither a reply nor an end. `eof`: an orderly end without a
+reply. `foreign`: a server of another program answered."""
 
 
 class Begin(Struct, frozen=True, forbid_unknown_fields=True, tag="begin", tag_field="event"):
-    """First event: the agent repeats what it was asked."""
+    """The first event: the agent repeats the question."""
 
     wire: int
     id: Word
@@ -40,9 +40,9 @@ class Begin(Struct, frozen=True, forbid_unknown_fields=True, tag="begin", tag_fi
 
 
 class Member(Struct, frozen=True, forbid_unknown_fields=True, tag="member", tag_field="event"):
-    """A socket of the group. `bind` and `listen` are ranks over the whole trial, null if not done.
+    """A socket of the group. `bind` and `listen` are ranks within the trial, null if not done.
 
-    `call` and `error` name the system call that failed and its errno, both null if none did.
+    `call` is the system call that failed and `error` its errno name; both are null if none failed.
     """
 
     index: Natural
@@ -53,7 +53,7 @@ class Member(Struct, frozen=True, forbid_unknown_fields=True, tag="member", tag_
 
 
 class Change(Struct, frozen=True, forbid_unknown_fields=True, tag="change", tag_field="event"):
-    """Something was done to a member `at` so many milliseconds after `begin`."""
+    """Something was done to a member, `at` milliseconds after `begin`."""
 
     what: Word
     member: Natural
@@ -64,8 +64,8 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True, tag="change", tag_
 class Flows(Struct, frozen=True, forbid_unknown_fields=True, tag="flows", tag_field="event"):
     """The fates of a phase's flows; index i is the same flow in every phase that repeats it.
 
-    `ports` are the clients' source ports, `started` and `took` milliseconds (since `begin`, until
-    the fate).
+    `ports` are the clients' source ports. `started` is in milliseconds after `begin`, `took` in
+    milliseconds from there to the fate.
     """
 
     phase: Word
@@ -75,14 +75,14 @@ class Flows(Struct, frozen=True, forbid_unknown_fields=True, tag="flows", tag_fi
     took: tuple[Natural, ...]
 
     def __post_init__(self) -> None:
-        """Refuse arrays of different lengths; msgspec turns this into its own error."""
+        """Raise ValueError if the arrays differ in length; msgspec turns it into its own error."""
         lengths = {len(self.fates), len(self.ports), len(self.started), len(self.took)}
         if len(lengths) != 1:
             raise ValueError(f"arrays of {sorted(lengths)} flows")
 
 
 class Attempt(Struct, frozen=True, forbid_unknown_fields=True, tag="attempt", tag_field="event"):
-    """One try to bind (and listen): the call that failed and its errno, both null if none did."""
+    """One try to bind (and listen); `call` and `error` as in `Member`."""
 
     what: Word
     call: Word | None
@@ -90,7 +90,7 @@ class Attempt(Struct, frozen=True, forbid_unknown_fields=True, tag="attempt", ta
 
 
 class Fact(Struct, frozen=True, forbid_unknown_fields=True, tag="fact", tag_field="event"):
-    """A plain fact of the guest or of the trial (`backlog`, `retries`, `sysname`, a tunable)."""
+    """A fact about the guest or the trial (`backlog`, `retries`, `sysname`, a tunable)."""
 
     name: Word
     value: int | Annotated[str, Meta(max_length=4096)]
@@ -105,14 +105,17 @@ class Unsupported(
 
 
 class End(Struct, frozen=True, forbid_unknown_fields=True, tag="end", tag_field="event"):
-    """Last event of a whole observation: milliseconds in all, longest gap without the CPU."""
+    """The last event of a complete observation.
+
+    `took` is the duration of the trial, `gap` the longest time without the CPU, both in ms.
+    """
 
     took: Natural
     gap: Natural
 
 
 class Exit(Struct, frozen=True, forbid_unknown_fields=True, tag="exit", tag_field="event"):
-    """Said by the agent's batch parent of the process that asked: its exit status or signal."""
+    """Written by the agent's batch parent: the exit status or signal of the question's process."""
 
     id: Word
     status: Natural
@@ -123,7 +126,7 @@ Event = Begin | Member | Change | Flows | Attempt | Fact | Unsupported | End | E
 
 
 class Observation(Struct, frozen=True):
-    """Everything one agent process said of one question, whole (`begin` to `end`)."""
+    """Everything that one agent process reported for one question, from `begin` to `end`."""
 
     begin: Begin
     members: tuple[Member, ...] = ()
@@ -137,24 +140,24 @@ class Observation(Struct, frozen=True):
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """What was asked, as the agent repeats it."""
+        """The parameters of the question, as the agent repeats them."""
         return self.begin.parameters
 
     @property
     def listeners(self) -> int:
-        """How many members were asked for, a newcomer or bystander not among them."""
+        """How many members were asked for, without a newcomer or a bystander."""
         return number(self.parameters, "listeners")
 
     def phase(self, name: str) -> Flows:
-        """Return the flows of a phase; `wire.parse` has made sure that it is there."""
+        """Return the flows of a phase; `replies.parse` has checked that it exists."""
         return next(flows for flows in self.flows if flows.phase == name)
 
     def attempt(self, what: str) -> Attempt | None:
-        """Return the attempt of that name, None if the agent did not get there."""
+        """Return the attempt of that name; None if the agent did not get that far."""
         return next((attempt for attempt in self.attempts if attempt.what == what), None)
 
     def refusal(self) -> Member | None:
-        """Return the first member that could not be set up, if any."""
+        """Return the first member that could not be set up; None if all could."""
         return next((member for member in self.members if member.error is not None), None)
 
 
@@ -166,7 +169,7 @@ DEFAULTS = {
     "sockets": 300,
     "rounds": 40,
 }
-"""The agent's own, where a question does not say (docs/wire.md, "Asking")."""
+"""The agent's defaults for parameters that a question leaves out (docs/wire.md, "Asking")."""
 
 MOST = {
     "listeners": 64,
@@ -176,12 +179,12 @@ MOST = {
     "sockets": 1000,
     "rounds": 1000,
 }
-"""No agent of ours takes a larger one (docs/wire.md, "Asking"); so no guest's word makes us count
-further."""
+"""The largest values that the agent accepts (docs/wire.md, "Asking"). They also limit what a guest
+can make the harness count."""
 
 
 def number(asked: Mapping[str, str], name: str) -> int:
-    """Return a numeric parameter of a question; raise ValueError if no agent takes it."""
+    """Return a numeric parameter of a question; raise ValueError if no agent would accept it."""
     text = asked.get(name, str(DEFAULTS[name]))
     if not (text.isascii() and text.isdigit() and len(text) <= 10):
         raise ValueError(f"parameter {name} is not a number")

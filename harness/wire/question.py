@@ -1,4 +1,4 @@
-"""One question to the agent, as a line that cannot be read in two ways (docs/wire.md)."""
+"""A question to the agent, as one unambiguous line (docs/wire.md)."""
 
 import re
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from msgspec import Struct, field
 WORD = re.compile(r"[A-Za-z0-9_.,:+-]+")
 
 VALUE = re.compile(r"[A-Za-z0-9_.,:+=-]+")
-"""The first `=` of a pair ends its key."""
+"""A value may contain `=`: only the first `=` of a pair ends its key."""
 
 
 class Question(Struct, frozen=True):
-    """A scenario at one point; `id` comes back with the answer."""
+    """A scenario at one point of the axes. The agent repeats `id` in its answer."""
 
     id: str
     scenario: str
@@ -20,7 +20,7 @@ class Question(Struct, frozen=True):
 
     @property
     def line(self) -> str:
-        """The line for `agent batch`; a word that would need quoting is a bug of the caller's."""
+        """The line for `agent batch`; raises ValueError on a word that would need quoting."""
         words = ((word, WORD) for word in (self.id, self.scenario, *self.parameters))
         values = ((value, VALUE) for value in self.parameters.values())
         for word, form in (*words, *values):

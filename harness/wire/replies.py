@@ -1,7 +1,7 @@
-"""The agent's language (docs/wire.md), strictly: bytes of a batch -> replies, whole or torn.
+"""A strict parser of the agent's language (docs/wire.md): bytes of a batch -> replies.
 
-Nothing that a guest says makes `parse` raise, and a block that is spoilt spoils no other. What is
-whole keeps every promise of docs/wire.md, so that nobody after this checks shapes again.
+No output of a guest makes `parse` raise, and a faulty block does not affect the others. A reply
+with an observation keeps every promise of docs/wire.md, so later code need not check shapes again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,18 +33,18 @@ from harness.wire.script import Script, Scripts
 VERSION = 1
 
 QUOTED = 200
-"""Characters of a guest's text that a sentence of ours repeats, at most."""
+"""The most characters of a guest's text that a message repeats."""
 
 UNSUPPORTED = 77
-"""The agent's exit status for what it cannot be asked (docs/wire.md)."""
+"""The agent's exit status for a question that it cannot be asked (docs/wire.md)."""
 
 
 class Reply(Struct, frozen=True):
-    """What came of one question: an observation, or why there is none (`torn`).
+    """The reply to one question: an observation, or the reason why there is none (`torn`).
 
-    `status` and `signal` are None if the batch did not get so far as to say how the question's
-    process ended. `id` is empty if nobody said it. `raw` are the bytes, for the journal; `took`
-    the milliseconds that a whole answer says, else 0.
+    `status` and `signal` tell how the question's process ended, and are None if the batch stopped
+    before that line. `id` is empty if no line named the question. `raw` are the bytes for the
+    journal. `took` is the duration in ms that a complete answer gives, else 0.
     """
 
     id: str
@@ -57,26 +57,26 @@ class Reply(Struct, frozen=True):
 
 
 def visible(text: str) -> str:
-    """Return a guest's text with control and foreign characters escaped, cut to a sentence."""
+    """Return a guest's text with all but visible ASCII escaped, cut to `QUOTED` characters."""
     escaped = text.encode("unicode_escape").decode("ascii")
     return escaped if len(escaped) <= QUOTED else escaped[: QUOTED - 1] + "~"
 
 
 def parse(text: bytes, scripts: Scripts) -> tuple[Reply, ...]:
-    """Take a batch's standard output apart, also one that was cut off; never raise.
+    """Return the replies in a batch's standard output, even if it was cut off; never raise.
 
-    `scripts` says what a whole answer to each question is.
+    `scripts` gives the steps of a complete answer to each question.
     """
     return _single(map(partial(_reply, scripts), blocks(text)))
 
 
 def outline(text: bytes, scripts: Scripts) -> tuple[Reply, ...]:
-    """Take it apart as `parse` does, and leave the observations out: a batch's may be large."""
+    """Return the same replies as `parse` without their observations, which may be large."""
     return _single(map(partial(_head, scripts), blocks(text)))
 
 
 def _single(replies: Iterable[Reply]) -> tuple[Reply, ...]:
-    """Believe none of several answers to one question."""
+    """Return the replies; of several answers to one question, none is believed."""
     found: list[Reply] = []
     first: dict[str, int] = {}
     for reply in replies:
@@ -124,7 +124,7 @@ def _of(kind: type[T], events: Sequence[Event]) -> tuple[T, ...]:
 
 
 def _observation(events: Sequence[Event]) -> Observation:
-    """Gather the events of a block that has no fault."""
+    """Return the events of a block without a fault as an observation."""
     (begin,), (end,) = _of(Begin, events), _of(End, events)
     unsupported = _of(Unsupported, events)
     return Observation(
@@ -141,7 +141,10 @@ def _observation(events: Sequence[Event]) -> Observation:
 
 
 def _faults(scripts: Scripts, events: Sequence[Event]) -> Iterator[str]:
-    """Yield what breaks the promises of docs/wire.md; a later check relies on the earlier ones."""
+    """Yield each broken promise of docs/wire.md.
+
+    The first one counts: each check relies on the earlier ones, so their order matters.
+    """
     yield from _faults_of_frame(events)
     begin, *_ = _of(Begin, events)
     try:
@@ -192,7 +195,10 @@ def _faults_of_names(events: Sequence[Event]) -> Iterator[str]:
 
 
 def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> Iterator[str]:
-    """Indexes lie within the group, a newcomer and one to spare; arrays are as long as asked."""
+    """Yield a fault for each index outside the group and each phase of the wrong length.
+
+    A newcomer and one more index are allowed beyond the group.
+    """
     limit = number(begin.parameters, plan.group) + 2
     counts = plan.flows(begin.parameters)
     named = [member.index for member in _of(Member, events)]
@@ -208,7 +214,7 @@ def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> I
 
 
 def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator[str]:
-    """What was seen is the script, whole; only an `unsupported` may end it anywhere."""
+    """Yield a fault for each difference from the script; `unsupported` may end it anywhere."""
     phases = tuple(flows.phase for flows in seen.flows)
     attempts = tuple(attempt.what for attempt in seen.attempts)
     facts = sum(isinstance(seen.facts.get(name), int) for name in plan.facts)
@@ -231,7 +237,7 @@ def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator
 
 
 def check_echo(reply: Reply, id: str, scenario: str, parameters: Mapping[str, str]) -> str | None:
-    """Return why the reply is not to this question, None if it is."""
+    """Return why the reply does not belong to this question; None if it does."""
     if reply.id != id:
         return f"question {id} was answered as {visible(reply.id)}"
     if reply.observation is None:

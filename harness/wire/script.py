@@ -1,6 +1,6 @@
-"""What a whole answer consists of, step by step (docs/wire.md, "What each scenario does").
+"""Scripts: the steps of a complete answer, in order (docs/wire.md, "What each scenario does").
 
-Every scenario writes its own; `wire.replies` holds an answer against it.
+Each scenario has its own script, and `wire.replies` checks every answer against it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -12,41 +12,41 @@ from msgspec.structs import replace
 from harness.wire.observation import Observation, number
 
 AS_ASKED = 0
-"""Stands for the number of flows that the question asks for, which is at least 1."""
+"""As a step's count: the number of flows that the question asks for. A real count is never 0."""
 
 FEW = 16
-"""Flows of a phase that only shows whether somebody serves; no question says another number."""
+"""Flows of a phase that only shows whether any listener serves. No question changes this."""
 
 
 class DueMember(Struct, frozen=True):
-    """A member of that index. The answer ends with one that the kernel refuses."""
+    """A member with this index. If the kernel refuses it, the answer ends here."""
 
     index: int
 
 
 class DueFlows(Struct, frozen=True):
-    """A phase with so many flows; None: their number depends on how things went."""
+    """A phase with `count` flows; None if the number depends on what happens in the trial."""
 
     phase: str
     count: int | None = AS_ASKED
 
 
 class DueChanges(Struct, frozen=True):
-    """So many changes of members in a row; `until_refused`: the first that fails is the last."""
+    """`count` changes of members in a row. With `until_refused`, the first that fails ends them."""
 
     count: int = 1
     until_refused: bool = False
 
 
 class DueAttempt(Struct, frozen=True):
-    """An attempt of that name; `needed`: if it fails the answer ends with it."""
+    """An attempt named `what`. If it is `needed` and fails, the answer ends here."""
 
     what: str
     needed: bool = False
 
 
 class DueFact(Struct, frozen=True):
-    """A number that is said under that name."""
+    """A fact with this name whose value is a number."""
 
     name: str
 
@@ -55,7 +55,7 @@ Step = DueMember | DueFlows | DueChanges | DueAttempt | DueFact
 
 
 class Script(Struct, frozen=True):
-    """The steps of an answer; `group` is the parameter that says how many sockets may serve."""
+    """The steps of an answer. `group` names the parameter that sets how many sockets may serve."""
 
     steps: tuple[Step, ...] = ()
     group: str = "listeners"
@@ -72,7 +72,7 @@ class Script(Struct, frozen=True):
 
     @property
     def changes(self) -> int:
-        """How many changes there are in all."""
+        """The number of all changes."""
         return sum(step.count for step in self.steps if isinstance(step, DueChanges))
 
     @property
@@ -82,11 +82,11 @@ class Script(Struct, frozen=True):
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """The names of the numbers that are said."""
+        """The names of the numeric facts."""
         return tuple(step.name for step in self.steps if isinstance(step, DueFact))
 
     def flows(self, asked: Mapping[str, str]) -> Mapping[str, int | None]:
-        """Return how many flows each phase has; None where it depends on how things went."""
+        """Return the number of flows by phase; None if it depends on what happens in the trial."""
         usual = number(asked, "flows")
         return {
             step.phase: usual if step.count == AS_ASKED else step.count
@@ -95,7 +95,8 @@ class Script(Struct, frozen=True):
         }
 
     def as_far_as(self, seen: Observation) -> "Script":
-        """Return how far it goes with what the kernel refused."""
+        """Return the part of the script that the agent can reach after what the kernel refused."""
+        # A member that is refused ends the answer before anything else could go wrong.
         refused = seen.refusal()
         if refused is not None:
             return self._until({DueMember(refused.index)}) or Script(group=self.group)
@@ -106,7 +107,7 @@ class Script(Struct, frozen=True):
         return script
 
     def _until(self, last: set[Step]) -> "Script | None":
-        """Return what ends with the first of these steps; None if it has none of them."""
+        """Return the script up to the first of these steps, included; None if it has none."""
         before = tuple(takewhile(lambda step: step not in last, self.steps))
         if len(before) == len(self.steps):
             return None
@@ -114,7 +115,7 @@ class Script(Struct, frozen=True):
 
 
 def _given_up(steps: Iterable[Step], changes: int) -> Iterable[Step]:
-    """Yield the steps, with no more than so many changes of those that a failure ends."""
+    """Yield the steps, with at most `changes` changes where a failed one ends them."""
     for step in steps:
         if isinstance(step, DueChanges) and step.until_refused:
             yield replace(step, count=min(step.count, changes))
@@ -123,19 +124,19 @@ def _given_up(steps: Iterable[Step], changes: int) -> Iterable[Step]:
 
 
 WriteScript = Callable[[Mapping[str, str]], Script]
-"""Gives the script of a question, whose parameters it takes."""
+"""Returns the script for a question's parameters."""
 
 Scripts = Mapping[str, WriteScript]
-"""Every question that may be asked, by the agent's name for it."""
+"""The script of every question, by the agent's name for the question."""
 
 
 def members(indexes: Iterable[int]) -> tuple[Step, ...]:
-    """Return members of these indexes, in this order."""
+    """Return a step for the member of each index, in order."""
     return tuple(DueMember(index) for index in indexes)
 
 
 def members_then(*steps: Step) -> WriteScript:
-    """Give the script in which all `listeners` stand, and then come these steps."""
+    """Return a script in which all `listeners` are set up, followed by these steps."""
 
     def script(asked: Mapping[str, str]) -> Script:
         return Script((*members(range(number(asked, "listeners"))), *steps))
