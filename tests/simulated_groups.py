@@ -23,6 +23,7 @@ from simulated_trial import LOSSY, NEWEST, SCALED, STARVED, UNCLEAR, Case, Simul
 
 from harness.model import State
 from harness.scenarios.precedence import SIDES
+from harness.wire.observation import Fate
 
 ENDS = (scaled, newest, oldest)
 
@@ -50,8 +51,17 @@ def server_port(trial: Trial) -> None:
     if all(trial.stand(index) for index in range(trial.listeners)):
         ports = trial.ports()
         trial.phase("all", ports, trial.serve(ports))
-        moved = [(port + trial.kernel.port_counts) % 65536 for port in ports]
-        trial.phase("elsewhere", ports, trial.serve(moved))
+        for other in range(1, int(trial.parameters.get("ports", "2"))):
+            moved = [(port + other * trial.kernel.port_counts) % 65536 for port in ports]
+            fates = [shifted(trial, fate, other) for fate in trial.serve(moved)]
+            trial.phase("elsewhere" if other == 1 else f"elsewhere-{other}", ports, fates)
+
+
+def shifted(trial: Trial, fate: Fate, other: int) -> Fate:
+    """Return the member that serves where the port moves all flows by some places together."""
+    if not isinstance(fate, int):
+        return fate
+    return (fate + other * trial.kernel.port_shifts) % trial.listeners
 
 
 def listen_order(trial: Trial) -> None:
@@ -159,6 +169,11 @@ GROUPS: Mapping[str, Simulated] = {
             Case(Kernel(idle_half, port_counts=1), "independent", {"flows": "2000"}),
             Case(Kernel(paired, port_counts=1), "partly", {"flows": "2000"}),
             Case(NEWEST, "one"),
+            Case(SCALED, "same", {"flows": "250", "ports": "8"}),
+            Case(Kernel(port_counts=1), "independent", {"flows": "250", "ports": "8"}),
+            Case(Kernel(paired, port_counts=1), "partly", {"flows": "1000", "ports": "8"}),
+            Case(Kernel(port_shifts=1), "shifted", {"flows": "250", "ports": "8"}),
+            Case(Kernel(port_shifts=1), "never", {"flows": "2000"}),
         ),
     ),
     "listen-order": Simulated(

@@ -95,7 +95,8 @@ class Kernel(Struct, frozen=True):
     the survivors' flows does beside a hung member. `preferred` is the side of
     `precedence` that serves, None for both; `limit` how many members a group serves. `half_open` is
     the fate of handshakes that a failed listener had not finished (`own`: it serves them yet);
-    `port_counts` is 1 where the server's port is among the hash's inputs.
+    `port_counts` is 1 where the server's port is among the hash's inputs; another port moves all
+    flows by `port_shifts` places together.
     `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
     `waiting` flows are in the queue of each member that is told to retire.
     `by_bind`: groups follow bind(), not listen(); `crossing` is the errno by which it refuses to
@@ -120,6 +121,7 @@ class Kernel(Struct, frozen=True):
     limit: int = 1000
     half_open: Fate = "ECONNRESET"
     port_counts: int = 0
+    port_shifts: int = 0
     retiring: str | None = None
     stays: int = 0
     waiting: int = 1

@@ -198,7 +198,7 @@ def test_a_guest_is_chosen_for_once_however_often_that_is_needed(
             asked.append(guest.name)
             return super().refusal(guest)
 
-    monkeypatch.setattr(providers, "KINDS", {"host": Asked})
+    monkeypatch.setattr(providers, "PROVIDERS", {"host": Asked})
     choices, other = Choices(workshop), replace(guest(), name="other")
     assert choices.startable(guest(Host()))
     assert not choices.startable(other)

@@ -15,6 +15,7 @@
 #include "trial.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 void distribution(struct trial *trial)
 {
@@ -55,8 +56,13 @@ void server_port(struct trial *trial)
     if (flows == NULL)
         return;
     flows_serve(trial, "all", flows, count);
-    move(trial);
-    flows_serve(trial, "elsewhere", flows, count);
+    for (int port = 1; port < trial->question->ports; port++) {
+        char phase[24] = "elsewhere";
+        if (port > 1)
+            snprintf(phase, sizeof phase, "elsewhere-%d", port);
+        move(trial);
+        flows_serve(trial, phase, flows, count);
+    }
     flows_end(trial, flows, count);
 }
 

@@ -67,7 +67,7 @@ static const struct key keys[] = {
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
-    NUMBER(rounds, 1, 1000), NUMBER(load, 0, FULL)
+    NUMBER(rounds, 1, 1000), NUMBER(ports, 2, 8), NUMBER(load, 0, FULL)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)
@@ -146,7 +146,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
                                    .position = LAST, .backlog = -1, .sockets = 300, .rounds = 40,
-                                   .tunables = "", .obstacle = "", .pairs = pairs,
+                                   .ports = 2, .tunables = "", .obstacle = "", .pairs = pairs,
                                    .pair_count = count, .slots = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];

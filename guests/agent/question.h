@@ -36,7 +36,7 @@ struct question {
     int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
-    int way, rounds;
+    int way, rounds, ports;
     int seeded;
     uint32_t seed;
     const char *tunables; /* names whose values to say, or one NAME=VALUE to set */

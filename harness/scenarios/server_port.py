@@ -1,11 +1,14 @@
-"""`server-port`: the same clients call the same group on another port; do they reach the same
+"""`server-port`: the same clients call the same group on other ports; do they reach the same
 listeners?
 
 This shows whether the hash includes the server's port. If it does not, a client with few source
-ports gets the same worker of every service on the machine.
+ports gets the same worker of every service on the machine. Some kernels add the port only after
+hashing (freebsd: netinet/in_pcb.c, INP_PCBLBGROUP_PKTHASH): then another port moves all flows
+together, or none. Two ports cannot tell this from `same` or `never`, so the group visits several.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios import statistics
@@ -13,14 +16,21 @@ from harness.scenarios.grid import SHARING, TUN, Numbers, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally, unclear
-from harness.wire.observation import Observation
-from harness.wire.script import DueFlows, members_then
+from harness.wire.observation import Observation, number
+from harness.wire.script import DueFlows, Script, members
 
 ID = "server-port"
 
 PLACES = ("ipv4 specific", "ipv6 wildcard")
 
-NUMBERS = Numbers(1000, 4000)
+PORTS = 8
+"""How many ports the group visits. If another port moves all flows together, by one of four
+places, all of them agree by chance in 1 of 16 384 cells."""
+
+DEADLINE = 4000
+"""ms at each port. The agent's own peer sends a lost SYN again after 1 s, and once more after 3."""
+
+NUMBERS = Numbers(250, 1000)
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
@@ -30,36 +40,75 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
     """Return the parameters of the question; only the agent's own peer can use each port twice."""
-    return {**NUMBERS(cell, depth), "peer": TUN}
+    return {**NUMBERS(cell, depth), "deadline": str(DEADLINE), "ports": str(PORTS), "peer": TUN}
 
 
-def _chance(seen: Observation) -> float:
+def _phases(asked: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the phases at the ports in order; answers from before there were several have two."""
+    others = range(2, number(asked, "ports"))
+    return ("all", "elsewhere", *(f"elsewhere-{port}" for port in others))
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return the script of a complete answer: the same flows at each port."""
+    every = members(range(number(asked, "listeners")))
+    return Script((*every, *map(DueFlows, _phases(asked))))
+
+
+def _chance(seen: Observation, other: str) -> float:
     """Return the chance that a flow has the same listener at both ports if they are independent.
 
     It uses the measured shares of the listeners; for k equal shares it is 1/k.
     """
-    one, two = (tally(seen.phase(name)) for name in ("all", "elsewhere"))
+    one, two = (tally(seen.phase(name)) for name in ("all", other))
     return sum(one.share(n) * two.share(two.members.get(k, 0)) for k, n in one.members.items())
 
 
+def _agreement(seen: Observation, one: str, other: str) -> Sequence[bool]:
+    """Return for each flow that was served at both ports whether the listener was the same."""
+    fates = zip(seen.phase(one).fates, seen.phase(other).fates, strict=True)
+    pairs = [(server(was), server(now)) for was, now in fates]
+    return [was == now for was, now in pairs if None not in (was, now)]
+
+
+def _together(seen: Observation, phases: Sequence[str]) -> tuple[str | None, Mapping[str, int]]:
+    """Return the word if between any two ports nearly all flows move, or nearly none does."""
+    shares = []
+    for one, other in combinations(phases, 2):
+        both = _agreement(seen, one, other)
+        shares.append(sum(both) / len(both))
+    stay, move = sum(one >= SAME for one in shares), sum(one <= 1 - SAME for one in shares)
+    counts = {"port_pairs": len(shares), "pairs_same": stay, "pairs_never": move}
+    if stay + move < len(shares):
+        return None, counts
+    return "same" if not move else "never" if not stay else "shifted", counts
+
+
 def classify(seen: Observation) -> Judgement:
-    """Compare each flow's listener at both ports, and test the agreement against chance."""
-    for phase in ("all", "elsewhere"):
+    """Compare each flow's listener at the ports, and test the agreement against chance."""
+    phases = _phases(seen.parameters)
+    for phase in phases:
         found = spread(tally(seen.phase(phase)), sorted(newest_first(seen)))
         if found.shape is Shape.ONE:
             return measured("one", tally(seen.phase(phase)).counts())
         if found.shape not in (Shape.BALANCED, Shape.SKEWED):
             why = found.why or f"the flows are {found.shape.value}"
             return unclear(why, tally(seen.phase(phase)).counts())
-    fates = zip(seen.phase("all").fates, seen.phase("elsewhere").fates, strict=True)
-    pairs = [(server(one), server(two)) for one, two in fates]
-    both = [one == two for one, two in pairs if None not in (one, two)]
-    chance = _chance(seen)
+    return _compared(seen, phases)
+
+
+def _compared(seen: Observation, phases: Sequence[str]) -> Judgement:
+    others = phases[1:]
+    both = [same for other in others for same in _agreement(seen, "all", other)]
+    chance = sum(_chance(seen, other) for other in others) / len(others)
     p = statistics.two_sided(len(both), sum(both), chance)
-    counts = {"flows": len(pairs), "compared": len(both), "same": sum(both)}
+    word, pairs = _together(seen, phases)
+    counts = {"flows": len(seen.phase("all").fates), "compared": len(both), "same": sum(both)}
+    if len(others) > 1:
+        counts |= pairs
     figures = {"same_share": sum(both) / len(both), "by_chance": chance, "p_independent": p}
-    if sum(both) >= SAME * len(both):
-        return measured("same", counts, figures)
+    if word is not None:
+        return measured(word, counts, figures)
     if p > statistics.ALPHA_BALANCED:
         return measured("independent", counts, figures)
     if p <= statistics.ALPHA_OTHER:
@@ -69,11 +118,11 @@ def classify(seen: Observation) -> Judgement:
 
 SERVER_PORT = Scenario(
     id=ID,
-    sentence="The same clients call the group on another port: do the same listeners serve them?",
-    words=("independent", "same", "partly", "one"),
+    sentence="The same clients call the group on other ports: do the same listeners serve them?",
+    words=("independent", "same", "never", "shifted", "partly", "one"),
     cells=cells,
     parameters=parameters,
-    script=members_then(DueFlows("all"), DueFlows("elsewhere")),
+    script=script,
     classify=classify,
     alarm=40.0,
     figure="same_share",

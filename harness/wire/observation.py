@@ -168,6 +168,7 @@ DEFAULTS = {
     "alarm": 60,
     "sockets": 300,
     "rounds": 40,
+    "ports": 2,
 }
 """The agent's defaults for parameters that a question leaves out (docs/wire.md, "Asking")."""
 
@@ -178,6 +179,7 @@ MOST = {
     "alarm": 3600,
     "sockets": 1000,
     "rounds": 1000,
+    "ports": 8,
 }
 """The largest values that the agent accepts (docs/wire.md, "Asking"). They also limit what a guest
 can make the harness count."""
