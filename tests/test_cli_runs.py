@@ -59,7 +59,7 @@ def test_a_known_difference_that_is_gone_is_said(command: Command) -> None:
 def test_a_baseline_of_other_cells_says_that_it_compares_nothing(command: Command) -> None:
     command("run", "one", "--guests", "guests", "--scenario", "sharing", "--out", "old")
     ended = command(*ASKED, "--out", "new", "--baseline", "old")
-    assert (ended.status, "nothing in this run can be compared" in ended.err) == (0, True)
+    assert (ended.status, "no cell of this run can be compared" in ended.err) == (0, True)
 
 
 def test_history_of_folders_of_a_folder_of_them_and_of_a_file(command: Command) -> None:

@@ -102,7 +102,10 @@ def test_a_folder_with_a_run_that_has_no_matrix_says_so(command: Command) -> Non
     Path("n/2").mkdir()
     Path("n/2/journal.jsonl").write_text("{}")
     ended = command("history", "n")
-    assert (ended.status, ended.err) == (0, "n/2 is left out: `judge` makes its matrix.json\n")
+    assert (ended.status, ended.err) == (
+        0,
+        "n/2 is left out: it has no matrix.json; `judge` writes it\n",
+    )
     for name in ("history", "report", "diff"):
         ended = command(name, "n/2")
         assert (ended.status, "`judge n/2` makes it" in ended.err) == (2, True)
@@ -151,7 +154,7 @@ def test_an_axis_may_have_any_name(command: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("history", "--db", "none.sqlite"), "there is no none.sqlite yet"),
+        (("history", "--db", "none.sqlite"), "none.sqlite does not exist"),
         (("history", "a.json", "--guest", "b"), "no guest in these runs is called 'b'"),
         (("history", "a.json", "--scenario", "sharin"), "is called 'sharin'"),
         (("history", "a.json", "--last", "0"), "--last"),

@@ -1,4 +1,4 @@
-"""The command line: what is asked for, and which exit status tells how it went."""
+"""The command line: finds the command, runs it, and turns errors into an exit status."""
 
 import importlib
 import os
@@ -15,53 +15,53 @@ NAME = "reuseport-matrix"
 
 COMMANDS = {
     "run": "Measure guests and show them side by side.",
-    "nightly": "Measure, keep the run, say what changed.",
-    "guests": "List the guests, and what would start each here.",
-    "scenarios": "List what is asked of a kernel.",
-    "claims": "Say which claims hold, by what was measured.",
-    "doctor": "Test what this machine has, and what it lacks.",
-    "report": "Show recordings as a table, a page or data.",
-    "diff": "Say what changed between runs, or between releases.",
-    "merge": "Join what several machines measured.",
-    "history": "Say how each cell went over many runs.",
-    "judge": "Judge a run's recordings again; no guest needed.",
+    "nightly": "Measure, keep the run, report what changed.",
+    "guests": "List the guests and the provider that would start each.",
+    "scenarios": "List the questions that each kernel is asked.",
+    "claims": "Show which claims the measurements confirm.",
+    "doctor": "Test this machine's hypervisor, show what is missing.",
+    "report": "Show a run as a table, a page or data.",
+    "diff": "Show what changed between runs, or between releases.",
+    "merge": "Combine the runs of several machines.",
+    "history": "Show how each cell changed over many runs.",
+    "judge": "Judge a run's recordings again, without guests.",
     "shell": "Log in to a guest.",
     "exec": "Run a command in a guest.",
-    "gc": "End every guest that no living run owns.",
+    "gc": "End guests left over from runs that have ended.",
     "stop": "End guests that were kept.",
 }
-"""Command to its line in the help. Its module has its name, and is imported when it is needed."""
+"""Each command's line in the help. Its module has the same name and is imported on demand."""
 
 FUNCTIONS = {"exec": "execute"}
-"""Commands that share their name with something of Python's."""
+"""Commands whose name Python already uses: the name of their function."""
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix run                        what this machine can start, quickly
+  reuseport-matrix run                        all guests that can start here, quick catalogue
   reuseport-matrix run host linux-6.12 --full
   reuseport-matrix report DIR --format markdown
   reuseport-matrix diff YESTERDAY TODAY
 \b
-Completion: put one of these into your shell's start-up file
+Completion: add one of these lines to your shell's start-up file
   bash  eval "$(_REUSEPORT_MATRIX_COMPLETE=bash_source reuseport-matrix)"
   zsh   eval "$(_REUSEPORT_MATRIX_COMPLETE=zsh_source reuseport-matrix)"
   fish  _REUSEPORT_MATRIX_COMPLETE=fish_source reuseport-matrix | source
 \b
-Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
-baseline, or from the older run; 2 usage or a bad file; 3 something asked for could not be measured;
-130 interrupted, what was measured is kept.
+Exit status: 0 everything was measured; 1 a verdict differs from the baseline or
+from the older run; 2 wrong usage or a bad file; 3 something could not be measured;
+130 interrupted, measured cells are kept.
 """
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each module imported only when its command is asked for."""
+    """Commands by name. A command's module is imported only when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order in which one would use them."""
+        """Return the names, in the order in which you are likely to use them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command; None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"harness.cli.{cmd_name}")
@@ -69,14 +69,14 @@ class LazyGroup(click.Group):
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table's lines: click would import every command for its first sentence."""
+        """Write the table of commands; click would import every module to get its sentence."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown one is answered with its nearest names."""
+        """Find the command; raise `UsageError` with the nearest names for an unknown one."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from harness.run.nearest import unknown  # difflib: 5 ms, for a mistake only
 
@@ -103,9 +103,9 @@ def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 def group(ctx: click.Context) -> int:
     """Show what real kernels do when several sockets share one port.
 
-    Boots one guest per operating system, lets an agent in it observe who is served and what is
-    lost when a listener fails, judges that here, and shows all guests side by side. Data goes to
-    standard output, talk to standard error.
+    Boots one guest per kernel and runs a small agent in it. The agent observes which listener is
+    served and what clients lose when a listener fails. The answers are judged here and shown side
+    by side. Data goes to standard output, messages to standard error.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _guarded(command: Callable[[], object]) -> int:
-    """Run a command; say in a sentence what stopped it, and return the exit status."""
+    """Run a command; print one sentence if an error stops it, and return the exit status."""
     try:
         status = command()
         sys.stdout.flush()
@@ -134,8 +134,9 @@ def _guarded(command: Callable[[], object]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
     except SystemExit as exc:
-        # click answers a broken pipe with exit(1) whatever its mode (BaseCommand.main), and 1
-        # means something else here. No command of ours exits; they return their status.
+        # click exits with 1 on a broken pipe, even with standalone_mode=False (BaseCommand.main);
+        # here 1 means that a verdict differs. The commands of this program return their status and
+        # never exit, so a 1 can only come from click.
         if exc.code != 1:
             raise
         return _unread()
@@ -145,7 +146,7 @@ def _guarded(command: Callable[[], object]) -> int:
 
 
 def _of_files(exc: OSError) -> int:
-    """Return the status for a file that cannot be written, or for who does not read on."""
+    """Return the status for a file that cannot be written, or for a reader that went away."""
     if isinstance(exc, BrokenPipeError):
         return _unread()
     if not complain_of_room(exc):
@@ -154,9 +155,10 @@ def _of_files(exc: OSError) -> int:
 
 
 def _unread() -> int:
-    """End well: who reads us has had enough (`| head`), which is no failure.
+    """Return success: the reader closed the pipe (`| head`), which is not a failure.
 
-    Nor is it worth one when the interpreter flushes at its end (library/signal, "Note on SIGPIPE").
+    Standard output goes to /dev/null from here on, because the interpreter flushes it once more
+    when it ends and would report the error then (Python docs, signal, "Note on SIGPIPE").
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ExitStatus.OK

@@ -1,4 +1,4 @@
-"""`claims`: what is said of these kernels, and what was measured of it."""
+"""`claims`: compares what people say about these kernels with the measurements."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +14,9 @@ from harness.text import Paint
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix claims                      by the newest run in this folder
+  reuseport-matrix claims                      uses the newest run in this folder
   reuseport-matrix claims matrix-20260101-120000
-  reuseport-matrix claims linux.json freebsd.json    by several, taken together
+  reuseport-matrix claims linux.json freebsd.json    uses several runs together
   reuseport-matrix claims DIR --json
 """
 
@@ -25,14 +25,14 @@ Examples:
 @click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="A list of id, state, cells, and more.")
 def claims(paths: Sequence[Path], as_json: bool) -> None:
-    """Say which claims about SO_REUSEPORT hold: CONFIRMED, REFUTED, MIXED or NOT TESTED.
+    """Show which claims about SO_REUSEPORT hold: CONFIRMED, REFUTED, MIXED or NOT TESTED.
 
-    By the matrix.json of runs' folders, or the files themselves; by the newest run in this
-    folder if none is named. A claim about a system that was not run is NOT TESTED.
+    Name folders of runs, or matrix.json files; the default is the newest run in the current
+    folder. A claim about a system that was not run is NOT TESTED.
     """
     if not paths:
         newest = latest_matrix(Path())
-        click.echo(f"by {newest}" if newest else "there is no run here to tell by", err=True)
+        click.echo(f"using {newest}" if newest else "found no run in this folder", err=True)
         paths = [newest] if newest else []
     found = settle(CLAIMS, [load_matrix(path) for path in paths])
     if as_json:

@@ -1,4 +1,4 @@
-"""`diff`: what changed from one run to another, or from release to release in one."""
+"""`diff`: shows what changed from one run to another, or from release to release in one run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +20,8 @@ Examples:
   reuseport-matrix diff DIR                     one run: 5.10 against 6.1, 6.1 against 6.12, …
   reuseport-matrix diff OLD NEW --json
 \b
-Exit status: 0 no verdict changed, whatever else did; 1 a verdict changed; 2 usage or a bad
-file; 3 no cell was measured both times, so that nothing could be compared.
+Exit status: 0 no verdict changed, even if other things did; 1 a verdict changed; 2 wrong usage
+or a bad file; 3 no cell was measured in both runs, so nothing could be compared.
 """
 
 
@@ -31,11 +31,11 @@ file; 3 no cell was measured both times, so that nothing could be compared.
 )
 @forms()
 def diff(paths: Sequence[Path], form: str, as_json: bool) -> int:
-    """Say what changed: verdicts, shares, tunables, and what was or was not measured.
+    """Show what changed: verdicts, shares, tunables, and which cells were measured.
 
-    OLD and NEW are runs' folders or their matrix.json. A verdict changed where a cell was measured
-    both times and the words differ; the counts in `reset:3/100` are no part of the word. With one
-    run, each release of a system is compared with the next one that was measured.
+    OLD and NEW are folders of runs, or their matrix.json. A verdict has changed if a cell was
+    measured both times and the words differ; the counts in `reset:3/100` are not part of the word.
+    With one run, each release of a system is compared with the next release in that run.
     """
     if len(paths) > 2:
         raise UsageError("diff compares two runs, or the releases in one", hint="diff OLD NEW")

@@ -1,4 +1,4 @@
-"""`doctor`: what this machine has for making guests, and what it lacks."""
+"""`doctor`: tests what this machine has for starting guests, and shows what is missing."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from harness.run.progress import speaking
 EPILOG = """\b
 Examples:
   reuseport-matrix doctor
-  reuseport-matrix doctor --install    with this system's package manager; says what it runs
+  reuseport-matrix doctor --install    uses this system's package manager
   reuseport-matrix doctor --install --with vagrant
 """
 
@@ -25,15 +25,15 @@ Examples:
     "extras",
     multiple=True,
     type=click.Choice(["vagrant", "tests"]),
-    help="Also Vagrant and libvirt, or what the live tests need.",
+    help="Also check for Vagrant and libvirt, or for what the live tests need.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The findings as data.")
+@click.option("--json", "as_json", is_flag=True, help="Write the findings as JSON.")
 def doctor(do_install: bool, extras: Sequence[str], as_json: bool) -> int:
-    """Test this machine's hypervisor and accelerators, and say what is missing.
+    """Test this machine's hypervisor and accelerators, and show what is missing.
 
-    With --install, what is missing is installed with the system's package manager; each command
-    is shown before it runs. Without the rights for it, the command is shown and the exit status is
-    0 all the same: what needs nothing can still be measured.
+    With --install, the system's package manager installs what is missing; each command is shown
+    before it runs. If you lack the rights, the command is only shown. The exit status is then
+    still 0, because guests that need no installation can be measured.
     """
     places = Places.of_user()
     with speaking(verbose=True):
@@ -60,9 +60,9 @@ def _diagnosis(diagnosis: Diagnosis) -> None:
     )
     tried = [(trial.accelerator, trial.why or "works") for trial in diagnosis.accelerators]
     if tried:
-        click.echo("accelerators, each tried by a short boot:")
+        click.echo("accelerators, each tested with a short boot:")
         write_table(tried)
     if diagnosis.command:
         complain(
-            "something is missing", hint=f"doctor --install, or: {' '.join(diagnosis.command)}"
+            "something is missing", hint=f"`doctor --install`, or: {' '.join(diagnosis.command)}"
         )

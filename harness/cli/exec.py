@@ -12,7 +12,7 @@ Examples:
   reuseport-matrix exec linux-6.12 -- uname -a
   reuseport-matrix exec linux-6.12 --keep -- sh -c 'cat > x' < file
 \b
-Exit status: the command's; 2 and 3 also as with `run`.
+Exit status: that of the command; 2 and 3 can also mean the same as with `run`.
 """
 
 
@@ -30,7 +30,7 @@ def execute(
     cold: bool,
 ) -> int:
     """Run a command in a guest, with this terminal's input and output."""
-    # Completion and --help import this module, and must not wait for what boots guests.
+    # Completion and --help import this module and need not wait for this import.
     from harness.run.visit import entered
 
     with entered(guest, folders, provider, keep=keep, cold=cold) as visited:

@@ -1,4 +1,4 @@
-"""Exit statuses, and how an error is said: a sentence and what to do next, never a trace."""
+"""Exit statuses, and how an error is printed: a sentence and a hint, never a traceback."""
 
 import errno
 from enum import IntEnum
@@ -11,7 +11,7 @@ from harness.text import LONGEST, visible
 
 
 class ExitStatus(IntEnum):
-    """What the exit status says."""
+    """The exit statuses of all commands; the epilog of `--help` explains them."""
 
     OK = 0
     DIFFERS = 1
@@ -21,12 +21,12 @@ class ExitStatus(IntEnum):
 
     @classmethod
     def of(cls, error: HarnessError) -> "ExitStatus":
-        """Return the status that follows from an error that ended a command."""
+        """Return the status for an error that ended a command."""
         return cls.USAGE if isinstance(error, UsageError) else cls.UNMEASURED
 
 
 def complain_of(error: HarnessError) -> None:
-    """Say an error; of a guest that failed, also the end of what its console said."""
+    """Print an error; if a guest failed, also the last lines of its console."""
     complain(str(error), hint=error.hint)
     if isinstance(error, InfrastructureError):
         for line in error.last_lines:
@@ -34,11 +34,11 @@ def complain_of(error: HarnessError) -> None:
 
 
 REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What a disk says that takes nothing more, and a folder that is not ours to write to."""
+"""errno of a full disk, and of a folder that this user may not write to."""
 
 
 def complain_of_room(error: OSError) -> bool:
-    """Say that files of ours cannot be written, if it is that; whether it was."""
+    """Explain an error about a file that this program cannot write; False for any other error."""
     from harness.machine.places import Places  # msgspec and platformdirs: 30 ms, for an error only
 
     places, path = Places.of_user(), Path(str(error.filename or ""))
@@ -49,14 +49,17 @@ def complain_of_room(error: OSError) -> bool:
     where = f"{error.filename}: " if error.filename else ""
     complain(
         f"{where}{error.strerror or error}",
-        hint=f"files of ours are in {places.cache} (XDG_CACHE_HOME; `gc --cache` makes room) and "
-        f"{places.state} (XDG_STATE_HOME)",
+        hint=f"this program keeps its files in {places.cache} (XDG_CACHE_HOME; `gc --cache` frees "
+        f"space) and {places.state} (XDG_STATE_HOME)",
     )
     return True
 
 
 def complain(message: str, *, hint: str | None = None) -> None:
-    """Write `error: …` and `hint: …` to standard error; a guest's words cannot steer or fill it."""
+    """Write `error: …` and `hint: …` to standard error.
+
+    A guest's text is shortened and made visible, so that it cannot fill or steer the terminal.
+    """
     for label, text in (("error", message), ("hint", hint)):
         if text:
             lines = [visible(line) for line in text[:LONGEST].splitlines()]

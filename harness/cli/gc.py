@@ -1,4 +1,4 @@
-"""`gc`: ends every guest that no living run owns."""
+"""`gc`: ends guests that no running command owns."""
 
 import click
 
@@ -11,7 +11,7 @@ from harness.run.progress import speaking
 EPILOG = """\b
 Examples:
   reuseport-matrix gc
-  reuseport-matrix gc --cache        also what is kept for later runs: parked guests, an old cache
+  reuseport-matrix gc --cache        also ends parked guests and removes old cached files
 """
 
 
@@ -20,14 +20,15 @@ Examples:
     "--cache",
     "of_cache",
     is_flag=True,
-    help="End parked guests; delete cached files unused for 30 days, the least used beyond 4 GiB.",
+    help="Also end parked guests, and delete cached files: those unused for 30 days, and the least "
+    "recently used beyond 4 GiB.",
 )
 def gc(of_cache: bool) -> None:
-    """End every guest that no living run owns, or that is up for two days; nothing else, ever.
+    """End guests that no running command owns, and guests that have been up for two days.
 
-    Guests that were kept stay: `stop` ends those. So do those that are parked, powered off for a
-    later run, until nobody took them for 30 days. Each run does this when it starts; a nightly also
-    prunes the cache when it ends.
+    Guests that you kept stay up; `stop` ends them. Parked guests (powered off for a later run)
+    stay until they have not been used for 30 days. Each run does this when it starts; `nightly`
+    also prunes the cache when it ends.
     """
     places = Places.of_user()
     with speaking():

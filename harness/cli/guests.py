@@ -1,4 +1,4 @@
-"""`guests`: which there are, who would start each here, and why the others cannot."""
+"""`guests`: lists the guests, the provider that would start each here, or why none can."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,10 +24,10 @@ Examples:
 
 
 class Listed(NamedTuple):
-    """A guest as `guests` shows it: by whom it would be started here, or why by nobody.
+    """A guest as `guests` lists it: the provider that would start it, or why none can.
 
-    `download` is what that would fetch first; `others` says for every other provider of the guest
-    why it cannot, or None if it could, too.
+    `download` is what that provider would fetch first. `others` maps every other provider of the
+    guest to the reason why it cannot start it, or to None if it can.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Listed(NamedTuple):
 
     @property
     def notes(self) -> str:
-        """What a table says besides, a line each."""
+        """The last column of the table, one note per line."""
         lines = [] if self.download is None else [f"downloads {self.download}"]
         refusals = set(self.others.values())
         if self.provider is None and len(refusals) == 1:
@@ -55,8 +55,8 @@ class Listed(NamedTuple):
 def guests(folders: Sequence[Path], as_json: bool) -> None:
     """List the guests, and which provider would start each here, or why none can.
 
-    Nothing is started and nothing is fetched. What says `downloads` is started when it is asked
-    for by name or with `all`; `available` leaves it out.
+    Starts and downloads nothing. `run` starts a guest marked `downloads` only if you name it or
+    say `all`; `available` leaves it out.
     """
     workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
     with speaking():

@@ -1,4 +1,4 @@
-"""`history`: how each cell went over many runs."""
+"""`history`: shows how each cell changed over many runs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,25 +20,25 @@ from harness.text import short
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix history nights/*               runs' folders, or matrix.json files
-  reuseport-matrix history nights                 a folder of runs' folders
-  reuseport-matrix history --db history.sqlite TODAY   keeps every run that it was ever given
-  reuseport-matrix history --db history.sqlite    what is kept
+  reuseport-matrix history nights/*               folders of runs, or matrix.json files
+  reuseport-matrix history nights                 a folder that holds folders of runs
+  reuseport-matrix history --db history.sqlite TODAY   adds a run to those kept in the file
+  reuseport-matrix history --db history.sqlite    the runs kept in the file
   reuseport-matrix history nights --guest linux-6.1 --scenario failure-queued
 \b
-A cell is flaky if its word changed twice or more on one release of the kernel, stale if the
-newest run did not measure it. Ages are from the newest run on.
+A cell is flaky if its verdict changed twice or more on one release of the kernel. It is stale
+if the newest run did not measure it. Ages count back from the newest run.
 \b
-Exit status: 0 whatever the history is (`diff` judges); 2 usage or a bad file.
+Exit status: 0 whatever changed (use `diff` to fail on a change); 2 wrong usage or a bad file.
 """
 
 
 @click.command(epilog=EPILOG)
 @click.argument("paths", nargs=-1, metavar="[DIR|FILE]...", type=click.Path(path_type=Path))
 @click.option("--db", type=click.Path(path_type=Path), metavar="FILE", help="Keep the runs here.")
-@click.option("--last", type=click.IntRange(1), metavar="N", help="Runs to look at (30).")
-@click.option("--guest", "guests", multiple=True, metavar="NAME", help="Of this guest only.")
-@only_scenarios("Of this scenario only.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="Show the last N runs (30).")
+@click.option("--guest", "guests", multiple=True, metavar="NAME", help="Show only this guest.")
+@only_scenarios("Show only this scenario.")
 @forms()
 def history(
     paths: Sequence[Path],
@@ -49,14 +49,14 @@ def history(
     form: str,
     as_json: bool,
 ) -> None:
-    """Say how each cell went over the last runs: how often its word came, what is flaky or stale.
+    """Show how each cell changed over the last runs, and which cells are flaky or stale.
 
-    Reads runs' folders, folders of runs' folders, and matrix.json files; with --db also all runs
-    that were given before. A run that comes twice counts once.
+    Name folders of runs, folders that hold them, or matrix.json files. With --db, the runs kept
+    in that file are shown, too. A run that is given twice counts once.
     """
     if not paths and (db is None or not db.exists()):
-        error = "name runs, or a file of runs with --db" if db is None else f"there is no {db} yet"
-        raise UsageError(error, hint="history DIR... --db FILE keeps runs in it")
+        error = "name runs, or a file of runs with --db" if db is None else f"{db} does not exist"
+        raise UsageError(error, hint="`history DIR... --db FILE` keeps runs in FILE")
     every = looked_at(nights(paths, db, last or WINDOW), last or WINDOW)
     found = _only(every, guests, scenarios)
     write_as(
@@ -68,7 +68,7 @@ def history(
 
 
 def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> History:
-    """Keep the cells that were asked for; raise `UsageError` for a name that no run has."""
+    """Keep only the requested cells; raise `UsageError` for a name that no run contains."""
     names = {"guest": {track.guest for track in found.tracks}}
     names["scenario"] = {track.cell.scenario for track in found.tracks}
     for what, asked in (("guest", guests), ("scenario", scenarios)):
@@ -85,27 +85,27 @@ def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> Hi
 
 
 def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[PastRun]:
-    """Return the runs that are named, or with a file the last ones that it knows after them."""
+    """Return the named runs; with a file, add them to it and return the last ones it holds."""
     named = (night(load(file), file) for path in paths for file in _files(path))
     if db is None:
         return list(named)
     with archive(db) as kept:
-        if paths:  # a file that may not be written can be looked at
+        if paths:  # without new runs the file is only read, so it may be write-protected
             kept.add(named)
         return list(kept.nights(last))
 
 
 def _files(path: Path) -> Iterator[Path]:
-    """Yield a run's matrix.json, or those of a folder of runs; say which run has none."""
+    """Yield the matrix.json of a run, or of each run in a folder; warn about a run without one."""
     if not path.is_dir() or (path / MATRIX).exists() or (path / JOURNAL).exists():
         yield path / MATRIX if path.is_dir() else path
         return
     found = sorted(path.glob(f"*/{MATRIX}"))
     for run in sorted({one.parent for one in path.glob(f"*/{JOURNAL}")}):
         if run / MATRIX not in found:
-            text = f"{short(str(run))} is left out: `judge` makes its matrix.json"
+            text = f"{short(str(run))} is left out: it has no matrix.json; `judge` writes it"
             click.echo(text, err=True)
     if not found:
-        hint = "name runs' folders or their matrix.json"
-        raise FileError(path, None, "holds no run that has a matrix.json", hint=hint)
+        hint = "name the folders of runs, or their matrix.json"
+        raise FileError(path, None, "holds no run with a matrix.json", hint=hint)
     yield from found

@@ -1,4 +1,4 @@
-"""`judge`: judges a run's recordings again; no guest is started."""
+"""`judge`: judges a run's recordings again; starts no guest."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
-@click.option("-v", "--verbose", is_flag=True, help="The counts behind each word.")
+@click.option("-v", "--verbose", is_flag=True, help="The counts behind each verdict.")
 def judge(folder: Path, as_json: bool, verbose: bool) -> None:
-    """Judge a run's recordings again; no guest is needed.
+    """Judge a run's recordings again; needs no guest.
 
-    Everything is computed anew from DIR/journal.jsonl and what the guests said;
-    DIR/matrix.json and the reports are written again.
+    Computes all verdicts again from DIR/journal.jsonl and the recorded answers, and rewrites
+    DIR/matrix.json and the reports.
     """
     with speaking():
         matrix = write_reports(folder)

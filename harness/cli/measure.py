@@ -1,4 +1,4 @@
-"""Measures, for `run` and `nightly`: from a request to the reports, and what is said on the way."""
+"""Measures for `run` and `nightly`: from a request to the reports and the messages about them."""
 
 import time
 from pathlib import Path
@@ -27,7 +27,7 @@ from harness.text import short
 
 
 class RunOptions(Struct, frozen=True):
-    """What a run is asked for beside its plan; `shown`: the matrix goes to standard output."""
+    """The options of a run that are not part of its plan; `shown`: print the matrix."""
 
     request: Request
     jobs: int | None = None
@@ -39,7 +39,7 @@ class RunOptions(Struct, frozen=True):
 
 
 def measure(asked: RunOptions) -> ExitStatus:
-    """Measure, write the reports, say what is wrong; return how it went."""
+    """Measure, write the reports, print what is wrong; return the exit status."""
     until = time.monotonic() + asked.timeout if asked.timeout is not None else None
     expected = load_baseline(asked.baseline) if asked.baseline is not None else None
     places = Places.of_user()
@@ -50,7 +50,7 @@ def measure(asked: RunOptions) -> ExitStatus:
         if asked.shown:
             show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)
     if interruption.signal is not None:
-        complain("interrupted; what was measured is kept", hint="--resume asks what is missing")
+        complain("interrupted; measured cells are kept", hint="--resume measures the missing cells")
         return ExitStatus.INTERRUPTED
     verdict = held(matrix, expected)
     changed = _said(verdict) if verdict is not None else ()
@@ -63,14 +63,15 @@ def measure(asked: RunOptions) -> ExitStatus:
 
 
 def _said(verdict: BaselineCheck) -> tuple[str, ...]:
-    """Say what is known and what met nothing; return what contradicts the baseline."""
+    """Print known differences and unused entries; return what contradicts the baseline."""
     for one in verdict.held:
         if one.outcome is Outcome.KNOWN:
             click.echo(f"known: {short(one.sentence)}", err=True)
     for known in verdict.unused:
-        click.echo(f"no cell of this run is meant by: {short(known.label)}", err=True)
+        text = f"this baseline entry matches no cell of this run: {short(known.label)}"
+        click.echo(text, err=True)
     if not verdict.compared:
-        click.echo("nothing in this run can be compared with the baseline", err=True)
+        click.echo("no cell of this run can be compared with the baseline", err=True)
     return tuple(one.sentence for one in verdict.contradictions)
 
 
@@ -82,7 +83,7 @@ def _measured(
     until: float | None,
     expected: Baseline | None,
 ) -> Matrix:
-    """Measure, and write the reports whatever happens: what was measured is not lost."""
+    """Measure, and write the reports even after an error, so that no measured cell is lost."""
     begin = Store.resume if settled.resumed else Store.create
     names = [candidate.guest.name for candidate in settled.candidates]
     store = begin(settled.folder, settled.begun)

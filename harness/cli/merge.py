@@ -1,4 +1,4 @@
-"""`merge`: what several machines measured, as one matrix."""
+"""`merge`: combines the runs of several machines into one matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,15 +16,15 @@ from harness.store.runs import load_matrix
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix merge linux mac -o all            a folder: matrix.json and its reports
+  reuseport-matrix merge linux mac -o all            writes a folder: matrix.json and reports
   reuseport-matrix merge */matrix.json -o all.json
   reuseport-matrix merge A B -o C --strict           exit 1 if two runs contradict each other
 \b
-Guests of one name are one guest if system, release, machine and provider are the same; then the
-newest run's measurement counts, and where words differ the cell is inconclusive, with both.
-Otherwise, as a Mac's and a Linux machine's `host`, each gets a name of its own.
+Guests with the same name, system, release, machine and provider are one guest. The newest
+measurement of a cell counts; if the verdicts differ, the cell is inconclusive and shows both.
+Other guests with the same name, such as `host` on a Mac and on Linux, are renamed.
 \b
-Exit status: 0; with --strict 1 if runs contradict each other; 2 usage or a bad file.
+Exit status: 0; with --strict 1 if runs contradict each other; 2 wrong usage or a bad file.
 """
 
 
@@ -41,12 +41,11 @@ Exit status: 0; with --strict 1 if runs contradict each other; 2 usage or a bad 
     help="A file that ends in .json, or a folder.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 if two runs contradict each other.")
-@click.option("--json", "as_json", is_flag=True, help="Say what was renamed and what conflicts.")
+@click.option("--json", "as_json", is_flag=True, help="List renamed guests and conflicts as JSON.")
 def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> int:
-    """Join matrices of several machines into one.
+    """Combine the matrices of several machines into one.
 
-    Reads the matrix.json of runs' folders, or the files themselves; the order in which they are
-    named changes nothing.
+    Name folders of runs, or matrix.json files. Their order does not matter.
     """
     merged = merging.merge([load_matrix(path) for path in paths])
     write_matrix(output, merged.matrix)

@@ -1,4 +1,4 @@
-"""`nightly`: measures everything, keeps the run, says what changed since the last one."""
+"""`nightly`: measures everything, keeps the run, and reports what changed since the last one."""
 
 import shutil
 import time
@@ -31,14 +31,14 @@ from harness.store.runs import MATRIX, complete, fresh, load, load_matrix, runs
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix nightly                           what this machine can start, everything
+  reuseport-matrix nightly                           all guests that can start here
   reuseport-matrix nightly linux freebsd --folder /srv/nights --jobs 2
   reuseport-matrix nightly host --quick --baseline expected.yaml
-  reuseport-matrix nightly --keep-runs 60            runs before the last 60 go; the history stays
-  reuseport-matrix nightly --of linux --of mac       what other machines measured, merged
+  reuseport-matrix nightly --keep-runs 60            removes older runs, keeps the history
+  reuseport-matrix nightly --of linux --of mac       merges the runs of other machines
 \b
-The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md for a CI's
-step summary, and the newest run's report.html.
+The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md (a step
+summary for CI) and the report.html of the newest run.
 \b
 Exit status: that of `run`, and 1 if a verdict changed since the last complete run.
 """
@@ -51,7 +51,7 @@ Exit status: that of `run`, and 1 if a verdict changed since the last complete r
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("nightly"),
     show_default=True,
-    help="Where the nights are.",
+    help="The folder that keeps the runs and their history.",
 )
 @click.option(
     "--of",
@@ -61,14 +61,14 @@ Exit status: that of `run`, and 1 if a verdict changed since the last complete r
     metavar="DIR|FILE",
     help="Measure nothing: merge runs of other machines; may be given more than once.",
 )
-@click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue.")
-@click.option("--full", "depth", flag_value="full", help="The nightly catalogue (default).")
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")
+@click.option("--quick", "depth", flag_value="quick", help="The short catalogue.")
+@click.option("--full", "depth", flag_value="full", help="The whole catalogue (default).")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
 @guest_folders()
-@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="As with `run`.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="As `run`.")
-@click.option("--keep-runs", type=click.IntRange(1), metavar="N", help="Remove older runs.")
-@click.option("--json", "as_json", is_flag=True, help="Say how it went, instead of the matrix.")
+@click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="See `run`.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="See `run`.")
+@click.option("--keep-runs", type=click.IntRange(1), metavar="N", help="Keep only the last N runs.")
+@click.option("--json", "as_json", is_flag=True, help="Write a summary as JSON, not the matrix.")
 def nightly(
     *,
     names: Sequence[str],
@@ -82,10 +82,10 @@ def nightly(
     keep_runs: int | None,
     as_json: bool,
 ) -> int:
-    """Measure, keep the run, and say what changed since the last complete one.
+    """Measure, keep the run, and report what changed since the last complete run.
 
-    GUEST is as with `run`; the default is what this machine can start without downloading the
-    image of a disk.
+    GUEST is as with `run`. The default is all guests that this machine can start without
+    downloading a disk image.
     """
     make_folder(folder / "runs")
     out = fresh(folder / "runs", time.gmtime())
@@ -94,7 +94,7 @@ def nightly(
         depth=Depth(depth or "full"),
         folders=tuple(folders),
         out=out,
-        cold=True,  # each night another boot: what a kernel draws at its start differs, too
+        cold=True,  # a kernel draws its hash seeds at boot, so each night uses others
     )
     asked = RunOptions(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
     status, sentences = _joined(measured, out) if measured else _measured(asked)
@@ -112,7 +112,7 @@ def nightly(
 
 
 def _measured(asked: RunOptions) -> tuple[ExitStatus, list[str]]:
-    """Measure; a night that broke off is reported all the same, with the error in it."""
+    """Measure; if an error ends the run, return it so that the summary can report it."""
     try:
         return measure(asked), []
     except HarnessError as exc:
@@ -121,7 +121,7 @@ def _measured(asked: RunOptions) -> tuple[ExitStatus, list[str]]:
 
 
 def _joined(measured: Sequence[Path], out: Path) -> tuple[ExitStatus, list[str]]:
-    """Merge what was measured elsewhere; raise `FileError` for what is no run."""
+    """Merge runs of other machines; raise `FileError` for a path that is not a run."""
     merged = merge([load_matrix(path) for path in measured])
     write_matrix(out, merged.matrix)
     said = list(sentences(merged))
@@ -133,15 +133,15 @@ def _joined(measured: Sequence[Path], out: Path) -> tuple[ExitStatus, list[str]]
 
 def _sentence(status: ExitStatus, sentences: Sequence[str]) -> tuple[str, ...]:
     said = {
-        ExitStatus.DIFFERS: "A verdict is not what the baseline says; junit.xml names it.",
-        ExitStatus.UNMEASURED: "Something that was asked for could not be measured.",
-        ExitStatus.INTERRUPTED: "The run was interrupted; what was measured is kept.",
+        ExitStatus.DIFFERS: "A verdict differs from the baseline; junit.xml names it.",
+        ExitStatus.UNMEASURED: "Something could not be measured.",
+        ExitStatus.INTERRUPTED: "The run was interrupted; measured cells are kept.",
     }
     return (*sentences, *([said[status]] if status in said else []))
 
 
 def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> NightReport:
-    """Put the night beside those before: the last complete one, and the history of all."""
+    """Compare the night with the last complete one, and with the history of all nights."""
     report = Report(load_matrix(out), complete(out))
     kept = nights([out], folder / "history.sqlite", WINDOW)
     comparison = None if report.before is None else compare(report.before, report.matrix)
@@ -154,7 +154,7 @@ def _write(folder: Path, out: Path, night: NightReport) -> None:
 
 
 def _prune(parent: Path, keep: int) -> None:
-    """Remove the oldest runs; only what looks like a run of ours, and never the newest."""
+    """Remove the oldest runs: only folders that hold a run, and never the newest."""
     for run in runs(parent, MATRIX)[:-keep]:
         try:
             shutil.rmtree(run)
@@ -181,7 +181,7 @@ def _say(folder: Path, out: Path, night: NightReport, *, as_json: bool) -> None:
     else:
         click.echo(for_terminal(night.report.matrix, verbose=False), nl=False, color=True)
     if comparison is None:
-        click.echo("no complete run before this one to compare it with", err=True)
+        click.echo("there is no complete run before this one to compare with", err=True)
     else:
         click.echo(f"since the run before: {changes.summary(comparison)}", err=True)
     if night.changed:

@@ -11,19 +11,19 @@ from harness.errors import FileError
 
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
-COLD = "Boot the guest, also where a warm one is kept from an earlier run."
+COLD = "Boot the guest even if a warm one is kept from an earlier run."
 
 
 def complete_guests(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer guests, systems and the two collective names."""
-    from harness.run.names import known_guests  # YAML: 20 ms, which --help need not wait for
+    """Offer guests, systems, `all` and `available`."""
+    from harness.run.names import known_guests  # imports YAML: 20 ms, which --help does not need
 
     try:
         guests = known_guests(ctx.params.get("folders") or ())
     except FileError:
-        return []  # the run itself will say what is wrong with the file
+        return []  # `run` itself reports what is wrong with the file
     systems = {guest.system.lower() for guest in guests.values()}
     return _offered([*guests, *sorted(systems - set(guests)), "all", "available"], incomplete)
 
@@ -31,7 +31,7 @@ def complete_guests(
 def complete_scenarios(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer the catalogue."""
+    """Offer the scenarios of the catalogue."""
     from harness.run.names import known_scenarios
 
     return _offered(known_scenarios(()), incomplete)
@@ -42,20 +42,20 @@ def _offered(names: Sequence[str], incomplete: str) -> list[CompletionItem]:
 
 
 def forms() -> Decorator:
-    """Return the options that say how a command writes what it found: `form` and `as_json`."""
+    """Return the options for the output format: `form` and `as_json`."""
     form = click.option(
         "--format",
         "form",
         type=click.Choice(["terminal", "markdown", "json"]),
         default="terminal",
-        help="What to write.",
+        help="The output format.",
     )
     as_json = click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
     return lambda command: form(as_json(command))
 
 
 def only_scenarios(said: str) -> Decorator:
-    """Return the option that names scenarios, as help says it."""
+    """Return the option that names scenarios; `said` is its help text."""
     return click.option(
         "--scenario",
         "scenarios",
@@ -74,16 +74,14 @@ def guest_folders() -> Decorator:
         multiple=True,
         metavar="DIR",
         type=click.Path(path_type=Path),
-        help="A folder of guest files (*.yaml) besides ours; may be given more than once.",
+        help="A folder with more guest files (*.yaml); may be given more than once.",
     )
 
 
 def visit_options() -> Decorator:
-    """Return the options of a command that enters a guest: `provider`, `keep` and `cold`."""
+    """Return the options of `shell` and `exec`: `provider`, `keep` and `cold`."""
     options = (
-        click.option(
-            "--provider", metavar="P", help="Let this provider start the guest, no other."
-        ),
+        click.option("--provider", metavar="P", help="Use only this provider to start the guest."),
         click.option("--keep", is_flag=True, help="Leave the guest up; `stop` ends it."),
         click.option("--cold", is_flag=True, help=COLD),
     )

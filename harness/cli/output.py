@@ -1,4 +1,4 @@
-"""Puts what a command found where the user sees it: for a terminal, as Markdown, as data."""
+"""Writes the results of a command: for a terminal, as Markdown, or as JSON."""
 
 import os
 import sys
@@ -16,26 +16,26 @@ from harness.run.results import REPORT
 from harness.text import Paint, visible
 
 WIDTH = 100
-"""Columns off a terminal."""
+"""Columns if standard output is not a terminal."""
 
 NARROWEST = 60
 
 
 def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:
-    """Write the matrix to standard output, and to standard error where the report is."""
+    """Write the matrix to standard output, and the path of the report to standard error."""
     text = matrices.encode(matrix).decode() if as_json else for_terminal(matrix, verbose=verbose)
     click.echo(text, nl=False, color=True)
     click.echo(f"report: {folder / REPORT}", err=True)
 
 
 def for_terminal(matrix: Matrix, *, verbose: bool) -> str:
-    """Render for whatever standard output is: as wide as the terminal, in colour if it may be."""
+    """Render for standard output: as wide as the terminal, and in colour if it allows colour."""
     width, colour = looks()
     return terminal.render(matrix, width=width, colour=colour, verbose=verbose)
 
 
 def looks() -> tuple[int, bool]:
-    """Return how wide standard output is, and whether it may be in colour."""
+    """Return the width of standard output in columns, and whether to use colour."""
     if not sys.stdout.isatty():
         return WIDTH, False
     return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns), in_colour()
@@ -48,7 +48,7 @@ def write_as(
     page: Callable[[], Iterable[str]],
     terminal: Callable[[int, Paint], Iterable[str]],
 ) -> None:
-    """Write to standard output what a command found, as `json`, `markdown` or for a terminal."""
+    """Write a command's results to standard output: as `json`, as `markdown`, or for a terminal."""
     if form == "json":
         write_json(data())
         return
@@ -58,7 +58,7 @@ def write_as(
 
 
 def in_colour() -> bool:
-    """Whether the user's terminal wants colour (https://no-color.org)."""
+    """Return whether the user's terminal wants colour (https://no-color.org)."""
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
 
 

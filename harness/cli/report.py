@@ -1,4 +1,4 @@
-"""`report`: shows recordings as a table, a page or data; no guest is started."""
+"""`report`: shows a run as a table, a page or data; starts no guest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from harness.run.results import load_report
 from harness.store import replace
 
 ONE = ("html", "csv", "junit", "json", "compat", "header")
-"""Formats that are one document of one run."""
+"""Formats whose document holds exactly one run."""
 
 EPILOG = """\b
 Examples:
@@ -35,24 +35,24 @@ Examples:
     "paths", nargs=-1, required=True, metavar="DIR|FILE...", type=click.Path(path_type=Path)
 )
 @click.option(
-    "--format", "form", type=click.Choice(list(FORMATS)), default="terminal", help="What to write."
+    "--format", "form", type=click.Choice(list(FORMATS)), default="terminal", help="Output format."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Instead of stdout."
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write to this file."
 )
 @click.option(
     "--since",
     type=click.Path(path_type=Path),
     metavar="OLD",
-    help="Say what changed since this run (html).",
+    help="Show what changed since this run (html).",
 )
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Tests fail that are not as this says (junit).",
+    help="Show a verdict that differs from this file as a failed test (junit).",
 )
-@click.option("-v", "--verbose", is_flag=True, help="The counts behind each word (terminal).")
+@click.option("-v", "--verbose", is_flag=True, help="The counts behind each verdict (terminal).")
 def report(
     *,
     paths: Sequence[Path],
@@ -62,18 +62,20 @@ def report(
     baseline: Path | None,
     verbose: bool,
 ) -> None:
-    """Show recordings as a table, a page or data.
+    """Show a run as a table, a page or data.
 
-    Reads the matrix.json of a run's folder, or the file itself: the same input gives the same
-    bytes. Several are shown one after the other, where a format is no document of its own.
+    Name the folder of a run, or a matrix.json. The same input always gives the same bytes. The
+    formats terminal and markdown can show several runs, one after the other.
     """
     if form in ONE and len(paths) > 1:
-        raise UsageError(f"{form} is one document: name one run", hint="call it once for each")
+        hint = "call `report` once for each run"
+        raise UsageError(f"{form} is one document: name one run", hint=hint)
     if since is not None and form != "html":
-        raise UsageError("--since goes with --format html", hint="`diff OLD NEW` says it alone")
+        hint = "`diff OLD NEW` shows the changes alone"
+        raise UsageError("--since works only with --format html", hint=hint)
     if baseline is not None and form != "junit":
-        hint = "`run --baseline` and `diff` compare"
-        raise UsageError("--baseline goes with --format junit", hint=hint)
+        hint = "`run --baseline` and `diff` also compare"
+        raise UsageError("--baseline works only with --format junit", hint=hint)
     expected = load_baseline(baseline) if baseline is not None else None
     found = [load_report(path, since, expected, whole=form == "html") for path in paths]
     text = "\n".join(_text(one, form, output is None, verbose) for one in found)

@@ -1,4 +1,4 @@
-"""`run`: measures guests, keeps what they said, shows them side by side."""
+"""`run`: measures guests, keeps their answers, and shows them side by side."""
 
 import math
 from pathlib import Path
@@ -10,55 +10,55 @@ from harness.model import Depth
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix run                          what this machine can start, quickly
+  reuseport-matrix run                          all guests that can start here, quick catalogue
   reuseport-matrix run host --quick
   reuseport-matrix run linux-6.1 --scenario distribution --scenario failure-queued
   reuseport-matrix run all --full --jobs 2 --out results
-  reuseport-matrix run --resume --out results   asks only what is missing
+  reuseport-matrix run --resume --out results   asks only for the missing cells
   reuseport-matrix run --guests DIR my-kernel   a guest file of your own
   reuseport-matrix run --baseline results/matrix.json
-  reuseport-matrix run --baseline expected.yaml   with known differences, their reasons and ends
+  reuseport-matrix run --baseline expected.yaml   with known differences: reason, expiry date
 \b
-Exit status: 0 all that was asked for was measured; 1 a verdict differs from the
-baseline (this comes before 3); 2 usage or a bad file; 3 something asked for could
-not be measured; 130 interrupted, what was measured is kept.
+Exit status: 0 everything was measured; 1 a verdict differs from the baseline (1 takes
+precedence over 3); 2 wrong usage or a bad file; 3 something could not be measured;
+130 interrupted, measured cells are kept.
 """
 
 
 def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> float | None:
-    """Refuse `nan`, which no comparison of a range sees and no clock ever reaches."""
+    """Reject `nan`: every comparison with it is false, so the range check lets it pass."""
     if value is not None and math.isnan(value):
-        raise click.BadParameter("nan is no number of seconds.")
+        raise click.BadParameter("nan is not a number of seconds.")
     return value
 
 
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
-@only_scenarios("Ask this scenario only; may be given more than once.")
-@click.option("--quick", "depth", flag_value="quick", help="A developer's catalogue (default).")
-@click.option("--full", "depth", flag_value="full", help="The nightly catalogue.")
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at once.")
+@only_scenarios("Measure only this scenario; may be given more than once.")
+@click.option("--quick", "depth", flag_value="quick", help="The short catalogue (default).")
+@click.option("--full", "depth", flag_value="full", help="The whole catalogue, as `nightly` uses.")
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
 @guest_folders()
-@click.option("--provider", metavar="P", help="Let this provider start the guests, no other.")
+@click.option("--provider", metavar="P", help="Use only this provider to start the guests.")
 @click.option("--keep", is_flag=True, help="Leave the guests up; `stop` ends them.")
 @click.option("--cold", is_flag=True, help=COLD)
-@click.option("--resume", is_flag=True, help="Ask what is missing in --out, or in the last run.")
+@click.option("--resume", is_flag=True, help="Measure the missing cells of --out or the last run.")
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     callback=_seconds,
     metavar="S",
-    help="End after so many seconds; what was measured is kept.",
+    help="End the run after this many seconds; measured cells are kept.",
 )
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Exit 1 if a verdict is not as this matrix.json or YAML file says.",
+    help="Exit 1 if a verdict differs from this matrix.json or YAML file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
-@click.option("-v", "--verbose", is_flag=True, help="More talk, and the counts behind each word.")
+@click.option("-v", "--verbose", is_flag=True, help="More messages; counts behind each verdict.")
 def run(
     *,
     names: tuple[str, ...],
@@ -74,10 +74,11 @@ def run(
 ) -> int:
     """Measure guests and show them side by side.
 
-    GUEST is a guest's name, a system's (linux: all its releases), `all`, or `available`: what
-    this machine can start without downloading the image of a disk, which is also the default.
+    GUEST is the name of a guest, the name of a system (linux: all its releases), `all`, or
+    `available` (the default): all guests that this machine can start without downloading a disk
+    image.
     """
-    # Completion and --help import this module, and must not wait 0.4 s for what measures.
+    # Completion and --help import this module and need not wait 0.4 s for these imports.
     from harness.cli.measure import RunOptions, measure
     from harness.run.plan import Request
 

@@ -1,4 +1,4 @@
-"""`scenarios`: what is asked of a kernel, and the words of the answers."""
+"""`scenarios`: lists the questions that a kernel is asked, and the words of the verdicts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -19,7 +19,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, axes, cells.")
 def scenarios(as_json: bool) -> None:
-    """List what is asked of a kernel, the words of its verdicts, and how many cells that makes."""
+    """List the questions that each kernel is asked, their verdicts, axes and numbers of cells."""
     if not as_json:
         for scenario in CATALOGUE.values():
             _scenario(scenario)
@@ -47,7 +47,7 @@ def _scenario(scenario: Scenario) -> None:
 
 
 def _axes(scenario: Scenario) -> Mapping[str, Sequence[str]]:
-    """Return the values of each axis, as far as the full catalogue goes along it."""
+    """Return the values of each axis in the full catalogue."""
     found: dict[str, dict[str, None]] = {}
     for cell in scenario.cells(Depth.FULL):
         for axis, value in cell.points:

@@ -1,4 +1,4 @@
-"""`shell`: a developer's way into a guest."""
+"""`shell`: logs you in to a guest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from harness.cli.options import complete_guests, guest_folders, visit_options
 EPILOG = """\b
 Examples:
   reuseport-matrix shell linux-6.12
-  reuseport-matrix shell linux-6.12 --keep    the guest stays; a later shell is there at once
+  reuseport-matrix shell linux-6.12 --keep    leaves the guest up; the next shell needs no boot
 """
 
 
@@ -19,8 +19,8 @@ Examples:
 @guest_folders()
 @visit_options()
 def shell(guest: str, folders: Sequence[Path], provider: str | None, keep: bool, cold: bool) -> int:
-    """Log in to a guest; it is booted if it is not up, and ended afterwards unless kept."""
-    # Completion and --help import this module, and must not wait for what boots guests.
+    """Log in to a guest. It is booted if it is not up, and ended afterwards unless you keep it."""
+    # Completion and --help import this module and need not wait for these imports.
     from harness.run.interruption import deaf
     from harness.run.visit import entered
 

@@ -12,7 +12,7 @@ from harness.run.progress import speaking
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix stop              every guest that was kept or parked
+  reuseport-matrix stop              ends every guest that was kept or parked
   reuseport-matrix stop linux-6.12
 """
 
@@ -20,7 +20,7 @@ Examples:
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...")
 def stop(names: Sequence[str]) -> None:
-    """End guests that were kept or parked, or that no living run owns: the named ones, or all."""
+    """End kept and parked guests, and guests that no running command owns: by name, or all."""
     places = Places.of_user()
     known = [lease.guest for lease in leases.leases(places)]
     for name in names:

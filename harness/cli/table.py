@@ -1,4 +1,4 @@
-"""Lists of things as columns or as JSON, on standard output."""
+"""Writes lists as columns or as JSON to standard output."""
 
 import shutil
 import sys
@@ -11,19 +11,19 @@ import msgspec
 from harness.text import cells, visible
 
 MARGIN = 24
-"""Columns that the last text gets at least; a narrower terminal wraps by itself."""
+"""Minimum width of the last column; a narrower terminal wraps the line itself."""
 
 
 def write_json(value: object) -> None:
-    """Write a value for a program to read."""
+    """Write a value as JSON."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def write_table(rows: Sequence[Sequence[str]]) -> None:
-    """Write columns as wide as their widest text.
+    """Write columns, each as wide as its widest text.
 
-    The last one may be of several lines. On a terminal it is wrapped; off it each row is one line,
-    for grep(1).
+    The last text of a row may have several lines. A terminal gets it wrapped; otherwise each row is
+    one line, so that grep(1) can be used.
     """
     heads = [[visible(text) for text in row[:-1]] for row in rows]
     widths = [max(map(cells, column)) for column in zip(*heads, strict=True)]
