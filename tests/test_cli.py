@@ -143,7 +143,7 @@ def test_a_page_says_what_changed_since_the_run_before(command: Command) -> None
 @pytest.mark.parametrize(
     ("arguments", "error", "hint"),
     [
-        (("run", "hsot"), "there is no guest hsot", "host"),
+        (("run", "hsot"), "no guest is called 'hsot'", "host"),
         (("run", "host", "--scenario", "distributoin"), "'distributoin'", "distribution"),
         (("rnu",), "no command is called 'rnu'", "run"),
         (("run", "--jbos", "2"), "--jbos", "run --help"),
@@ -151,13 +151,17 @@ def test_a_page_says_what_changed_since_the_run_before(command: Command) -> None
         (("run", "host", "--baseline", "none.json"), "none.json", "matrix.json"),
         (("run", "host", "--guests", "nowhere"), "nowhere", ""),
         (("run", "host", "--provider", "vmm"), "vmm", "host"),
-        (("run", "--resume"), "no run here to resume", "--out"),
+        (("run", "--resume"), "holds no run to resume", "--out"),
         (("run", "--resume", "--out", "nowhere"), "nowhere", "run"),
         (("judge", "nowhere"), "nowhere/journal.jsonl", "run"),
         (("report", "nowhere"), "nowhere", "matrix.json"),
-        (("exec", "plan9", "--guests", "guests", "--", "ls"), "plan9 is 2 guests", "one two"),
+        (
+            ("exec", "plan9", "--guests", "guests", "--", "ls"),
+            "matches 2 guests; name one",
+            "one two",
+        ),
         (("run", "host", "--timeout", "nan"), "nan", "run --help"),
-        (("stop", "one"), "'one'", "there is none"),
+        (("stop", "one"), "'one'", "there is no running guest"),
     ],
 )
 def test_bad_usage_is_exit_2_with_a_sentence_and_a_hint(
@@ -350,10 +354,10 @@ def test_claims_go_by_the_newest_run_here_or_by_none(command: Command) -> None:
     nothing = command("claims", "--json")
     assert nothing.status == 0
     assert set(states(nothing.out).values()) == {"NOT TESTED"}
-    assert "no run here" in nothing.err
+    assert "found no run in this folder" in nothing.err
     for name, guest in (("matrix-20260101-120000", "one"), ("matrix-20260102-120000", "two")):
         command.run(guest, *ONE[:2], "--out", name)
-    assert "by matrix-20260102-120000" in command("claims").err
+    assert "using matrix-20260102-120000" in command("claims").err
     listed = json.loads(command("claims", "--json").out)
     assert {cell["guest"] for one in listed for cell in one["cells"]} == {"two"}
 

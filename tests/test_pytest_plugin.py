@@ -89,7 +89,7 @@ def test_another_folder(guest):
     [
         ("guest.run(['sh', '-c', 'echo why >&2; exit 7'])", "status 7: why"),
         ("guest.run(['sleep', '60'], timeout=0.3)", "did not end within 0.3 s"),
-        ("guest.push('x', '../x')", "is no name of a file"),
+        ("guest.push('x', '../x')", "is not a file name"),
         ("guest.pull('nothing')", "cannot read nothing"),
     ],
 )
@@ -137,7 +137,7 @@ def test_a_guest_that_cannot_be_started_is_skipped_or_required(project: Project)
 def test_a_name_that_is_none_is_a_usage_error_with_its_nearest(project: Project) -> None:
     done = project("def test_it(guest): pass\n", "--guest", "hsot")
     assert done.returncode == 4
-    assert "--guest: there is no guest hsot" in done.stderr + done.stdout
+    assert "--guest: no guest is called 'hsot'" in done.stderr + done.stdout
     assert "host" in done.stderr + done.stdout
 
 

@@ -1,1 +1,1 @@
-"""From what is asked for to a matrix: the plan, the guests at once, the questions of each."""
+"""Runs: the plan, the guests that run at the same time, the questions to each, the results."""

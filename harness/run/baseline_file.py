@@ -1,4 +1,4 @@
-"""Reads what `--baseline` names: a matrix, or a YAML file of what is expected and what is known."""
+"""Reads the file of `--baseline`: a matrix, or YAML with expected verdicts, known differences."""
 
 import os
 import re
@@ -19,7 +19,7 @@ SCHEMA = 1
 KEYS = ("schema", "matrix", "expect", "known")
 
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
-"""What msgspec says of a key that is none."""
+"""msgspec's message for a key that does not exist."""
 
 Line = TypeVar("Line", bound=Rule)
 
@@ -37,9 +37,9 @@ def load_baseline(path: Path) -> Baseline:
     matrix = root.mapping.get("matrix")
     if matrix is None and not expect:
         hint = "`matrix: FILE` names a matrix.json; `expect:` lists verdicts by hand"
-        raise FileError(path, root.line, "nothing is expected of anything", hint=hint)
+        raise FileError(path, root.line, "the file expects no verdict", hint=hint)
     if matrix is not None and not isinstance(matrix.value, str):
-        raise FileError(path, matrix.line, "`matrix` is the path of a matrix.json")
+        raise FileError(path, matrix.line, "`matrix` must be the path of a matrix.json")
     words = None if matrix is None else load_matrix(path.parent / str(matrix.value))
     return Baseline(words, expect, known)
 
@@ -47,11 +47,11 @@ def load_baseline(path: Path) -> Baseline:
 def _check(path: Path, root: Node) -> None:
     for key, node in root.mapping.items():
         if key not in KEYS:
-            raise FileError(path, node.line, f"there is no `{key}`: {', '.join(KEYS)}")
+            raise FileError(path, node.line, f"unknown key `{key}`; keys: {', '.join(KEYS)}")
     schema = root.mapping.get("schema")
     if schema is None or schema.value != SCHEMA:
         line = root.line if schema is None else schema.line
-        raise FileError(path, line, f"`schema: {SCHEMA}` is what this program reads")
+        raise FileError(path, line, f"this program reads only `schema: {SCHEMA}`")
 
 
 def _lines(path: Path, root: Node, key: str, kind: type[Line]) -> tuple[Line, ...]:
@@ -59,7 +59,7 @@ def _lines(path: Path, root: Node, key: str, kind: type[Line]) -> tuple[Line, ..
     if node is None:
         return ()
     if not isinstance(node.value, list):
-        raise FileError(path, node.line, f"`{key}` is a list")
+        raise FileError(path, node.line, f"`{key}` must be a list")
     return tuple(_line(path, one, kind) for one in node.value)
 
 
@@ -71,18 +71,18 @@ def _line(path: Path, node: Node, kind: type[Line]) -> Line:
         named = where.strip("`.").split(".")[0].partition("[")[0]
         stranger = UNKNOWN.fullmatch(reason)
         if stranger is not None:
-            named, reason = stranger[1], "is no key"
+            named, reason = stranger[1], "unknown key"
         found = node.mapping.get(named)
         said = f"`{named}`: {reason}" if named else reason
-        hint = "guest, scenario, axes, verdict; in `known` also reason and expires"
+        hint = "keys: guest, scenario, axes, verdict; in `known` also reason and expires"
         raise FileError(path, found.line if found else node.line, said, hint=hint) from exc
     _check_scenario(path, node, line)
     return line
 
 
 def _check_scenario(path: Path, node: Node, line: Rule) -> None:
-    """Refuse a line that can never meet a cell."""
+    """Reject a line that can never match a cell."""
     if not any(fnmatchcase(name, line.scenario) for name in CATALOGUE):
         where = node.mapping["scenario"].line
-        hint = "`reuseport-matrix scenarios` lists them"
-        raise FileError(path, where, f"there is no scenario {line.scenario!r}", hint=hint)
+        hint = "`reuseport-matrix scenarios` lists all scenarios"
+        raise FileError(path, where, f"no scenario matches {line.scenario!r}", hint=hint)

@@ -1,7 +1,8 @@
-"""Which questions one command asks: those that wait, those that work meanwhile, and not too many.
+"""Groups questions into batches: one command in the guest asks one batch.
 
-A guest that hangs costs the time of one batch; what a batch says has to be kept whole
-(`transport.shell.CAP`).
+Questions that only wait run at the same time as those that load the CPU. A batch is limited,
+because a guest that hangs costs the time of one batch, and because the whole output of a batch must
+fit below `transport.shell.CAP`.
 """
 
 import math
@@ -14,75 +15,75 @@ from harness.scenarios import CATALOGUE
 from harness.scenarios.scenario import FULL, Scenario
 
 WAITING = 8
-"""Cells without a load that are asked at once."""
+"""Cells without a load that run at the same time."""
 
 ROUNDS = 6
-"""So many rounds of them are in one batch, at most."""
+"""A batch holds at most this many rounds of such cells."""
 
 WORKING, FLOWS = 80, 80_000
-"""Cells with a load in one batch, and their flows, at most."""
+"""The most cells with a load in one batch, and the most flows that these may have together."""
 
 
 class Pending(Struct, frozen=True):
-    """A cell that is still to be asked, for the `attempt`th time."""
+    """A cell that must still be asked; `attempt` counts from 1."""
 
     cell: Cell
     attempt: int = 1
 
     @property
     def scenario(self) -> Scenario:
-        """What the cell is of."""
+        """The scenario of the cell."""
         return CATALOGUE[self.cell.scenario]
 
 
 class Pace(Struct, frozen=True):
-    """How much is asked of a guest at once: of a slow one less, for what waits there works, too.
+    """How much a guest is asked at once. A slow guest is asked less: there, waiting costs CPU, too.
 
-    And what one command asks of it is over in seconds, or a killed run would lose more of it.
+    A batch must also end within seconds, because a killed run loses the batch it was in.
     """
 
     slow: bool = False
 
     @property
     def jobs(self) -> int:
-        """How many cells without a load may run."""
+        """How many cells without a load may run at the same time."""
         return WAITING // 2 if self.slow else WAITING
 
     @property
     def working(self) -> int:
-        """How many cells with one are in a batch."""
+        """The most cells with a load in a batch."""
         return WORKING // 4 if self.slow else WORKING
 
     @property
     def flows(self) -> int:
-        """How many flows those may have."""
+        """The most flows that these cells may have together."""
         return FLOWS // 4 if self.slow else FLOWS
 
     def load(self, scenario: Scenario) -> int:
-        """Return how many percent of a CPU one of the scenario's cells is busy for."""
+        """Return the percentage of a CPU that one cell of the scenario uses."""
         return min(FULL, scenario.load * 2) if self.slow else scenario.load
 
 
 class Batch(Struct, frozen=True):
-    """Cells that one command asks, all with the same tunable at the same value."""
+    """Cells that one command asks. All have the same tunable at the same value."""
 
     askings: tuple[Pending, ...]
 
     @property
     def scenarios(self) -> tuple[Scenario, ...]:
-        """What they are of, each once."""
+        """The scenarios of the cells, each once."""
         return tuple({asking.cell.scenario: asking.scenario for asking in self.askings}.values())
 
     @property
     def title(self) -> str:
-        """A few words for who watches."""
+        """A few words for the progress display."""
         first, *others = (scenario.id for scenario in self.scenarios)
         return f"{first} and {len(others)} more" if others else first
 
     def rounds(self, pace: Pace) -> int:
-        """Return in how many rounds they are asked, as if those that wait came before the others.
+        """Return the number of rounds, as if all cells without a load ran before the others.
 
-        Each takes no longer than the longest alarm.
+        A round takes no longer than the longest alarm.
         """
         loads = [pace.load(asking.scenario) for asking in self.askings]
         return math.ceil(loads.count(0) / pace.jobs) + math.ceil(sum(loads) / FULL)
@@ -91,9 +92,10 @@ class Batch(Struct, frozen=True):
 def batches(
     todo: Sequence[Pending], depth: Depth, pace: Pace, *, apart: bool = False
 ) -> Iterator[Batch]:
-    """Yield all of `todo` in batches; with `apart` each is of one scenario, as some are anyway.
+    """Yield all of `todo` in batches. With `apart`, each batch holds one scenario only.
 
-    A tunable is the whole guest's, so all questions of a batch have the same one at one value.
+    A timed scenario always gets batches of its own. A tunable applies to the whole guest, so all
+    questions of a batch need the same tunable at the same value.
     """
     groups = dict[tuple[object, ...], list[Pending]]()
     for asking in todo:
@@ -102,6 +104,7 @@ def batches(
     for group in groups.values():
         waiting = [asking for asking in group if pace.load(asking.scenario) == 0]
         working = [asking for asking in group if pace.load(asking.scenario) > 0]
+        # Fill each batch with both kinds: those that wait cost no CPU while the others run.
         while waiting or working:
             most = _most(working, depth, pace)
             yield Batch((*waiting[: ROUNDS * pace.jobs], *working[:most]))
@@ -109,7 +112,7 @@ def batches(
 
 
 def _most(working: Sequence[Pending], depth: Depth, pace: Pace) -> int:
-    """Return how many of these one batch asks: one at least."""
+    """Return how many of these cells go into one batch; at least one, or it would never end."""
     flows = 0
     for count, asking in enumerate(working[: pace.working]):
         flows += int(asking.scenario.parameters(asking.cell, depth)["flows"])

@@ -1,4 +1,4 @@
-"""Measures one guest: boots it, asks its cells, keeps every answer, boots afresh what died."""
+"""Measures one guest: boots it, asks its cells, keeps every answer, boots it again if it died."""
 
 import logging
 import time
@@ -25,11 +25,11 @@ from harness.wire.replies import outline, parse, visible
 logger = logging.getLogger(__name__)
 
 LIVES_IN_VAIN = 2
-"""So often in a row a guest may live without one answer before what is left is given up."""
+"""A guest that gives no answer in this many lives in a row is given up."""
 
 
 class GuestJob(Struct, frozen=True):
-    """What is measured, with what, on how many CPUs of this machine, and who is told."""
+    """What one thread needs to measure one guest; `cpus`: how many of this machine it takes."""
 
     guest: Guest
     depth: Depth
@@ -43,10 +43,11 @@ class GuestJob(Struct, frozen=True):
 
 
 def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
-    """Ask every cell of the guest and journal what came of it; no failure of a guest is raised.
+    """Ask every cell of the guest and write the results to the journal.
 
-    Ends early, with what was asked kept, when cancelled. A guest that takes longer than it ever
-    should is given up: it does not keep the others waiting for ever.
+    A failure of the guest goes to the journal, too, and is not raised. A cancelled run ends early
+    and keeps the answers it has. A guest that exceeds its total time is given up, so that it cannot
+    keep the others waiting for ever.
     """
     todo: Sequence[Pending] = [Pending(cell) for cell in cells]
     limit = _limit(subject, todo)
@@ -57,10 +58,12 @@ def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
         try:
             life.run()
         except NotRunError as exc:
+            # Another boot cannot help: this machine lacks what the guest needs.
             subject.record.not_run(str(exc), exc.hint)
             return
         except InfrastructureError as exc:
             failure = exc
+            # A cancellation ends the guest's connection, so the failure that follows is expected.
             if not subject.cancellation.said:
                 _warn(subject.guest, exc)
         todo = life.left
@@ -72,19 +75,19 @@ def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
 
 
 def _limit(subject: GuestJob, todo: Sequence[Pending]) -> Deadline:
-    """Return the time that the guest has in all, once every question's own limits are in order."""
+    """Return the deadline for all lives of the guest; `UsageError` if a question's limits clash."""
     for asking in todo:
         parameters = asking.scenario.parameters(asking.cell, subject.depth)
         clocks.check(asking.scenario, parameters)
     pace = Pace(slow=True)
-    # Apart takes longer, and is how a second life asks what is left.
+    # A second life asks one scenario at a time, which takes longer, so the limit allows for that.
     made = batches(todo, subject.depth, pace, apart=True)
     asked = [(one.scenarios, one.rounds(pace)) for one in made]
     return Deadline(clocks.life(subject.guest, asked), subject.cancellation)
 
 
 def _warn(guest: Guest, failure: InfrastructureError) -> None:
-    """Say what failed, when, and what to do; of a guest that died, also its last words."""
+    """Log what failed, when, and what to do; also the last lines of the console."""
     after = f" after {failure.seconds:.1f} s" if failure.seconds is not None else ""
     logger.warning("%s: %s%s: %s", guest.name, failure.phase, after, failure)
     if failure.hint is not None:
@@ -94,9 +97,9 @@ def _warn(guest: Guest, failure: InfrastructureError) -> None:
 
 
 class Life:
-    """One life of a guest: from boot to the last question, or to its death.
+    """One life of a guest: from boot to the last question, or until it is lost.
 
-    `left` is what another life has to ask.
+    `left` holds the questions that the next life must ask.
     """
 
     def __init__(
@@ -113,7 +116,7 @@ class Life:
         self._common: dict[str, str] = {}
 
     def run(self) -> None:
-        """Boot and ask until nothing is left or the guest is no more; raise what ended it."""
+        """Boot the guest and ask all questions; raise the `InfrastructureError` that ended it."""
         try:
             self._live()
         except InfrastructureError as exc:
@@ -123,6 +126,8 @@ class Life:
     def _live(self) -> None:
         subject = self.subject
         self._tell(Phase.BOOT)
+        # The hook closes the connection when the run is cancelled: a command that hangs in the
+        # guest then returns at once.
         deadline = self._limit.within(clocks.boot(subject.guest))
         with (
             subject.provider.boot(subject.guest, deadline) as transport,
@@ -131,9 +136,13 @@ class Life:
             self._clocks = Clocks(float(transport.provenance.get("slow_factor", "1")))
             self._common = {"loopback": transport.provenance.get("loopback", "as-is")}
             self._tell(Phase.PUSH)
+            # Vouch comes first: an agent that answers anything to a random question is not the
+            # right one, and its facts would be worthless.
             with subject.builder.installed(subject.guest, transport) as agent:
                 agent.vouch()
                 self._learn(agent, transport)
+                # Booting may overlap with other guests, measuring may not: a guest that has to
+                # share its CPU looks as if its kernel lost connections.
                 if not subject.turns.free(subject.cpus):
                     self._tell(Phase.SCENARIO, "waits for a CPU")
                 with subject.turns.taken(subject.cpus, subject.cancellation):
@@ -142,17 +151,17 @@ class Life:
 
     @property
     def answers(self) -> int:
-        """How many questions brought something."""
+        """How many questions got an answer, whole or not."""
         return self._ledger.answers
 
     def give_up(self, failure: InfrastructureError) -> None:
-        """Put down for every cell that is left what keeps failing."""
+        """Record this failure for every cell that is left."""
         for asking in self.left:
             self._ledger.give_up(asking, self._line(0, asking), failure)
         self.left = []
 
     def _timed(self, failure: InfrastructureError | None) -> None:
-        """Note how long the phase had lasted in which something failed."""
+        """Set the seconds since the phase began in which something failed."""
         if failure is not None and failure.seconds is None:
             failure.seconds = time.monotonic() - self._since
 
@@ -161,7 +170,7 @@ class Life:
         self.subject.progress.phase(self.subject.guest.name, phase, detail)
 
     def _learn(self, agent: Agent, transport: Transport) -> None:
-        """Ask the guest about itself, and keep that with how it was made."""
+        """Ask the guest for its facts, and record them with its provenance."""
         guest = self.subject.guest
         tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
         question = Question("facts", "facts", {**self._common, **tunables})
@@ -169,7 +178,7 @@ class Life:
             try:
                 agent.ask([question], timeout=self._clocks.facts, into=said.append)
             except InfrastructureError as exc:
-                exc.phase = Phase.FACTS
+                exc.phase = Phase.FACTS  # it was raised with another phase
                 raise
             observation = self.subject.record.reading(lambda: _first(said.content()))
         if observation is None:
@@ -179,8 +188,8 @@ class Life:
 
     def _ask_everything(self, agent: Agent) -> None:
         todo, again = self.left, list[Pending]()
-        # Where something was asked in vain, one scenario at a time tells whose doing that was, and
-        # is less to carry for a guest that was starved.
+        # After a failure, one scenario at a time shows which one caused it, and it is less load for
+        # a guest that was short of CPU.
         apart = any(asking.attempt > 1 for asking in todo)
         for batch in batches(todo, self.subject.depth, self._pace, apart=apart):
             if self.subject.cancellation.said:
@@ -190,13 +199,14 @@ class Life:
             todo = [asking for asking in todo if asking not in asked]
             failure, retry = self._ask(agent, batch)
             again += retry
-            # What killed a guest once may do so again: it is asked last.
+            # A question that killed the guest may do so again, so it is asked last. `left` is
+            # updated before the error is raised: the next life starts from it.
             self.left = sorted([*again, *todo], key=lambda asking: asking.attempt)
             if failure is not None:
                 raise failure
 
     def _ask(self, agent: Agent, batch: Batch) -> tuple[InfrastructureError | None, list[Pending]]:
-        """Ask a batch's cells; return what ended the guest, and what to ask again."""
+        """Ask a batch's cells; return the failure that ended the guest, and what to ask again."""
         lines = [self._line(i, asking) for i, asking in enumerate(batch.askings)]
         questions = [Question(line.id, line.scenario, line.parameters) for line in lines]
         timeout = self._clocks.batch(batch.scenarios, batch.rounds(self._pace))
@@ -207,6 +217,7 @@ class Life:
             try:
                 agent.ask(questions, timeout, self._pace.jobs, into=said.append, silence=silence)
             except InfrastructureError as exc:
+                # Not raised yet: the answers that came before it are settled first.
                 failure = exc
             self._timed(failure)
             asked = tuple(zip(batch.askings, lines, strict=True))
@@ -220,7 +231,7 @@ class Life:
         return Pace(slow=self._clocks.factor != 1)
 
     def _line(self, index: int, asking: Pending) -> Asked:
-        """Return the journal's line of a question that is about to be asked."""
+        """Return the journal's line for a question that is about to be asked."""
         scenario = asking.scenario
         limits = {
             "alarm": str(self._clocks.alarm(scenario)),
@@ -243,7 +254,7 @@ class Life:
 
 
 def _first(text: bytes) -> Observation | None:
-    """Return what the first answer shows, if it is whole."""
+    """Return the observation in the first answer; None if the answer is not whole."""
     said = outline(text, SCRIPTS)[:1]
     return parse(said[0].raw, SCRIPTS)[0].observation if said and said[0].torn is None else None
 

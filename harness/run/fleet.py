@@ -1,4 +1,4 @@
-"""Many guests at once: a thread for each, from its boot to its end, and one word that ends all."""
+"""Measures many guests at the same time: one thread per guest, one cancellation for all."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ from harness.store import Store
 logger = logging.getLogger(__name__)
 
 GLANCE = 0.1
-"""Seconds between two looks at whether a signal came: handlers only take a note."""
+"""Seconds between two checks for a signal; the handlers only note that it came."""
 
 
 class Fleet(Struct, frozen=True):
@@ -38,13 +38,15 @@ class Fleet(Struct, frozen=True):
     def measure(self, jobs: int, interruption: Interruption, until: float | None) -> None:
         """Measure every guest, `jobs` at once; end early on a signal, or at `until` (monotonic).
 
-        An error that is the run's, such as a full disk, is raised once every guest is ended.
+        An error of the run itself, such as a full disk, is raised after every guest has ended.
         """
         builder = Builder(self.places, cancellation=self.cancellation)
         with ThreadPoolExecutor(jobs, thread_name_prefix="guest") as pool:
             pending = {
                 pool.submit(self._one, candidate, builder) for candidate in self.plan.candidates
             }
+            # One guest's exception is a bug or a full disk: cancel the others, but let each thread
+            # end its guest before `result` raises.
             for done in self._finished(pending, interruption, until):
                 if done.exception() is not None:
                     self.cancellation.say()
@@ -64,7 +66,7 @@ class Fleet(Struct, frozen=True):
                 logger.warning("%s: ending the guests", interruption.signal.name)
                 self.cancellation.say()
             elif until is not None and time.monotonic() > until:
-                logger.warning("the time of --timeout is over: ending the guests")
+                logger.warning("the time given with --timeout is over: ending the guests")
                 self.cancellation.say()
 
     def _one(self, candidate: Candidate, builder: Builder) -> None:
@@ -75,7 +77,7 @@ class Fleet(Struct, frozen=True):
             face.ended(guest.name, "not run")
             return
         if not candidate.cells:
-            face.ended(guest.name, "nothing was missing")
+            face.ended(guest.name, "no cell is missing")
             return
         if not self.cancellation.said:
             depth = self.plan.begun.catalogue
@@ -97,7 +99,7 @@ class Fleet(Struct, frozen=True):
 
 
 def jobs_for(asked: int | None, candidates: Sequence[Candidate], places: Places) -> int:
-    """Return how many guests run at once: what was asked for, or what this machine carries."""
+    """Return how many guests run at once: the user's number, or as many as fit on this machine."""
     if asked is not None:
         return asked
     found = [one.guest.section(one.by) for one in candidates if one.provider is not None]

@@ -1,4 +1,4 @@
-"""Turns INT, TERM and HUP into a word that is looked at, so that nothing ends half-way."""
+"""Notes INT, TERM and HUP so that the program can check for them and end its guests in order."""
 
 import signal
 from collections.abc import Iterator
@@ -9,19 +9,22 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """Which signal asked this process to end, if any did."""
+    """The signal that asked this process to end; None if none did."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
 
     def note(self, number: int, _: FrameType | None) -> None:
-        """Remember the first signal: a handler that took locks could meet itself in them."""
+        """Remember the first signal, and do no more: a handler that takes a lock can deadlock."""
         self.signal = self.signal or signal.Signals(number)
 
 
 @contextmanager
 def raising() -> Iterator[None]:
-    """Let TERM and HUP unwind the stack as Ctrl-C does, once: guests end on the way out."""
+    """Let TERM and HUP raise `KeyboardInterrupt` as Ctrl-C does, so that guests are ended.
+
+    Further signals are ignored, so that they cannot interrupt the clean-up.
+    """
 
     def unwind(number: int, _: FrameType | None) -> None:
         for one in SIGNALS:
@@ -43,7 +46,7 @@ def raising() -> Iterator[None]:
 def deaf() -> Iterator[None]:
     """Leave Ctrl-C to the shell on the same terminal.
 
-    Not by SIG_IGN, which the shell would inherit (execve(2)).
+    SIG_IGN would not do: the shell would inherit it (execve(2)).
     """
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:
@@ -54,7 +57,7 @@ def deaf() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[Interruption]:
-    """Note signals while the block runs; what is ignored (nohup, a shell's `&`) stays ignored."""
+    """Note signals during the block. A signal that was ignored (nohup, `&`) stays ignored."""
     interruption = Interruption()
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():

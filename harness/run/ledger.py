@@ -1,4 +1,4 @@
-"""What came of each question of a guest: kept, judged, told; and what has to be asked once more."""
+"""Keeps, judges and reports the result of each question, and decides what is asked once more."""
 
 from collections.abc import Sequence
 
@@ -14,16 +14,16 @@ from harness.store import Asked, Failure, GuestRecord, judged
 from harness.wire.replies import Reply
 
 ATTEMPTS = 2
-"""A cell that failed, or whose guest was starved of its CPU, is asked once more on a fresh guest;
-both results are kept."""
+"""A cell that failed, or whose guest got too little CPU, is asked once more on a fresh guest. Both
+results are kept."""
 
 LEFT_OUT = AgentError(Phase.SCENARIO, "the agent left this question out")
 
 
 class Ledger:
-    """The questions of one life of a guest. `done` of `total` cells were over before.
+    """The questions of one life of a guest; `done` of `total` cells were settled before it.
 
-    `answers` counts the questions that brought something.
+    `answers` counts the questions that got an answer, whole or not.
     """
 
     def __init__(
@@ -47,18 +47,20 @@ class Ledger:
         said: Sequence[Reply],
         failure: InfrastructureError | None,
     ) -> list[Pending]:
-        """Put down what came of each question of a batch; return what to ask once more.
+        """Record the result of each question of a batch; return the questions to ask once more.
 
-        A guest that is lost costs one cell without a whole answer, the first of those that work:
-        they are asked one after the other, so it was under way. Of those that wait many are, and
-        they seldom kill.
+        If the guest is lost, one cell without a whole answer gets the blame. It is the first of the
+        cells with a load: these run one after the other, so it was running. Cells that only wait
+        run at the same time, and they seldom kill a guest; they are simply asked again.
         """
         replies = {reply.id: reply for reply in said}
+        # A failure is blamed on one cell only. A question that the agent left out, without any
+        # failure, is blamed on itself.
         blame: InfrastructureError | None = failure or LEFT_OUT
         again: list[Pending] = []
         for asking, line in sorted(asked, key=lambda one: one[0].scenario.load == 0):
             reply = replies.get(line.id)
-            raw = b"".join(one.raw for one in said if one.id == line.id)  # two answers are none
+            raw = b"".join(one.raw for one in said if one.id == line.id)  # two count as none
             if reply is not None and (reply.status is not None or failure is None):
                 again += self._put_down(asking, _took(line, reply), raw)
             elif self._cancellation.said or blame is None:
@@ -69,11 +71,14 @@ class Ledger:
         return again
 
     def give_up(self, asking: Pending, line: Asked, failure: InfrastructureError) -> None:
-        """Put down what keeps a cell from being asked, once and for all."""
+        """Record the failure that keeps a cell from being asked; it is not asked again."""
         self._put_down(Pending(asking.cell, ATTEMPTS), _failed(line, failure), b"")
 
     def _put_down(self, asking: Pending, line: Asked, raw: bytes) -> list[Pending]:
-        """Keep an answer, or its absence, and only then judge it; return what to ask once more."""
+        """Write an answer, or its absence, to the journal and only then judge it.
+
+        Return the question again if it needs another attempt, else an empty list.
+        """
         line = self._record.answered(line, raw)
         self.answers += bool(raw)
         judgement = judged(line, raw)
@@ -92,5 +97,5 @@ def _failed(line: Asked, failure: InfrastructureError) -> Asked:
 
 
 def _took(line: Asked, reply: Reply) -> Asked:
-    """Add what the reply says of itself: the guest's own time, and how its process ended."""
+    """Add the time that the question took in the guest, and the exit status of its process."""
     return replace(line, status=reply.status, seconds=reply.took / 1000)

@@ -1,4 +1,4 @@
-"""A guest in the hands of a test: run a command, put a file in, take one out, compile for it."""
+"""A guest that a test can use: run commands, push and pull files, compile programs for it."""
 
 import os
 import re
@@ -21,8 +21,8 @@ from harness.run.names import known_guests
 from harness.run.visit import Visited, visited
 
 COMMAND_SECONDS = 60.0
-"""For a test's command, where the test says nothing else. It is scaled by the guest's slow-host
-factor, as all of ours are."""
+"""The default limit of a test's command. It is scaled by the guest's slow-host factor, as all
+limits are."""
 
 NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,200}")
 
@@ -30,11 +30,11 @@ INSIDE = 'cd "$0" && exec "$@"'
 
 
 class CommandFailedError(AssertionError):
-    """A command in the guest did not end with status 0; the message has what it said."""
+    """A command in the guest failed; the message contains its status and output."""
 
 
 class Ran(Struct, frozen=True):
-    """A command that ended in the guest; both streams are text, what is no UTF-8 is replaced."""
+    """A command that ended in the guest. Both streams are text; invalid UTF-8 is replaced."""
 
     status: int
     stdout: str
@@ -42,7 +42,7 @@ class Ran(Struct, frozen=True):
 
 
 class LiveGuest:
-    """A booted guest and a folder in it. Commands run in the folder; names are relative to it."""
+    """A booted guest and a folder in it. Commands run in the folder; file names are in it, too."""
 
     def __init__(self, guest: Guest, live: Visited, folder: str, places: Places) -> None:
         self._live = live
@@ -58,17 +58,17 @@ class LiveGuest:
 
     @property
     def system(self) -> str:
-        """The system of its guest file, such as `Linux`."""
+        """The system named in its guest file, such as `Linux`."""
         return self._guest.system
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """How it was made: provider, accelerator, sha256 of its images."""
+        """How it was started: provider, accelerator, sha256 of its images."""
         return self._live.provenance
 
     @property
     def release(self) -> str:
-        """What `uname -r` says."""
+        """The output of `uname -r`."""
         return self.run(["uname", "-r"]).stdout.strip()
 
     def run(
@@ -79,10 +79,10 @@ class LiveGuest:
         timeout: float = COMMAND_SECONDS,
         check: bool = True,
     ) -> Ran:
-        """Run a command to its end; `timeout` is in seconds on a machine that virtualises.
+        """Run a command to its end; `timeout` is seconds on a guest that is not emulated.
 
-        With `check` a status that is not 0 raises `CommandFailedError`. A command that does not end
-        in time, or a guest that is lost, raises the harness's own errors.
+        With `check`, a status other than 0 raises `CommandFailedError`. A command that does not end
+        in time raises `CommandTimeoutError`; a guest that is lost raises `GuestLostError`.
         """
         done = self._run(argv, stdin.encode() if isinstance(stdin, str) else stdin, timeout)
         ran = Ran(
@@ -96,7 +96,7 @@ class LiveGuest:
     def push(
         self, content: bytes | str | Path, name: str | None = None, *, executable: bool = False
     ) -> str:
-        """Put bytes, a text, or a file of this machine into the folder; return its path there."""
+        """Put bytes, text, or a file of this machine into the folder; return its path there."""
         if isinstance(content, Path):
             executable = executable or os.access(content, os.X_OK)
             name, data = name or content.name, content.read_bytes()
@@ -107,7 +107,7 @@ class LiveGuest:
         return path
 
     def pull(self, name: str) -> bytes:
-        """Return what a file in the folder holds."""
+        """Return the content of a file in the folder; raise `CommandFailedError`."""
         done = self._run(["cat", self._path(name)], b"", COMMAND_SECONDS)
         if done.status != 0 or done.truncated:
             why = "it is too large" if done.truncated else done.stderr.decode(errors="replace")
@@ -115,15 +115,15 @@ class LiveGuest:
         return done.stdout
 
     def build(self, *sources: Path, name: str | None = None, flags: Sequence[str] = ()) -> str:
-        """Compile C here for the guest's system, with Zig, and put the program into the folder.
+        """Compile C on this machine for the guest's system, with Zig; push it into the folder.
 
-        Raise `AgentError` if it does not compile, `NotRunError` where there is no target.
+        Raise `AgentError` if it does not compile, `NotRunError` if the guest file names no target.
         """
         agent = self._guest.agent
         if agent.build is not None or agent.path is not None:
-            raise NotRunError(f"{self.name}: there is no compiler's target; build it in the guest")
+            raise NotRunError(f"{self.name}: its guest file names no target; build in the guest")
         if not sources:
-            raise UsageError("there is nothing to compile")
+            raise UsageError("name at least one source file to compile")
         program = Builder(self._places).compiled(agent, sources, flags)
         return self.push(program, name or sources[0].stem, executable=True)
 
@@ -136,19 +136,19 @@ class LiveGuest:
 
     def _path(self, name: str | None) -> str:
         if name is None or not NAME.fullmatch(name):
-            raise UsageError(f"{name!r} is no name of a file: letters, digits and . _ - only")
+            raise UsageError(f"{name!r} is not a file name: use only letters, digits and . _ -")
         return f"{self.folder}/{name}"
 
 
 def chosen(names: Sequence[str], folders: Sequence[str], provider: str | None) -> tuple[Guest, ...]:
-    """Return the guests of these names; raise `UsageError` for a name that is none."""
+    """Return the guests with these names; raise `UsageError` for an unknown name."""
     known = known_guests([Path(folder) for folder in folders])
     choices = Choices(Workshop(Places.of_user(), Path), provider)
     return tuple(guests.select(known, names, choices.startable))
 
 
 class Booted(Struct, frozen=True):
-    """A guest that is up, for as many tests as there are."""
+    """A guest that is up and that several tests use, one after the other."""
 
     guest: Guest
     live: Visited
@@ -156,18 +156,19 @@ class Booted(Struct, frozen=True):
 
     @contextmanager
     def fresh(self) -> Iterator[LiveGuest]:
-        """Yield the guest with an empty folder, removed afterwards."""
+        """Yield the guest with an empty folder, which is removed afterwards."""
         with placed(self.live, "reuseport-test") as place:
             yield LiveGuest(self.guest, self.live, place.folder, self.places)
 
 
 @contextmanager
 def booted(guest: Guest, provider: str | None, *, cold: bool = False) -> Iterator[Booted]:
-    """Start a guest, or take the one that was kept; raise what `exec` would say."""
+    """Start a guest, or use one that was kept; raise the errors that `exec` would print."""
     places = Places.of_user()
     leases.gc(places)
     if guest.host is not None:
-        # In a network namespace of each command's own a server and its client would not meet.
+        # With isolation each command gets its own network namespace, so that a client in one
+        # command could not reach a server in another.
         guest = replace(guest, host=replace(guest.host, isolate=False))
     with visited(guest, places, only=provider, keep=False, cold=cold) as live:
         yield Booted(guest, live, places)

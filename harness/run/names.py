@@ -1,4 +1,4 @@
-"""From the words of a user to guests and scenarios."""
+"""Finds the guests and scenarios that a user names."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,22 +11,23 @@ from harness.run.nearest import unknown
 
 
 def known_guests(folders: Sequence[Path]) -> Mapping[str, Guest]:
-    """Return the guests that come with us and those of the user's folders."""
+    """Return the guests that come with this program and those in the user's folders, by name."""
     return load([guests_folder(), *folders])
 
 
 def known_guest(name: str, folders: Sequence[Path]) -> Guest:
-    """Return one guest, by its own name or by a system that has just this one."""
+    """Return one guest, by its name or by the name of a system with only this guest."""
     found = select(known_guests(folders), [name], lambda _: True)
     if len(found) != 1:
         names = " ".join(guest.name for guest in found)
-        raise UsageError(f"{name} is {len(found)} guests, name one", hint=names or None)
+        message = f"`{name}` matches {len(found)} guests; name one of them"
+        raise UsageError(message, hint=names or None)
     return found[0]
 
 
 def known_scenarios(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the scenarios that were named, all if none was; `UsageError` for an unknown one."""
-    from harness.scenarios import CATALOGUE  # 25 modules that `guests` does without
+    """Return the named scenarios, or all if none is named; `UsageError` for an unknown one."""
+    from harness.scenarios import CATALOGUE  # 25 modules that `guests` does not need
 
     for name in names:
         if name not in CATALOGUE:

@@ -1,4 +1,4 @@
-"""What a run came to: what of it could not be measured, and why."""
+"""Lists what a run could not measure, and why."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from harness.run.plan import Plan
 
 
 def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:
-    """Return a line for whatever was asked for and could not be measured, and why."""
+    """Return one line for each thing that was requested and not measured, with the reason."""
     return (*_failed(matrix), *_missed(plan, matrix))
 
 
@@ -22,7 +22,11 @@ def _failed(matrix: Matrix) -> Iterator[str]:
 
 
 def _missed(plan: Plan, matrix: Matrix) -> Iterator[str]:
-    """A guest named alone has to be measured; of a system's, one at least; of `all`, whatever."""
+    """Yield the guests that were not measured.
+
+    A guest that is named itself must be measured; of a system, at least one guest; of `all` and
+    `available`, any guest at all.
+    """
     reasons = {cell.guest: cell.why for cell in matrix.cells if cell.state is State.NOT_RUN}
     partly = {cell.guest for cell in matrix.cells if cell.state is not State.NOT_RUN}
     hints = {candidate.guest.name: candidate.hint for candidate in plan.candidates}

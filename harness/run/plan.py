@@ -1,4 +1,4 @@
-"""What a run is to do, settled before anything is written or booted."""
+"""Decides what a run does, before anything is written or booted."""
 
 import secrets
 import time
@@ -25,14 +25,14 @@ from harness.store.runs import PREFIX, fresh, runs
 DEFAULT = ("available",)
 
 COLLECTIVE = ("all", "available")
-"""Names under which a guest that cannot be started here was not asked for by name."""
+"""Names that do not require each guest to start: one that cannot is left out, without an error."""
 
 SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
-"""What `--resume` does not ask again: the guest answered."""
+"""States that `--resume` does not ask again, because the guest answered."""
 
 
 class Request(Struct, frozen=True):
-    """The command line of `run`, as it was given; None is what was not."""
+    """The command line of `run`. An option that was not given is None."""
 
     names: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Request(Struct, frozen=True):
 
 
 class Candidate(Struct, frozen=True):
-    """A guest that was asked for, and who starts it (`by` is its name); or why nobody can."""
+    """A requested guest and the provider that starts it (`by` is its name), or why none can."""
 
     guest: Guest
     provider: Provider | None
@@ -57,10 +57,10 @@ class Candidate(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What will be written where, and which guests are asked what.
+    """The run's folder, its first journal line, and the cells that each guest is asked.
 
-    `named` are the groups of guests of which at least one has to be measured: one group for each
-    name that was given.
+    `named` maps each name that was given to its guests; of each such group at least one guest must
+    be measured.
     """
 
     folder: Path
@@ -71,9 +71,10 @@ class Plan(Struct, frozen=True):
 
 
 def plan(request: Request, places: Places) -> Plan:
-    """Settle a run; raise `UsageError` for what does not exist."""
+    """Plan a run; raise `UsageError` if a name or a folder does not exist."""
     folder = request.out or (_latest(Path()) if request.resume else fresh(Path(), time.localtime()))
     before = _before(folder) if request.resume else None
+    # A resumed run keeps its depth, because the parameters of a cell depend on it.
     depth = _depth(request, before)
     cells = _cells(request, before, depth)
     guests = known_guests(request.folders)
@@ -87,6 +88,7 @@ def plan(request: Request, places: Places) -> Plan:
         folder,
         _begun(depth, chosen, cells),
         tuple(_candidate(guest, choices, _left(cells, guest, done)) for guest in chosen),
+        # `available` is not among these names, so no provider is asked what it can start.
         {
             name: tuple(guest.name for guest in select(guests, [name], lambda _: True))
             for name in names
@@ -99,13 +101,14 @@ def plan(request: Request, places: Places) -> Plan:
 def _latest(parent: Path) -> Path:
     folders = runs(parent, "journal.jsonl")
     if not folders:
-        message = "there is no run here to resume"
-        raise UsageError(message, hint=f"--out names its folder; {PREFIX}* is looked for here")
+        message = "this folder holds no run to resume"
+        hint = f"name the run's folder with --out; without it, {PREFIX}* is searched here"
+        raise UsageError(message, hint=hint)
     return folders[-1]
 
 
 def _before(folder: Path) -> RunBegun:
-    """Return what the run that is resumed was asked first."""
+    """Return the first line of the journal of the run to resume."""
     first = lines_of(folder)[0]
     if not isinstance(first, RunBegun):
         raise FileError(folder, None, "is not a run's folder")
@@ -116,7 +119,7 @@ def _depth(request: Request, before: RunBegun | None) -> Depth:
     if before is None:
         return request.depth or Depth.QUICK
     if request.depth not in (None, before.catalogue):
-        message = f"the run was --{before.catalogue} and cannot be resumed --{request.depth}"
+        message = f"the run used --{before.catalogue}, so it cannot resume with --{request.depth}"
         raise UsageError(message)
     return before.catalogue
 
@@ -146,7 +149,7 @@ def _settled(folder: Path) -> dict[str, set[str]]:
 
 
 def _left(cells: Sequence[Cell], guest: Guest, done: Mapping[str, set[str]]) -> tuple[Cell, ...]:
-    """Return what is to be asked of a guest: what it can be, without what it has answered."""
+    """Return the cells that a guest can be asked and has not answered yet."""
     answered = done.get(guest.name, set())
     return tuple(one for one in cells if one.fits(guest.tunables) and one.key not in answered)
 

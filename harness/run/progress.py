@@ -1,4 +1,4 @@
-"""Shows what a run is doing: a live table on a terminal, plain lines anywhere else."""
+"""Shows what a run is doing: as a live table on a terminal, as plain lines elsewhere."""
 
 import logging
 import threading
@@ -19,18 +19,18 @@ from harness.protocols import Progress
 from harness.text import visible
 
 NOTABLE = (State.INFRASTRUCTURE, State.INCONCLUSIVE)
-"""What off a terminal gets a line of its own; all else is in the matrix soon enough."""
+"""States that get a line of their own in a log; the matrix shows the others at the end."""
 
 
 class Face(Progress, Protocol):
-    """A listener to progress that is also told when a guest is done with."""
+    """Shows progress, and is also told when a guest has ended."""
 
     def ended(self, guest: str, how: str) -> None:
-        """Report that nothing more will be heard of a guest, and in a few words why."""
+        """Report that a guest has ended, and how, in a few words."""
 
 
 class LogLines:
-    """One line for each thing worth a line, with the time of day: for logs."""
+    """Writes one line per event, with the time of day: for logs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,7 +43,7 @@ class LogLines:
         self._console.print(Text(f"{stamp} {visible(text)}"), soft_wrap=True)
 
     def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
-        """Write a line if it is not the one that was written last for this guest."""
+        """Write a line unless it repeats the last one of this guest."""
         text = f"{phase} {detail}".rstrip()
         with self._lock:
             if self._last.get(guest) != text:
@@ -51,7 +51,7 @@ class LogLines:
                 self.say(f"{guest}: {text}")
 
     def trial(self, trial: Trial, done: int, total: int) -> None:
-        """Write a line for what needs somebody's eye."""
+        """Write a line if the state needs attention (`NOTABLE`)."""
         outcome = trial.outcome
         if outcome.state in NOTABLE:
             with self._lock:
@@ -65,7 +65,7 @@ class LogLines:
 
 
 class _Row:
-    """What is known of one guest at this moment."""
+    """The current state of one guest."""
 
     def __init__(self) -> None:
         self.doing = "waiting"
@@ -77,7 +77,7 @@ class _Row:
         self.states: Counter[State] = Counter()
 
     def columns(self, now: float) -> Sequence[str]:
-        """Return the texts of the table's columns after the guest's name."""
+        """Return the columns of the table after the guest's name."""
         progress = f"{self.done}/{self.total}" if self.total else ""
         elapsed = f"{(self.over or now) - self.begun:.0f} s" if self.begun is not None else ""
         here = f"{now - self.since:.0f} s" if self.since is not None and not self.over else ""
@@ -94,7 +94,7 @@ class Board:
         self._rows = {guest: _Row() for guest in guests}
 
     def __rich__(self) -> RenderableType:
-        """Return the table as of now; `Live` asks for it a few times a second."""
+        """Return the current table; `Live` calls this a few times a second."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
         for title in ("guest", "doing", "for", "cells", "in all", "so far"):
             table.add_column(title, no_wrap=True)
@@ -109,7 +109,7 @@ class Board:
         self._console.print(Text(visible(text)))
 
     def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
-        """Show what a guest does now, and count its seconds."""
+        """Show what a guest is doing, and count the seconds from now."""
         doing = detail if phase is Phase.SCENARIO and detail else f"{phase} {detail}".rstrip()
         with self._lock:
             row = self._rows[guest]
@@ -132,14 +132,14 @@ class Board:
 
 
 class _Voice(logging.Handler):
-    """Sends log records the way the progress goes, so that neither tears the other."""
+    """Sends log records through the progress display, so that the two do not mix on the screen."""
 
     def __init__(self, face: LogLines | Board) -> None:
         super().__init__()
         self._face = face
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as lines of text; a trace is shown whole."""
+        """Write the record line by line, with the whole traceback if it has one."""
         for line in self.format(record).splitlines():
             self._face.say(line)
 
@@ -154,7 +154,7 @@ def following(guests: Sequence[str], *, verbose: bool = False) -> Iterator[Face]
         if isinstance(face, LogLines):
             yield face
             return
-        # The table vanishes at the end: the matrix that follows says it all and better.
+        # The table vanishes at the end, because the matrix that follows shows more.
         live = Live(
             face,
             console=console,
@@ -169,7 +169,7 @@ def following(guests: Sequence[str], *, verbose: bool = False) -> Iterator[Face]
 
 @contextmanager
 def speaking(face: LogLines | Board | None = None, *, verbose: bool = False) -> Iterator[None]:
-    """Let the harness's log reach standard error, warnings only unless `verbose`."""
+    """Send the harness's log to standard error: only warnings unless `verbose`."""
     console = Console(stderr=True, highlight=False, emoji=False, markup=False)
     voice = _Voice(face or LogLines(console))
     logger = logging.getLogger("harness")

@@ -1,4 +1,4 @@
-"""What a run leaves: its folder judged, its matrix and reports written, and read again."""
+"""Judges a run's folder, writes its matrix and reports, and reads them again."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,17 +29,20 @@ def write_reports(folder: Path, expected: Baseline | None = None) -> Matrix:
 
 
 def held(matrix: Matrix, expected: Baseline | None) -> BaselineCheck | None:
-    """Hold a matrix against a baseline, if there is one, as of today (UTC, as a run's times)."""
+    """Compare a matrix with a baseline, if there is one. Expiry dates are UTC, as run times are."""
     return None if expected is None else hold(matrix, expected, datetime.now(UTC).date())
 
 
 def write_matrix(path: Path, matrix: Matrix) -> None:
-    """Write a matrix that no run of this folder measured: a file, or a folder with its reports."""
+    """Write a merged matrix: into a file that ends in .json, or into a folder with its reports.
+
+    Raise `FileError` if the folder belongs to a run.
+    """
     if path.suffix == ".json":
         replace(path, matrices.encode(matrix))
         return
     if (path / JOURNAL).exists():
-        hint = "name a folder of its own, or a file that ends in .json"
+        hint = "name another folder, or a file that ends in .json"
         raise FileError(path, None, "is a run's folder", hint=hint)
     make_folder(path)
     _write(path, Report(matrix, complete(path)))
@@ -55,7 +58,7 @@ def _write(folder: Path, report: Report) -> None:
 def load_report(
     path: Path, before: Path | None, expected: Baseline | None, *, whole: bool
 ) -> Report:
-    """Read a matrix and what it is compared with; `whole`: and what it was judged from."""
+    """Read a matrix and what to compare it with; with `whole` also the recordings behind it."""
     matrix = load_matrix(path)
     older = load_matrix(before) if before is not None else None
     recordings = recordings_of(path) if whole and path.is_dir() else Recordings()

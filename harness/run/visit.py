@@ -1,4 +1,4 @@
-"""A guest to look around in: the one that was kept, or one booted for the visit."""
+"""Opens a guest for `shell`, `exec` and tests: one that was kept, or one booted for this."""
 
 import logging
 import tempfile
@@ -29,17 +29,17 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class Visited(Transport, Protocol):
-    """A live guest that a terminal can be connected to; both transports of ours are that."""
+    """A live guest that a terminal can be connected to, as both transports allow."""
 
     def interactive(self, argv: Sequence[str] | None) -> int:
-        """Run `argv`, or a shell, on this process's terminal; return its status."""
+        """Run `argv` on this process's terminal, or a shell if None; return its exit status."""
 
 
 @contextmanager
 def entered(
     name: str, folders: Sequence[Path], provider: str | None, *, keep: bool, cold: bool
 ) -> Iterator[Visited]:
-    """Yield the guest of this name for a person at a terminal: told what happens, free to leave."""
+    """Yield the guest with this name to a person at a terminal: log progress, allow Ctrl-C."""
     places = Places.of_user()
     with raising(), speaking(verbose=True):
         leases.gc(places)
@@ -52,7 +52,7 @@ def entered(
 def visited(
     guest: Guest, places: Places, *, only: str | None, keep: bool, cold: bool
 ) -> Iterator[Visited]:
-    """Yield the guest, as it was kept or freshly started."""
+    """Yield the guest: the one that was kept, if there is one, else a new one."""
     lease = next((one for one in reversed(leases.kept(places)) if one.guest == guest.name), None)
     if lease is not None and lease.login is not None:
         logger.info("%s is up since %s", guest.name, lease.created)
@@ -65,15 +65,15 @@ def visited(
         logger.info("%s is started by %s", guest.name, offer.name)
         with offer.provider.boot(guest, Deadline(clocks.boot(guest))) as live:
             if not isinstance(live, Visited):
-                raise NotRunError(f"{guest.name}: {offer.name} has no terminal to offer")
+                raise NotRunError(f"{guest.name}: {offer.name} cannot connect a terminal")
             yield live
 
 
 @contextmanager
 def _consoles(places: Places, *, keep: bool) -> Iterator[Path]:
-    """Yield a folder for the console's log, which stays as long as its guest.
+    """Yield a folder for the console's log; it stays as long as its guest.
 
-    In the cache, from where it goes some day also if we are killed.
+    It is in the cache, so that pruning removes it even if this process is killed.
     """
     shelf = places.folder("consoles")
     if keep:
@@ -84,7 +84,7 @@ def _consoles(places: Places, *, keep: bool) -> Iterator[Path]:
 
 
 def log_in(lease: Lease, login: Login) -> SshTransport:
-    """Connect to a guest that was kept, and insist on its host key."""
+    """Connect to a guest that was kept; accept only the host key in its lease."""
     try:
         host_key = parse_key(login.host_key)
         key = paramiko.PKey.from_path(login.key)
