@@ -1,1 +1,1 @@
-"""This machine: its processes, files, locks and places, and how many guests it can carry."""
+"""This machine: its processes, files, locks and folders, and how many guests it can run."""

@@ -1,6 +1,6 @@
-"""Keeps the cache from growing for ever: what was not used for longest goes first.
+"""Limits the size of the cache: the least recently used entries are deleted first.
 
-All in it can be had again: packages, kernels, images, agents, guests that are kept warm.
+Everything in it can be made or downloaded again: packages, kernels, images, agents, warm guests.
 """
 
 import logging
@@ -18,20 +18,20 @@ from harness.machine.places import Places
 logger = logging.getLogger(__name__)
 
 LIMIT = 4 << 30
-"""Bytes that the cache may take."""
+"""Bytes that the cache may take on the disk."""
 
 UNUSED_SECONDS = 30 * 86400.0
-"""What nobody used for that long goes, however much room there is."""
+"""An entry that was not used for this long is deleted, even if there is room."""
 
 IN_USE_SECONDS = 86400.0
-"""What was used since then stays, however little: a run may hold its path. File systems note a
-reading once a day at least (relatime, mount(8))."""
+"""An entry that was used within this time stays, because a run may still use its path. With
+relatime, file systems update the time of access only once a day (mount(8))."""
 
 SHELVES = (
     *("agents", "consoles", "downloads", "initramfs", "kernels", "packages", "scratch", "warm"),
 )
-"""Folders of the cache whose entries stand each for itself; `zig` is one thing, and `apt`'s indexes
-and what is remembered of them are small, and checked for what they name."""
+"""Folders of the cache whose entries can be deleted one by one. `zig` cannot be split, and the
+indexes in `apt` are small; the packages that they name are checked before use."""
 
 
 class Item(Struct, frozen=True):
@@ -43,9 +43,9 @@ class Item(Struct, frozen=True):
 
 
 def prune(places: Places, limit: int = LIMIT, now: float | None = None) -> int:
-    """Delete what is old, then what was not used for longest until the rest fits `limit`.
+    """Delete old entries, then the least recently used ones until the rest fits `limit` (bytes).
 
-    Return how many bytes that freed.
+    Return the number of bytes freed.
     """
     moment = time.time() if now is None else now
     found = sorted(items(places), key=lambda item: item.used)
@@ -60,7 +60,7 @@ def prune(places: Places, limit: int = LIMIT, now: float | None = None) -> int:
 
 
 def items(places: Places, shelves: tuple[str, ...] = SHELVES) -> Iterator[Item]:
-    """Yield what the cache holds; what goes away meanwhile is left out."""
+    """Yield the entries of the cache, without those that disappear meanwhile."""
     for shelf in shelves:
         folder = places.cache / shelf
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -73,12 +73,12 @@ def items(places: Places, shelves: tuple[str, ...] = SHELVES) -> Iterator[Item]:
 
 
 def _used(status: os.stat_result) -> float:
-    """Return when it was last used; a folder is read by this very look."""
+    """Return the time of the last use. A folder's atime does not count: listing it changes it."""
     return status.st_mtime if S_ISDIR(status.st_mode) else max(status.st_atime, status.st_mtime)
 
 
 def delete(path: Path) -> bool:
-    """Delete an entry, a file or a folder; whether it is gone."""
+    """Delete an entry, which is a file or a folder; return whether it is gone."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

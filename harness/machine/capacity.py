@@ -1,7 +1,7 @@
-"""What this machine can carry: how many guests at once, and whose turn it is to be measured.
+"""How many guests this machine can run at once, and which of them may measure now.
 
-A guest that measures has its CPUs to itself: on a machine that is shared out more often than it has
-cores, a kernel looks as if it lost what it never had the time to answer.
+A guest that is measured has its CPUs to itself. If guests had to share a CPU, a kernel would look
+as if it lost connections that it only had no time to answer.
 """
 
 import os
@@ -17,41 +17,41 @@ from harness.deadline import GLANCE, Cancellation
 from harness.model.guest import Section
 
 SPARE = 0.8
-"""Part of the memory that is free now which guests may take."""
+"""The part of the free memory that guests may take."""
 
 OVERHEAD = 64 << 20
-"""Bytes that a hypervisor takes besides its guest's memory, and we for each guest."""
+"""Bytes that a hypervisor and the harness need for each guest, besides the guest's memory."""
 
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def cores() -> int:
-    """Return how many CPUs this process may use: a container's share, where there is one."""
+    """Return how many CPUs this process may use, which in a container may be fewer."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def memory() -> int:
-    """Return how many bytes of memory are free: the machine's, or less if a container may less."""
+    """Return how many bytes of memory are free, at most those of the container (cgroup v2)."""
     free = psutil.virtual_memory().available
     try:
         limit = int(CGROUP_LIMIT.read_text())
         used = int(CGROUP_LIMIT.with_name("memory.current").read_text())
-    except (OSError, ValueError):  # no such limit: "max"
+    except (OSError, ValueError):  # no cgroup, or "max": no limit
         return free
     return max(0, min(free, limit - used))
 
 
 def memory_of(section: Section) -> int:
-    """Return how many bytes of this machine's memory a guest takes."""
+    """Return how many bytes of this machine's memory a guest takes; 0 if it runs elsewhere."""
     return (section.memory << 20) + OVERHEAD if section.memory else 0
 
 
 def jobs(needs: Sequence[int], free: int, at_once: int, *, accelerated: bool) -> int:
     """Return how many guests to run at once; `needs` and `free` are bytes of memory.
 
-    As many as there are cores, and one more where the hardware virtualises: it boots while the
-    others are measured. The hungriest ones may meet, and have to fit.
+    One per core, and one more if the hardware virtualises: it boots while the others are measured.
+    The guests with the largest needs may run at the same time, so these must fit.
     """
     most = at_once + accelerated
     total, count = 0, 0
@@ -64,7 +64,7 @@ def jobs(needs: Sequence[int], free: int, at_once: int, *, accelerated: bool) ->
 
 
 class Turns:
-    """CPUs to be measured on, given out in the order in which they were asked for."""
+    """Gives CPUs to the guests that measure, in the order in which they ask."""
 
     def __init__(self, count: int) -> None:
         self._count = self._free = count
@@ -72,15 +72,19 @@ class Turns:
         self._changed = threading.Condition()
 
     def free(self, cpus: int) -> bool:
-        """Whether nobody would have to wait for so many."""
+        """Return whether this many CPUs are free and no guest waits."""
         with self._changed:
             return not self._queue and self._free >= min(cpus, self._count)
 
     @contextmanager
     def taken(self, cpus: int, cancellation: Cancellation) -> Iterator[None]:
-        """Wait for so many CPUs, all at most, and keep them for the block; not when cancelled."""
+        """Wait for `cpus` CPUs, at most all, and hold them during the block.
+
+        A cancellation ends the wait at once.
+        """
         wanted, ticket = min(cpus, self._count), object()
         with self._changed:
+            # First come, first served: otherwise small guests could starve one with many CPUs.
             self._queue.append(ticket)
             while not cancellation.said and (self._queue[0] is not ticket or self._free < wanted):
                 self._changed.wait(GLANCE)

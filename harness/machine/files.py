@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, whoever else writes them; answers kept in such files."""
+"""Writes files whole or not at all, even with several writers; keeps answers in such files."""
 
 import os
 import tempfile
@@ -11,10 +11,11 @@ Kept = TypeVar("Kept")
 
 
 def write_whole(path: Path, content: bytes, *, ending: str = "", durable: bool = False) -> None:
-    """Write a file in one step; of several writers, threads or processes, the last one wins.
+    """Write a file in one step. Of several writers (threads or processes) the last one wins.
 
-    Until then it has another name, with this `ending`: what a killed writer leaves can be told by
-    it. With `durable` the content is on the disk before the name is (fsync(2)).
+    The content is written under another name that ends in `ending`, and then renamed; by the ending
+    you can recognise what a killed writer left. With `durable` the content is on the disk before
+    the rename (fsync(2)).
     """
     descriptor, scratch = tempfile.mkstemp(ending, f".{path.name}.", path.parent)
     try:
@@ -30,9 +31,10 @@ def write_whole(path: Path, content: bytes, *, ending: str = "", durable: bool =
 
 
 def identity(path: Path) -> str:
-    """Name a file as it is now: another one, or another content, has another name.
+    """Return a text that changes when the file is replaced or its content changes.
 
-    The content is not read. What is not there has a name of its own, too.
+    It consists of path, inode, size and mtime; the content is not read. A missing file has a text,
+    too.
     """
     try:
         file = path.stat()
@@ -47,8 +49,8 @@ def remember(path: Path, answer: object) -> None:
 
 
 def recall(path: Path, kind: type[Kept]) -> Kept | None:
-    """Return the answer that was kept there; None if there is none of this kind."""
+    """Return the answer kept in a file; None if the file holds no answer of this kind."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, ValueError):  # no JSON of ours, or no UTF-8
+    except (FileNotFoundError, ValueError):  # msgspec's errors and bad UTF-8 are ValueErrors
         return None

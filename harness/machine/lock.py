@@ -1,4 +1,4 @@
-"""A lock between processes, waited for until a deadline, which a cancellation passes at once."""
+"""A lock between processes. Waiting for it ends at a deadline, or at once when cancelled."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,13 +13,14 @@ from harness.deadline import GLANCE, Deadline
 def locked(
     path: Path, deadline: Deadline, waits: Callable[[], object] | None = None
 ) -> Iterator[bool]:
-    """Hold the lock of this file, if it is to be had in time: whether it is ours.
+    """Hold the lock of this file during the block; yield whether it was obtained in time.
 
-    The system frees it when its holder dies (flock(2)). `waits` is called once if somebody else
-    holds it at first. filelock's own timeout hears no cancellation, hence the glances.
+    The system frees the lock when its holder dies (flock(2)). `waits` is called once if another
+    process holds the lock at first.
     """
     lock = FileLock(path)
     ours = False
+    # In short steps, because filelock's own timeout does not notice a cancellation.
     while not ours:
         try:
             lock.acquire(timeout=min(GLANCE, deadline.left()), poll_interval=0.05)

@@ -1,4 +1,4 @@
-"""A process for ever: named by pid and start time, never by pid alone, for pids are used again."""
+"""Identifies a process by pid and start time, because the system uses pids again."""
 
 import os
 import signal
@@ -11,13 +11,13 @@ import psutil
 from msgspec import Struct
 
 GLANCE = 0.02
-"""Seconds between two looks at whether a process that was sent a signal is gone."""
+"""Seconds between two checks whether a process has ended after a signal."""
 
 
 class Process(Struct, frozen=True):
-    """A process for ever: `started` is in clock ticks since boot on Linux, else seconds (epoch).
+    """A process and its start time: clock ticks since boot on Linux, elsewhere epoch seconds.
 
-    Ticks, because psutil's `create_time` moves with every step of the wall clock.
+    Linux uses ticks, because psutil's `create_time` changes when the wall clock is set.
     """
 
     pid: int
@@ -31,7 +31,7 @@ def of_pid(pid: int) -> Process | None:
 
 
 def is_alive(process: Process) -> bool:
-    """Whether it still runs; a zombie does not (not every process 1 reaps what it inherits)."""
+    """Return whether it still runs. A zombie does not: not every process 1 reaps its children."""
     return start_of(process.pid) == process.started
 
 
@@ -50,7 +50,7 @@ def start_of(pid: int) -> float | None:
 
 
 def signalled(process: Process, number: signal.Signals, seconds: float) -> bool:
-    """Send a signal and wait; whether the process is gone."""
+    """Send a signal and wait up to `seconds`; return whether the process has ended."""
     with suppress(ProcessLookupError):
         _send(process, number)
     until = time.monotonic() + seconds
@@ -66,7 +66,7 @@ def _send(process: Process, number: signal.Signals) -> None:
         if is_alive(process):
             os.kill(process.pid, number)
         return
-    # A descriptor of the process, looked at afterwards, cannot come to mean another one.
+    # The pid may be reused at any moment, a pidfd cannot. So open it first and check after that.
     descriptor = os.pidfd_open(process.pid)
     try:
         if is_alive(process):

@@ -1,4 +1,4 @@
-"""Runs a tool of this machine to its end, within a deadline; the one way the harness does so."""
+"""Runs a tool on this machine until it ends or a deadline passes. Use it for every such tool."""
 
 import functools
 import os
@@ -14,16 +14,16 @@ from harness.deadline import GLANCE, Deadline
 from harness.protocols import Completed
 
 TRIED_SECONDS = 5.0
-"""For `true` behind a prefix that may not work here; where that hangs we do without the prefix."""
+"""The time for a test of the prefix with `true`. If that hangs, the prefix is not used."""
 
 LOG_LIMIT = 256 << 10
-"""Bytes of a log's end that are returned."""
+"""At most this many bytes are returned, from the end of the log."""
 
 
 class ToolTimeoutError(Exception):
-    """The tool was still running at the deadline and was ended; translated by whoever ran it.
+    """The tool still ran at the deadline and was ended. The caller translates this error.
 
-    `said` is what it had written to its log.
+    `said` is what the tool had written to its log.
     """
 
     def __init__(self, message: str, said: bytes = b"") -> None:
@@ -41,12 +41,12 @@ def execute(
     grace: float = 0.0,
     started: Callable[[int], None] | None = None,
 ) -> Completed:
-    """Run `argv` in a process group of its own, which is killed whole at the deadline.
+    """Run `argv` in its own process group, and kill the whole group at the deadline.
 
-    A tool that is not there has status 127, as in a shell. Messages are in English (LC_ALL=C), for
-    some are read. With a `log` both streams are appended to it while they come, and returned as
-    `stdout`. With `grace` the group is sent SIGINT first and has so many seconds to tidy up.
-    `started` is told the pid.
+    A missing tool has status 127, as in a shell. LC_ALL=C makes messages English, because some are
+    parsed. With a `log`, both streams are appended to it as they come, and returned as `stdout`.
+    With `grace`, the group gets SIGINT first and this many seconds to clean up. `started` is called
+    with the pid. Raise `ToolTimeoutError` at the deadline.
     """
     with _streams(log) as (stdout, stderr):
         begin = log.stat().st_size if log is not None else 0
@@ -105,7 +105,7 @@ def _communicate(process: subprocess.Popen[bytes], deadline: Deadline) -> Comple
 
 
 def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Ask the group to end as Ctrl-C would, and wait that long."""
+    """Ask the group to end, as Ctrl-C would, and wait up to `grace` seconds."""
     if grace > 0:
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
@@ -114,10 +114,10 @@ def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
 
 @functools.cache
 def last_will() -> tuple[str, ...]:
-    """Return a prefix that lets a child die with the thread that started it, where there is one.
+    """Return a command prefix that kills a child when the thread that started it ends.
 
-    prctl(2), PR_SET_PDEATHSIG: the *thread's* end counts, so who starts what is to live has to live
-    as long. busybox has a setpriv without it.
+    Empty where setpriv lacks the option, as in busybox. See prctl(2), PR_SET_PDEATHSIG: the end of
+    the *thread* counts, so the thread must live as long as its child should.
     """
     prefix = ("setpriv", "--pdeathsig", "KILL")
     if shutil.which(prefix[0]) is None:

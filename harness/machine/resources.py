@@ -1,4 +1,4 @@
-"""Where the files for guests lie: beside the package in a checkout, inside it in a wheel."""
+"""Finds the files for guests: beside the package in a checkout, inside it in a wheel."""
 
 from pathlib import Path
 

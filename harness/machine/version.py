@@ -1,4 +1,4 @@
-"""Which version this is: what the installed package says of itself."""
+"""The version of this program, from the metadata of the installed package."""
 
 from importlib import metadata
 
@@ -6,7 +6,7 @@ from harness.machine.places import NAME
 
 
 def version() -> str:
-    """Return the version; a checkout that was not installed has none."""
+    """Return the version, or `unknown` for a checkout that was not installed."""
     try:
         return metadata.version(NAME)
     except metadata.PackageNotFoundError:
