@@ -1,11 +1,10 @@
-"""How long anything may take, from a flow to a guest: each limit is more than all inside it.
+"""Time limits in seconds, from one flow to a whole guest. Each is longer than the limits inside it.
 
-So it is the innermost that speaks, with a reason of its own. Seconds, and those of one guest are
-on a fast host: an emulated one is given more by its one slow-host factor.
+So the innermost limit passes first, and the message names the real cause. Limits inside a guest are
+for a fast host; an emulated guest multiplies them by its slow-host factor.
 
-A number of seconds that stands elsewhere contains no other limit: how often somebody looks, how
-long one try of several lasts, how soon a process that does not end is killed, how old a file may
-be. Each has its reason beside it.
+Limits in other modules contain no further limit: intervals between checks, one attempt of several,
+the wait before a process is killed, the age of a file. Each has its reason beside it.
 """
 
 import math
@@ -21,118 +20,118 @@ if TYPE_CHECKING:  # the catalogue is 25 modules, which a list of guests does wi
     from harness.scenarios.scenario import Scenario
 
 SLOW = 4.0
-"""The slow-host factor where the CPU is emulated."""
+"""The slow-host factor of a guest whose CPU is emulated."""
 
 PREPARE = 900.0
-"""Before a guest is started: packages, kernels, an agent. Their own limits are for silence, so that
-a slow network is no failure; a vendor's image of gigabytes has a limit of its own."""
+"""For packages, kernels and an agent, before a guest is started. Downloads are limited by silence,
+so that a slow network is not a failure. A vendor's image of gigabytes has its own limit."""
 
 DOWNLOAD = 4 * 3600.0
-"""For a vendor's image; a connection that falls silent is noticed within seconds."""
+"""For a vendor's image. A connection that falls silent is noticed within seconds."""
 
 BUILD = 900.0
-"""For the agent's compiler on this machine. The first build for a target makes its libc, too: 20 s
-on two cores, much more on a busy one."""
+"""For compiling the agent on this machine. The first build for a target also builds its libc, which
+takes 20 s on two cores and much longer on a busy machine."""
 
 AROUND_BOOT = 240.0
-"""What a provider does around a boot: Vagrant's own start, its `ssh-config`, a login."""
+"""For what a provider does around a boot: Vagrant's own start, its `ssh-config`, a login."""
 
 VAGRANT_START = 60.0
-"""For Vagrant to say what is installed: its first start makes its folder, on a slow disk. Not
-scaled: Vagrant itself runs on this machine."""
+"""For Vagrant to list what is installed. Its first start creates its folder, which is slow on a
+slow disk. Not scaled, because Vagrant itself runs on this machine."""
 
 VAGRANT_UP = 120.0
-"""What `vagrant up` may take besides the guest's own boot."""
+"""For `vagrant up`, in addition to the guest's own boot."""
 
 VAGRANT_LOGIN = 60.0
-"""For a login to a guest that Vagrant has just spoken to; a restored one is dead for a moment."""
+"""For a login to a guest that Vagrant has just reached. A restored guest may need a moment."""
 
 VAGRANT_RESTORE = 20.0
-"""For a parked guest to go on, with a login; one that does not is made anew."""
+"""For a parked guest to resume and accept a login. If it does not, a new guest is made."""
 
 VAGRANT_OFF = 30.0
-"""For a guest to be powered off before it is parked; if that takes longer, it is destroyed."""
+"""For powering a guest off before it is parked. If it takes longer, the guest is destroyed."""
 
 VAGRANT_DESTROY = 120.0
-"""For `vagrant destroy`, which is written down before anybody knows how slow the guest is."""
+"""For `vagrant destroy`. Not scaled: the lease stores it before the guest's speed is known."""
 
 LIBVIRT = 30.0
-"""For one answer of libvirt's daemon, which runs on this machine."""
+"""For one answer of the libvirt daemon, which runs on this machine."""
 
 QEMU_RESTORE = 10.0
-"""For a guest that was kept to go on, with a login; one that does not is booted."""
+"""For a warm guest to resume and accept a login. If it does not, the guest is booted."""
 
 SAVE = 30.0
-"""For a guest to be saved as it is. One that cannot be is made anew by the next run."""
+"""For saving the state of a guest. If that fails, the next run boots a new guest."""
 
 GO_ON = 30.0
-"""For QEMU to let a guest go on once it was saved, or could not be. Not scaled: QEMU itself runs on
-this machine."""
+"""For QEMU to resume a guest after saving it, or after failing to. Not scaled, because QEMU itself
+runs on this machine."""
 
 KEPT_LOGIN = 60.0
-"""For a login to a guest that was kept. Not scaled: its lease does not say how slow it is."""
+"""For a login to a guest that was kept. Not scaled, because its lease does not store its speed."""
 
 REMOTE_LOGIN = 30.0
-"""For a login where nothing boots: a machine that does not answer by then is off."""
+"""For a login to a machine that is already up. If it does not answer by then, it is off."""
 
 SESSION = 30.0
-"""For a session on a connection to open, where no command's own limit says how long."""
+"""For opening a session on a connection, where no command's limit applies."""
 
 ISOLATION = 10.0
-"""For a try of one kind of isolation on this machine; one that hangs is not taken."""
+"""For testing one kind of isolation on this machine. One that hangs is not used."""
 
 SETUP = 60.0
-"""For one step with the agent: its folder, its upload, the question whether it is ours."""
+"""For one step of installing the agent: making its folder, the upload, vouching for it."""
 
 COMPILE = 600.0
 """For the guest's own compiler."""
 
 BECOME = 30.0
-"""For `sudo` and its kin to let us in: they may wait for name servers that do not answer."""
+"""For `sudo`, `doas` or `su`, which may wait for name servers that do not answer."""
 
 FACTS = 20.0
-"""For the guest to say what it is."""
+"""For the guest to report its facts."""
 
 SETUP_STEPS = 4
 
 MARGIN = 10.0
-"""Between an alarm and what waits for it."""
+"""Between an alarm and the limit of the command that waits for it."""
 
 ALARMED, USUAL = 3, 0.12
-"""A batch may take so many alarms, and for each question so much of one, before its transport
-gives up: waiting for every alarm of a guest that hangs would take hours."""
+"""A batch may take up to 3 alarms, plus 0.12 of an alarm per round, before its transport gives up.
+Waiting for every alarm of a guest that hangs would take hours."""
 
 LIVES = 2
-"""A guest is given the time of so many boots, and to ask everything once; one that keeps dying is
-given up when that is over."""
+"""A guest gets the time for two boots and for asking everything once. A guest that keeps dying is
+given up after that."""
 
 
 class Clocks(Struct, frozen=True):
-    """The limits of one guest, whose slow-host factor is known."""
+    """The limits of one guest with a known slow-host factor."""
 
     factor: float = 1.0
 
     def alarm(self, scenario: "Scenario") -> int:
-        """Return when the agent ends a question by itself."""
+        """Return the seconds after which the agent itself ends a question."""
         return math.ceil(scenario.alarm * self.factor)
 
     def silence(self, scenarios: Iterable["Scenario"]) -> float:
-        """Return for how long a batch may say nothing: an alarm makes it say something."""
+        """Return how long a batch may be silent: an alarm produces output, so a bit longer."""
         return max(map(self.alarm, scenarios)) + MARGIN * self.factor
 
     def batch(self, scenarios: Iterable["Scenario"], rounds: int) -> float:
-        """Return how long the transport waits for a batch that asks these in so many rounds."""
+        """Return how long the transport waits for a batch with these scenarios and rounds."""
         alarms = min(rounds, ALARMED) + rounds * USUAL
         return alarms * max(map(self.alarm, scenarios)) + MARGIN * self.factor
 
     @property
     def facts(self) -> float:
-        """For the guest to say what it is."""
+        """For the guest to report its facts."""
         return FACTS * self.factor
 
 
 def boot(guest: Guest) -> float:
-    """Return how long it may be until a guest is up, by whichever provider."""
+    """Return how long a guest may take to come up, with any of its providers."""
     own = max((section.boot_timeout for section in guest.sections.values()), default=0.0)
     return PREPARE + SLOW * (own + AROUND_BOOT)
 
@@ -146,10 +145,13 @@ def life(guest: Guest, batches: Iterable[tuple[Iterable["Scenario"], int]]) -> f
 
 
 def check(scenario: "Scenario", parameters: Mapping[str, str]) -> None:
-    """Refuse a question whose flows may take longer than its alarm: it would never answer."""
+    """Raise `UsageError` if a question's flows may take longer than its alarm.
+
+    The alarm would end such a question before it can answer.
+    """
     flows = len(scenario.script(parameters).phases) * int(parameters["deadline"]) / 1000
     if flows >= scenario.alarm:
         raise UsageError(
-            f"{scenario.id}: its flows may take {flows:g} s, its alarm comes after "
-            f"{scenario.alarm:g} s: the scenario's row is wrong"
+            f"{scenario.id}: its flows may take {flows:g} s, but its alarm comes after "
+            f"{scenario.alarm:g} s; correct the scenario's row"
         )

@@ -1,4 +1,4 @@
-"""A point on the monotonic clock that waits share, and the one word that ends them all."""
+"""A deadline on the monotonic clock that several waits share, and a cancellation that ends all."""
 
 import threading
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 GLANCE = 0.2
-"""Seconds between two looks at a deadline, where the wait itself hears no cancellation."""
+"""Seconds between two checks of a deadline, for waits that do not notice a cancellation."""
 
 
 class Cancellation:
-    """Said once (Ctrl-C, TERM, HUP), heard by every thread: deadlines pass, transports close."""
+    """Ends a run (Ctrl-C, TERM, HUP) in every thread: all deadlines pass, all transports close."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -19,11 +19,11 @@ class Cancellation:
 
     @property
     def said(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run was cancelled."""
         return self._said.is_set()
 
     def say(self) -> None:
-        """End every wait that is bound to this; a second time does nothing."""
+        """Cancel: end every wait that depends on this. A second call does nothing."""
         self._said.set()
         with self._lock:
             hooks = tuple(self._hooks.values())
@@ -33,7 +33,9 @@ class Cancellation:
 
     @contextmanager
     def hooked(self, hook: Callable[[], None]) -> Iterator[None]:
-        """Call `hook` if the word is said inside this block, at once if it was said before."""
+        """Call `hook` if the run is cancelled during this block; at once if it already was."""
+        # Register first and check after that: a cancellation in between calls the hook, perhaps
+        # twice, but never misses it.
         with self._lock:
             self._hooks[id(hook)] = hook
         try:
@@ -46,9 +48,9 @@ class Cancellation:
 
 
 class Deadline:
-    """So many seconds from now; waits take what is `left`. Passed at once when cancelled.
+    """A point in time, `seconds` from now. Waits take what is `left`. A cancellation passes it.
 
-    With `silence` it passes also when nothing was `heard` for so many seconds.
+    With `silence`, it also passes when `heard` was not called for this many seconds.
     """
 
     def __init__(
@@ -66,20 +68,20 @@ class Deadline:
         self.heard()
 
     def heard(self) -> None:
-        """Begin the silence anew."""
+        """Restart the count of silent seconds."""
         if self._silence is not None:
             self._silent = time.monotonic() + self._silence
 
     @property
     def missed(self) -> str:
-        """What did not happen, for a message that begins with who was waited for."""
+        """What did not happen in time; a message puts the name of the command before it."""
         if self._silence is not None and self._silent < self._end:
             return f"said nothing for {self._silence:g} s"
         return f"did not end within {self.seconds:g} s"
 
     @property
     def cancelled(self) -> bool:
-        """Whether it passed because the run is to end, not because time ran out."""
+        """Whether it passed because the run was cancelled, not because time ran out."""
         return self._cancellation is not None and self._cancellation.said
 
     def left(self) -> float:
@@ -88,7 +90,7 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is left."""
+        """Whether no time is left."""
         return self.left() == 0.0
 
     def within(self, seconds: float) -> "Deadline":
@@ -96,5 +98,5 @@ class Deadline:
         return Deadline(min(seconds, self.left()), self._cancellation)
 
     def afresh(self, seconds: float) -> "Deadline":
-        """Return a deadline of `seconds` from now, which the same word ends."""
+        """Return a new deadline, `seconds` from now, with the same cancellation."""
         return Deadline(seconds, self._cancellation)

@@ -1,10 +1,10 @@
-"""What is raised; the class says which state of a cell, or which exit status, follows."""
+"""The errors of the harness. The class decides the state of a cell, or the exit status."""
 
 from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where in a guest's life something happened."""
+    """The step in a guest's life in which something happened."""
 
     IMAGE = "image"
     BUILD = "build"
@@ -18,7 +18,7 @@ class Phase(StrEnum):
 
 
 class HarnessError(Exception):
-    """Anything the harness reports in a sentence; `hint` says what to do next."""
+    """An error that is reported as one sentence; `hint` tells the user what to do next."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -26,11 +26,11 @@ class HarnessError(Exception):
 
 
 class UsageError(HarnessError):
-    """The question was wrong: an unknown name, a bad option. Exit 2."""
+    """The command was used wrongly: an unknown name, a bad option. Exit 2."""
 
 
 class FileError(UsageError):
-    """A file of the user's is wrong: the message starts with `file:line:`. Exit 2."""
+    """A file that the user named is wrong. The message starts with `file:line:`. Exit 2."""
 
     def __init__(
         self, path: object, line: int | None, message: str, *, hint: str | None = None
@@ -44,14 +44,14 @@ class NotRunError(HarnessError):
 
 
 CONSOLE_LINES = 12
-"""Of the end of a failed guest's console, how many are shown."""
+"""How many lines are shown from the end of a failed guest's console."""
 
 
 class InfrastructureError(HarnessError):
     """The harness or the guest failed, not the kernel under test: state `infrastructure`.
 
-    `phase` is where; `console` is the tail of what the guest printed, where somebody reads that;
-    `seconds` how long the phase had lasted, once somebody who knows has caught it.
+    `phase` is the step that failed. `console` is the end of the guest's console, or empty if it has
+    none. `seconds` is the time since the phase began; the engine sets it.
     """
 
     seconds: float | None = None
@@ -70,12 +70,12 @@ class InfrastructureError(HarnessError):
 
     @property
     def last_lines(self) -> list[str]:
-        """What is shown of the console."""
+        """The lines of the console that are shown."""
         return self.console.splitlines()[-CONSOLE_LINES:]
 
 
 class ImageError(InfrastructureError):
-    """An image or package could not be had, or its sha256 is not the expected one."""
+    """An image or package could not be obtained, or its sha256 is wrong."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(Phase.IMAGE, message, hint=hint)
@@ -89,12 +89,12 @@ class BootError(InfrastructureError):
 
 
 class GuestLostError(InfrastructureError):
-    """The guest was there and is gone (SSH reset, QEMU ended, panic): boot afresh."""
+    """The guest was up and is gone (SSH reset, QEMU ended, panic). It must be booted again."""
 
 
 class CommandTimeoutError(InfrastructureError):
-    """A command in the guest did not end in time; the guest may still be well."""
+    """A command in the guest did not end in time. The guest itself may still work."""
 
 
 class AgentError(InfrastructureError):
-    """The agent could not be built, is not ours, or spoke rubbish."""
+    """The agent could not be built, is not the right program, or gave an invalid answer."""

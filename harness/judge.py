@@ -1,4 +1,8 @@
-"""One reply -> one judgement: tells what the kernel did from what could not be asked, or failed."""
+"""Turns one reply into one judgement.
+
+Four cases stay apart: the kernel did something, the question could not be asked, the agent died,
+and the harness failed.
+"""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -13,38 +17,38 @@ from harness.wire.replies import UNSUPPORTED, Reply, check_echo, visible
 ANSWERED, USAGE, BROKEN = 0, 64, 99
 
 SIGALRM = 14
-"""The same number on every system; so are the others that have a name here."""
+"""This number is the same on every system, as are the others in `SIGNALS`."""
 
 SIGNALS = {6: "SIGABRT", 9: "SIGKILL", 11: "SIGSEGV", SIGALRM: "SIGALRM", 15: "SIGTERM"}
 
 STARVED = 4
-"""A time-out says something of the kernel only if the guest ran for most of the time: a gap of
-more than one part in so many of the deadline makes it inconclusive (docs/traps.md, trap 12)."""
+"""A time-out counts only if the guest ran for most of the time: a gap of more than a quarter of the
+deadline makes the cell inconclusive (docs/traps.md, trap 12)."""
 
 GUEST_STARVED = "guest was starved"
 
 NOT_YET_SERVED = "queued"
-"""The phase in which `open` is what a flow is to be, not a time-out."""
+"""The phase in which a flow is expected to be `open`, so that this is not a time-out."""
 
 
 class AskedQuestion(Protocol):
-    """The question that a reply is to answer."""
+    """The question to which a reply belongs."""
 
     @property
     def id(self) -> str:
-        """What the batch line was called."""
+        """The name of the question's line in its batch."""
 
     @property
     def scenario(self) -> str:
-        """The agent's name for it."""
+        """The agent's name for the scenario."""
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """All keys and values that were asked."""
+        """All keys and values of the question."""
 
 
 def judge(scenario: Scenario, reply: Reply, question: AskedQuestion) -> Judgement:
-    """Return the state, and with it the verdict, that a reply to a question amounts to."""
+    """Return the judgement of a reply: state `infrastructure` if it is not a valid answer."""
     failure = _failure(reply, question)
     if failure is not None or reply.observation is None:
         return Judgement(State.INFRASTRUCTURE, why=failure)
@@ -52,7 +56,9 @@ def judge(scenario: Scenario, reply: Reply, question: AskedQuestion) -> Judgemen
 
 
 def conclude(scenario: Scenario, seen: Observation) -> Judgement:
-    """Judge what was seen by an agent that answered, or said why it cannot."""
+    """Judge the observation of an agent that answered, or that said why it cannot answer."""
+    # From the outside in: a question that was not asked as planned has no verdict, whatever the
+    # flows did, so the classifier comes last.
     if seen.unsupported is not None:
         return scenario.decline(seen)
     changed = _changed(seen)
@@ -73,7 +79,7 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
 
 
 def _failure(reply: Reply, question: AskedQuestion) -> str | None:
-    """Return what was not the kernel's doing, None if the agent answered this question."""
+    """Return why a reply is not an answer to this question; None if it is one."""
     if reply.signal == SIGALRM:
         after = question.parameters.get("alarm", str(DEFAULTS["alarm"]))
         return f"the agent's own alarm ended it after {after} s"
@@ -96,7 +102,7 @@ def _failure(reply: Reply, question: AskedQuestion) -> str | None:
 
 
 def _changed(seen: Observation) -> str | None:
-    """Return how a tunable that was set for the question was found at its end, if otherwise."""
+    """Return a sentence if a tunable no longer had the value that was set for the question."""
     name, given, value = seen.parameters.get(TUNABLES, "").partition("=")
     found = seen.facts.get(name)
     if not given or str(found) == value:
@@ -113,12 +119,12 @@ def _refused(member: Member, listeners: int) -> str:
 
 
 def starved(judgement: Judgement) -> bool:
-    """Whether a verdict was withdrawn because the guest did not run: it is worth asking again."""
+    """Return whether a verdict was withdrawn because the guest got too little CPU; ask it again."""
     return (judgement.why or "").startswith(GUEST_STARVED)
 
 
 def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
-    """Withdraw a verdict that rests on flows whose time ran out while the guest did not run."""
+    """Withdraw a verdict if flows timed out and the guest did not run for too long."""
     late = sum(
         fate == "timeout" or (fate == "open" and flows.phase != NOT_YET_SERVED)
         for flows in seen.flows

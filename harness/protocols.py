@@ -1,4 +1,4 @@
-"""The two seams and the listener to progress: all fakes in the tests are one of these."""
+"""The interfaces `Transport`, `Provider` and `Progress`. Every fake in the tests is one of them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -11,15 +11,15 @@ from harness.errors import Phase
 from harness.model import Guest, Trial
 
 COMPLAINT = 500
-"""Bytes of what a command complained of that a sentence repeats; a guest may complain at length,
-and every cell that is left keeps the sentence."""
+"""The most bytes of a command's error output that a message repeats. A guest may write a lot, and
+the message is stored with every cell that is left."""
 
 Sink = Callable[[bytes], object]
-"""Takes what a command says, piece by piece as it comes."""
+"""Takes the output of a command, piece by piece as it arrives."""
 
 
 class Completed(Struct, frozen=True):
-    """A command that ended in the guest. Both streams are capped; `truncated` says if they were.
+    """A command that ended in the guest. Both streams are capped; `truncated` if one was cut.
 
     A command that does not exist has status 127 (POSIX sh, 2.8.2), whatever the transport.
     """
@@ -31,7 +31,7 @@ class Completed(Struct, frozen=True):
 
     @property
     def complaint(self) -> str:
-        """The end of what it complained of."""
+        """The end of its error output."""
         return self.stderr[-COMPLAINT:].decode(errors="replace").strip()
 
 
@@ -40,11 +40,11 @@ class Transport(Protocol):
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """How the guest was made: provider, accelerator, cpus, sha256 of its images."""
+        """How the guest was started: provider, accelerator, cpus, sha256 of its images."""
 
     @property
     def folders(self) -> Sequence[str]:
-        """Where in the guest a program of ours may be put, best first."""
+        """Folders in the guest where the harness may put a program, best first."""
 
     def run(
         self,
@@ -57,9 +57,9 @@ class Transport(Protocol):
     ) -> Completed:
         """Run `argv`; raise `CommandTimeoutError` or `GuestLostError`.
 
-        `timeout` is for all of it, `silence` for each time in which nothing is said, in seconds.
-        Standard output goes to `into`, if there is one, instead of the result: of that much more
-        is read, and who takes it has what was said also where this raises.
+        `timeout` limits the whole command, `silence` the time without any output; both in seconds.
+        With `into`, standard output goes there and not into the result. The cap is then higher, and
+        the caller has the output even if this raises.
         """
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
@@ -70,26 +70,29 @@ class Transport(Protocol):
 
 
 class Provider(Protocol):
-    """Makes a guest live, and takes it away when the context ends, however it ends."""
+    """Starts a guest, and ends it when the context ends, also after an error."""
 
     def refusal(self, guest: Guest) -> str | None:
         """Why this provider cannot start the guest on this machine; None if it can."""
 
     def download(self, guest: Guest) -> str | None:
-        """What starting it here would have to download first (an image, a box); None if nothing.
+        """What must be downloaded before the guest can start here (an image, a box), or None.
 
-        Packages that the system's own package manager fetches and verifies do not count.
+        Packages that the system's own package manager downloads and verifies do not count.
         """
 
     def boot(self, guest: Guest, deadline: Deadline) -> AbstractContextManager[Transport]:
-        """Start the guest and yield it ready for commands; raise `BootError` and its kin."""
+        """Start the guest and yield it, ready for commands.
+
+        Raise `NotRunError` if this machine cannot start it, `InfrastructureError` if that fails.
+        """
 
 
 class Progress(Protocol):
-    """Who is told what a run does; called from several threads."""
+    """Receives reports about what a run does; called from several threads."""
 
     def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
         """Report that a guest entered a phase."""
 
     def trial(self, trial: Trial, done: int, total: int) -> None:
-        """Report that a cell of a guest came to an end, `done` of `total` so far."""
+        """Report that a cell of a guest is settled, `done` of `total` so far."""

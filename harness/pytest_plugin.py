@@ -1,6 +1,7 @@
-"""Fixture `guest`: somebody else's tests on real kernels, a boot for each guest and worker.
+"""The pytest fixture `guest`: runs your tests on real kernels, with one boot per guest and worker.
 
-Loaded into every pytest of its environment, so it imports nothing of ours until a test asks.
+Every pytest in the same environment loads this module, so it imports the harness only when a test
+uses the fixture.
 """
 
 import re
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from harness.run.live_guest import Booted, LiveGuest
 
 DEFAULT = "host"
-"""The guest if none is asked for: this machine's own kernel, which needs nothing."""
+"""The guest without `--guest`: this machine's own kernel, which needs no installation."""
 
 BOOTED = "booted_guest"
-"""The fixture that is parametrised; `guest` is a fresh folder in what it boots."""
+"""The fixture that is parametrised. `guest` gives each test a fresh folder in the booted guest."""
 
-MARKER = "guests(name, ...): run the test on these guests, or systems, only"
+MARKER = "guests(name, ...): run the test only on these guests or systems"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,30 +32,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="Run tests with a `guest` on it: a guest, a system, `available` or `all`; may be "
-        f"given more than once (default: {DEFAULT}).",
+        help="Run tests that use `guest` on this guest or system, or on `available` or `all`; may "
+        f"be given more than once (default: {DEFAULT}).",
     )
     group.addoption(
         "--guests-dir", action="append", default=[], metavar="DIR", help="A folder of guest files."
     )
-    group.addoption("--guest-provider", metavar="P", help="Let this provider start them only.")
-    group.addoption("--guest-cold", action="store_true", help="Boot guests that are kept warm.")
+    group.addoption("--guest-provider", metavar="P", help="Use only this provider.")
+    group.addoption("--guest-cold", action="store_true", help="Boot guests even if kept warm.")
     group.addoption(
         "--guest-required",
         action="store_true",
-        help="Fail, not skip, where a guest cannot be started here.",
+        help="Fail a test, instead of skipping it, if its guest cannot be started here.",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known; refuse a guest's name that is none before anything is collected."""
+    """Register the marker; report an unknown guest before any test is collected."""
     config.addinivalue_line("markers", MARKER)
     if config.getoption("--guest"):
         _chosen(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once on each guest that was asked for and that its marker allows."""
+    """Run a test once on each requested guest that its marker allows."""
     if BOOTED not in metafunc.fixturenames:
         return
     chosen = _chosen(metafunc.config)
@@ -78,7 +79,7 @@ CHOSEN = pytest.StashKey[tuple["Guest", ...]]()
 
 
 def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
-    """Return the guests that were asked for; raise a usage error for what is none."""
+    """Return the requested guests; raise `pytest.UsageError` for an unknown name."""
     if CHOSEN not in config.stash:
         from harness.errors import HarnessError
         from harness.run.live_guest import chosen
@@ -98,7 +99,7 @@ def _chosen(config: pytest.Config) -> tuple["Guest", ...]:
 
 @pytest.fixture(scope="session", name=BOOTED)
 def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
-    """Boot a guest; it ends with the last test on it."""
+    """Boot a guest, and end it after the last test that uses it."""
     from harness.errors import HarnessError, InfrastructureError, NotRunError
     from harness.run.live_guest import booted
 
@@ -122,22 +123,22 @@ def booted_guest(request: pytest.FixtureRequest) -> Iterator["Booted"]:
 
 @pytest.fixture
 def guest(booted_guest: "Booted") -> Iterator["LiveGuest"]:
-    """A live guest with an empty folder of the test's own, which goes with what runs in it."""
+    """A live guest with an empty folder for this test, which is removed afterwards."""
     with booted_guest.fresh() as live:
         yield live
 
 
 class _Log(Protocol):
-    """xdist's own log, which it hands on."""
+    """The log of xdist, which is passed on to its scheduler."""
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: _Log) -> object | None:
     """Keep a guest's tests on one worker with `--dist loadgroup`.
 
-    pytest-xdist 3.8 appends the group to a test's id for that, which pytest 9.2 does not keep: the
-    tests of a group were spread, and each worker booted each guest. Here the guest's name in the
-    test's own id decides; other groups are xdist's.
+    pytest-xdist 3.8 appends the group to the test's id, but pytest 9.2 drops it: the tests of a
+    group were spread over all workers, and each worker booted each guest. Here the guest's name in
+    the test's id decides. xdist handles all other groups.
     """
     if config.getvalue("dist") != "loadgroup":
         return None
@@ -148,7 +149,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: _Log) -> object | No
     ids = [(name, re.compile(rf"[\[-]{re.escape(name)}[\]-]")) for name in names]
 
     class GuestScheduling(LoadGroupScheduling):
-        """A guest's tests are one piece of work."""
+        """Treats all tests of a guest as one group."""
 
         def _split_scope(self, nodeid: str) -> str:
             found = next((f"guest-{name}" for name, own in ids if own.search(nodeid)), None)

@@ -1,4 +1,4 @@
-"""Text from a guest made safe to show: nothing that it says can move a cursor or open a tag."""
+"""Makes text from a guest safe to show: it cannot move a cursor or open an HTML tag."""
 
 import re
 import textwrap
@@ -8,10 +8,10 @@ from typing import NamedTuple
 _PLAIN = re.compile(r"[ -~]*")
 
 LONGEST = 2000
-"""Characters of one text in a report; what our own programs say is a tenth of it."""
+"""The most characters of one text in a report; usual texts have a tenth of it."""
 
 _EMOJI = r"(?:[+-]1|100|1234|[a-z0-9_-]*[a-z_][a-z0-9_-]*):"
-"""What after a colon makes GitHub see a short code; a time of day does not."""
+"""What turns the colon before it into a GitHub short code; a time of day does not match."""
 
 _MARKDOWN = re.compile(rf"[\\`*_{{}}\[\]()<>#|~&@$]|:(?=//|{_EMOJI})|(?<=www)\.", re.IGNORECASE)
 
@@ -25,12 +25,13 @@ _MEANS_MORE = {
     ":": ":<!-- -->",
     ".": "<!-- -->.",
 }
-"""Where a backslash does not help: HTML passes through Markdown, and GitHub looks for mentions,
-issues, emoji and addresses in the finished page. An empty comment parts them and shows nothing."""
+"""Characters for which a backslash does not help: HTML passes through Markdown, and GitHub looks
+for mentions, issues, emoji and addresses in the finished page. An empty comment breaks them up and
+is not visible."""
 
 
 def plain(said: bytes) -> str:
-    """Decode a console's bytes, lines and all: only controls and what is no ASCII are escaped."""
+    """Decode the bytes of a console; keep its lines, escape other controls and non-ASCII bytes."""
     text = said.decode("ascii", errors="backslashreplace").replace("\r", "")
     return "".join(
         char if char.isprintable() or char in "\n\t" else f"\\x{ord(char):02x}" for char in text
@@ -38,11 +39,10 @@ def plain(said: bytes) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return the text with everything that is not a visible character of its own escaped.
+    r"""Return the text with every character escaped that is not visible by itself.
 
     Control characters, NUL, line ends, bidi overrides and other format characters, lone
-    surrogates, and marks that would pile up on their neighbours become `\xNN` or `\uNNNN`; so does
-    a backslash's own meaning: it is doubled.
+    surrogates, and combining marks become `\xNN` or `\uNNNN`. A backslash is doubled.
     """
     if _PLAIN.fullmatch(text) and "\\" not in text:
         return text
@@ -50,12 +50,12 @@ def visible(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """Return as much of a text as a report has room for, visible; the rest is in matrix.json."""
+    """Return the first `LONGEST` characters, made visible; matrix.json has the whole text."""
     return visible(text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}")
 
 
 class _Visible(dict[int, str]):
-    """What each character is shown as, worked out when it is first met (str.translate)."""
+    """Maps each character to how it is shown; computed on first use (str.translate)."""
 
     def __missing__(self, code: int) -> str:
         shown = _visible_character(chr(code))
@@ -65,7 +65,7 @@ class _Visible(dict[int, str]):
 
 
 KEPT = 0x10000
-"""Code points of which it is kept: a guest that says every one there is does not fill memory."""
+"""Only code points below this are cached, so that a guest cannot fill memory with all of them."""
 
 _VISIBLE = _Visible()
 
@@ -82,23 +82,23 @@ def _visible_character(character: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return the text so that GitHub's Markdown shows just it, in a table cell too.
+    """Escape the text so that GitHub's Markdown shows it literally, also in a table cell.
 
-    Any ASCII punctuation may have a backslash (CommonMark 0.31, 2.4); for the rest see
-    `_MEANS_MORE`.
+    A backslash may stand before any ASCII punctuation (CommonMark 0.31, 2.4); `_MEANS_MORE` covers
+    the characters for which it does not help.
     """
     return _MARKDOWN.sub(lambda match: _MEANS_MORE.get(match[0], f"\\{match[0]}"), short(text))
 
 
 def cells(text: str) -> int:
-    """Return how many columns of a terminal the (visible) text takes."""
+    """Return how many columns the text takes on a terminal; it must be visible already."""
     if text.isascii():
         return len(text)
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def clip(text: str, width: int) -> str:
-    """Return the text, its end replaced by `…` if it takes more than `width` columns."""
+    """Return the text; if it takes more than `width` columns, cut it and end it with `…`."""
     if cells(text) <= width:
         return text
     while cells(text) > width - 1:
@@ -107,12 +107,12 @@ def clip(text: str, width: int) -> str:
 
 
 class Paint(NamedTuple):
-    """Puts text into colour, or leaves it as it is."""
+    """Colours text, or leaves it as it is."""
 
     on: bool
 
     def __call__(self, text: str, style: str | None) -> str:
-        """Return the text in a style, padding and all."""
+        """Return the text, with its padding, in a style."""
         return f"\x1b[{style}m{text}\x1b[0m" if self.on and style and text.strip() else text
 
 

@@ -121,5 +121,5 @@ def test_a_scenario_that_cannot_end_in_time_is_refused_at_the_start() -> None:
     scenario = CATALOGUE["takeover"]
     parameters = {"protocol": "tcp", "deadline": "7000"}
     clocks.check(scenario, parameters)
-    with pytest.raises(UsageError, match="its flows may take 42 s, its alarm comes after 40 s"):
+    with pytest.raises(UsageError, match="its flows may take 42 s, but its alarm comes after 40 s"):
         clocks.check(replace(scenario, alarm=40.0), parameters)
