@@ -151,7 +151,7 @@ GOOD = matrix.encode(example())
         (GOOD[:-3], "the file is cut off"),
         (b"[" * 100_000, "old.json"),
         (GOOD.replace(b'"guest": "linux-6.12"', b'"guest": "x"'), "not in `guests`"),
-        (GOOD.replace(b'"verdict": "reset"', b'"verdict": null'), "a verdict goes with state"),
+        (GOOD.replace(b'"verdict": "reset"', b'"verdict": null'), "only state measured can"),
     ],
 )
 def test_any_other_file_is_named_for_what_it_is(content: bytes, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The nouns: frozen values without I/O that every other module passes around."""
+"""The data model: frozen values without I/O, which all other modules use."""
 
 from harness.model.guest import (
     GUEST_NAME,

@@ -1,4 +1,4 @@
-"""Machines on paper: what a guest file says of one, section by section."""
+"""Guests as described by a guest file: one section for each provider."""
 
 import re
 from collections.abc import Mapping
@@ -9,18 +9,17 @@ from msgspec import Struct, field
 from msgspec.structs import fields
 
 Root = Literal["none", "sudo", "doas", "su"]
-"""How the SSH user becomes root; `none` stays who it is."""
+"""How the SSH user becomes root; with `none` it does not."""
 
 
 GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""A guest's name is a folder's name in the results."""
+"""The results have a folder with the guest's name, so the name must be a valid file name."""
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a guest file says to one provider, and what such a guest takes of this machine.
+    """The settings for one provider in a guest file, and what such a guest needs of this machine.
 
-    `made`: the provider makes the machine, and a hypervisor runs it. `elsewhere`: it is no part of
-    this machine.
+    `made`: the provider creates a VM. `elsewhere`: the guest is another machine.
     """
 
     made: ClassVar[bool] = False
@@ -28,7 +27,7 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def cpus(self) -> int:
-        """How many of this machine's CPUs it is busy on while it is measured."""
+        """How many of this machine's CPUs it uses while it is measured."""
         return 0 if self.elsewhere else 1
 
     @property
@@ -38,12 +37,12 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def boot_timeout(self) -> float:
-        """Seconds that its boot may take on a fast host."""
+        """The seconds that its boot may take on a fast host."""
         return 0.0
 
 
 class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
-    """How to log in to a guest that is made. `key` is a private key file; None: one of ours."""
+    """How to log in to a VM. `key` is a private key file; None: the harness makes a key."""
 
     user: str = "root"
     key: str | None = None
@@ -52,9 +51,9 @@ class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Remote(Section, frozen=True):
-    """A machine that is already there; what is None is as `ssh` would find it in ~/.ssh.
+    """A machine that is already up. What is None is taken from ~/.ssh, as `ssh` does.
 
-    `host_key` is `TYPE BASE64`, as a line of known_hosts says it after the name.
+    `host_key` is `TYPE BASE64`, as in a line of known_hosts after the host name.
     """
 
     elsewhere = True
@@ -67,24 +66,24 @@ class Remote(Section, frozen=True):
 
 
 class Checked(Struct, frozen=True, forbid_unknown_fields=True):
-    """When (ISO 8601) and how somebody saw that an address leads to what it promises."""
+    """When (ISO 8601) and how a person checked that an address leads to the expected file."""
 
     on: str
     how: str
 
 
 class DebianKernel(Struct, frozen=True, forbid_unknown_fields=True):
-    """A kernel package to be found through apt: the first of `suites` that offers `package`."""
+    """A kernel package that apt finds: `package` from the first of `suites` that has it."""
 
     suites: tuple[str, ...]
     package: str
 
 
 class Image(Struct, frozen=True, forbid_unknown_fields=True):
-    """A vendor's disk image, to be downloaded: `.xz`, `.gz`, `.bz2`, `.zst` are unpacked.
+    """A vendor's disk image to download; `.xz`, `.gz`, `.bz2` and `.zst` are unpacked.
 
-    `sha256` and `sha512` are hexadecimal and of the file as it is downloaded; `checksums` is the
-    address of the vendor's own list.
+    `sha256` and `sha512` are hexadecimal digests of the file before it is unpacked. `checksums` is
+    the address of the vendor's list of digests.
     """
 
     url: str
@@ -96,11 +95,11 @@ class Image(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Qemu(Section, frozen=True):
-    """A guest made by QEMU, from a kernel (with our own initramfs, if none is given) or a disk.
+    """A guest that QEMU starts from a kernel or a disk; without `initrd` the harness makes one.
 
-    Paths are absolute after loading. `memory` is MiB, `disk_size` GiB (grown to, if larger than the
-    image), `boot_timeout` seconds on a fast host. `seed` is what the image takes a key of ours
-    from.
+    Paths are absolute after loading. `memory` is in MiB; `disk_size` is in GiB (the disk grows to
+    it if the image is smaller); `boot_timeout` is seconds on a fast host. `seed` is how the image
+    gets the harness's public key.
     """
 
     made = True
@@ -130,9 +129,9 @@ class Qemu(Section, frozen=True):
 
 
 class Box(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Vagrant box: a name of the catalogue, or an address of its own, or made here.
+    """A Vagrant box: from Vagrant's catalogue by name, from a URL, or made on this machine.
 
-    `made_by` is the command that makes it and adds it to Vagrant.
+    `made_by` is the command that makes the box and adds it to Vagrant.
     """
 
     box: str
@@ -145,12 +144,13 @@ class Box(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Vagrant(Section, frozen=True):
-    """A guest made by Vagrant: a box for each of Vagrant's own providers, best first.
+    """A guest that Vagrant starts: one box for each of Vagrant's own providers, best first.
 
-    The names are Vagrant's (`config.vm.guest`, `config.ssh.shell`, `config.ssh.sudo_command`, …),
-    `nic`, `disk_bus` and `cpu` libvirt's; None leaves it to Vagrant. `memory` is MiB,
-    `boot_timeout` seconds on a fast host. `password` (`config.ssh.password`) is one that the box's
-    makers publish, good for the login in which Vagrant puts a key in.
+    Most keys have Vagrant's names (`config.vm.guest`, `config.ssh.shell`,
+    `config.ssh.sudo_command`, …); `nic`, `disk_bus` and `cpu` are libvirt's. None means Vagrant's
+    default. `memory` is in MiB, `boot_timeout` in seconds on a fast host. `password`
+    (`config.ssh.password`) is the published password of the box; Vagrant uses it once, for the
+    login that installs a key.
     """
 
     made = True
@@ -172,7 +172,7 @@ class Vagrant(Section, frozen=True):
 
 
 class Host(Section, frozen=True):
-    """This machine's own kernel, if it is `system` (uname -s) of a `release` that begins so."""
+    """This machine's own kernel, if `uname -s` is `system` and `uname -r` starts with `release`."""
 
     isolate: bool = True
     system: str | None = None
@@ -180,7 +180,7 @@ class Host(Section, frozen=True):
 
 
 class OnlyOn(Struct, frozen=True, forbid_unknown_fields=True):
-    """The only machines on which a guest may run at all (uname -s, uname -m), and why."""
+    """The only machines on which a guest may run (uname -s, uname -m), and the reason."""
 
     system: str
     why: str
@@ -188,10 +188,10 @@ class OnlyOn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the guest's agent comes from: exactly one of the three.
+    """Where the guest's agent comes from: exactly one of the three keys is set.
 
-    `target` is a Zig target (`x86_64-linux-musl`), `build: guest-cc` compiles in the guest, `path`
-    is a ready binary.
+    `target` is a Zig target (`x86_64-linux-musl`) to compile for, `build: guest-cc` compiles in the
+    guest, `path` is a ready binary.
     """
 
     target: str | None = None
@@ -200,7 +200,7 @@ class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Guest(Struct, frozen=True):
-    """A machine on paper: one release of one system, and who could make it live."""
+    """A guest file's content: one release of one system, and the providers that can start it."""
 
     name: str
     system: str
@@ -218,12 +218,12 @@ class Guest(Struct, frozen=True):
 
     @property
     def sections(self) -> Mapping[str, Section]:
-        """What its file says to each provider that it speaks of."""
+        """The sections of its file, by provider."""
         found = {name: getattr(self, name) for name in SECTIONS}
         return {name: section for name, section in found.items() if section is not None}
 
     def section(self, provider: str) -> Section:
-        """Return what its file says to a provider; one that says nothing if it does not."""
+        """Return the section for a provider; an empty `Section` if the file has none."""
         return self.sections.get(provider, Section())
 
 
@@ -235,4 +235,4 @@ SECTIONS: Mapping[str, type[Section]] = MappingProxyType(
         if isinstance(kind, type) and issubclass(kind, Section)
     }
 )
-"""Every provider's name, and what a guest file says to it; in order of preference."""
+"""The name of each provider and the type of its section, in order of preference."""

@@ -1,4 +1,4 @@
-"""What is asked and what came of it: cells, judgements, trials."""
+"""Questions and their results: cells, judgements, trials."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -8,21 +8,21 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 AXES = ("option", "protocol", "family", "bind", "failure")
-"""The axes every scenario may have, in the order in which they are shown; more follow by name."""
+"""The axes that every scenario may have, in the order of display. Other axes follow by name."""
 
 TUNABLES = "tunables"
-"""The axis of cells that are asked with a tunable at a value of theirs: `NAME=VALUE`."""
+"""The axis of cells that are asked with a tunable set to a value: `NAME=VALUE`."""
 
 
 class Depth(StrEnum):
-    """How much is asked: `quick` for a developer, `full` for the nightly matrix."""
+    """The size of the catalogue: `quick` for a developer, `full` for the nightly matrix."""
 
     QUICK = "quick"
     FULL = "full"
 
 
 class State(StrEnum):
-    """A cell ends in exactly one of these; only `measured` carries a verdict."""
+    """A cell ends in exactly one of these states; only `measured` has a verdict."""
 
     MEASURED = "measured"
     INCONCLUSIVE = "inconclusive"
@@ -32,16 +32,16 @@ class State(StrEnum):
 
 
 class Cell(Struct, frozen=True):
-    """One scenario at one point of its axes: what a row of the matrix asks of every guest."""
+    """One scenario at one point of its axes. A row of the matrix asks it of every guest."""
 
     scenario: str
     points: tuple[tuple[str, str], ...]
 
     @classmethod
     def at(cls, scenario: str, /, **axes: str) -> "Cell":
-        """Make a cell; the five axes of the design come first, others in the order given.
+        """Make a cell: `AXES` come first, other axes in the order given.
 
-        By position, as a file may have an axis of any name, `scenario` too.
+        `scenario` is positional only, because a file may contain an axis of that name.
         """
         names = [name for name in AXES if name in axes]
         names += [name for name in axes if name not in AXES]
@@ -49,17 +49,17 @@ class Cell(Struct, frozen=True):
 
     @property
     def axes(self) -> Mapping[str, str]:
-        """The point as a mapping, axis to value."""
+        """The value of each axis."""
         return MappingProxyType(dict(self.points))
 
     @property
     def setting(self) -> tuple[str, str] | None:
-        """The tunable that is set while the cell is asked, and its value; None: all as found."""
+        """The tunable that is set while the cell is asked, and its value; None if none is set."""
         name, given, value = self.axes.get(TUNABLES, "").partition("=")
         return (name, value) if given else None
 
     def fits(self, tunables: Collection[str]) -> bool:
-        """Whether a guest that has these tunables is asked."""
+        """Return whether a guest with these tunables can be asked."""
         return self.setting is None or self.setting[0] in tunables
 
     @property
@@ -69,10 +69,10 @@ class Cell(Struct, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What one asking of one cell came to: a state, and with `measured` a verdict.
+    """The result of asking one cell once: a state, and a verdict if it is `measured`.
 
-    `counts` are numbers of flows, sockets or milliseconds (the name says which); `statistics`
-    are p-values and shares.
+    `counts` are numbers of flows, sockets or milliseconds (see the name); `statistics` are p-values
+    and shares.
     """
 
     state: State
@@ -82,15 +82,15 @@ class Judgement(Struct, frozen=True):
     statistics: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold the two invariants: a verdict if and only if measured, a reason otherwise."""
+        """Check that a measured cell has a verdict, and that any other has a reason instead."""
         if (self.verdict is not None) != (self.state is State.MEASURED):
-            raise ValueError(f"a verdict goes with state measured only: {self}")
+            raise ValueError(f"only state measured can have a verdict: {self}")
         if (self.why is None) != (self.state is State.MEASURED):
-            raise ValueError(f"every state but measured needs its reason: {self}")
+            raise ValueError(f"every state except measured needs a reason: {self}")
 
 
 class Trial(Struct, frozen=True):
-    """One cell on one guest, with every asking of it in order.
+    """One cell on one guest, with all repeats in order.
 
     `started` is UTC in ISO 8601; `seconds` is the wall time of all repeats together.
     """
@@ -103,7 +103,7 @@ class Trial(Struct, frozen=True):
 
     @property
     def outcome(self) -> Judgement:
-        """The one judgement that the repeats amount to."""
+        """The one judgement that follows from the repeats (`settle`)."""
         return settle(self.repeats)
 
 
@@ -111,15 +111,15 @@ COUNTED = re.compile(r":(\d+)(?:/(\d+)|(\.\d+))$")
 
 
 def word(verdict: str) -> str:
-    """Return a verdict without the count or share that differs from one asking to the next.
+    """Return a verdict without its count or share, which differs from one repeat to the next.
 
-    An errno is no count: `refused:EADDRINUSE` stays whole.
+    An errno is not a count: `refused:EADDRINUSE` stays whole.
     """
     return COUNTED.sub("", verdict)
 
 
 def share(verdict: str) -> float | None:
-    """Return how much of all it befell, if the verdict says so: `reset:1/4` and `refused:0.25`."""
+    """Return the share in a verdict such as `reset:1/4` or `refused:0.25`; None if it has none."""
     counted = COUNTED.search(verdict)
     if counted is None:
         return None
@@ -130,10 +130,10 @@ def share(verdict: str) -> float | None:
 
 
 def settle(repeats: Iterable[Judgement]) -> Judgement:
-    """Reduce repeats to one judgement: what was measured holds, unless repeats contradict.
+    """Reduce repeats to one judgement: the last measured one, unless the verdicts differ.
 
-    A failure of the infrastructure that a later repeat made good does not count against the
-    kernel; two different verdicts are never averaged but reported as `k of n`.
+    A repeat that failed does not count if another one was measured. Different verdicts are never
+    averaged: the cell is inconclusive, and `k of n` is reported for each.
     """
     seen = tuple(repeats)
     measured = [repeat for repeat in seen if repeat.state is State.MEASURED]
