@@ -1,4 +1,4 @@
-"""Guest files: from YAML to `Guest`, mistakes with file and line; which guests were meant."""
+"""Guest files: reads YAML into `Guest`, reports mistakes with file and line, selects by name."""
 
 from harness.guests.entries import load
 from harness.guests.selection import select

@@ -1,4 +1,4 @@
-"""A YAML file as plain values that remember their lines, with what could be a trap refused."""
+"""Reads a YAML file into plain values with their lines, and rejects what could do harm."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -10,22 +10,22 @@ from msgspec import Struct
 from harness.errors import FileError
 
 SIZE_LIMIT = 256 << 10
-"""Bytes of a guest file; ours have two thousand."""
+"""The most bytes of a guest file; those that come with this program have about two thousand."""
 
 DEPTH_LIMIT = 16
-"""PyYAML composes by recursion."""
+"""The most levels of nesting, because PyYAML composes by recursion."""
 
 LARGEST = 2**63 - 1
-"""No JSON or option takes a larger number; `1:1:1…` makes one of any size (YAML 1.1)."""
+"""No JSON or option needs a larger number, but `1:1:1…` can write one of any size (YAML 1.1)."""
 
 Loader = type[yaml.SafeLoader] | type[yaml.CSafeLoader]
 
 QUICK: Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""In C, where PyYAML was built with it: a fifth of the time. Its complaints say less, so what it
-does not take is read once more."""
+"""PyYAML's loader in C, if it is there: it takes a fifth of the time. Its error messages are less
+clear, so a file that it rejects is read once more in Python."""
 
 SHOWN = 60
-"""Characters of a file that a message repeats, at most."""
+"""The most characters of a file that a message repeats."""
 
 SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -40,18 +40,18 @@ Plain = Scalar | list["Plain"] | dict[str, "Plain"]
 
 
 class Node(Struct, frozen=True):
-    """A value and its line; `value` holds nodes where it is a list or a mapping."""
+    """A value and its line. In a list or a mapping, `value` contains nodes."""
 
     line: int
     value: "Scalar | list[Node] | dict[str, Node]"
 
     @property
     def mapping(self) -> "dict[str, Node]":
-        """The keys, none if this is no mapping."""
+        """The keys and their nodes; empty if this is not a mapping."""
         return self.value if isinstance(self.value, dict) else {}
 
     def at(self, where: Sequence[str]) -> "Node | None":
-        """Return what stands at a path of keys, None if nothing does."""
+        """Return the node at a path of keys; None if there is none."""
         node = self
         for key in where:
             if key not in node.mapping:
@@ -68,7 +68,7 @@ class Node(Struct, frozen=True):
         return self.value
 
     def over(self, defaults: "Node") -> "Node":
-        """Return this, deeply merged over `defaults`; lists and scalars replace."""
+        """Return this node merged deeply over `defaults`; lists and scalars replace theirs."""
         if not isinstance(self.value, dict) or not isinstance(defaults.value, dict):
             return self
         merged = dict(defaults.value)
@@ -80,7 +80,7 @@ class Node(Struct, frozen=True):
 def read(path: Path, also: Collection[str] = ()) -> Node:
     """Return the file's only document; raise `FileError`.
 
-    `also` names further types that its values may have, as text.
+    `also` names further YAML types that are allowed; their values stay text.
     """
     try:
         with path.open("rb") as file:
@@ -100,7 +100,7 @@ def read(path: Path, also: Collection[str] = ()) -> Node:
             return _document(path, text, tags, yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else None
-        hint = "indent with blanks" if "'\\t'" in str(exc.problem) else None
+        hint = "indent with spaces" if "'\\t'" in str(exc.problem) else None
         raise FileError(path, line, f"is not YAML: {exc.problem}", hint=hint) from exc
     except yaml.YAMLError as exc:
         raise FileError(path, None, f"is not YAML: {str(exc).splitlines()[0]}") from exc
@@ -115,7 +115,11 @@ def _document(path: Path, text: str, tags: Collection[str], loader: Loader) -> N
 
 
 def _refuse_traps(path: Path, text: str, loader: Loader) -> None:
-    """Walk the events, which needs no recursion: aliases make bombs, depth ends the stack."""
+    """Reject aliases, deep nesting and second documents, before PyYAML composes the file.
+
+    Aliases can expand without limit, and deep nesting overflows the stack. The events are a flat
+    list, so that this check needs no recursion.
+    """
     depth = documents = 0
     for event in yaml.parse(text, loader):
         line = event.start_mark.line + 1 if event.start_mark else None
@@ -123,11 +127,11 @@ def _refuse_traps(path: Path, text: str, loader: Loader) -> None:
         depth -= isinstance(event, yaml.CollectionEndEvent)
         documents += isinstance(event, yaml.DocumentStartEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise FileError(path, line, "aliases (`*name`) are not allowed; write it out")
+            raise FileError(path, line, "aliases (`*name`) are not allowed; repeat the value")
         if depth > DEPTH_LIMIT:
             raise FileError(path, line, f"more than {DEPTH_LIMIT} levels deep")
         if documents > 1:
-            raise FileError(path, line, "a second document; one file is one document")
+            raise FileError(path, line, "a second document; a file may contain only one")
 
 
 def _node(path: Path, node: yaml.Node, tags: Collection[str]) -> Node:
@@ -148,7 +152,7 @@ def _mapping(path: Path, node: yaml.MappingNode, tags: Collection[str]) -> dict[
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
         if not isinstance(key_node, yaml.ScalarNode) or not isinstance(key_node.value, str):
-            raise FileError(path, line, "a key has to be a plain word")
+            raise FileError(path, line, "a key must be a plain word")
         key = _text(path, key_node, key_node.value)
         if key in found:
             raise FileError(path, line, f"`{key}` is given twice (first in line {found[key].line})")
@@ -163,7 +167,7 @@ def _scalar(path: Path, node: yaml.Node) -> Scalar:
     except (ValueError, LookupError, AttributeError) as exc:  # a tag that the text does not fit
         line = node.start_mark.line + 1
         raise FileError(
-            path, line, f"`{_short(node)}` is no {node.tag.rpartition(':')[2]}"
+            path, line, f"`{_short(node)}` is not a valid {node.tag.rpartition(':')[2]}"
         ) from exc
     if isinstance(value, str):
         return _text(path, node, value)
@@ -178,8 +182,8 @@ def _short(node: yaml.Node) -> str:
 
 
 def _text(path: Path, node: yaml.Node, text: str) -> str:
-    r"""Refuse what only an escape can bring in (`"\0"`, `"\ud800"`), and no path can have."""
+    r"""Reject NUL and lone surrogates: only an escape (`"\0"`, `"\ud800"`) can write them."""
     if "\0" in text or (not text.isascii() and SURROGATE.search(text)):
         line = node.start_mark.line + 1
-        raise FileError(path, line, "a text with a character that is none (NUL or half of one)")
+        raise FileError(path, line, "a text with an invalid character (NUL or a lone surrogate)")
     return text

@@ -1,4 +1,4 @@
-"""From documents to guests: defaults merged, keys and types checked, paths made absolute."""
+"""Makes guests from documents: merges defaults, checks keys and types, makes paths absolute."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ RESERVED = frozenset({"all", "available"})
 DEBIAN_TARGET = "x86_64-linux-musl"
 
 MOVED = ("agent", "root")
-"""Keys of the guest that may also stand in `qemu`."""
+"""Keys of a guest that may also be written inside `qemu`."""
 
 PATHS = (
     ("qemu", "kernel"),
@@ -45,7 +45,7 @@ PATHS = (
     ("ssh", "key"),
     ("agent", "path"),
 )
-"""Relative to the guest file."""
+"""Paths that are relative to the guest file."""
 
 
 STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
@@ -64,25 +64,26 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("ssh",): Remote,
     ("only_on",): OnlyOn,
 }
-"""The keys that are known at each place; `*` is a name of the file's own choice."""
+"""The struct with the allowed keys of each place; `*` stands for any name."""
 
 OURS = ("name", "source")
-"""What a guest has that is none of its keys."""
+"""Fields of a guest that are not keys of its file."""
 
 NAMED = frozenset({("vagrant", "boxes")})
-"""Mappings whose keys are such names."""
+"""Mappings whose keys are any names (`*`)."""
 
 
 def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
-    """Read every `*.yaml` and `*.yml`; a later folder's guest replaces an earlier namesake.
+    """Read every `*.yaml` and `*.yml`; return the guests by name.
 
-    Raise `FileError` for the first mistake. A file that a guest refers to may be missing: that
-    guest cannot be started then, and says so itself.
+    A guest in a later folder replaces one with the same name in an earlier folder. Raise
+    `FileError` for the first mistake. Files that a guest refers to are not checked here: its
+    provider reports them when it starts the guest.
     """
     found: dict[str, Guest] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise FileError(folder, None, "is no folder of guest files")
+            raise FileError(folder, None, "is not a folder of guest files")
         for name, guest in _load_folder(folder).items():
             if name in found:
                 logger.info("%s: %s replaces that of %s", guest.source, name, found[name].source)
@@ -102,7 +103,7 @@ def _load_folder(folder: Path) -> dict[str, Guest]:
 
 
 def _entries(path: Path) -> Iterator[tuple[str, Node]]:
-    """Yield the guests of a file: the file is one, or has `releases` over common defaults."""
+    """Yield the guests of a file: one with `name`, or several `releases` with common defaults."""
     root = read(path)
     if not isinstance(root.value, dict):
         raise FileError(path, root.line, "expected a mapping with `name` or `releases`")
@@ -148,7 +149,7 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
 
 
 def _moved(path: Path, node: Node) -> Node:
-    """Bring `agent` and `root` from `qemu` to where the other providers see them, too."""
+    """Move `agent` and `root` from `qemu` to the guest, where all providers find them."""
     qemu = node.mapping.get("qemu")
     if qemu is None:
         return node
@@ -157,7 +158,7 @@ def _moved(path: Path, node: Node) -> Node:
         if key in qemu.mapping:
             if key in keys:
                 line = qemu.mapping[key].line
-                raise FileError(path, line, f"`{key}` also stands in line {keys[key].line}")
+                raise FileError(path, line, f"`{key}` is also in line {keys[key].line}")
             keys[key] = qemu.mapping[key]
     kept = {key: value for key, value in qemu.mapping.items() if key not in MOVED}
     if qemu.mapping:
@@ -180,12 +181,12 @@ def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
             near = get_close_matches(key, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
             place = ".".join(where) or "a guest"
-            raise FileError(path, value.line, f"`{key}` is no key of {place}", hint=hint)
+            raise FileError(path, value.line, f"`{key}` is not a key of {place}", hint=hint)
         _check_keys(path, value, (*where, key))
 
 
 def _converted(path: Path, name: str, node: Node) -> Guest:
-    """Return the guest as it is written; where it names no agent, that is an empty one."""
+    """Return the guest as it is written; its agent is empty if the file names none."""
     written = _absolute(path, node).mapping
     plain = {key: value.plain() for key, value in written.items()}
     plain |= {"name": name, "source": str(path)}
@@ -200,7 +201,7 @@ def _converted(path: Path, name: str, node: Node) -> Guest:
 
 
 def _nearest(node: Node, where: Sequence[str]) -> tuple[str, Node]:
-    """Follow a path of keys as far as it goes in the document."""
+    """Follow a path of keys as far as it exists; return that part of it, and its node."""
     gone: list[str] = []
     for key in where:
         if key in node.mapping:
@@ -216,7 +217,7 @@ def _absolute(path: Path, node: Node) -> Node:
             try:
                 absolute = path.parent.absolute() / Path(found.value).expanduser()
             except RuntimeError as exc:
-                message = f"`{'.'.join(where)}`: nobody here has the home directory it names"
+                message = f"`{'.'.join(where)}`: no user here has this home directory"
                 raise FileError(path, found.line, message) from exc
             node = _replaced(node, where, str(absolute))
     return node
@@ -240,7 +241,7 @@ def _agent(path: Path, node: Node, guest: Guest) -> AgentSource:
             path,
             node.line,
             "no `agent`: expected `target`, `build: guest-cc` or `path`",
-            hint="such as `agent: {target: x86_64-linux-musl}`",
+            hint="for example `agent: {target: x86_64-linux-musl}`",
         )
     given = [name for name in ("target", "build", "path") if getattr(agent, name) is not None]
     if len(given) != 1:

@@ -1,4 +1,4 @@
-"""What a guest file's values have to be beyond their types, and how a wrong type is said."""
+"""Checks the values of a guest file beyond their types, and words the message for a wrong type."""
 
 import math
 import re
@@ -21,7 +21,7 @@ NUMBERS: Mapping[tuple[str, ...], tuple[float, float]] = {
     ("port",): PORTS,
     ("ssh", "port"): PORTS,
 }
-"""They mean the same to every provider that knows them."""
+"""Smallest and largest value; the same for every provider that has the key."""
 
 LIMITS = {(provider, *where): limits for provider in SECTIONS for where, limits in NUMBERS.items()}
 
@@ -33,7 +33,7 @@ CHOICES = {
 }
 
 VAGRANT_PROVIDERS = ("libvirt", "virtualbox", "vmware_desktop", "parallels", "qemu", "tart")
-"""Those that the Vagrantfile knows how to set up."""
+"""Vagrant's providers that the Vagrantfile can set up."""
 
 HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{32,}=*( .*)?")
 
@@ -44,11 +44,11 @@ DIGITS = {"sha256": 64, "sha512": 128}
 REASON = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<where>.*)`)?")
 
 SPOKEN = ((" | null", ""), ("array", "a list"), ("object", "a mapping"), ("`", ""))
-"""msgspec's words are JSON's; who writes YAML knows others."""
+"""msgspec uses the words of JSON; these are the words that a YAML author knows."""
 
 
 def expectation(message: str) -> tuple[Sequence[str], str]:
-    """Return where msgspec found a mistake, and in the words of a guest file what it expected."""
+    """Split msgspec's message: return the keys to the mistake, and what YAML was expected."""
     match = REASON.fullmatch(message)
     where = re.findall(r"\w+", (match and match["where"]) or "")
     what = match["what"] if match else message
@@ -61,7 +61,7 @@ def expectation(message: str) -> tuple[Sequence[str], str]:
 
 
 def check_limits(path: Path, node: Node) -> None:
-    """Raise `FileError` for a number that is too small or too large (or none)."""
+    """Raise `FileError` for a number that is too small, too large, or not a number (NaN)."""
     for where, (least, most) in LIMITS.items():
         found = node.at(where)
         if found is None or not isinstance(found.value, int | float):
@@ -72,7 +72,7 @@ def check_limits(path: Path, node: Node) -> None:
 
 
 def check_boots(path: Path, node: Node) -> None:
-    """Raise `FileError` for a `qemu` that says nothing, or two things, of what to boot."""
+    """Raise `FileError` if `qemu` names nothing to boot, or two things that exclude each other."""
     qemu = node.at(["qemu"])
     if qemu is None or not isinstance(qemu.value, dict):
         return
@@ -86,7 +86,7 @@ def check_boots(path: Path, node: Node) -> None:
 
 
 def check_addresses(path: Path, node: Node) -> None:
-    """Raise `FileError` for an address that is no address, a digest that is none, and the like."""
+    """Raise `FileError` for a wrong address, digest, host key, or provider of Vagrant."""
     host_key = node.at(["ssh", "host_key"])
     if host_key is not None and not HOST_KEY.fullmatch(str(host_key.value or "")):
         message = "`ssh.host_key`: expected TYPE BASE64, such as `ssh-ed25519 AAAA…`"

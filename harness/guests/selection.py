@@ -1,4 +1,4 @@
-"""From the names on the command line to guests."""
+"""Selects guests by the names on the command line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -10,10 +10,10 @@ from harness.model import Guest
 def select(
     guests: Mapping[str, Guest], names: Sequence[str], available: Callable[[Guest], bool]
 ) -> tuple[Guest, ...]:
-    """Return what was asked for, each guest once, in the order asked.
+    """Return the named guests, each once, in the order of the names; raise `UsageError`.
 
-    A name is a guest's, a system's (all its releases), `all`, or `available`: those that this
-    machine can start, which `available` is asked about only then.
+    A name is that of a guest or of a system (all its releases), `all`, or `available`: the guests
+    that this machine can start. Only then is the function `available` called.
     """
     chosen: dict[str, Guest] = {}
     for name in names:
@@ -40,5 +40,6 @@ def _meant(
 def _unknown(guests: Mapping[str, Guest], name: str) -> UsageError:
     systems = {guest.system.lower() for guest in guests.values()}
     near = get_close_matches(name, [*guests, *systems, "all", "available"], 3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`reuseport-matrix guests` lists them"
-    return UsageError(f"there is no guest {name}", hint=hint)
+    every = "`reuseport-matrix guests` lists all guests"
+    hint = f"did you mean {' or '.join(near)}?" if near else every
+    return UsageError(f"no guest is called {name!r}", hint=hint)
