@@ -47,7 +47,7 @@ def test_a_key_is_closed_to_others_and_can_be_read_again(tmp_path: Path) -> None
 def test_a_file_that_is_no_key_is_not_run(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("rubbish")
     for path in (tmp_path / "key", tmp_path / "none"):
-        with pytest.raises(NotRunError, match="no usable private key"):
+        with pytest.raises(NotRunError, match="not a usable private key"):
             read_key(path)
 
 

@@ -1,4 +1,4 @@
-"""Ways to reach a guest: a child of this process, or SSH; world's errors are translated here."""
+"""Ways to reach a guest: child processes or SSH. Foreign errors are translated here."""
 
 from harness.transport.keys import generate_key
 from harness.transport.local import LocalTransport

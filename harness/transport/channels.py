@@ -1,4 +1,4 @@
-"""One command's channel: both directions at once, whatever the guest does with its windows."""
+"""The SSH channel of one command: sends and receives at once, even if a guest misbehaves."""
 
 import threading
 from collections.abc import Iterator
@@ -12,24 +12,25 @@ from harness.transport.login import PROBLEMS
 from harness.transport.shell import Streams
 
 WINDOW = 256 << 10
-"""Bytes that the guest may send before we have read them. A guest is near; paramiko's 2 MiB, held
-in three copies while they are read, would be most of what eight guests that flood cost."""
+"""Bytes that the guest may send before they are read. Guests are near, so this is enough; with
+paramiko's 2 MiB, eight guests that flood would fill memory, as each byte is held in three copies
+while it is read."""
 
 CHUNK = 1 << 16
 
 
 class _Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs only
-    """Paramiko's buffer of one stream, which by itself holds what is sent beyond the window."""
+    """Paramiko's buffer of one stream, with a limit; paramiko keeps all that exceeds the window."""
 
     def feed(self, data: bytes) -> None:
-        """Take data, or end the connection to a guest that was not allowed to send them."""
+        """Take data; end the connection if the guest sends more than its window allows."""
         if len(self) + len(data) > 2 * WINDOW:  # both streams share one window
             raise paramiko.SSHException("the guest ignores flow control")  # RFC 4254, 5.2
         super().feed(data)
 
 
 def opened(connection: paramiko.Transport, timeout: float) -> paramiko.Channel:
-    """Open a channel on which no more comes than is read."""
+    """Open a channel that buffers no more than its window."""
     channel = connection.open_session(window_size=WINDOW, timeout=timeout)
     channel.in_buffer, channel.in_stderr_buffer = _Window(), _Window()
     return channel
@@ -45,9 +46,9 @@ def closing(channel: paramiko.Channel) -> Iterator[None]:
 
 
 def feeding(channel: paramiko.Channel, stdin: bytes) -> None:
-    """Send `stdin` and its end, from another thread: the outputs have to be drained meanwhile.
+    """Send `stdin` and its end from another thread, because the outputs must be drained meanwhile.
 
-    The thread ends by itself: its last byte is sent, or the channel that it waits for is closed.
+    The thread ends by itself, when the last byte is sent or the channel is closed.
     """
     if stdin:
         threading.Thread(target=_feed, args=(channel, memoryview(stdin)), daemon=True).start()
@@ -56,23 +57,23 @@ def feeding(channel: paramiko.Channel, stdin: bytes) -> None:
 
 
 def _feed(channel: paramiko.Channel, rest: memoryview) -> None:
-    with suppress(*PROBLEMS):  # whatever broke, the command's end or its absence tells
+    with suppress(*PROBLEMS):  # `run` reports what broke: it waits for the command's end
         while rest and (sent := channel.send(bytes(rest[:CHUNK]))):
             rest = rest[sent:]
         channel.shutdown_write()
 
 
 def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> None:
-    """Read both streams until both ended or the deadline came.
+    """Read both streams until both have ended or the deadline has passed.
 
-    One event serves both buffers. A read that empties one clears it, perhaps right after the
-    other buffer set it: so it is waited for only after a look at both that found nothing.
+    One event serves both buffers. A read that empties one buffer clears the event, perhaps just
+    after the other buffer set it. So wait for it only after both buffers were found empty.
     """
     event = threading.Event()
     channel.in_buffer.set_event(event)
     channel.in_stderr_buffer.set_event(event)
     while not deadline.passed:
-        ended = channel.eof_received or channel.closed  # before the look: all data has come then
+        ended = channel.eof_received or channel.closed  # before reading: then no data can follow
         if _read(channel, streams):
             deadline.heard()
             continue
@@ -82,7 +83,7 @@ def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> No
 
 
 def _read(channel: paramiko.Channel, streams: Streams) -> bool:
-    """Take what has come."""
+    """Take the data that has arrived; return whether there was any."""
     if out := channel.recv_ready():
         streams.stdout.add(channel.recv(CHUNK))
     if err := channel.recv_stderr_ready():

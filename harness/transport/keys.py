@@ -1,4 +1,4 @@
-"""SSH keys: made, read from files, and as the text that known_hosts and authorized_keys have."""
+"""SSH keys: makes them, reads them from files, converts them to the text of known_hosts."""
 
 import base64
 import io
@@ -19,13 +19,13 @@ from harness.errors import NotRunError
 
 
 def generate_key() -> paramiko.PKey:
-    """Return a new Ed25519 key that exists in memory only."""
+    """Return a new Ed25519 key that exists only in memory."""
     text = private_text(Ed25519PrivateKey.generate())
     return paramiko.Ed25519Key.from_private_key(io.StringIO(text.decode()))
 
 
 def make_key(path: Path) -> paramiko.PKey:
-    """Make a key to log in with; it is in a file because a kept guest's later visitors need it."""
+    """Make a key and write it to a file, because later logins to a kept guest need it."""
     text = private_text(Ed25519PrivateKey.generate())
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text)
@@ -37,16 +37,16 @@ def read_key(path: Path) -> paramiko.PKey:
     try:
         return paramiko.PKey.from_path(path)
     except (OSError, ValueError, paramiko.SSHException, UnknownKeyType) as exc:
-        raise NotRunError(f"{path} is no usable private key: {exc}") from exc
+        raise NotRunError(f"{path} is not a usable private key: {exc}") from exc
 
 
 def private_text(key: Ed25519PrivateKey) -> bytes:
-    """Return a private key as OpenSSH keeps it in a file, without a passphrase."""
+    """Return a private key in OpenSSH's file format, without a passphrase."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
 def public_key(key: Ed25519PrivateKey) -> paramiko.PKey:
-    """Return what a client pins."""
+    """Return the public key, which a client pins."""
     text = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return parse_key(text.decode())
 
@@ -62,6 +62,6 @@ def parse_key(text: str) -> paramiko.PKey:
     try:
         return paramiko.PKey.from_type_string(kind, base64.b64decode(encoded))
     except UnknownKeyType as exc:
-        raise ValueError(f"no type of key that is known: {kind!r}") from exc
+        raise ValueError(f"unknown type of key: {kind!r}") from exc
     except (ValueError, paramiko.SSHException) as exc:
-        raise ValueError(f"no key: {exc}") from exc
+        raise ValueError(f"not a key: {exc}") from exc

@@ -1,4 +1,4 @@
-"""Commands on this machine, each in a process group of its own, optionally behind a prefix."""
+"""Runs commands on this machine, each in its own process group, optionally with a prefix."""
 
 import os
 import selectors
@@ -17,10 +17,10 @@ from harness.transport.shell import TEMPORARY, Streams, push, script
 CHUNK = 1 << 16
 
 REAP_SECONDS = 5.0
-"""A killed process that the kernel does not let go within this is left to init."""
+"""How long to wait for a killed process to end; after that it is left to init."""
 
 GLANCE = 0.2
-"""Seconds between two looks at whether the transport was closed."""
+"""Seconds between two checks whether the transport was closed."""
 
 Process = subprocess.Popen[bytes]
 
@@ -28,7 +28,7 @@ Process = subprocess.Popen[bytes]
 class LocalTransport:
     """This machine as a guest. `prefix` is put before every command (`unshare --net`).
 
-    `folders` are where programs of ours may be put, if there are better ones than `/tmp`.
+    `folders` are tried before `/tmp` when the harness installs a program.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class LocalTransport:
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """How this guest came to be."""
+        """How this guest was started."""
         return self._provenance
 
     @property
     def folders(self) -> Sequence[str]:
-        """Where a program of ours may be put."""
+        """Folders where the harness may put a program."""
         return self._folders
 
     def run(
@@ -63,9 +63,9 @@ class LocalTransport:
         silence: float | None = None,
         into: Sink | None = None,
     ) -> Completed:
-        """Run `argv`; its whole process group is killed when the time is over.
+        """Run `argv`; at the deadline its whole process group is killed.
 
-        A command has ended when it has exited and nobody holds its output any more.
+        A command has ended when it has exited and no process holds its output open any more.
         """
         deadline = Deadline(timeout, silence=silence)
         streams = Streams(into)
@@ -85,13 +85,13 @@ class LocalTransport:
         push(self.run, content, path, "0700" if executable else "0600", timeout)
 
     def interactive(self, argv: Sequence[str] | None) -> int:
-        """Run `argv`, or the user's shell, on this terminal; return its status."""
+        """Run `argv` on this terminal, or the user's shell if None; return its status."""
         command = tuple(argv) if argv else (os.environ.get("SHELL", "sh"),)
         inner = ("sh", "-c", script(command))
         return subprocess.run((*self._prefix, *inner), check=False).returncode
 
     def close(self) -> None:
-        """End what runs, from any thread; a `run` that waits raises `GuestLostError`."""
+        """Kill all running commands, from any thread; their `run` raises `GuestLostError`."""
         with self._lock:
             self._closed = True
             for process in self._alive:
@@ -103,6 +103,7 @@ class LocalTransport:
         try:
             yield process
         finally:
+            # Under the lock, so that `close` in another thread cannot signal a reaped process.
             with self._lock:
                 _kill(process)
                 _wait(process, REAP_SECONDS)
@@ -128,9 +129,9 @@ class LocalTransport:
 
 
 def _kill(process: Process) -> None:
-    """Kill the group unless its leader was reaped: until then the group's number is not reused."""
+    """Kill the group, unless its leader was reaped: after that its number may be used again."""
     if process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):  # root's children see to themselves
+        with suppress(ProcessLookupError, PermissionError):  # root's processes cannot be killed
             os.killpg(process.pid, signal.SIGKILL)
 
 
@@ -149,9 +150,10 @@ def _pump(
     deadline: Deadline,
     closed: Callable[[], bool],
 ) -> bool:
-    """Feed and drain at once until both outputs ended; false if time or the transport ended first.
+    """Feed and drain at once; return whether both outputs ended before the deadline or `close`.
 
-    A process that left the group (setsid(2)) holds the outputs even when the group was killed.
+    The deadline is needed even after a kill: a process that left the group (setsid(2)) still holds
+    the outputs open.
     """
     assert process.stdin is not None
     assert process.stdout is not None
@@ -181,7 +183,7 @@ def _pump(
 
 
 def _feed(source: int, rest: memoryview) -> memoryview:
-    """Write what fits; nothing is left to write when nobody reads any more."""
+    """Write what fits and return the rest; nothing is left if the reader has closed the pipe."""
     try:
         return rest[os.write(source, rest[:CHUNK]) :] if rest else rest
     except BrokenPipeError:

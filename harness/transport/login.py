@@ -1,4 +1,4 @@
-"""From an address to an authenticated SSH connection, with every wait bounded."""
+"""Makes an authenticated SSH connection to an address; every wait has a limit."""
 
 import logging
 import socket
@@ -14,16 +14,16 @@ from harness.errors import BootError
 from harness.transport.race import PAUSE, Alive, Race, SshLogin, sentence
 
 HANDSHAKE = 10.0
-"""Seconds for key exchange and login after the banner, doubled after each time it was too short."""
+"""Seconds for key exchange and login after the banner; doubled after each attempt that fails."""
 
 REFUSED_PAUSE = 1.0
-"""Seconds until a refused key is tried again: first boots put keys in after sshd is up."""
+"""Seconds until a refused key is tried again: a first boot may install keys after sshd starts."""
 
 PACKET_LIMIT = 256 << 10
-"""OpenSSH's own limit (PACKET_MAX_SIZE, packet.c); paramiko has none and would allocate 4 GiB."""
+"""OpenSSH's limit (PACKET_MAX_SIZE, packet.c). Paramiko has none and would allocate 4 GiB."""
 
 SLOW_EXCHANGES = ["mlkem768x25519-sha256", "diffie-hellman-group16-sha512"]
-"""Key exchanges that cost an emulated guest much and protect nothing here."""
+"""Key exchanges that take an emulated guest a long time and give no extra protection here."""
 
 QUIET = logging.getLogger("harness.transport.paramiko")
 QUIET.addHandler(logging.NullHandler())
@@ -34,19 +34,19 @@ PROBLEMS = (paramiko.SSHException, EOFError, OSError)
 
 
 class _Packetizer(paramiko.packet.Packetizer):
-    """Paramiko's, with a limit to the packet that a server may announce."""
+    """Paramiko's packetizer, with a limit on the packet size that a server may announce."""
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        """Read `n` bytes, or refuse to."""
+        """Read `n` bytes; raise `SSHException` if that is more than the limit."""
         if n > PACKET_LIMIT:
             raise paramiko.SSHException(f"a packet of {n} bytes was announced")
         return super().read_all(n, check_rekey)
 
 
 def log_in(login: SshLogin, deadline: Deadline, alive: Alive) -> paramiko.Transport:
-    """Try until a login works; raise `BootError` at the deadline, or when `alive` says why not.
+    """Try until a login works; raise `BootError` at the deadline, or with the reason from `alive`.
 
-    A host key other than the pinned one is final.
+    A host key that is not the pinned one is an error at once.
     """
     problem = "nothing answered"
     handshake = HANDSHAKE
@@ -63,6 +63,7 @@ def log_in(login: SshLogin, deadline: Deadline, alive: Alive) -> paramiko.Transp
                 ) from exc
         except PROBLEMS as exc:
             problem = f"the SSH handshake failed ({sentence(exc)})"
+        # The time was perhaps too short for a slow guest, so the next attempt gets twice as much.
         handshake *= 2
         time.sleep(min(pause, deadline.left()))
 
@@ -95,26 +96,26 @@ def _authenticated(sock: socket.socket, login: SshLogin, deadline: Deadline) -> 
 
 
 def _algorithms(key: paramiko.PKey) -> tuple[str, ...]:
-    """Return what a server may sign with to prove `key`; without this it offers its favourite."""
+    """Return the signature algorithms for `key`, so that the server shows a key of this kind."""
     if key.get_name() == "ssh-rsa":
         return ("rsa-sha2-512", "rsa-sha2-256")
     return (key.get_name(),)
 
 
 def _offer_keys(connection: paramiko.Transport, login: SshLogin) -> None:
-    """Log in with the first key that is taken; raise what the server said to the last one."""
+    """Log in with the first key that the server accepts; raise its error for the last one."""
     for key in login.keys[:-1]:
         with suppress(paramiko.AuthenticationException):
             connection.auth_publickey(login.user, key)
         if connection.is_authenticated():
             return
     more = connection.auth_publickey(login.user, login.keys[-1])
-    if more:  # RFC 4252, 5.1: the key is good, and does not suffice
+    if more:  # RFC 4252, 5.1: the key is accepted, but another method is required, too
         raise paramiko.AuthenticationException(f"it also asks for {', '.join(more)}")
 
 
 def _incompatible(login: SshLogin, exc: paramiko.SSHException) -> Exception:
-    """Tell a server that has no key of the pinned kind from one whose SSH is not ours."""
+    """Return `BootError` if the server has no key of the pinned kind, else the error itself."""
     if login.host_key is not None and "host key" in str(exc):
         kind = login.host_key.get_name()
         return BootError(f"what answers at {login.where} has no {kind} key", hint=login.changed)

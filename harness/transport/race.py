@@ -1,7 +1,7 @@
-"""The way to an SSH server that may not be there yet: connections race, the first to speak wins.
+"""Connects to an SSH server that may not be up yet: the first connection with a banner wins.
 
-QEMU's user network accepts before the guest listens, and what it then sends towards the guest is
-repeated only after seconds: hence several connections at a time.
+QEMU's user network accepts a connection before the guest listens, and repeats the SYN towards the
+guest only after seconds. So several connections are open at the same time.
 """
 
 import selectors
@@ -16,14 +16,14 @@ from harness.deadline import Deadline
 from harness.errors import BootError
 
 PAUSE = 0.08
-"""Seconds between a connection that ended at once and the next."""
+"""Seconds to wait after a connection that ended at once."""
 
 STAGGER = 0.5
-"""Seconds that a silent connection is waited for alone."""
+"""Seconds after which another connection is opened beside a silent one."""
 
 PATIENCE = 2.0
-"""Seconds after which a silent connection is given up; with `STAGGER` at most four are open, below
-dropbear's five unauthenticated per address (MAX_UNAUTH_PER_IP, dropbear's default_options.h)."""
+"""Seconds after which a silent connection is given up. With `STAGGER`, at most four are open, fewer
+than the five that dropbear allows per address (MAX_UNAUTH_PER_IP, its default_options.h)."""
 
 BANNER_LIMIT = 8192
 """Bytes that may come before `SSH-` (RFC 4253, 4.2, allows other lines first)."""
@@ -32,11 +32,11 @@ Alive = Callable[[], str | None]
 
 
 class SshLogin(Struct, frozen=True):
-    """Where, as whom, with which keys, and which host key has to answer (None: whichever does).
+    """Address, user, keys, and the host key to expect (None: accept any).
 
-    What `comes_up` is waited for: until it listens, until it takes a key. What does not is there
-    or not: its refusals are final. `remedy` and `changed` say what to do if no login comes about,
-    and if another host key answers.
+    With `comes_up` the machine is booting: wait until it listens and accepts a key. Without it the
+    machine must be up: if it refuses, that is final. `remedy` is the hint if no login works,
+    `changed` the hint if another host key is shown.
     """
 
     host: str
@@ -47,8 +47,8 @@ class SshLogin(Struct, frozen=True):
     comes_up: bool = True
     remedy: str = "the console log shows how far the guest came; `boot_timeout` allows more time"
     changed: str = (
-        "somebody else answers there: end what holds the port, or, if the machine was installed "
-        "anew, give its new host key"
+        "another machine answers there: end the program that holds the port, or give the new host "
+        "key if the machine was reinstalled"
     )
 
     @property
@@ -58,12 +58,12 @@ class SshLogin(Struct, frozen=True):
 
 
 def sentence(exc: BaseException) -> str:
-    """Say what an exception says, or its name where it says nothing."""
+    """Return the message of an exception, or the name of its class if it has none."""
     return str(exc) or type(exc).__name__
 
 
 class Race:
-    """Connections to one address, of which the first to send an SSH banner wins."""
+    """Several connections to one address; the first that sends an SSH banner wins."""
 
     def __init__(self, login: SshLogin, deadline: Deadline, alive: Alive) -> None:
         self._login = login
@@ -75,7 +75,10 @@ class Race:
         self._turn, self._refusals, self._ways = 0, 0, 1
 
     def winner(self, problem: str) -> socket.socket:
-        """Return the socket, its banner still unread; `problem` is what went wrong before."""
+        """Return the socket, with its banner still unread; raise `BootError`.
+
+        `problem` is what went wrong in the attempt before.
+        """
         self._problem = problem
         with selectors.DefaultSelector() as selector:
             try:
@@ -103,9 +106,10 @@ class Race:
         return BootError(message, hint=self._login.remedy)
 
     def _note(self, exc: OSError) -> str:
-        """Say what the network said; what no machine will change its mind about is raised.
+        """Return the message of a network error; raise `BootError` if it is final.
 
-        A name may have several addresses, of which a server often listens on one only.
+        A name may have several addresses, and a server often listens on only one of them. So a
+        refusal is final only after each address has refused.
         """
         self._refusals += isinstance(exc, ConnectionRefusedError)
         final = isinstance(exc, socket.gaierror) or self._refusals >= self._ways
@@ -115,7 +119,7 @@ class Race:
         return sentence(exc)
 
     def _begin(self, selector: selectors.BaseSelector) -> None:
-        """Give up what was silent for too long; start another connection if it is time."""
+        """Close connections that were silent for too long; open another one if it is time."""
         now = time.monotonic()
         for sock in [sock for sock, expires in self._pending.items() if expires <= now]:
             self._drop(selector, sock, "connections are accepted, but no SSH server speaks")
@@ -139,7 +143,8 @@ class Race:
         self._turn += 1
         sock = socket.socket(family, kind, protocol)
         sock.setblocking(False)
-        # Commands are many small messages each way: Nagle would hold them back for delayed ACKs.
+        # Commands are many small messages in both directions. Nagle's algorithm would hold them
+        # back until delayed ACKs arrive.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.connect_ex(address)
         return sock
@@ -153,6 +158,7 @@ class Race:
             sock = key.fileobj
             assert isinstance(sock, socket.socket)
             try:
+                # Only peek: the SSH handshake that follows must read the banner itself.
                 said = sock.recv(BANNER_LIMIT, socket.MSG_PEEK)
             except OSError as exc:
                 self._drop(selector, sock, self._note(exc))
@@ -182,5 +188,5 @@ class Race:
 
 
 def _is_banner(said: bytes) -> bool:
-    """Whether a whole line that starts with `SSH-` is there (RFC 4253, 4.2)."""
+    """Return whether there is a whole line that starts with `SSH-` (RFC 4253, 4.2)."""
     return any(line.startswith(b"SSH-") for line in said.split(b"\n")[:-1])

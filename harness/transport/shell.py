@@ -1,4 +1,4 @@
-"""What both transports share: the command line, the capped streams, the push through `cat`."""
+"""Shared by both transports: the command line, the capped streams, the push through `cat`."""
 
 import re
 import secrets
@@ -10,12 +10,12 @@ from harness.errors import InfrastructureError, Phase, UsageError
 from harness.protocols import Completed, Sink
 
 CAP = 8 << 20
-"""Bytes of standard output that somebody takes as they come; the rest is read and forgotten, so
-that the command can end."""
+"""The most bytes of standard output that a sink gets. The rest is read and dropped, so that the
+command can end."""
 
 KEPT = 64 << 10
-"""Bytes kept of a stream that nobody takes: a few lines are expected, and every guest may send as
-much as it likes at the same time."""
+"""The most bytes kept of a stream without a sink. A few lines are expected, and all guests may send
+as much as they like at the same time."""
 
 PUSH = "; ".join(
     (
@@ -26,30 +26,30 @@ PUSH = "; ".join(
         'chmod "$4" "$2" && mv -f "$2" "$1"',
     )
 )
-"""Minimal guests have neither scp nor sftp. When a connection is lost `cat` sees an ordinary end of
-file, hence the count before the rename."""
+"""Writes a file with `cat`, because minimal guests have neither scp nor sftp. If the connection is
+lost, `cat` sees a normal end of file, so the size is checked before the rename."""
 
 
-TEMPORARY = ("/tmp", "/var/tmp")  # nosec B108  # of the guest; what we make has a fresh name
-"""The second for careful machines that mount the first noexec."""
+TEMPORARY = ("/tmp", "/var/tmp")  # nosec B108  # in the guest; our files have random names
+"""The second is for machines that mount the first with noexec."""
 
 
 PLAIN = re.compile(r"[ \"-\[\]-~]*")
-"""Printable, without `!` and backslash."""
+"""Printable ASCII without `!` and backslash."""
 
 SPECIAL = re.compile(r"[^ -~]|[!'\\%]|^-")
-"""What neither every login shell's single quotes nor printf's format leave as it is."""
+"""Characters that some login shell changes inside single quotes, or printf in its format."""
 
 
 class Runner(Protocol):
     """The `run` of a transport."""
 
     def __call__(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> Completed:
-        """Run `argv` as `Transport.run` says."""
+        """Run `argv`; see `Transport.run`."""
 
 
 class Capture:
-    """One stream of a command: its first bytes go on, and whether there were more is noted."""
+    """One stream of a command: passes its first bytes on, and notes if there were more."""
 
     def __init__(self, cap: int, sink: Sink) -> None:
         self._room = cap
@@ -57,7 +57,7 @@ class Capture:
         self.truncated = False
 
     def add(self, chunk: bytes) -> None:
-        """Hand on what there is room for."""
+        """Pass on as much as there is room for."""
         taken = chunk[: self._room]
         self.truncated = self.truncated or len(taken) < len(chunk)
         self._room -= len(taken)
@@ -66,7 +66,7 @@ class Capture:
 
 
 class Streams:
-    """Both streams of one command, with what is kept of each; standard output may go elsewhere."""
+    """Both streams of one command. Standard output goes to `into` if that is given."""
 
     def __init__(self, into: Sink | None) -> None:
         self._out, self._err = bytearray(), bytearray()
@@ -74,7 +74,7 @@ class Streams:
         self.stderr = Capture(KEPT, self._err.extend)
 
     def completed(self, status: int) -> Completed:
-        """Make the result of the command once it ended."""
+        """Return the result of the command after it has ended."""
         truncated = self.stdout.truncated or self.stderr.truncated
         return Completed(status, bytes(self._out), bytes(self._err), truncated)
 
@@ -82,8 +82,8 @@ class Streams:
 def script(argv: Sequence[str]) -> str:
     """Return the sh script that runs `argv`.
 
-    `exit $?` keeps the shell from replacing itself by the command: so a command that a signal
-    ends has status 128+n everywhere, where SSH would report no status at all (RFC 4254, 6.10).
+    `exit $?` keeps the shell from replacing itself with the command. So a command that a signal
+    ends has status 128+n with every transport; SSH would report no status (RFC 4254, 6.10).
     """
     if any("\0" in argument for argument in argv):
         raise UsageError("an argument of a command cannot contain a NUL byte")
@@ -91,11 +91,11 @@ def script(argv: Sequence[str]) -> str:
 
 
 def login_command(argv: Sequence[str]) -> str:
-    """Return what an SSH server's login shell, whichever it is, hands on to sh unchanged.
+    """Return a command line that any login shell passes on to sh unchanged.
 
-    Inside single quotes csh replaces `!` and ends at a newline, fish reads some backslashes, and
-    old shells are not clean for bytes above 127: what holds any of these goes as the argument of
-    printf (POSIX: octal escapes), which sh undoes.
+    Inside single quotes, csh replaces `!` and stops at a newline, fish interprets some backslashes,
+    and old shells change bytes above 127. A command with any of these is written with octal
+    escapes, which sh decodes with printf (POSIX).
     """
     plain = script(argv)
     if PLAIN.fullmatch(plain):

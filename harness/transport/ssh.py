@@ -1,4 +1,4 @@
-"""Commands in a guest over one SSH connection, each in a channel of its own."""
+"""Runs commands in a guest over one SSH connection, each in its own channel."""
 
 import logging
 import threading
@@ -21,18 +21,18 @@ from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
 logger = logging.getLogger(__name__)
 
 KEEPALIVE_SECONDS = 15
-"""Keeps address translations on the way to a distant machine alive."""
+"""Keeps entries in NAT tables on the way to a distant machine alive."""
 
 GRACE_SECONDS = 2.0
-"""After a command's deadline, until the connection is closed under paramiko's unbounded waits: the
-reply to `exec`, and a write to a peer that does not read."""
+"""The wait after a command's deadline until the connection is closed. This ends paramiko's waits
+without a limit: for the reply to `exec`, and for a peer that does not read."""
 
 DYING_SECONDS = 1.0
-"""After a connection broke, until its machine's own end has to be seen."""
+"""How long to wait, after a connection broke, for the reason why the guest died."""
 
 
 GLANCE = 0.5
-"""Seconds between two looks at whether a silent guest is dead."""
+"""Seconds between two checks whether a silent guest is dead."""
 
 
 def _always() -> str | None:
@@ -44,7 +44,7 @@ def _no_console() -> str:
 
 
 class SshTransport:
-    """A guest behind an SSH server. Any thread may `run`, several at once; any may `close`."""
+    """A guest with an SSH server. Several threads may `run` at once; any may `close`."""
 
     def __init__(
         self,
@@ -75,9 +75,9 @@ class SshTransport:
     ) -> "SshTransport":
         """Log in as soon as the guest allows it; raise `BootError` at the deadline.
 
-        `alive` is asked a few times a second, now and while commands run, and says why waiting is
-        in vain, or None; `last_words` returns the console's tail. With no `host_key` to insist
-        on, the one that answered is in `host_key` afterwards.
+        `alive` is called a few times a second, now and while commands run; it returns None, or the
+        reason why the guest is dead. `last_words` returns the end of the console. Without a
+        `host_key` any key is accepted; the property `host_key` then has it.
         """
         login = SshLogin(host, port, user, (key,), host_key)
         connection = log_in(login, deadline, alive)
@@ -92,24 +92,24 @@ class SshTransport:
         provenance: Mapping[str, str],
         folders: Sequence[str] = TEMPORARY,
     ) -> "SshTransport":
-        """Log in as `connect` does; `folders` are where a program of ours may be put."""
+        """Log in as `connect` does; `folders` are those of `Transport.folders`."""
         connection = log_in(login, deadline, _always)
         connection.set_keepalive(KEEPALIVE_SECONDS)
         return cls(connection, provenance, folders)
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """How this guest came to be."""
+        """How this guest was started."""
         return self._provenance
 
     @property
     def folders(self) -> Sequence[str]:
-        """Where there is room for a moment's file."""
+        """Folders where the harness may put a program."""
         return self._folders
 
     @property
     def host_key(self) -> paramiko.PKey:
-        """The key that the guest proved: what a later connection has to pin."""
+        """The host key that the guest proved to have; a later connection must pin it."""
         return self._connection.get_remote_server_key()
 
     def run(
@@ -121,10 +121,9 @@ class SshTransport:
         silence: float | None = None,
         into: Sink | None = None,
     ) -> Completed:
-        """Run `argv`; when the time is over only the channel is closed, the guest's agent ends
-        itself by its alarm.
+        """Run `argv`; at the deadline only the channel is closed: the agent ends by its own alarm.
 
-        A command has ended when it has exited and nobody holds its output any more.
+        A command has ended when it has exited and no process holds its output open any more.
         """
         deadline = Deadline(timeout, silence=silence)
         streams = Streams(into)
@@ -151,10 +150,10 @@ class SshTransport:
 
     @contextmanager
     def guarded(self, argv: Sequence[str]) -> Iterator[None]:
-        """Run `argv` beside the block, which begins when it has said something.
+        """Run `argv` during the block, which begins after the first output of `argv`.
 
-        It sees the end of its input when the block ends, and also when the connection breaks or
-        this process is killed: so it can put things in order in the guest whatever happens here.
+        The command sees the end of its input when the block ends, but also when the connection
+        breaks or this process is killed. So it can clean up in the guest in every case.
         """
         command = login_command(argv)
         try:
@@ -175,15 +174,15 @@ class SshTransport:
             with closing(channel), suppress(*PROBLEMS):
                 channel.shutdown_write()
                 if not channel.status_event.wait(clocks.SESSION) and not channel.closed:
-                    logger.warning("the guest was not put in order within %g s", clocks.SESSION)
+                    logger.warning("the guest was not cleaned up within %g s", clocks.SESSION)
 
     def interactive(
         self, argv: Sequence[str] | None, terminal: Terminal = STANDARD_TERMINAL
     ) -> int:
-        """Run `argv`, or the login shell, on this terminal; return its status.
+        """Run `argv` on this terminal, or the login shell if None; return its status.
 
-        Relayed by us, not by the system's ssh: that need not be installed, would log in a second
-        time, and wants the keys in files.
+        This does not use the system's ssh, which may not be installed, would log in a second time,
+        and needs the keys in files.
         """
         try:
             channel = opened(self._connection, clocks.SESSION)
@@ -205,9 +204,10 @@ class SshTransport:
 
     @contextmanager
     def _watched(self, deadline: Deadline) -> Iterator[None]:
-        """Close the connection under whatever waits in the block: late, or once the guest is dead.
+        """End any wait in the block if the guest dies or the deadline passes, by closing.
 
-        A kernel that panicked and stays as it is breaks no connection by itself.
+        A kernel that panicked and does not reboot leaves its connections open, so no wait would
+        notice.
         """
         over = threading.Event()
         thread = threading.Thread(target=self._watch, args=(over, deadline), daemon=True)
@@ -227,7 +227,7 @@ class SshTransport:
     def _failure(
         self, argv: Sequence[str], deadline: Deadline, problem: str
     ) -> InfrastructureError:
-        """Tell a command that took too long from a guest that is gone."""
+        """Return the error for a command that took too long, or for a guest that is lost."""
         words = self._last_words()
         if deadline.passed:
             message = f"{argv[0]} {deadline.missed}"
@@ -237,7 +237,7 @@ class SshTransport:
         return GuestLostError(Phase.SCENARIO, message, console=words)
 
     def _why(self) -> str | None:
-        """Say what the guest died of: a connection that breaks comes before its process's end."""
+        """Return why the guest died, if known; wait a moment, as the connection breaks first."""
         until = Deadline(DYING_SECONDS)
         while (reason := self._alive()) is None and self._alive is not _always:
             if until.passed:

@@ -1,4 +1,4 @@
-"""A session in the guest on the user's terminal: keys go there unread, its size follows."""
+"""Connects the user's terminal to a session in the guest: sends keys and window sizes."""
 
 import os
 import selectors
@@ -13,11 +13,11 @@ from msgspec import Struct
 CHUNK = 1 << 16
 
 POLL_SECONDS = 0.25
-"""How soon a new size of the window is noticed: asked for, because a SIGWINCH handler would be the
-whole process's and could only be set in its main thread."""
+"""How often the window size is checked. A SIGWINCH handler would apply to the whole process and
+could only be set in its main thread."""
 
 STATUS_SECONDS = 5.0
-"""For a session's exit status, once the session has ended; there is none from some servers."""
+"""The wait for the exit status after a session has ended; some servers send none."""
 
 
 class Terminal(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Terminal(Struct, frozen=True):
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody sits there, and a pseudo-terminal is wanted in the guest."""
+        """Whether this is a real terminal, so that the guest needs a pseudo-terminal."""
         return os.isatty(self.source) and os.isatty(self.sink)
 
 
@@ -48,13 +48,13 @@ def begin(channel: paramiko.Channel, command: str | None, terminal: Terminal) ->
 
 
 def relay(channel: paramiko.Channel, terminal: Terminal) -> int:
-    """Carry bytes both ways until the session ends; return its status, -1 if there was none."""
-    # select() and not epoll, which refuses standard input from a regular file.
+    """Copy bytes both ways until the session ends; return its status, or -1 if it has none."""
+    # select(), because epoll rejects standard input from a regular file.
     with _raw(terminal), selectors.SelectSelector() as selector:
         selector.register(channel.fileno(), selectors.EVENT_READ)
         keys = _Keystrokes(channel, terminal, selector)
         while True:
-            ended = channel.eof_received or channel.closed  # before the look: all has come then
+            ended = channel.eof_received or channel.closed  # before reading: then no data follows
             if not _show(channel, terminal):
                 if ended:
                     break
@@ -66,7 +66,7 @@ def relay(channel: paramiko.Channel, terminal: Terminal) -> int:
 
 
 class _Keystrokes:
-    """What is typed: read only once the last of it was taken, so that output never waits."""
+    """Sends what is typed. It reads more only after all of it was sent, so output never waits."""
 
     def __init__(
         self, channel: paramiko.Channel, terminal: Terminal, selector: selectors.BaseSelector
@@ -79,7 +79,7 @@ class _Keystrokes:
         self._listen()
 
     def send(self) -> None:
-        """Send what was typed, and a new size, without waiting."""
+        """Send what was typed, and a changed window size, without waiting."""
         self._resize()
         if not self.pending and self._typed():
             self.pending = os.read(self._terminal.source, CHUNK)
@@ -123,7 +123,7 @@ def _write(descriptor: int, content: bytes) -> None:
 
 @contextmanager
 def _raw(terminal: Terminal) -> Iterator[None]:
-    """Hand keys on unread (Ctrl-C is the guest's), and give the terminal back as it was."""
+    """Put the terminal into raw mode, so that Ctrl-C goes to the guest; restore it afterwards."""
     if not terminal.interactive:
         yield
         return
