@@ -1,4 +1,4 @@
-"""The harness's end of the agent: built here or there, put into the guest, vouched for, asked."""
+"""The host's side of the agent: builds it, installs it in the guest, checks it, asks questions."""
 
 from harness.agent.binary import Program
 from harness.agent.build import NATIVE, Builder, host_target

@@ -1,4 +1,4 @@
-"""A program, and for which system and machine it was made, as its header says (ELF, Mach-O)."""
+"""A program, and the system and machine it is for, according to its header (ELF, Mach-O)."""
 
 import hashlib
 import struct
@@ -13,12 +13,12 @@ MACHINES = {
     "i586": "x86",
     "i686": "x86",
 }
-"""What `uname -m` says, as Zig and the tables below call it."""
+"""The output of `uname -m`, and the name that Zig and the tables below use."""
 
 ELF_MACHINES = {3: "x86", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 ELF_SYSTEMS = {3: "Linux", 9: "FreeBSD", 12: "OpenBSD"}
-"""`e_machine` and EI_OSABI (System V ABI, ELF header). EI_OSABI 0 says nothing: Linux, NetBSD and
-DragonFly programs have it; NetBSD and DragonFly then name themselves in a note."""
+"""`e_machine` and EI_OSABI (System V ABI, ELF header). EI_OSABI 0 does not identify the system:
+Linux, NetBSD and DragonFly programs have it. Those for NetBSD and DragonFly also have a note."""
 
 NOTED = {
     b"NetBSD\0": "NetBSD",
@@ -27,11 +27,11 @@ NOTED = {
     b"OpenBSD\0": "OpenBSD",
     b"GNU\0" + bytes([0, 0, 0, 0]): "Linux",
 }
-"""Owner of a note, as it follows the three words of its header; GNU's ABI tag goes on with the
-system, of which 0 is Linux (Linux Standard Base, NT_GNU_ABI_TAG)."""
+"""The owner of a note, which follows the three words of its header. In GNU's ABI tag the system
+follows the owner; 0 is Linux (Linux Standard Base, NT_GNU_ABI_TAG)."""
 
 LOADED_BY = {b"/ld-linux": "Linux", b"/ld-musl": "Linux", b"/ld.elf_so": "NetBSD"}
-"""What the path of a dynamic program's loader tells (PT_INTERP)."""
+"""The system, by a part of the path of the dynamic loader (PT_INTERP)."""
 
 SYSTEMS = {
     "linux": "Linux",
@@ -41,7 +41,7 @@ SYSTEMS = {
     "dragonfly": "DragonFly",
     "macos": "Darwin",
 }
-"""The second word of a Zig target, as `uname -s` says it."""
+"""The second part of a Zig target, and the output of `uname -s` for it."""
 
 MACH_O_MACHINES = {0x01000007: "x86_64", 0x0100000C: "aarch64"}
 """`cputype` (mach/machine.h)."""
@@ -50,23 +50,23 @@ PT_INTERP, PT_NOTE = 3, 4
 
 
 class Platform(Struct, frozen=True):
-    """A system as `uname -s` names it and a machine; None is unknown, and fits anything."""
+    """A system, named as by `uname -s`, and a machine. None means unknown and fits anything."""
 
     system: str | None
     machine: str | None
 
     def fits(self, guest: "Platform") -> bool:
-        """Whether a program for this platform can be expected to run on that one."""
+        """Return whether a program for this platform should run on that of the guest."""
         pairs = ((self.system, guest.system), (self.machine, guest.machine))
         return all(own == other or None in (own, other) for own, other in pairs)
 
     def __str__(self) -> str:
-        """Say it as `uname -sm` would."""
+        """Return the form that `uname -sm` prints."""
         return f"{self.system or 'any system'} {self.machine or 'any machine'}"
 
 
 class Program(Struct, frozen=True):
-    """The agent as bytes, where they came from, and the Zig target if we know it."""
+    """A program's bytes, where they came from, and the Zig target if it is known."""
 
     content: bytes
     origin: str
@@ -74,15 +74,15 @@ class Program(Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
-        """The digest that goes into the result."""
+        """The digest that is recorded in the results."""
         return hashlib.sha256(self.content).hexdigest()
 
     @property
     def platform(self) -> Platform | None:
-        """Where it runs: what its header says, and its target where that is silent.
+        """The platform it runs on, from its header, or else from its target; None if unknown.
 
-        None if nothing is known. A static Linux program says nothing, and a BSD that emulates
-        Linux would run it: that would not measure the BSD.
+        The header of a static Linux program does not name a system. A BSD that emulates Linux would
+        run such a program, but that would not measure the BSD, so the target is needed.
         """
         said = of_program(self.content)
         if self.target is None or (said is not None and said.system is not None):
@@ -92,14 +92,14 @@ class Program(Struct, frozen=True):
 
 
 def of_target(target: str) -> Platform:
-    """Read a Zig target; what is no target (a native build) is unknown."""
+    """Return the platform of a Zig target; unknown for anything else (a native build)."""
     machine, _, rest = target.partition("-")
     system = SYSTEMS.get(rest.partition("-")[0].partition(".")[0])
     return Platform(system, machine if system else None)
 
 
 def of_guest(uname: str) -> Platform:
-    """Read `uname -sm`. A machine that we have no name for (NetBSD's evbarm) is unknown."""
+    """Return the platform from `uname -sm`; a machine without a name here (evbarm) is unknown."""
     system, _, machine = uname.strip().partition(" ")
     name = MACHINES.get(machine, machine)
     known = {*ELF_MACHINES.values(), *MACH_O_MACHINES.values()}
@@ -107,13 +107,13 @@ def of_guest(uname: str) -> Platform:
 
 
 def of_program(content: bytes) -> Platform | None:
-    """Read a program's header; None if it is neither ELF nor Mach-O (a script)."""
+    """Return the platform from a program's header; None if it is not ELF or Mach-O (a script)."""
     try:
         if content.startswith(b"\x7fELF"):
             return _elf(content)
         if content.startswith(b"\xcf\xfa\xed\xfe"):
             return Platform("Darwin", MACH_O_MACHINES.get(struct.unpack_from("<I", content, 4)[0]))
-    except (struct.error, IndexError):  # cut short: nothing can be said
+    except (struct.error, IndexError):  # the file is cut short
         return Platform(None, None)
     if content.startswith(b"\xca\xfe\xba\xbe"):  # several machines in one file
         return Platform("Darwin", None)
@@ -128,7 +128,7 @@ def _elf(content: bytes) -> Platform:
 
 
 def _noted(content: bytes, order: str) -> str | None:
-    """Return the system that a 64-bit ELF file's notes name (elf(5), Notes)."""
+    """Return the system that the notes or the loader of a 64-bit ELF file name (elf(5), Notes)."""
     if content[4] != 2:
         return None
     table = struct.unpack_from(f"{order}Q", content, 32)[0]

@@ -1,4 +1,4 @@
-"""The agent as a program: compiled once per source and target, or taken as it was given."""
+"""Builds the agent once per source and target, or uses the binary that the guest file names."""
 
 import hashlib
 import importlib.util
@@ -32,22 +32,23 @@ from harness.transport import LocalTransport
 logger = logging.getLogger(__name__)
 
 HOST = "host"
-"""In a guest file: whatever the target of the machine is that the harness runs on."""
+"""The target in a guest file that means the machine on which the harness runs."""
 
 NATIVE = "native"
-"""The target of a machine that Zig is not asked for: this machine's own `cc`."""
+"""The target without Zig: this machine's own `cc` compiles."""
 
 FLAGS = ("-std=c99", "-D_DEFAULT_SOURCE", "-Os", "-s")
 
 UNNEEDED = "libpthread.so.1"
-"""Zig links NetBSD's thread library before its libc, and so takes accept() and its like, wrappers
-of libc's own, from there; the agent has no threads, and a minimal guest has no such library."""
+"""A library that is removed from the agent for NetBSD. Zig links the thread library before libc, so
+accept() and others come from there, although libc has them, too. The agent has no threads, and a
+minimal guest does not have this library."""
 
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
 
 def host_target() -> str:
-    """Return the Zig target of this machine, `native` where Zig is not there to ask."""
+    """Return the Zig target of this machine; `native` if Zig or a target is missing."""
     machine = MACHINES.get(platform.machine(), platform.machine())
     system = next((zig for name, zig in SYSTEMS.items() if sys.platform.startswith(name)), None)
     if system is None or importlib.util.find_spec("ziglang") is None:
@@ -56,9 +57,9 @@ def host_target() -> str:
 
 
 class Builder:
-    """Makes agents, keeps them in the cache, puts them into guests. Shared by all threads.
+    """Builds agents, caches them, and installs them in guests. Shared by all threads.
 
-    A compiler of somebody's first run takes a minute: `cancellation` ends it.
+    The first build can take a minute; `cancellation` ends it.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Builder:
 
     @contextmanager
     def installed(self, guest: Guest, transport: Transport) -> Iterator[Agent]:
-        """Yield the guest's agent, in the guest; take it away afterwards.
+        """Yield the agent, installed in the guest; remove it afterwards.
 
         Raise `AgentError` if it cannot be built or is not for this guest.
         """
@@ -92,7 +93,7 @@ class Builder:
             yield agent
 
     def program(self, source: AgentSource) -> Program:
-        """Return the binary that a guest file names: the user's own, or one built from source."""
+        """Return the agent for a guest file: the user's binary, or one built from source."""
         if source.path is not None:
             return self._given(Path(source.path))
         return self.build(_target(source))
@@ -100,10 +101,7 @@ class Builder:
     def compiled(
         self, source: AgentSource, files: Sequence[Path], flags: Sequence[str] = ()
     ) -> bytes:
-        """Return a program of other people's files, for the target of a guest's agent.
-
-        Nothing is kept of it.
-        """
+        """Compile the user's own C files for the target of a guest's agent; nothing is cached."""
         command = (*_compiler(_target(source)), *flags)
         with TemporaryDirectory(dir=self._places.folder("agents")) as folder:
             made = Path(folder) / "program"
@@ -111,10 +109,12 @@ class Builder:
             return made.read_bytes()
 
     def build(self, target: str) -> Program:
-        """Compile for `target`, unless that was done before; N processes at once do it once."""
+        """Compile for `target`, or use the cached agent; of several processes only one compiles."""
         files = self._files()
-        # Only the agent brings a start of its own (guests/agent/libc_start1.c).
+        # Only the agent has its own start code (guests/agent/libc_start1.c), so `compiled` does not
+        # set this.
         command = (*_compiler(target), *(("-DOWN_START",) if "-freebsd" in target else ()))
+        # The name of the cached file depends on everything that decides its content.
         digest = hashlib.sha256(repr((command, _zig_version(target))).encode())
         for path in files:
             digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
@@ -127,7 +127,7 @@ class Builder:
         return Program(content, f"built for {target}", target)
 
     def archive(self) -> bytes:
-        """Return the sources as a tar file, the same bytes for the same sources."""
+        """Return the sources as a tar file; the same sources always give the same bytes."""
         memory = io.BytesIO()
         with tarfile.open(fileobj=memory, mode="w", format=tarfile.USTAR_FORMAT) as tar:
             for path in self._files():
@@ -158,7 +158,7 @@ class Builder:
             made = Path(unfinished.name)
         try:
             argv = ["env", *caches, *last_will(), *command, "-o", str(made), *map(str, sources)]
-            here = LocalTransport(last_will())  # the shell, too, dies with us
+            here = LocalTransport(last_will())  # so that the shell, too, ends with this process
             with self._cancellation.hooked(here.close):
                 done = here.run(argv, timeout=clocks.BUILD)
             if done.status != 0:
@@ -181,7 +181,7 @@ class Builder:
 
 
 def _target(source: AgentSource) -> str:
-    """Return the Zig target that a guest file names, this machine's if it names none."""
+    """Return the Zig target in a guest file, or that of this machine if it has none."""
     return host_target() if source.target in (None, HOST) else source.target
 
 

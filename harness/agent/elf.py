@@ -1,4 +1,4 @@
-"""A dynamic 64-bit ELF program's dependences (elf(5)): which libraries it names, and one less."""
+"""Lists the shared libraries of a dynamic 64-bit ELF program (elf(5)), and removes one of them."""
 
 import struct
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NULL, DT_NEEDED, DT_STRTAB = 0, 1, 5
 
 ENTRY = struct.Struct("<qQ")
-"""`d_tag` and `d_un` of an Elf64_Dyn; all machines that Zig is asked for are little-endian."""
+"""`d_tag` and `d_un` of an Elf64_Dyn. All targets of the harness are little-endian."""
 
 
 class _Segment(Struct, frozen=True):
-    """A program header: where `size` bytes of the file are in memory."""
+    """A program header: `size` bytes at `offset` in the file are at `address` in memory."""
 
     kind: int
     offset: int
@@ -31,7 +31,7 @@ def _segments(content: bytes) -> Iterator[_Segment]:
 
 
 def dynamic(content: bytes) -> tuple[int, list[tuple[int, int]]]:
-    """Return where the dynamic section begins in the file, and its entries; none if static."""
+    """Return the offset of the dynamic section in the file, and its entries; none if static."""
     for segment in _segments(content):
         if segment.kind == PT_DYNAMIC:
             part = content[segment.offset : segment.offset + segment.size]
@@ -40,7 +40,7 @@ def dynamic(content: bytes) -> tuple[int, list[tuple[int, int]]]:
 
 
 def at(content: bytes, address: int) -> int:
-    """Return where in the file a memory address is; raise `ValueError` if nowhere."""
+    """Return the offset in the file of a memory address; raise `ValueError` if it has none."""
     for segment in _segments(content):
         if segment.kind == PT_LOAD and segment.address <= address < segment.address + segment.size:
             return segment.offset + address - segment.address
@@ -48,20 +48,20 @@ def at(content: bytes, address: int) -> int:
 
 
 def text(content: bytes, start: int) -> str:
-    """Return the string that ends in NUL at a place in the file."""
+    """Return the NUL-terminated string at an offset in the file."""
     return content[start : content.index(b"\0", start)].decode()
 
 
 def libraries(content: bytes) -> list[str]:
-    """Return the shared libraries that the loader will look for, in order."""
+    """Return the shared libraries that the loader looks for, in order."""
     _, entries = dynamic(content)
     return [_name(content, entries, value) for tag, value in entries if tag == DT_NEEDED]
 
 
 def without(content: bytes, library: str) -> bytes:
-    """Return the program without its mention of one shared library.
+    """Return the program without one of its shared libraries.
 
-    What it took from that library has to be in another one, too: the caller knows.
+    The caller must be sure that another library has all symbols that are needed.
     """
     start, entries = dynamic(content)
     kept = [

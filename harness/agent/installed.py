@@ -1,4 +1,4 @@
-"""The agent in a guest: put there, asked whether it is ours, asked questions, taken away."""
+"""The agent in a guest: installs it, checks that it is the right one, asks it, removes it."""
 
 import logging
 import re
@@ -34,10 +34,12 @@ PREPARE = "; ".join(
         "exit 1",
     )
 )
-"""Makes the folder where a program may be run; says where, on what, as whom, in one round trip.
+"""Makes a folder in which programs can run; prints it with the platform and the user. One round
+trip does all of this.
 
-A file that is no program is read by the shell itself (POSIX sh, 2.9.1.1), if it may be executed.
-Without a `#!` in it nothing here is special to any login shell (`login_command`)."""
+To test for noexec it runs a script without `#!`: the shell itself reads an executable file that is
+not a program (POSIX sh, 2.9.1.1), and no character here is special to a login shell
+(`login_command`)."""
 
 COMPILE = "; ".join(
     (
@@ -47,19 +49,19 @@ COMPILE = "; ".join(
         "exec cc -std=c99 -D_DEFAULT_SOURCE -O2 -o agent *.c",
     )
 )
-"""With what every base system's compiler knows: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
+"""Only options that every base system's compiler has: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
 
 ERRORS = 2000
-"""Bytes of the end of a compiler's errors that are shown."""
+"""The most bytes that are shown, from the end of a compiler's error output."""
 
 UID = re.compile(r"[0-9]{1,10}")
 
 NAME = 64
-"""Characters of a user's name that are taken from a guest."""
+"""The most characters of a user's name that are taken from a guest."""
 
 
 class Agent(Struct, frozen=True):
-    """An agent in a guest, ready to be asked."""
+    """An agent that is installed in a guest and ready for questions."""
 
     transport: Transport
     path: str
@@ -68,14 +70,15 @@ class Agent(Struct, frozen=True):
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """Which agent it is, and who runs it, for the result."""
+        """The agent's origin and digest, and the user that runs it, for the results."""
         made = {"agent": self.program.origin, "agent_sha256": self.program.sha256}
         return {**made, **self.user.provenance}
 
     def vouch(self, timeout: float = clocks.SETUP) -> None:
-        """Ask for a scenario that it cannot know; raise `AgentError` unless it says so.
+        """Ask for a random, unknown scenario; raise `AgentError` unless the agent rejects it.
 
-        What answers anything else is not our agent, and nothing it says is to be believed.
+        A program that answers anything else is not the agent, so none of its answers can be
+        trusted.
         """
         canary = f"canary-{secrets.token_hex(8)}"
         try:
@@ -97,11 +100,10 @@ class Agent(Struct, frozen=True):
         into: Sink,
         silence: float | None = None,
     ) -> None:
-        """Ask all questions, `jobs` of those without a load at once and the others beside them
-        (docs/wire.md). What the agent says goes to `into`, unjudged, also where this raises.
+        """Ask all questions; `jobs` of those without a load run at once, beside the others
+        (docs/wire.md). The agent's output goes to `into`, unjudged, even if this raises.
 
-        It says something at the latest when a question's alarm ends that: `silence` is more than
-        an alarm.
+        An alarm ends each question and produces output, so `silence` must be longer than an alarm.
         """
         lines = "".join(question.line for question in questions).encode()
         argv = self.user.command([self.path, "batch", f"jobs={jobs}"])
@@ -121,9 +123,9 @@ def _complaint(done: Completed) -> str:
 def installed(
     transport: Transport, program: Program, root: Root, *, compiled: bool = False
 ) -> Iterator[Agent]:
-    """Yield the agent once it is in the guest; remove it afterwards.
+    """Install the agent in the guest and yield it; remove it afterwards.
 
-    With `compiled`, what is given is a tar file of sources for the guest's own cc.
+    With `compiled`, `program` is a tar file of sources that the guest's own cc compiles.
     """
     with placed(transport, "reuseport-agent") as place:
         path = f"{place.folder}/agent"
@@ -137,7 +139,7 @@ def installed(
 
 
 class InstallPlace(Struct, frozen=True):
-    """Where in the guest a program may be put, for what platform, and who logged in."""
+    """A folder in the guest for a program, the guest's platform, and the user that logged in."""
 
     folder: str
     platform: Platform
@@ -147,7 +149,7 @@ class InstallPlace(Struct, frozen=True):
 
 @contextmanager
 def placed(transport: Transport, name: str) -> Iterator[InstallPlace]:
-    """Yield a folder of a fresh name where a program may be run; it goes with all that is in it."""
+    """Yield a new folder in which programs can run; it is removed afterwards with its content."""
     place = _prepared(transport, f"{name}-{secrets.token_hex(8)}")
     try:
         yield place
@@ -164,12 +166,12 @@ def _prepared(transport: Transport, name: str) -> InstallPlace:
         raise
     lines = done.stdout.decode(errors="replace").splitlines()
     base, uname, uid, user, *_ = [*lines, "", "", "", ""]
-    if done.status != 0 or base not in transport.folders:  # the guest's word makes no path
+    if done.status != 0 or base not in transport.folders:  # do not trust a path from the guest
         where = " or ".join(transport.folders)
         raise AgentError(
             Phase.PUSH,
             f"no program can be put into {where} of the guest: {done.complaint}",
-            hint="one of them has to exist, be writable, have room, and not be mounted noexec",
+            hint="one of them must exist, be writable, have room, and not be mounted noexec",
         )
     known = int(uid) if UID.fullmatch(uid) else None
     return InstallPlace(
@@ -182,13 +184,13 @@ def _factor(transport: Transport) -> float:
 
 
 def _check(program: Program, guest: Platform) -> None:
-    """Refuse a program for another system: a foreign kernel's answer to it can be anything."""
+    """Reject a program for another system: another kernel may do anything with it."""
     made_for = program.platform
     if made_for is not None and not made_for.fits(guest):
         raise AgentError(
             Phase.PUSH,
             f"the agent is for {made_for}, the guest is {guest}",
-            hint="`agent` in the guest's file names the target, or the binary",
+            hint="correct the target or the binary under `agent` in the guest file",
         )
 
 
@@ -205,8 +207,8 @@ def _compile(transport: Transport, archive: bytes, folder: str) -> None:
         raise AgentError(
             Phase.BUILD,
             f"the guest has no `{missing}` to compile the agent with",
-            hint="install the system's compiler in the guest (NetBSD: the set `comp`), or let the "
-            "guest file name a `target` or a `path` in `agent`",
+            hint="install the system's compiler in the guest (NetBSD: the set `comp`), or give a "
+            "`target` or a `path` under `agent` in the guest file",
         )
     if done.status != 0:
         said = done.stderr[-ERRORS:].decode(errors="replace").strip()

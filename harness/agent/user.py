@@ -1,7 +1,7 @@
-"""As whom the agent runs in a guest: who logged in, and whether that user becomes root there.
+"""The user that runs the agent in a guest: who logged in, and whether that user can become root.
 
-Found out once, before the first question: a command that asks for a password would read the
-agent's questions as its answer.
+This is tested once, before the first question. Otherwise a command that asks for a password would
+read the agent's questions as the password.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,20 +16,20 @@ from harness.transport.shell import login_command
 from harness.wire.replies import visible
 
 WITHOUT_PASSWORD: Mapping[str, tuple[str, ...]] = {"sudo": ("sudo", "-n"), "doas": ("doas", "-n")}
-"""With -n both fail where they would ask (sudo(8), doas(1))."""
+"""With -n both fail instead of asking for a password (sudo(8), doas(1))."""
 
 REMEDIES: Mapping[Root, str] = {
-    "none": "`root: sudo`, `doas` or `su` in the guest file, or a login as root, brings them",
-    "sudo": "in the guest, let visudo say `{user} ALL=(root) NOPASSWD: ALL`",
-    "doas": "in the guest, let doas.conf say `permit nopass {user} as root`",
-    "su": "it needs a root without a password and, on BSDs, {user} in the group wheel",
+    "none": "set `root` to `sudo`, `doas` or `su` in the guest file, or log in as root",
+    "sudo": "add `{user} ALL=(root) NOPASSWD: ALL` with visudo in the guest",
+    "doas": "add `permit nopass {user} as root` to doas.conf in the guest",
+    "su": "su needs a root without a password and, on BSDs, {user} in the group wheel",
 }
 
 
 class User(Struct, frozen=True):
-    """Who logged in, and `way`, by which it becomes root; `why` says why it does not.
+    """The user that logged in, and the `way` it becomes root; `why`: the reason if it cannot.
 
-    `uid` is None where the guest does not say.
+    `uid` is None if the guest did not print a valid one.
     """
 
     name: str
@@ -39,7 +39,7 @@ class User(Struct, frozen=True):
 
     @property
     def provenance(self) -> Mapping[str, str]:
-        """Who asked the questions, for the result."""
+        """The user that asked the questions, for the results."""
         if self.why is not None:
             root = f"no: {self.why}"
         elif self.way != "none":
@@ -50,16 +50,16 @@ class User(Struct, frozen=True):
         return {**uid, "root": root}
 
     def command(self, argv: Sequence[str]) -> list[str]:
-        """Return what runs `argv` as root, or as this user if it cannot become that."""
+        """Return the command that runs `argv` as root, or as this user if it cannot be root."""
         return [*argv] if self.way == "none" else become(self.way, argv)
 
 
 def become(way: Root, argv: Sequence[str]) -> list[str]:
-    """Return what runs `argv` as root.
+    """Return the command that runs `argv` as root.
 
-    The one form of su that Linux (util-linux, busybox), the BSDs and macOS share: the user, then
-    `-c` and one word for root's shell, which may be csh. (Before the user -c is a login class on
-    BSDs; `-` and -l would read root's profile, which may talk.)
+    Only one form of su works on Linux (util-linux, busybox), the BSDs and macOS: the user, then
+    `-c` and one word for root's shell, which may be csh. Before the user, -c is a login class on
+    BSDs. With `-` or -l, root's profile would run and might print something.
     """
     if way == "su":
         return ["su", "root", "-c", login_command(argv)]
@@ -67,7 +67,7 @@ def become(way: Root, argv: Sequence[str]) -> list[str]:
 
 
 def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> User:
-    """Return who will ask, having tried to become root; who is root already needs no way."""
+    """Try to become root; return the user that will ask. A user that is root needs no `way`."""
     if uid == 0 or (uid is None and wanted == "none"):
         return User(name, uid)
     if wanted == "none":
@@ -86,12 +86,12 @@ def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> 
 
 
 def remedy(user: User, wanted: Root) -> str:
-    """Say what has to change for the cells that need root."""
+    """Return what the user must change so that cells that need root can be measured."""
     return REMEDIES[wanted].format(user=user.name)
 
 
 def _refusal(way: Root, done: Completed) -> str:
-    """Say in a few words why a user did not become root."""
+    """Return in a few words why a user did not become root."""
     said = done.stderr.decode(errors="replace").strip().splitlines()
     text = visible(said[-1]) if said else f"status {done.status}"
     if done.status == 127 and "not found" in text:
