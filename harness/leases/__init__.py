@@ -1,6 +1,6 @@
-"""Every guest that may exist, written down before it starts; what no living run owns is ended.
+"""Leases: a record of every guest, written before the guest starts, so that no guest is leaked.
 
-So is what outlives its time, whoever owns it.
+A guest is ended if its owner no longer runs, or if its time is over, even if its owner still runs.
 """
 
 from harness.leases.ending import NAME_OPTION, end

@@ -1,4 +1,4 @@
-"""Ends a guest by its lease: its process, by pid and start time, and what is another daemon's."""
+"""Ends a guest by its lease: kills its process, and undoes what another daemon holds."""
 
 import logging
 import shutil
@@ -18,37 +18,38 @@ from harness.machine.process import ToolTimeoutError, execute
 logger = logging.getLogger(__name__)
 
 TERM_SECONDS = 3.0
-"""For a QEMU to end in order: it writes back what it has, and then is killed."""
+"""The time for QEMU to write back its data and end; after that it is killed."""
 
 KILL_SECONDS = 5.0
-"""For the kernel to let a killed process go; its lease stays where it does not."""
+"""The time for a killed process to end. If it does not, its lease stays."""
 
 NAME_OPTION = "-name"
-"""QEMU's option that shows the lease: all that is known of a QEMU whose owner died too early."""
+"""QEMU's option with the lease's tag. It finds a QEMU whose owner died before it wrote the pid."""
 
 
 def may_run(lease: Lease) -> bool:
-    """Whether the guest runs, as far as can be told: of another daemon's machine it cannot."""
+    """Return whether the guest may run; always true if another daemon runs it (`undo`)."""
     return bool(lease.undo) or _running(lease) is not None
 
 
 def _running(lease: Lease) -> Process | None:
-    """Return the process that is the guest of a lease, if it lives."""
+    """Return the process of a lease's guest; None if it does not run."""
     if lease.process is not None:
         return lease.process if is_alive(lease.process) else None
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             found = of_pid(process.pid)
-            # Looked at again after its words: they may be those of a later owner of the pid.
+            # Check it again after reading its command line: that may belong to a later process with
+            # the same pid.
             if (NAME_OPTION, lease.tag) in pairwise(process.cmdline()) and found is not None:
                 return found if is_alive(found) else None
     return None
 
 
 def end(places: Places, lease: Lease) -> bool:
-    """End a lease's guest, remove its folder and the lease; return whether it still ran.
+    """End a lease's guest, then remove its folder and the lease; return whether it still ran.
 
-    A guest that cannot be ended keeps its lease: the next `gc` tries again.
+    If the guest cannot be ended, its lease stays, so that the next `gc` tries again.
     """
     process = _running(lease)
     if process is not None:
@@ -57,7 +58,7 @@ def end(places: Places, lease: Lease) -> bool:
         if not orderly and not signalled(process, signal.SIGKILL, KILL_SECONDS):
             logger.warning("guest %s, process %d, does not end", lease.guest, process.pid)
             return False
-    undone = [_undone(lease, undo) for undo in lease.undo]  # one that fails stops no other
+    undone = [_undone(lease, undo) for undo in lease.undo]  # run all, even if one fails
     if not all(undone):
         return False
     folder = places.state / "guests" / lease.id
@@ -69,10 +70,10 @@ def end(places: Places, lease: Lease) -> bool:
 
 
 def _undone(lease: Lease, undo: Undo) -> bool:
-    """Run one of a lease's commands; whether it succeeded."""
+    """Run one of a lease's commands; return whether it succeeded, or need not."""
     folder = Path(undo.folder) if undo.folder is not None else None
     try:
-        deadline = Deadline(undo.seconds)  # of its own: a guest is ended also when all is cancelled
+        deadline = Deadline(undo.seconds)  # without a cancellation: a cancelled run must clean up
         done = execute(undo.argv, deadline, folder=folder, environment=undo.environment)
         why = f"status {done.status}: {(done.stderr or done.stdout).decode(errors='replace')}"
     except ToolTimeoutError:
@@ -81,5 +82,5 @@ def _undone(lease: Lease, undo: Undo) -> bool:
         if done.status == 0:
             return True
     command = " ".join(undo.argv)
-    logger.warning("guest %s may not be ended: %s: %s", lease.guest, command, why.strip())
+    logger.warning("guest %s may still run: %s: %s", lease.guest, command, why.strip())
     return not undo.decisive

@@ -1,4 +1,4 @@
-"""Ends the guests that no living run owns, or that outlive their time, and those that were kept."""
+"""Ends guests whose owner no longer runs or whose time is over (`gc`), and kept ones (`stop`)."""
 
 import logging
 import re
@@ -13,40 +13,42 @@ from harness.machine.places import Places
 logger = logging.getLogger(__name__)
 
 WRITER = re.compile(r"\.([0-9]+)-([0-9]+\.[0-9]+)\.new$")
-"""In the name of a lease that is being written: who writes it, as of `Process`."""
+"""The end of the name of a lease that is being written: the `Process` that writes it."""
 
 
 def gc(places: Places) -> tuple[Lease, ...]:
-    """End every guest whose owner is gone or whose time is over, but for kept and parked ones.
+    """End every guest whose owner no longer runs or whose time is over.
 
-    Return those that still ran, and those that nobody took for too long.
+    Kept guests stay, and parked guests stay until they expire. Return the leases of the guests that
+    still ran, and of the parked ones that expired.
     """
     _sweep(places)
     ended = [*discard(places, [lease for lease in parked(places) if lease.expired])]
     for lease, owned in _owned(places):
         if owned and lease.expired:
             logger.warning(
-                "guest %s was to be over by %s: it is ended, though process %d owns it",
+                "guest %s expired at %s: it is ended, although process %d still owns it",
                 *(lease.guest, lease.expires, lease.owner.pid),
             )
         if lease.expired or not (owned or lease.kept):
             ended += [lease] if end(places, lease) else []
         elif not owned and not may_run(lease):
+            # A kept guest that no longer runs: only its lease and folder are left to remove.
             end(places, lease)
     return tuple(ended)
 
 
 def _owned(places: Places) -> Iterator[tuple[Lease, bool]]:
-    """Yield the leases but for parked ones, and whether the owner lives."""
+    """Yield all leases except parked ones, each with whether its owner still runs."""
     for lease in leases(places):
         owned = is_alive(lease.owner)
-        # Looked at again once the owner is gone: it may have parked the guest at last.
+        # If the owner is gone, read the lease again: its last act may have been to park the guest.
         if lease.parked is None and (owned or unchanged(places, lease)):
             yield lease, owned
 
 
 def _sweep(places: Places) -> None:
-    """Remove leases that their owner had half written when it was killed."""
+    """Remove leases that were being written when their owner was killed."""
     for path in (places.state / "leases").glob("*.new"):
         writer = WRITER.search(path.name)
         if writer and not is_alive(Process(int(writer[1]), float(writer[2]))):
@@ -54,9 +56,9 @@ def _sweep(places: Places) -> None:
 
 
 def stop(places: Places, names: Sequence[str] = ()) -> tuple[Lease, ...]:
-    """End kept and parked guests, and those without an owner: the named ones, or all.
+    """End kept and parked guests, and guests whose owner no longer runs: by name, or all.
 
-    Return which.
+    Return the leases of the guests that were ended.
     """
 
     def meant(lease: Lease) -> bool:
@@ -70,6 +72,6 @@ def stop(places: Places, names: Sequence[str] = ()) -> tuple[Lease, ...]:
 
 
 def kept(places: Places) -> tuple[Lease, ...]:
-    """Return the kept guests that still run, the latest last."""
+    """Return the leases of kept guests that may still run, the newest last."""
     found = [lease for lease in leases(places) if lease.kept and may_run(lease)]
     return tuple(sorted(found, key=lambda lease: lease.created))

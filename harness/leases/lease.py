@@ -1,4 +1,4 @@
-"""A guest that may exist, written down: whose it is, what ends it, and until when."""
+"""A lease: the record of a guest that may exist, with its owner, its end, and how to end it."""
 
 import logging
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from harness.machine.places import NAME, Places, private
 logger = logging.getLogger(__name__)
 
 LIFE = timedelta(days=2)
-"""How long a guest may live that is not kept: more than its run gives it (`clocks.life`)."""
+"""How long a guest may live unless it is kept; longer than any run allows it (`clocks.life`)."""
 
 
 class Login(Struct, frozen=True):
-    """How to log in to a kept guest; `key` is a private key file, `host_key` `type base64`."""
+    """How to log in to a kept guest: `key` is a private key file, `host_key` is `TYPE BASE64`."""
 
     host: str
     port: int
@@ -30,10 +30,11 @@ class Login(Struct, frozen=True):
 
 
 class Undo(Struct, frozen=True):
-    """A command that takes away what is no process of ours: another daemon's machine.
+    """A command that ends a guest which another daemon runs.
 
-    It succeeds also where nothing is left to be taken away. `environment` is added to that of who
-    ends the guest; `seconds` bound it. One that is not `decisive` may fail."""
+    It must also succeed if the guest is already gone. `environment` is added to that of the caller;
+    `seconds` is its time limit. If it is not `decisive`, a failure is ignored.
+    """
 
     argv: tuple[str, ...]
     seconds: float
@@ -43,12 +44,12 @@ class Undo(Struct, frozen=True):
 
 
 class Lease(Struct, frozen=True):
-    """A guest that may exist. It is `kept` once it is to outlive its owner.
+    """A guest that may exist. If it is `kept`, it outlives its owner.
 
-    `undo` is what ends it besides its process, in order; `run` the folder of the run that it is
-    part of. Past `expires` it is ended though its owner lives: that may hang, or be stopped.
-    `parked`: it is powered off, in good order, and nobody's; a run that makes a guest of that name
-    may take it.
+    `undo` lists the commands that end it, in order, in addition to killing its process. `run` is
+    the folder of its run. After `expires` it is ended even if its owner still runs, because the
+    owner may hang or be stopped. `parked` is the key of a guest that was powered off and has no
+    owner; a run that needs a guest with this key may take it.
     """
 
     id: Annotated[str, Meta(pattern=r"\A[0-9a-z-]+\Z")]  # a folder's name, which `end` removes
@@ -71,18 +72,18 @@ class Lease(Struct, frozen=True):
 
     @property
     def tag(self) -> str:
-        """What stands after `-name` on the guest's command line."""
+        """The argument of `-name` on the guest's command line."""
         return f"{NAME}-{self.id}"
 
 
 def leases(places: Places) -> tuple[Lease, ...]:
-    """Return every lease there is."""
+    """Return all leases."""
     paths = sorted((places.state / "leases").glob("*.json"))
     return tuple(lease for lease in map(_read, paths) if lease is not None)
 
 
 def unchanged(places: Places, lease: Lease) -> bool:
-    """Whether a lease is still as it was read."""
+    """Return whether a lease is still the same as when it was read."""
     return _read(_file(places, lease)) == lease
 
 
@@ -92,7 +93,7 @@ def _read(path: Path) -> Lease | None:
     except FileNotFoundError:
         return None  # ended by its owner in the meantime
     except (OSError, ValueError, RecursionError) as exc:  # msgspec's are ValueErrors
-        logger.warning("%s is not a lease of ours and is left alone: %s", path, exc)
+        logger.warning("%s is not a valid lease and is left alone: %s", path, exc)
         return None
 
 
@@ -101,12 +102,12 @@ def _file(places: Places, lease: Lease) -> Path:
 
 
 def forget(places: Places, lease: Lease) -> None:
-    """Remove a lease whose guest is no more."""
+    """Remove the lease of a guest that has ended."""
     _file(places, lease).unlink(missing_ok=True)
 
 
 def write(places: Places, lease: Lease) -> None:
-    """Write a lease down, whole or not at all."""
+    """Write a lease, whole or not at all."""
     private(places.state / "leases")
     writer = f".{lease.owner.pid}-{lease.owner.started}.new"
     write_whole(_file(places, lease), msgspec.json.encode(lease), ending=writer, durable=True)

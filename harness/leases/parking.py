@@ -1,7 +1,7 @@
-"""Guests that are powered off in good order, for later runs to take; whoever takes one owns it.
+"""Parked guests: powered off cleanly, so that a later run can take one and own it.
 
-A parked guest is nobody's, so two may want it at once, or one to take and one to end it: who
-changes it does so under a lock, and finds it parked there.
+A parked guest has no owner, so two processes may want to take or end it at the same time. So its
+lease is changed only under a lock, after a check that it is still parked.
 """
 
 import logging
@@ -22,38 +22,38 @@ from harness.machine.places import Places, private
 logger = logging.getLogger(__name__)
 
 PATIENCE = 30.0
-"""Seconds that are waited for who changes one: that is a file's writing, unless he was stopped. Who
-waits in vain goes without."""
+"""Seconds to wait for the lock. Its holder only writes a file, unless it was stopped. After that
+time the caller goes on without a parked guest."""
 
 UNUSED = timedelta(days=30)
-"""What nobody took for that long goes, as with the cache."""
+"""A parked guest that is not used for this long is ended, as with cached files."""
 
 LIMIT = 4
-"""So many are parked at most: each holds its disk and memory, of which only its hypervisor knows
-the size."""
+"""The most parked guests. Each one keeps its disk and saved memory; only the hypervisor can tell
+their size."""
 
 
 def ourselves() -> Process:
-    """Return this process, as an owner."""
+    """Return this process, to be the owner of a lease."""
     owner = of_pid(os.getpid())
     assert owner is not None
     return owner
 
 
 def parked(places: Places) -> tuple[Lease, ...]:
-    """Return the parked guests, the last used first."""
+    """Return the leases of parked guests, the most recently used first."""
     found = [(lease.expires, lease) for lease in leases(places) if lease.parked is not None]
     found.sort(key=lambda one: one[0] or datetime.max.replace(tzinfo=UTC), reverse=True)
     return tuple(lease for _, lease in found)
 
 
 def take(places: Places, key: str, run: Path | None) -> Lease | None:
-    """Return a guest that was parked under this key, ours from here on; None if there is none."""
+    """Take a guest parked under this key, so that this process owns it; None if there is none."""
     return _claimed(places, lambda lease: lease.parked == key and not lease.expired, run)
 
 
 def discard(places: Places, chosen: Sequence[Lease]) -> tuple[Lease, ...]:
-    """End parked guests, but for those that somebody took meanwhile; return which."""
+    """End parked guests unless a run took them meanwhile; return the leases of those ended."""
     return tuple(lease for lease in chosen if _discarded(places, lease))
 
 
@@ -63,7 +63,7 @@ def _discarded(places: Places, lease: Lease) -> bool:
 
 
 def prune(places: Places) -> None:
-    """End what is parked a second time under one key, and beyond the limit what is oldest."""
+    """End all but the newest guest of each key, and the oldest guests beyond the limit."""
     first: dict[str | None, Lease] = {}
     for lease in parked(places):
         first.setdefault(lease.parked, lease)
@@ -74,11 +74,11 @@ def prune(places: Places) -> None:
 def _claimed(
     places: Places, fits: Callable[[Lease], bool], run: Path | None = None
 ) -> Lease | None:
-    """Make the first parked guest that fits ours."""
+    """Take the first parked guest that fits; None if there is none or the lock is not free."""
     path = private(places.state) / "parked.lock"
     with locked(path, Deadline(PATIENCE)) as ours:
         if not ours:
-            logger.warning("parked guests are left alone: somebody holds %s", path)
+            logger.warning("parked guests are left alone: another process holds %s", path)
             return None
         found = next(filter(fits, parked(places)), None)
         return None if found is None else _owned(places, found, run)

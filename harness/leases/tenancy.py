@@ -1,4 +1,4 @@
-"""A lease while somebody holds it: the guest ends with the block, unless it is kept or parked."""
+"""Holds a lease during a block; the guest ends with the block, unless it is kept or parked."""
 
 import secrets
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from harness.machine.places import Places, private
 
 
 class Tenancy:
-    """A lease in its owner's hands; `folder` is for the guest's files and goes with the lease."""
+    """A lease that this process owns. `folder` is for the guest's files; it ends with the lease."""
 
     def __init__(self, places: Places, lease: Lease) -> None:
         self._places = places
@@ -24,25 +24,25 @@ class Tenancy:
 
     @property
     def folder(self) -> Path:
-        """A folder of the guest's own, closed to others."""
+        """A folder for this guest only, not accessible to other users."""
         return Path(self.lease.folder)
 
     def runs(self, pid: int) -> None:
-        """Write down the process that is the guest: a child of ours, not yet waited for."""
+        """Record the guest's process. It must be a child that was not waited for yet."""
         process = of_pid(pid)
         if process is not None:
             self._change(replace(self.lease, process=process))
 
     def undone_by(self, *commands: Undo) -> None:
-        """Write down, before it starts, what ends a guest that is no process of ours."""
+        """Record the commands that end a guest which another daemon runs; call it before that."""
         self._change(replace(self.lease, undo=commands))
 
     def keep(self, login: Login) -> None:
-        """Let the guest outlive its owner, until `stop`: from here on it does not expire."""
+        """Let the guest outlive its owner until `stop`; it no longer expires."""
         self._change(replace(self.lease, kept=True, login=login, expires=None))
 
     def park(self, key: str, login: Login) -> None:
-        """Leave the guest, powered off, to whoever makes one of the name `key` and logs in so."""
+        """Give up the guest, which is powered off, to a later run that needs this `key`."""
         until = datetime.now(UTC) + parking.UNUSED
         self._change(replace(self.lease, parked=key, login=login, process=None, expires=until))
         parking.prune(self._places)
@@ -56,7 +56,7 @@ class Tenancy:
 def hold(
     places: Places, guest: str, *, run: Path | None = None, life: timedelta | None = LIFE
 ) -> Iterator[Tenancy]:
-    """Hold a lease while the block runs; then end its guest, unless it is kept or parked."""
+    """Hold a new lease during the block; then end its guest, unless it is kept or parked."""
     token = secrets.token_hex(16)
     folder = places.state / "guests" / token
     now = datetime.now(UTC).replace(microsecond=0)
@@ -69,6 +69,7 @@ def hold(
         run=None if run is None else str(run.absolute()),
         expires=None if life is None else now + life,
     )
+    # Entered before the lease is written, so that an interruption cannot leave a lease behind.
     with _until_the_end(places, lease) as tenancy:
         write(places, lease)
         private(folder)
@@ -77,7 +78,7 @@ def hold(
 
 @contextmanager
 def taken(places: Places, key: str, *, run: Path | None = None) -> Iterator[Tenancy | None]:
-    """Hold the lease of a guest that was parked under this key; None if there is none."""
+    """Hold the lease of a guest parked under this key; yield None if there is none."""
     lease = parking.take(places, key, run)
     if lease is None:
         yield None
@@ -97,7 +98,7 @@ def _until_the_end(places: Places, lease: Lease) -> Iterator[Tenancy]:
 
 
 def _end_surely(places: Places, lease: Lease) -> None:
-    """End a guest also if a signal comes meanwhile, which some commands take as an exception."""
+    """End a guest, even if a signal raises `KeyboardInterrupt` meanwhile (`run.interruption`)."""
     try:
         end(places, lease)
     except KeyboardInterrupt:
