@@ -157,7 +157,7 @@ def test_a_journal_with_a_spoilt_line_is_refused_with_its_number(tmp_path: Path)
         pass
     with (tmp_path / "journal.jsonl").open("ab") as file:
         file.write(b'{"line":"nonsense"}\n')
-    with pytest.raises(FileError, match=r"journal\.jsonl:2: not a line of a journal"):
+    with pytest.raises(FileError, match=r"journal\.jsonl:2: not a line of the journal"):
         lines_of(tmp_path)
 
 
@@ -172,14 +172,14 @@ def test_an_extent_beyond_what_was_said_is_refused(tmp_path: Path) -> None:
 def test_a_run_is_never_written_over_and_nothing_of_others_is_touched(tmp_path: Path) -> None:
     with store(tmp_path / "run"):
         pass
-    with pytest.raises(FileError, match="holds a run already") as error:
+    with pytest.raises(FileError, match="already holds a run") as error:
         store(tmp_path / "run")
     assert "--resume" in str(error.value.hint)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter").write_text("dear")
     with pytest.raises(FileError, match="not a run's folder"):
         store(tmp_path / "mine")
-    with pytest.raises(FileError, match="not a run's journal"):
+    with pytest.raises(FileError, match="cannot read this journal"):
         Store.resume(tmp_path / "mine", BEGUN)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter"]
     with pytest.raises(FileError, match=r"exists|Not a directory"):

@@ -1,4 +1,4 @@
-"""The run folder: what guests said, kept before it is judged; and its judging, any time later."""
+"""The run folder: keeps the answers of guests before they are judged, and judges them later."""
 
 from harness.store.folder import (
     JOURNAL,

@@ -1,4 +1,4 @@
-"""Runs over time in one SQLite file: of each cell its state and word, nothing else."""
+"""Keeps many runs in one SQLite file: only the state and the word of each cell."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,10 +17,10 @@ from harness.model import Cell, State, word
 VERSION = 1
 
 APPLICATION = 0x52504D31
-"""What tells our files from other programs' (PRAGMA application_id): `RPM1`."""
+"""Marks the files of this program (PRAGMA application_id): `RPM1`."""
 
 LOCKED_SECONDS = 20.0
-"""For another program to be done with the file, which it holds for a moment."""
+"""How long to wait while another process has locked the file; it does so only for a moment."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS run (
@@ -40,7 +40,7 @@ ADD_CELL = "INSERT INTO cell (key) VALUES (?)"
 
 
 class _StoredCell(Struct):
-    """Of a cell of matrix.json what a history needs: the rest, most of the file, is skipped."""
+    """The part of a cell in matrix.json that a history needs. The rest of the file is skipped."""
 
     guest: str
     scenario: str
@@ -62,11 +62,12 @@ class _StoredMatrix(Struct):
 _decoder = msgspec.json.Decoder(_StoredMatrix)
 
 KEPT = 1 << 16
-"""Cells and words that are made once, as every run has the same: else they are most of the work."""
+"""How many cells and words are cached. Every run has the same ones, and making them again would be
+most of the work."""
 
 
 def night(content: bytes, path: object) -> PastRun:
-    """Read of a matrix.json what a history needs; raise `FileError` as `matrix.decode` does."""
+    """Read the part of a matrix.json that a history needs; raise `FileError` (`matrix.decode`)."""
     check_version(content, path)
     try:
         found = _decoder.decode(content)
@@ -75,7 +76,7 @@ def night(content: bytes, path: object) -> PastRun:
     releases = {name: guest.release for name, guest in found.guests.items()}
     visits = dict(_visits(found.cells, releases))
     if not _sound(found, visits):
-        decode(content, path)  # which says what is wrong
+        decode(content, path)  # raises an error that says what is wrong
     return PastRun(found.run.id, found.run.started, visits)
 
 
@@ -93,12 +94,12 @@ _word = lru_cache(KEPT)(word)
 
 @lru_cache(KEPT)
 def _cell(scenario: str, points: tuple[tuple[str, str], ...]) -> Cell:
-    """Return the one cell of these axes, in whatever order a file has them."""
+    """Return the cell at these axes; their order in the file does not matter."""
     return Cell.at(scenario, **dict(sorted(points)))
 
 
 def _sound(found: _StoredMatrix, visits: Mapping[tuple[str, Cell], Visit]) -> bool:
-    """Whether each cell is there once, of a known guest, with a verdict if it was measured."""
+    """Return whether cells are unique, of known guests, with a verdict exactly if measured."""
     return len(visits) == len(found.cells) and all(
         entry.guest in found.guests
         and (entry.verdict is not None) == (entry.state is State.MEASURED)
@@ -107,15 +108,15 @@ def _sound(found: _StoredMatrix, visits: Mapping[tuple[str, Cell], Visit]) -> bo
 
 
 class Archive:
-    """An open file of runs."""
+    """An open history file."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def add(self, nights: Iterable[PastRun]) -> None:
-        """Keep runs; one that is there already is replaced, as it may have been judged again."""
+        """Add runs. A run that is already there is replaced: it may have been judged again."""
         with self._connection as connection:
-            connection.execute("BEGIN IMMEDIATE")  # nobody else's cells between ours
+            connection.execute("BEGIN IMMEDIATE")  # no other process may add cells meanwhile
             rows = connection.execute("SELECT key, number FROM cell")
             known = {_decoded(key): number for key, number in rows}
             for one in nights:
@@ -136,7 +137,7 @@ class Archive:
                 )
 
     def nights(self, last: int) -> Iterator[PastRun]:
-        """Yield the last so many runs, the oldest first."""
+        """Yield the `last` newest runs, the oldest first."""
         cells = {
             number: _decoded(key)
             for number, key in self._connection.execute("SELECT number, key FROM cell")
@@ -155,7 +156,7 @@ class Archive:
 
 @lru_cache(KEPT)
 def _state(text: str) -> State:
-    """Return a state; one that there is not raises what `archive` reports."""
+    """Return a state; an unknown one raises a `msgspec` error that `archive` reports."""
     return msgspec.convert(text, State)
 
 
@@ -170,20 +171,24 @@ def _decoded(key: str) -> Cell:
 
 @contextmanager
 def archive(path: Path) -> Iterator[Archive]:
-    """Open a file of runs, or make one; raise `FileError` if it is none of ours, or locked."""
+    """Open a history file, or make one; raise `FileError` if it is another file, or locked."""
     try:
         with closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as connection:
             _prepare(connection, path)
             yield Archive(connection)
     except (sqlite3.DatabaseError, msgspec.DecodeError) as exc:
-        hint = "--db names the file that `history` keeps; another one is made if there is none"
+        hint = "name a file that `history` has written, or a new one, with --db"
         raise FileError(path, None, f"cannot be used as a history: {exc}", hint=hint) from exc
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Check whose file it is, and make the tables in an empty one, as may another program now."""
+    """Check which program wrote the file; make the tables if it is empty.
+
+    Another process may do the same at this moment.
+    """
     connection.execute("PRAGMA foreign_keys = ON")
-    # In this order: who makes the file in between puts all three there at once.
+    # Read them in this order: another process writes all three in one transaction, so tables of a
+    # new file are never seen without its application_id.
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -194,7 +199,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 f" PRAGMA user_version = {VERSION}; COMMIT;"
             )
     elif application != APPLICATION:
-        hint = "--db names a file of its own"
+        hint = "name another file with --db"
         raise FileError(path, None, "is another program's database", hint=hint)
     elif version > VERSION:
         message = f"history {version} is newer than this program reads ({VERSION})"

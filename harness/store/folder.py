@@ -1,4 +1,4 @@
-"""A run's folder: what the guests said is written before it is judged, and never twice."""
+"""A run's folder: each answer of a guest is written before it is judged, and never changed."""
 
 import fcntl
 import os
@@ -22,12 +22,12 @@ JOURNAL = "journal.jsonl"
 Made = TypeVar("Made")
 
 ROOM = 8 << 20
-"""Bytes that have to be free before a guest is booted: a full run's journal and replies."""
+"""Bytes that must be free before a guest is booted: enough for the files of a full run."""
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a `FileError` that says so."""
+    """Turn an error of the file system into a `FileError`."""
     try:
         yield
     except OSError as exc:
@@ -36,7 +36,7 @@ def _translated(path: Path) -> Iterator[None]:
 
 
 class AppendedFile:
-    """A file that only grows: each `append` is one write(2), so that lines stay whole."""
+    """A file that only grows. `append` writes at the end under a lock, so that lines stay whole."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
@@ -45,7 +45,7 @@ class AppendedFile:
 
     @classmethod
     def at(cls, path: Path) -> "AppendedFile":
-        """Open the file of that name; make it if there is none."""
+        """Open the file at this path; make it if it does not exist."""
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with _translated(path):
             return cls(path, os.open(path, flags, 0o600))
@@ -55,31 +55,31 @@ class AppendedFile:
         with self._lock, _translated(self._path):
             offset = os.lseek(self._descriptor, 0, os.SEEK_END)
             left = memoryview(content)
-            while left:  # write(2) may stop short, at a full disk for one
+            while left:  # write(2) may write less, for example when the disk is full
                 left = left[os.write(self._descriptor, left) :]
         return offset
 
     def content(self) -> bytes:
-        """Return all that is in it."""
+        """Return the whole content."""
         with _translated(self._path):
             return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
 
     def own(self) -> None:
-        """Keep every other process from writing here, for as long as this file is open."""
+        """Lock out every other process while this file is open; raise `FileError`."""
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             raise FileError(self._path, None, "another run is writing here") from exc
 
     def drop_cut_line(self) -> None:
-        """Cut a last line that lacks its newline, so that the next one starts a line."""
+        """Remove a last line without a newline, so that the next line starts on its own."""
         content = self.content()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.ftruncate(self._descriptor, whole)
 
     def close(self) -> None:
-        """Put it on the disk and let go of it."""
+        """Write it to the disk (fsync) and close it."""
         with _translated(self._path):
             try:
                 os.fsync(self._descriptor)
@@ -88,7 +88,7 @@ class AppendedFile:
 
 
 class GuestRecord:
-    """What is kept of one guest of a run: its journal lines, replies, facts, console."""
+    """The records of one guest in a run: its journal lines, replies, facts and console."""
 
     def __init__(
         self, name: str, folder: Path, journal: AppendedFile, reader: ThreadPoolExecutor
@@ -101,54 +101,58 @@ class GuestRecord:
 
     @property
     def console(self) -> Path:
-        """Where the guest's console log goes."""
+        """The path of the guest's console log."""
         return console_of(self.folder.parent.parent, self.name)
 
     def met(self, line: GuestMet) -> None:
-        """Keep how the guest was made and what it says of itself, after each boot."""
+        """Record the guest's provenance and facts, after each boot."""
         content = {"provenance": line.provenance, "facts": line.facts}
         text = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
         replace(self.folder / "facts.json", text + b"\n")
         self._journal.append(encode(line))
 
     def not_run(self, why: str, hint: str | None = None) -> None:
-        """Keep why this machine cannot start the guest."""
+        """Record why this machine cannot start the guest."""
         self._journal.append(encode(GuestMissed(self.name, why, hint)))
 
     @contextmanager
     def spool(self) -> Iterator[AppendedFile]:
-        """Yield a file for what the guest says to a batch; without a name, it goes by itself."""
+        """Yield a file for the output of a batch. It has no name, so the system removes it."""
         with ExitStack() as stack:
             with _translated(self.folder):
                 file = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
             yield AppendedFile(self.folder, file.fileno())
 
     def reading(self, work: Callable[[], Made]) -> Made:
-        """Do what reads and judges a batch, in its turn: of all guests' answers one is in memory.
+        """Run `work`, which reads and judges a batch, in the one thread that does this for all.
 
-        In one thread, because malloc keeps for each thread some of what that thread gave back.
+        So only one batch is in memory at a time. It is always the same thread, because malloc keeps
+        some freed memory for each thread.
         """
         return self._reader.submit(work).result()
 
     def answered(self, asked: Asked, raw: bytes) -> Asked:
-        """Keep what the agent said, as it said it; then that it was asked. Return the line."""
+        """Write the agent's reply unchanged, then the journal's line; return that line.
+
+        In this order, so that a line never refers to bytes that are missing.
+        """
         if self._replies is None:
             self._replies = AppendedFile.at(self.folder / "agent.jsonl")
-        # What a torn reply lacks is its newline: without one the file would not read as lines.
+        # A torn reply may lack its newline. Add one, so that the file can be read line by line.
         offset = self._replies.append(raw if raw.endswith(b"\n") or not raw else raw + b"\n")
         line = msgspec.structs.replace(asked, raw=(offset, len(raw)))
         self._journal.append(encode(line))
         return line
 
     def close(self) -> None:
-        """Put the replies on the disk."""
+        """Write the replies to the disk and close their file."""
         if self._replies is not None:
             self._replies.close()
             self._replies = None
 
 
 class Store:
-    """A run's folder, open for writing by this process alone."""
+    """A run's folder that only this process may write to."""
 
     def __init__(self, folder: Path, journal: AppendedFile) -> None:
         self.folder = folder
@@ -158,21 +162,21 @@ class Store:
 
     @classmethod
     def create(cls, folder: Path, begun: RunBegun) -> "Store":
-        """Make a run's folder; one that holds anything is not touched. Raise `FileError`."""
+        """Make a run's folder; raise `FileError` if it exists and is not empty."""
         with _translated(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             taken = any(folder.iterdir())
         if (folder / JOURNAL).exists():
-            hint = "--resume asks what is missing in it; --out names another folder"
-            raise FileError(folder, None, "holds a run already", hint=hint)
+            hint = "measure its missing cells with --resume, or name another folder with --out"
+            raise FileError(folder, None, "already holds a run", hint=hint)
         if taken:
-            hint = "--out names a folder that is empty or does not exist"
-            raise FileError(folder, None, "is not empty, and not a run's folder", hint=hint)
+            hint = "name a folder with --out that is empty or does not exist"
+            raise FileError(folder, None, "is not empty and not a run's folder", hint=hint)
         return cls._open(folder, begun)
 
     @classmethod
     def resume(cls, folder: Path, begun: RunBegun) -> "Store":
-        """Open a run's folder to add to it. Raise `FileError` if it is none."""
+        """Open a run's folder to add to it; raise `FileError` if it holds no run."""
         read(folder / JOURNAL)
         return cls._open(folder, begun)
 
@@ -189,9 +193,9 @@ class Store:
         return store
 
     def guest(self, name: str) -> GuestRecord:
-        """Return the record of a guest; its name becomes a folder's, so it is checked."""
+        """Return the record of a guest; raise `UsageError` if no folder can have its name."""
         if not GUEST_NAME.fullmatch(name):
-            raise UsageError(f"a guest cannot be called {name!r}: letters, digits and . _ - only")
+            raise UsageError(f"a guest cannot be called {name!r}: use letters, digits and . _ -")
         if name not in self._records:
             folder = self.folder / "guests" / name
             with _translated(folder):
@@ -203,7 +207,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Put everything on the disk; the first thing that cannot be is reported."""
+        """Write everything to the disk and close it; the first failure is raised."""
         self._reader.shutdown()
         for record in self._records.values():
             record.close()
@@ -211,7 +215,7 @@ class Store:
 
 
 def console_of(folder: Path, guest: str) -> Path:
-    """Return where the console of a run's guest is logged; nothing is made or looked at."""
+    """Return the path of the console log of a run's guest; the file need not exist."""
     return folder / "guests" / guest / "console.log"
 
 
@@ -221,12 +225,12 @@ def lines_of(folder: Path) -> tuple[Line, ...]:
 
 
 def reply_of(folder: Path, asked: Asked) -> bytes:
-    """Return the bytes that answered one asking; raise `FileError` if they are not all there.
+    """Return the bytes that answered one question; raise `FileError` if some are missing.
 
-    No more is read than those: all that a hostile guest said would not fit into memory.
+    Only these bytes are read, because all replies of a hostile guest might not fit into memory.
     """
     if not GUEST_NAME.fullmatch(asked.guest):
-        message = f"a guest called {asked.guest!r} is not one of ours"
+        message = f"a guest cannot be called {asked.guest!r}"
         raise FileError(folder / JOURNAL, None, message)
     offset, length = asked.raw
     if (offset, length) == (0, 0):
@@ -238,9 +242,9 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
     except FileNotFoundError:
         pass
     except OSError as exc:
-        message = f"cannot read what {asked.guest} said: {exc.strerror}"
+        message = f"the replies of {asked.guest} cannot be read: {exc.strerror}"
         raise FileError(folder, None, message) from exc
-    message = f"bytes {offset} to {offset + length} of what {asked.guest} said are missing"
+    message = f"bytes {offset} to {offset + length} of the replies of {asked.guest} are missing"
     raise FileError(folder / JOURNAL, None, message)
 
 
@@ -264,5 +268,5 @@ def _check_room(folder: Path) -> None:
         probe.flush()
     free = status.f_bavail * status.f_frsize
     if free < ROOM:
-        message = f"only {free >> 10} KiB are free, a run needs {ROOM >> 10}"
+        message = f"only {free >> 10} KiB are free, but a run needs {ROOM >> 10} KiB"
         raise FileError(folder, None, message, hint="name another folder with --out")

@@ -1,4 +1,4 @@
-"""The journal's lines, and how they are read: appended whole, in order, never changed."""
+"""The lines of the journal, and reading them. Lines are appended whole, in order, never changed."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ JOURNAL = 1
 
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no line."""
+"""What msgspec raises for bytes that are not a line of the journal."""
 
 
 class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
-    """A run, or a resumed one, and all that it was asked; always the journal's first line.
+    """The start of a run, or of a resumed one, with all its cells; always the first line.
 
-    `tunables` are those of each guest: cells that set another one are not asked of it.
+    `tunables` are those of each guest. A guest is not asked cells that set other tunables.
     """
 
     id: str
@@ -38,7 +38,7 @@ class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
 
 
 class GuestMet(Struct, frozen=True, tag="guest", tag_field="line"):
-    """A guest came up; again after each boot."""
+    """A guest came up; one line for each boot."""
 
     guest: str
     at: str
@@ -55,9 +55,10 @@ class GuestMissed(Struct, frozen=True, tag="not-run", tag_field="line"):
 
 
 class Failure(Struct, frozen=True):
-    """What of the infrastructure failed, where in the guest's life, and how far into that.
+    """A failure of the infrastructure, not of the kernel under test.
 
-    `seconds` is since the phase began; `console` is the tail of what the guest had printed.
+    `phase` is the step that failed, `seconds` the time since it began, `console` the end of the
+    guest's console.
     """
 
     phase: Phase
@@ -67,16 +68,17 @@ class Failure(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What failed, in one line."""
+        """The failure in one line."""
         when = "" if self.seconds is None else f" after {self.seconds:.1f} s"
         return f"{self.phase}{when}: {self.why}"
 
 
 class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
-    """One asking of one cell: which bytes of the guest's `agent.jsonl` answer it, or what failed.
+    """One question for one cell, and the bytes of `agent.jsonl` that answer it, or what failed.
 
-    `raw` is offset and length. `status` is the exit status of the agent's process that answered,
-    None if it is not known. `started` is UTC in ISO 8601. `factor` is the slow-host factor.
+    `raw` is offset and length in the guest's file. `status` is the exit status of the agent's
+    process that answered; None if unknown. `started` is UTC in ISO 8601. `factor` is the slow-host
+    factor.
     """
 
     guest: str
@@ -93,12 +95,12 @@ class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
 
     @property
     def id(self) -> str:
-        """What the batch line was called."""
+        """The name of the question's line in its batch."""
         return self.question
 
     @property
     def scenario(self) -> str:
-        """The agent's name for what was asked."""
+        """The agent's name for the scenario."""
         return self.cell.scenario
 
 
@@ -109,23 +111,23 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(line: Line) -> bytes:
-    """Return the line as it stands in the file, with its newline."""
+    """Return the bytes of the line, with its newline."""
     return _encoder.encode(line) + b"\n"
 
 
 def read(path: Path) -> tuple[Line, ...]:
-    """Read a whole journal; a last line that was cut off is dropped with a warning.
+    """Read a whole journal. A last line that was cut off is dropped with a warning.
 
-    Raise `FileError` for anything else that is not a journal's line.
+    Raise `FileError` for any other line that is not valid.
     """
     try:
         content = path.read_bytes()
     except OSError as exc:
         hint = "name the folder that a `run` wrote"
-        raise FileError(path, None, f"not a run's journal: {exc.strerror}", hint=hint) from exc
+        raise FileError(path, None, f"cannot read this journal: {exc.strerror}", hint=hint) from exc
     lines = tuple(_lines(path, content))
     if not lines or not isinstance(lines[0], RunBegun):
-        raise FileError(path, 1, "a journal begins with a line of its run")
+        raise FileError(path, 1, "the first line of a journal must be that of its run")
     return lines
 
 
@@ -134,11 +136,11 @@ class _JournalVersion(Struct, frozen=True):
 
 
 def _check_version(path: Path, number: int, text: bytes) -> None:
-    """Tell a newer program's journal from one with a fault: its lines may be of any shape."""
+    """Raise `FileError` for the journal of a newer program, whose lines may have any shape."""
     try:
         version = msgspec.json.decode(text, type=_JournalVersion).journal
     except UNREADABLE:
-        return  # not a line of any journal, and said so
+        return  # not a valid line; the caller reports that
     if version > JOURNAL:
         message = f"journal {version} is newer than this program reads ({JOURNAL})"
         raise FileError(path, number, message, hint="install a newer reuseport-matrix")
@@ -152,6 +154,6 @@ def _lines(path: Path, content: bytes) -> Iterator[Line]:
         try:
             yield _decoder.decode(text)
         except UNREADABLE as exc:
-            raise FileError(path, number, f"not a line of a journal: {exc}") from exc
+            raise FileError(path, number, f"not a line of the journal: {exc}") from exc
     if rest:
         logger.warning("%s:%d: the last line was cut off and is dropped", path, len(whole) + 1)

@@ -1,4 +1,4 @@
-"""From a run's folder to its matrix: everything judged anew from what was kept, no guest needed."""
+"""Makes the matrix of a run's folder: judges all recorded answers again, without any guest."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ NEVER_ASKED = "the run ended before it was asked"
 
 
 def judge_folder(folder: Path) -> Matrix:
-    """Judge a run's recordings; the same folder gives the same matrix. Raise `FileError`."""
+    """Judge a run's recordings. The same folder always gives the same matrix. Raise `FileError`."""
     lines = lines_of(folder)
     begun = tuple(line for line in lines if isinstance(line, RunBegun))
     trials = {(trial.guest, trial.cell): trial for trial in _trials(folder, lines)}
@@ -38,7 +38,7 @@ def judge_folder(folder: Path) -> Matrix:
 
 
 def judged(asked: Asked, raw: bytes) -> Judgement:
-    """Judge one asking by its journal line and the bytes that answered it."""
+    """Judge one question by its journal line and the bytes that answered it."""
     if asked.failure is not None:
         return Judgement(State.INFRASTRUCTURE, why=asked.failure.sentence)
     scenario = CATALOGUE.get(asked.cell.scenario)
@@ -56,7 +56,10 @@ def judged(asked: Asked, raw: bytes) -> Judgement:
 
 
 def _trials(folder: Path, lines: Sequence[Line]) -> list[Trial]:
-    """Gather the askings of each cell, in order, guest by guest: one reply at a time."""
+    """Judge all questions and group them by guest and cell, in order.
+
+    Only one reply is in memory at a time.
+    """
     by_guest: dict[str, dict[Cell, list[Asked]]] = {}
     for line in lines:
         if isinstance(line, Asked):
@@ -76,13 +79,13 @@ def _not_run(guest: str, cell: Cell, missed: GuestMissed | None) -> Trial:
 
 
 def _guests(systems: Mapping[str, str], lines: Sequence[Line]) -> dict[str, Facts]:
-    """Return what is known of each guest; of one that was booted several times, the last boot."""
+    """Return the facts of each guest; if it was booted several times, those of the last boot."""
     met = {line.guest: line for line in lines if isinstance(line, GuestMet)}
     return {guest: _facts(system, met.get(guest)) for guest, system in systems.items()}
 
 
 def _facts(system: str, met: GuestMet | None) -> Facts:
-    """Return the guest's own word for its system, if it came up, else what its file says."""
+    """Return a guest's facts. The system is from `uname` if it came up, else from its file."""
     if met is None:
         return {"system": system, "release": None, "provider": None, "accelerator": None}
     made = dict(met.provenance)

@@ -1,4 +1,4 @@
-"""What a run kept, for a page that shows what stands behind each cell."""
+"""Reads the recordings of a run, for a page that shows the evidence behind each cell."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,9 +11,9 @@ from harness.store.journal import Asked, RunBegun
 
 
 def recordings_of(folder: Path) -> Recordings:
-    """Read what a run's folder holds beside its matrix; nothing if no run wrote it.
+    """Read the recordings in a run's folder; empty if the folder has no journal.
 
-    No more of it is held than a page has room for, one reply at a time.
+    Each reply is cut to what a page has room for as soon as it is read.
     """
     if not (folder / JOURNAL).exists():
         return Recordings()
@@ -52,7 +52,7 @@ def _reply(asked: Asked, raw: bytes) -> RecordedReply:
 
 
 def _console(path: Path) -> bytes:
-    """Return the end of a console's log; nothing for a guest that has none."""
+    """Return the end of a console's log; empty for a guest without one."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""Runs' folders by their names, and the matrix.json of each: found, and read."""
+"""Finds the folders of runs by name, and reads the matrix.json in each."""
 
 import logging
 import os
@@ -14,13 +14,13 @@ from harness.store.judging import NEVER_ASKED
 logger = logging.getLogger(__name__)
 
 PREFIX = "matrix-"
-"""What the folder of a run is called, unless `--out` says otherwise; its date and time follow."""
+"""The start of the name of a run's folder, unless you use `--out`; date and time follow."""
 
 MATRIX = "matrix.json"
 
 
 def runs(parent: Path, file: str) -> list[Path]:
-    """Return the folders of runs that have this file, the newest last."""
+    """Return the folders of runs in `parent` that contain this file, the newest last."""
     return sorted(path.parent for path in parent.glob(f"{PREFIX}*/{file}"))
 
 
@@ -35,13 +35,13 @@ def fresh(parent: Path, moment: time.struct_time) -> Path:
 
 
 def latest_matrix(parent: Path) -> Path | None:
-    """Return the newest run's folder that has a matrix; None if there is none."""
+    """Return the folder of the newest run with a matrix; None if there is none."""
     return next(reversed(runs(parent, MATRIX)), None)
 
 
 def load_matrix(path: Path) -> Matrix:
     """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
-    file = path / MATRIX if os.path.isdir(path) else path  # Path's raises for a name too long
+    file = path / MATRIX if os.path.isdir(path) else path  # Path.is_dir raises for long names
     return matrices.decode(load(file), file)
 
 
@@ -55,15 +55,15 @@ def load(file: Path) -> bytes:
 
 def _hint(file: Path) -> str:
     if file.name == MATRIX and (file.parent / JOURNAL).exists():
-        return f"`judge {file.parent}` makes it from what the run wrote down"
+        return f"`judge {file.parent}` makes it from the run's recordings"
     return "name a run's folder or its matrix.json"
 
 
 def complete(folder: Path) -> Matrix | None:
-    """Return the last run beside this one, before it, of which every cell was asked.
+    """Return the newest run in the same folder that is older than this one and complete.
 
-    Runs are told apart by the names that `run` gives them; one of another name is compared with
-    none, unless somebody says with which.
+    Complete means that every cell was asked. Runs are ordered by the names that `run` gives them; a
+    run with another name has no run before it. Then the user must name the run to compare with.
     """
     if not folder.name.startswith(PREFIX):
         return None
@@ -73,7 +73,7 @@ def complete(folder: Path) -> Matrix | None:
         try:
             matrix = load_matrix(run)
         except FileError as exc:
-            logger.warning("not compared with a run before: %s", exc)
+            logger.warning("this run is left out of the comparison: %s", exc)
             continue
         if all(cell.why != NEVER_ASKED for cell in matrix.cells):
             return matrix
