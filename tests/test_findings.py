@@ -43,7 +43,7 @@ def test_a_report_of_nothing_is_one_line() -> None:
 def test_the_whole_list_says_who_says_it_and_why_it_is_open() -> None:
     text = shown(whole=True)
     assert all(f"{claim.id}  NOT TESTED  {claim.sentence[:40]}" in text for claim in CLAIMS)
-    assert "    said by: tdns docs\n" in text
+    assert "    source: tdns docs\n" in text
     assert text.count(": no guest of it was run\n") > 60
     assert "in a jail TCP is spread evenly: no scenario asks this yet:" in text
 

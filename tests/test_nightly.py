@@ -54,7 +54,7 @@ def test_the_first_night_has_nothing_to_be_compared_with(command: Command) -> No
         "summary.md",
     }
     text = Path("nights/summary.md").read_text()
-    assert "There is no complete run before this one" in text
+    assert "There is no complete run before this one to compare with." in text
     assert "| **distribution** |" in text
 
 
@@ -131,7 +131,7 @@ def test_a_summary_is_never_larger_than_a_ci_takes() -> None:
     none = history([])
     text = render(NightReport(Report(big), none, ("a sentence",)))
     assert len(text.encode()) < LIMIT
-    assert "Left out, as this page may not be larger: the matrix." in text
+    assert "Left out because the page would be too large: the matrix." in text
     assert "- a sentence" in text
     small = NightReport(Report(matrix({("a", cell()): word("balanced")})), none, ())
     assert "### Matrix" in render(small)

@@ -1,1 +1,1 @@
-"""A matrix as text: one module for each format, and `formats` with the table of them."""
+"""Renders a matrix as text: one module for each format; `formats` has the table of them."""

@@ -1,4 +1,4 @@
-"""Changed cells in few lines: those that changed in the same way, on the same guests, in one."""
+"""Changed cells in few lines: cells that changed alike on the same guests share a line."""
 
 from collections.abc import Hashable, Sequence
 
@@ -13,21 +13,22 @@ from harness.scenarios import CATALOGUE
 from harness.text import clip
 
 ASKED_ONCE = (Kind.APPEARED, Kind.GONE)
-"""Kinds that tell of two catalogues and not of a kernel: no verdict is shown with them, and cells
-that need more than a line are only counted."""
+"""Kinds that come from different catalogues, not from a kernel. They are shown without a verdict,
+and only counted if they would need more than one line."""
 
 FEW = 2
-"""Guests that are named even if they are all there are."""
+"""Up to this many guests are named even if they are all guests."""
 
 REASON = 200
-"""Columns of a reason; it is whole in matrix.json."""
+"""Columns of a reason; matrix.json has all of it."""
 
 ARROW = " \N{RIGHTWARDS ARROW} "
 
 
 class ChangeGroup(Struct, frozen=True):
-    """Cells of a scenario that changed in the same way on the same guests: `where`, from what to
-    what (`change`; empty if they were asked once), how many.
+    """Cells of a scenario that changed alike on the same guests.
+
+    `change` is the old and the new state, empty if the cells were asked only once.
     """
 
     kind: Kind
@@ -38,7 +39,7 @@ class ChangeGroup(Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """Return what became of how many cells, and of which."""
+        """Return the change, the cells and their number in words."""
         said = ": ".join(part for part in (self.change, self.where) if part)
         if not said:
             return f"{self.cells} cells"
@@ -46,7 +47,7 @@ class ChangeGroup(Struct, frozen=True):
 
 
 def sayings(pairs: Sequence[Pair]) -> tuple[ChangeGroup, ...]:
-    """Fold what changed, of all pairs together; the guests are named if there are several."""
+    """Return the changes of all pairs, folded; guests are named if there are several pairs."""
     groups: dict[tuple[Kind, str], dict[tuple[Point, Hashable], list[tuple[str, CellChange]]]] = {}
     for pair in pairs:
         for change in pair.changes:
@@ -69,7 +70,7 @@ def _order(kind: Kind, scenario: str) -> tuple[int, int, str]:
 
 
 def _key(change: CellChange) -> Hashable:
-    """Return what has to be the same of changes that share a line."""
+    """Return a key that is equal for changes that may share a line."""
     if change.kind in ASKED_ONCE:
         return None
     shares_too = change.kind is Kind.SHARE

@@ -1,4 +1,4 @@
-"""Changes in words: between two runs, and from each release of a system to the next in one run."""
+"""Changes in words: between two runs, or between neighbouring releases in one run."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -11,20 +11,20 @@ from harness.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
     Kind.CHANGED: "verdict changed",
-    Kind.SHARE: "the same verdict, its share differs",
+    Kind.SHARE: "same verdict, different share",
     Kind.UNMEASURED: "measured before, not now",
     Kind.MEASURED: "measured now, not before",
-    Kind.OTHERWISE: "not measured either time, for another reason",
+    Kind.OTHERWISE: "not measured either time, different reason",
     Kind.APPEARED: "not asked before",
     Kind.GONE: "not asked now",
 }
 
 STYLES = {Kind.CHANGED: "1;33", Kind.SHARE: "33", Kind.UNMEASURED: "33"}
-"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
+"""SGR parameters (ECMA-48, 8.3.117). The colours only repeat the words."""
 
 
 def summary(comparison: Comparison) -> str:
-    """Count the cells by what became of them."""
+    """Return a sentence with the number of cells by kind of change."""
     measured = comparison.measured
     counts = [
         f"{count} {HEADINGS[kind]}"
@@ -39,7 +39,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def settings(pair: Pair) -> list[str]:
-    """Return the tunables that were read both times and differ."""
+    """Return a text for each tunable that was read both times and differs."""
     return [f"{one.name} {_value(one.old)}{ARROW}{_value(one.new)}" for one in pair.settings]
 
 
@@ -48,11 +48,11 @@ def _value(value: Value) -> str:
 
 
 def heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
-    """Yield what has to be known before any cell: whose they are, and how many changed."""
+    """Yield the lines above the cells: the runs, their differences, and how many cells changed."""
     if len(matrices) == 1:
         yield headline(matrices[0])
         if not comparison.pairs:
-            yield "no two releases of one system were measured in it"
+            yield "this run has no two releases of one system to compare"
         return
     old, new = matrices
     yield f"old: {headline(old)}"
@@ -64,7 +64,7 @@ def heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
 def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
     if old.run.catalogue is not new.run.catalogue:
         catalogues = f"{old.run.catalogue} and {new.run.catalogue}"
-        yield f"the catalogues differ ({catalogues}): a cell of one only was not asked in the other"
+        yield f"the catalogues differ ({catalogues}), so some cells were asked in one run only"
     for which, alone in (("old", comparison.gone), ("new", comparison.appeared)):
         if alone:
             names = ", ".join(f"{name} ({count} cells)" for name, count in alone.items())
@@ -81,11 +81,11 @@ def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
 
 def _made(witness: Witness) -> tuple[str, str]:
     system = f"{witness.system or 'unknown'} {witness.release or 'of unknown release'}"
-    return system, f"by {witness.provider or 'nobody'}"
+    return system, f"by {witness.provider or 'no provider'}"
 
 
 def between(pair: Pair) -> str:
-    """Say which two guests are compared, and how many of their cells changed."""
+    """Return a sentence with the two guests and how many of their cells changed."""
     counted = summary(Comparison((pair,), {}, {}))
     return f"between {pair.old.name} and {pair.new.name}: {counted}"
 
@@ -93,7 +93,7 @@ def between(pair: Pair) -> str:
 def terminal(
     matrices: Sequence[Matrix], comparison: Comparison, width: int, paint: Paint
 ) -> Iterator[str]:
-    """Yield lines of at most `width` columns: two runs compared, or the releases of one."""
+    """Yield lines of at most `width` columns that compare two runs, or the releases of one."""
     for text in heads(matrices, comparison):
         yield from wrapped(short(text), width, "    ")
     if len(matrices) == 1:
@@ -104,7 +104,7 @@ def terminal(
 
 
 def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Iterator[str]:
-    """Yield lines of at most `width` columns on neighbouring releases; none if there are none."""
+    """Yield lines of at most `width` columns about neighbouring releases, if there are any."""
     for pair in comparison.pairs:
         yield ""
         yield from wrapped(short(between(pair)), width, "    ")
@@ -127,7 +127,7 @@ def _indented(text: str, width: int) -> list[str]:
 
 
 def page(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
-    """Yield Markdown: two runs compared, or the releases of one."""
+    """Yield Markdown that compares two runs, or the releases of one."""
     yield from (f"- {markdown(text)}" for text in heads(matrices, comparison))
     if len(matrices) == 1:
         yield from releases_page(comparison)
@@ -136,7 +136,7 @@ def page(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
 
 
 def releases_page(comparison: Comparison) -> Iterator[str]:
-    """Yield Markdown on neighbouring releases; nothing if there are none."""
+    """Yield Markdown about neighbouring releases, if there are any."""
     for pair in comparison.pairs:
         yield ""
         tunables = "".join(f"; {setting}" for setting in settings(pair))
@@ -156,7 +156,7 @@ def _table(said: Sequence[ChangeGroup]) -> Iterator[str]:
 
 
 def data(matrices: Sequence[Matrix], comparison: Comparison) -> dict[str, object]:
-    """Return a comparison of two runs, or of one's releases, for a program to read."""
+    """Return the comparison as data for `--format json`."""
     return {
         "runs": [matrix.run for matrix in matrices],
         "counts": {kind: comparison.count(kind) for kind in Kind},

@@ -1,7 +1,7 @@
-"""What an application has to choose by, and what each system was measured to answer.
+"""The choices that an application has to make, and what each system was measured to answer.
 
-Only measured cells answer. A kernel that was asked and gave no verdict is a span of its own without
-an answer, so that none is claimed over it.
+Only measured cells answer. A kernel that was asked but gave no verdict gets a span of its own
+without an answer, so no answer is claimed across it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,20 +16,20 @@ from harness.scenarios import CATALOGUE
 OPTIONS = ("reuseport", "reuseport_lb")
 
 SPECIAL = {"tunables", "peer", "source", "delivery"}
-"""Axes that make a cell a special case, which says nothing of the usual one."""
+"""Axes that make a cell a special case, which does not answer for the usual one."""
 
 USUAL = {"ack": "at-once"}
 """Axes that have a usual value: a handshake is not delayed."""
 
 COMPARED = 2
-"""Numbers of a release that are compared; what follows is fixes to one kernel."""
+"""How many numbers of a release are compared. The later ones count fixes to one kernel."""
 
 LARGEST = 9999
-"""What such a number may be: two of them are one `long` of 32 bits (C99, 5.2.4.2.1)."""
+"""The largest such number: two of them must fit into one `long` of 32 bits (C99, 5.2.4.2.1)."""
 
 
 class Choice(Struct, frozen=True):
-    """What an application asks: the cells that answer it, at every family and bind address."""
+    """An application's question, and which cells answer it, at every family and bind address."""
 
     name: str
     scenario: str
@@ -40,39 +40,72 @@ class Choice(Struct, frozen=True):
 TCP, UDP = {"protocol": "tcp"}, {"protocol": "udp"}
 
 QUESTIONS = (
-    Choice("BALANCE_TCP", "distribution", TCP, "who accepts new connections"),
-    Choice("BALANCE_UDP", "distribution", UDP, "who gets many peers' datagrams"),
-    Choice("TAKEOVER_TCP", "takeover", TCP, "who serves once a newcomer listens"),
+    Choice("BALANCE_TCP", "distribution", TCP, "which listeners get new connections"),
+    Choice("BALANCE_UDP", "distribution", UDP, "which sockets get datagrams of many peers"),
+    Choice("TAKEOVER_TCP", "takeover", TCP, "which listener serves once a newcomer listens"),
     Choice("TAKEOVER_UDP", "takeover", UDP, "the same for datagrams"),
     Choice("QUEUE_AT_CLOSE", "failure-queued", {"failure": "close"}, "a closed listener's queue"),
     Choice("QUEUE_AT_KILL", "failure-queued", {"failure": "kill"}, "a killed worker's queue"),
-    Choice("HANDSHAKE_AT_CLOSE", "failure-handshake", {"failure": "close"}, "the same, handshakes"),
-    Choice("HANDSHAKE_AT_KILL", "failure-handshake", {"failure": "kill"}, "and when killed"),
     Choice(
-        "OTHERS_AT_KILL", "failure-established", {"failure": "kill"}, "its siblings' connections"
+        "HANDSHAKE_AT_CLOSE",
+        "failure-handshake",
+        {"failure": "close"},
+        "a closed listener's handshakes",
     ),
     Choice(
-        "ARRIVALS_AT_CLOSE", "failure-arrivals", {**TCP, "failure": "close"}, "new connections then"
+        "HANDSHAKE_AT_KILL",
+        "failure-handshake",
+        {"failure": "kill"},
+        "a killed worker's handshakes",
     ),
-    Choice("ARRIVALS_AT_KILL", "failure-arrivals", {**TCP, "failure": "kill"}, "and at a kill"),
     Choice(
-        "FLOWS_AT_LEAVE_TCP", "failure-flows", {**TCP, "change": "leave"}, "whose flows move then"
+        "OTHERS_AT_KILL",
+        "failure-established",
+        {"failure": "kill"},
+        "connections of a killed worker's siblings",
     ),
-    Choice("FLOWS_AT_LEAVE_UDP", "failure-flows", {**UDP, "change": "leave"}, "of datagrams"),
-    Choice("FLOWS_AT_JOIN_TCP", "failure-flows", {**TCP, "change": "join"}, "at a newcomer"),
-    Choice("FLOWS_AT_JOIN_UDP", "failure-flows", {**UDP, "change": "join"}, "of datagrams"),
-    Choice("HUNG_WORKER", "failure-hung", TCP, "the share of a stopped worker"),
+    Choice(
+        "ARRIVALS_AT_CLOSE",
+        "failure-arrivals",
+        {**TCP, "failure": "close"},
+        "new connections while a listener closes",
+    ),
+    Choice(
+        "ARRIVALS_AT_KILL",
+        "failure-arrivals",
+        {**TCP, "failure": "kill"},
+        "new connections while a worker is killed",
+    ),
+    Choice(
+        "FLOWS_AT_LEAVE_TCP",
+        "failure-flows",
+        {**TCP, "change": "leave"},
+        "which flows move when a member leaves",
+    ),
+    Choice(
+        "FLOWS_AT_LEAVE_UDP", "failure-flows", {**UDP, "change": "leave"}, "the same for datagrams"
+    ),
+    Choice(
+        "FLOWS_AT_JOIN_TCP",
+        "failure-flows",
+        {**TCP, "change": "join"},
+        "which flows move when a member joins",
+    ),
+    Choice(
+        "FLOWS_AT_JOIN_UDP", "failure-flows", {**UDP, "change": "join"}, "the same for datagrams"
+    ),
+    Choice("HUNG_WORKER", "failure-hung", TCP, "new connections of a stopped worker"),
     Choice("BOUND_ONLY", "bound-only", TCP, "a socket that does not listen yet"),
     Choice("DRAIN_CLOSE", "drain", {"way": "close"}, "accept until empty, then close"),
     Choice("DRAIN_SHUTDOWN", "drain", {"way": "shutdown"}, "shutdown, then accept"),
     Choice("DRAIN_RELISTEN", "drain", {"way": "relisten-zero"}, "listen(fd, 0), then accept"),
     Choice("DRAIN_PASS", "drain", {"way": "pass"}, "pass the descriptor to a sibling"),
-    Choice("DRAIN_INHERIT", "drain", {"way": "inherit"}, "a child has it from fork(2)"),
+    Choice("DRAIN_INHERIT", "drain", {"way": "inherit"}, "leave it to a child of fork(2)"),
 )
 
 
 class Told(Struct, frozen=True):
-    """A guest's words for a question, of all cells that it answered; none: asked in vain."""
+    """A guest's words for a question, from all its cells. Empty if it was asked without verdict."""
 
     guest: str
     release: str
@@ -81,19 +114,19 @@ class Told(Struct, frozen=True):
 
 
 class AnswerSpan(Struct, frozen=True):
-    """Releases measured one after the other that have the same words, and who told them."""
+    """Neighbouring measured releases that have the same words, and the guests that ran them."""
 
     words: frozenset[str]
     told: tuple[Told, ...]
 
     @property
     def first(self) -> Release:
-        """The oldest release of it."""
+        """The oldest release of the span."""
         return self.told[0].number
 
     @property
     def last(self) -> Release:
-        """The newest release of it."""
+        """The newest release of the span."""
         return self.told[-1].number
 
 
@@ -109,7 +142,7 @@ class Answers:
                 self._cells.setdefault((cell.guest, cell.scenario), []).append(cell)
 
     def spans(self, system: str, question: Choice, option: str) -> tuple[AnswerSpan, ...]:
-        """Return what a system answers, oldest release first; nothing if it never answered."""
+        """Return a system's answers, oldest release first; none if it never gave a verdict."""
         guests = sorted(name for name in self._releases if self._systems[name] == system)
         told = [one for name in guests if (one := self._told(name, question, option)) is not None]
         found = tuple(_spans(told))
@@ -124,13 +157,13 @@ class Answers:
         known = CATALOGUE[question.scenario].words
         said = {word(cell.verdict).partition(":")[0] for cell in asked if cell.verdict is not None}
         release, number = self._releases[guest]
-        # A word that this version does not know is no answer, nor are the others beside it.
+        # A word that this version does not know spoils the answer: it may contradict the others.
         words = frozenset(said) if said <= {*known} else frozenset[str]()
         return Told(guest, release, number, words)
 
 
 def _releases(matrix: Matrix) -> Iterator[tuple[str, tuple[str, Release]]]:
-    """Yield the guests of which the release is known and can be compared in C, too."""
+    """Yield the guests whose release is known and can also be compared in C."""
     for name, facts in matrix.guests.items():
         release = facts.get("release")
         if isinstance(release, str):
@@ -140,14 +173,17 @@ def _releases(matrix: Matrix) -> Iterator[tuple[str, tuple[str, Release]]]:
 
 
 def _tells(cell: Entry) -> bool:
-    """Whether a cell says something of its kernel, if only that it gave no verdict."""
+    """Whether a cell is about the usual case of a kernel that was asked."""
     if cell.state in (State.NOT_RUN, State.INFRASTRUCTURE) or SPECIAL & cell.axes.keys():
         return False
     return all(cell.axes.get(axis, value) == value for axis, value in USUAL.items())
 
 
 def _spans(told: Sequence[Told]) -> Iterator[AnswerSpan]:
-    """Yield neighbours with the same words; of one release whoever answered is heard, together."""
+    """Yield neighbouring releases with the same words.
+
+    All guests of one release count together; one without a verdict counts only if none has one.
+    """
     by_number: dict[Release, list[Told]] = {}
     for one in sorted(told, key=lambda one: (one.number, one.guest)):
         by_number.setdefault(one.number, []).append(one)

@@ -1,7 +1,7 @@
-"""Compatibility data: of each behaviour what each system does from which release to which.
+"""Compatibility data: for each behaviour, what each system does from which release to which.
 
-In the spirit of MDN's browser-compat-data. A range joins releases that were measured one after the
-other with the same word: what lies between two that differ is in neither.
+It is modelled on MDN's browser-compat-data. A range joins neighbouring measured releases with the
+same word. A release between two ranges was not measured and belongs to neither.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -21,10 +21,10 @@ VERSION: Final = 1
 
 
 class Range(Struct, frozen=True, omit_defaults=True):
-    """Releases of a system that say the same: the first and last, and all that were measured.
+    """Releases of a system with the same answer: the first, the last, and all that were measured.
 
-    `verdict` is a word without its count and goes with state `measured` only; `share` is the least
-    and the most of what goes with the word.
+    `verdict` is a word without its count, set only for the state `measured`. `share` is the
+    smallest and the largest share that was seen with the word.
     """
 
     state: State
@@ -38,21 +38,21 @@ class Range(Struct, frozen=True, omit_defaults=True):
 
 
 class Support(Struct, frozen=True):
-    """What systems do at the product of these values of the axes."""
+    """What systems do at every combination of these values of the axes."""
 
     axes: Mapping[str, tuple[str, ...]]
     support: Mapping[str, tuple[Range, ...]]
 
 
 class Behaviour(Struct, frozen=True):
-    """A scenario: its sentence, and what was measured of it."""
+    """A scenario's sentence, and what was measured."""
 
     sentence: str
     supports: tuple[Support, ...]
 
 
 class Compatibility(Struct, frozen=True):
-    """All behaviours of a matrix; `schema` is of this shape, not the matrix's."""
+    """All behaviours of a matrix; `schema` is the version of this format, not of matrix.json."""
 
     schema: Literal[1]
     run: Run
@@ -60,11 +60,11 @@ class Compatibility(Struct, frozen=True):
 
 
 Told = tuple[str, str | None, Entry]
-"""Guest, release, and what it said."""
+"""A guest, its release, and its cell."""
 
 
 def compatibility(matrix: Matrix) -> Compatibility:
-    """Gather what a matrix says of each system; guests that were not run say nothing."""
+    """Return the behaviours of each system in a matrix; cells that were not run are left out."""
     by_scenario: dict[str, dict[Point, dict[str, list[Told]]]] = {}
     for entry in matrix.cells:
         if entry.state in (State.NOT_RUN, State.INFRASTRUCTURE):
@@ -97,7 +97,7 @@ def _behaviour(name: str, points: Mapping[Point, Mapping[str, list[Told]]]) -> B
 
 
 def _said(systems: Mapping[str, tuple[Range, ...]]) -> Hashable:
-    """Return what has to be the same of points that share an entry: all but the shares."""
+    """Return a key that is equal for points that may share an entry: all but the shares."""
     return tuple(
         (system, tuple(msgspec.structs.replace(one, share=None) for one in ranges))
         for system, ranges in systems.items()
@@ -105,7 +105,7 @@ def _said(systems: Mapping[str, tuple[Range, ...]]) -> Hashable:
 
 
 def _joined(every: list[dict[str, tuple[Range, ...]]]) -> Mapping[str, tuple[Range, ...]]:
-    """Return the ranges of points that say the same, their shares from the least to the most."""
+    """Return the ranges of points with equal answers; their shares become one span."""
     return {
         system: tuple(
             msgspec.structs.replace(one, share=_span(other[system][at].share for other in every))
@@ -121,7 +121,7 @@ def _span(shares: Iterable[tuple[float, float] | None]) -> tuple[float, float] |
 
 
 def _ranges(told: Iterable[Told]) -> Iterator[Range]:
-    """Yield neighbours that say the same as one range, in the order of their releases.
+    """Yield a range for each run of neighbouring releases with the same answer, oldest first.
 
     A release without a number has no neighbours.
     """
@@ -166,7 +166,7 @@ def render(matrix: Matrix) -> str:
 
 
 def with_matrix(matrix: Matrix) -> str:
-    """Return matrix.json with one key more: who reads matrix.json can read this, too."""
+    """Return matrix.json with the key `compatibility` added; its readers can read this, too."""
     own = {name: getattr(matrix, name) for name in matrix.__struct_fields__}
     return document({**own, "compatibility": compatibility(matrix)}).decode()
 

@@ -1,4 +1,4 @@
-"""Findings of claims in words: for a terminal, for a Markdown page, and as data."""
+"""The findings about claims: as text for a terminal, as Markdown, and as data."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,37 +17,37 @@ STYLES = {
     Standing.MIXED: "33",
     Standing.NOT_TESTED: "2",
 }
-"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
+"""SGR parameters (ECMA-48, 8.3.117). The colours only repeat the words."""
 
 PLAIN = ({Standing.CONFIRMED}, {Standing.REFUTED})
-"""Standings of all parts of which a report needs no line for each."""
+"""If all parts of a claim have one of these standings, the report needs no line for each part."""
 
 FEW = 4
-"""Guests, or values of an axis, that are named before the others are only counted."""
+"""This many guests, or values of an axis, are named; the others are only counted."""
 
 MARGIN = 4
-"""Columns by which the lines below a claim's own are indented."""
+"""Columns by which the lines below a claim are indented."""
 
 
 class FindingLine(Struct, frozen=True):
-    """A line of a finding, below the claim's own; `standing` is a part's, if it is one's."""
+    """A line below a claim. `standing` is set if the line is about one part of the claim."""
 
     standing: Standing | None
     text: str
 
 
 def findings(matrix: Matrix) -> tuple[Finding, ...]:
-    """Settle every claim by one matrix."""
+    """Return the finding of every claim, decided by one matrix."""
     return settle(CLAIMS, [matrix])
 
 
 def _touched(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings of which at least a part was tested."""
+    """Return the findings with at least one tested part."""
     return tuple(one for one in found if one.tested)
 
 
 def summary(found: Sequence[Finding]) -> str:
-    """Count the claims by what can be said of them."""
+    """Return a sentence with the number of claims by standing."""
     tally = Counter(one.standing for one in found)
     partly = sum(bool(one.tested) for one in found if one.standing is Standing.NOT_TESTED)
     counts = [f"{tally[one]} {one}" for one in Standing if one is not Standing.NOT_TESTED]
@@ -57,12 +57,15 @@ def summary(found: Sequence[Finding]) -> str:
 
 
 def heading(one: Finding) -> str:
-    """Return the standing, and by what it is mixed."""
+    """Return the standing, and what separates the cells if it is mixed."""
     return f"{one.standing}{_by(one.by, values=False)}"
 
 
 def sayings(one: Finding, *, whole: bool) -> Iterator[FindingLine]:
-    """Yield what decided; the untested parts with their reasons if `whole`, else their names."""
+    """Yield the lines below a claim: its evidence, then the untested parts.
+
+    If `whole`, every part has a line, and the untested ones give their reason.
+    """
     agreed = {part.standing for part in one.parts} in PLAIN
     if agreed and not whole:
         yield FindingLine(None, _evidence(one.cells, _history(one.tested)))
@@ -86,7 +89,10 @@ def _tested(part: PartFinding) -> str:
 
 
 def _by(found: Sequence[Separator], *, values: bool) -> str:
-    """Say by what it is mixed; several separators are a doubt, and all are named."""
+    """Return what separates the cells of a mixed finding.
+
+    If several separators fit, the cause is in doubt, so all of them are named.
+    """
     if not found:
         return ""
     text = " by " + " or ".join(" and ".join(one.names) for one in found[:FEW])
@@ -102,7 +108,7 @@ def _some(values: Iterable[str]) -> str:
 
 
 def _evidence(cells: Sequence[Decided], history: str) -> str:
-    """Say how many cells decided, of what, on which guests."""
+    """Return how many cells decided, of which scenarios, on which guests."""
     scenarios = ", ".join(dict.fromkeys(cell.entry.scenario for cell in cells))
     guests = _some(cell.witness.name for cell in cells)
     count = len({(cell.witness.run, cell.entry.guest, cell.entry.cell.key) for cell in cells})
@@ -110,7 +116,7 @@ def _evidence(cells: Sequence[Decided], history: str) -> str:
 
 
 def _history(parts: Iterable[PartFinding]) -> str:
-    """Say since and until when, where releases were measured of which not the same can be said."""
+    """Return the releases of each standing, for systems where it changed between releases."""
     found = dict.fromkeys(span for part in parts for span in part.spans)
     changed = {span.system for span in found if span.after is not None}
     texts = [_span(span) for span in found if span.system in changed]
@@ -126,8 +132,8 @@ def _span(span: Span) -> str:
 def terminal(
     found: Sequence[Finding], width: int, paint: Paint, *, whole: bool = False
 ) -> Iterator[str]:
-    """Yield lines of at most `width` columns: every claim if `whole`, else those tested at all."""
-    more = "" if whole else "; `reuseport-matrix claims` says why"
+    """Yield lines of at most `width` columns: all claims if `whole`, else only the tested ones."""
+    more = "" if whole else "; `reuseport-matrix claims` shows why"
     yield from wrapped(f"{summary(found)}{more}", width)
     for one in found if whole else _touched(found):
         head = heading(one)
@@ -136,7 +142,7 @@ def terminal(
         yield lines[0].replace(head, paint(head, STYLES[one.standing]), 1)
         yield from lines[1:]
         if whole:
-            yield from _indented(f"said by: {one.claim.source}", width)
+            yield from _indented(f"source: {one.claim.source}", width)
         for line in sayings(one, whole=whole):
             label = f"{line.standing}  " if line.standing is not None else ""
             first, *rest = _indented(f"{label}{line.text}", width)
@@ -151,13 +157,13 @@ def _indented(text: str, width: int) -> list[str]:
 
 
 def page(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield a Markdown table of the claims that were tested, at least in part."""
+    """Yield a Markdown table of the claims that were at least partly tested."""
     yield f"{markdown(summary(found))}."
     shown = _touched(found)
     if not shown:
         return
     yield ""
-    yield "| claim | standing | by what was measured |"
+    yield "| claim | standing | evidence |"
     yield "|---|---|---|"
     for one in shown:
         lines = [
@@ -169,7 +175,7 @@ def page(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def data(found: Iterable[Finding]) -> list[dict[str, object]]:
-    """Return the findings for a program to read."""
+    """Return the findings as data for `--format json`."""
     return [
         {
             "id": one.claim.id,

@@ -1,4 +1,4 @@
-"""Many points of the axes in few lines: those of which the same is said, as products of values."""
+"""Folds points of the axes with equal answers into few lines, each a product of values."""
 
 from collections.abc import Hashable, Iterable, Sequence
 
@@ -7,16 +7,16 @@ from msgspec import Struct
 from harness.model import AXES
 
 MERGED = ("family", "bind", "protocol", "failure")
-"""The axes along which points are merged first; the others follow in the order of their names."""
+"""The axes along which points are merged first; the other axes follow, sorted by name."""
 
 Point = tuple[tuple[str, str], ...]
 
 Values = tuple[tuple[str, tuple[str, ...]], ...]
-"""Axis to the values that a line stands for; the line is their product, no more and no less."""
+"""For each axis the values of a line. The line stands for exactly their combinations."""
 
 
 class Fold(Struct, frozen=True):
-    """A product of points with one key; `members` are their places among those that were given."""
+    """A product of points with one key; `members` are their indexes in the input."""
 
     values: Values
     key: Hashable
@@ -24,7 +24,7 @@ class Fold(Struct, frozen=True):
 
     @property
     def first(self) -> int:
-        """Any of them: the same is said of all."""
+        """The index of one member, which stands for all."""
         return self.members[0]
 
 
@@ -63,7 +63,7 @@ def _joined(one: Fold, other: Fold, axis: str) -> Fold:
 
 
 def label(values: Values, fixed: Iterable[str] = ()) -> str:
-    """Return the values in words; axes beyond the design's five say their name."""
+    """Return the values in words, without `fixed` axes; axes not in `AXES` show their name."""
     parts = []
     for axis, some in values:
         if axis not in fixed:

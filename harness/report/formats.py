@@ -1,4 +1,4 @@
-"""Every format of a report, and what renders it. Same report, same bytes."""
+"""The formats of a report and their renderers. The same report always gives the same bytes."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,4 +15,4 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
     "compat": lambda report: compatibility.render(report.matrix),
     "header": lambda report: header.render(report.matrix),
 }
-"""Format to what renders it."""
+"""Each format's renderer."""

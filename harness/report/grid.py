@@ -1,4 +1,4 @@
-"""The matrix laid out for people: a section for each scenario, rows merged where words agree."""
+"""The matrix laid out for people: a section for each scenario, rows merged if words agree."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -21,35 +21,35 @@ MEANINGS = {
     State.INCONCLUSIVE: "inconclusive",
     State.NOT_APPLICABLE: "cannot be asked there",
     State.NOT_RUN: "not run",
-    State.INFRASTRUCTURE: "our own failure, says nothing about the kernel",
+    State.INFRASTRUCTURE: "a failure of the harness, not of the kernel",
 }
 
 NEAR = 4
-"""Rows whose words agree are merged if their shares do to the next one part in so many."""
+"""Rows whose words agree are merged only if their shares, rounded to 1/`NEAR`, agree too."""
 
 DIFFERENT = "\N{NOT EQUAL TO}"
-"""Before a row on which the guests' verdicts do not agree."""
+"""The mark of a row on which the guests' verdicts differ."""
 
 
 class GridRow(Struct, frozen=True):
-    """Points of the axes at which each guest gave one and the same word."""
+    """Points of the axes at which each guest gave the same word."""
 
     values: Values
     cells: Mapping[str, tuple[Entry, ...]]
 
     @property
     def differs(self) -> bool:
-        """Whether two guests' verdicts are different words here."""
+        """Whether two guests have different verdict words here."""
         verdicts = [cells[0].verdict for cells in self.cells.values()]
         return len({word(verdict) for verdict in verdicts if verdict is not None}) > 1
 
     def label(self, fixed: Iterable[str] = ()) -> str:
-        """Return the values in words; axes beyond the design's five say their name."""
+        """Return the values in words, without `fixed` axes; axes not in `AXES` show their name."""
         return label(self.values, fixed)
 
 
 class GridSection(Struct, frozen=True):
-    """One scenario: its sentence, the axes that have one value throughout, its rows."""
+    """One scenario: its sentence, its rows, and the axes with the same value in all of them."""
 
     scenario: str
     sentence: str
@@ -57,18 +57,18 @@ class GridSection(Struct, frozen=True):
     rows: tuple[GridRow, ...]
 
     def label(self, row: GridRow) -> str:
-        """Return what tells a row from the section's others."""
+        """Return the label that tells this row from the others of the section."""
         return row.label([axis for axis, _ in self.fixed])
 
 
 class Notes:
-    """Footnotes: every reason once, numbered as they are first met."""
+    """Footnotes: each reason once, numbered in order of first use."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[State, str], int] = {}
 
     def numbers(self, cells: Sequence[Entry]) -> tuple[int, ...]:
-        """Return the numbers of the reasons of these cells, without repetition."""
+        """Return the numbers of the reasons of these cells, without duplicates."""
         found = [
             self._numbers.setdefault((cell.state, cell.why), len(self._numbers) + 1)
             for cell in cells
@@ -82,18 +82,18 @@ class Notes:
 
 
 def legend(matrix: Matrix) -> tuple[str, ...]:
-    """Return what the marks in a matrix mean, those that are in it."""
+    """Return the meaning of each mark that occurs in the matrix."""
     states = {cell.state for cell in matrix.cells}
     said = ["A word is a verdict"]
     if any(figure(cell) is not None for cell in matrix.cells):
-        said.append("% is of the flows that could be hit")
+        said.append("% is the share of the flows that could be affected")
     if len(matrix.guests) > 1:
         said.append(f"{DIFFERENT} the guests differ")
     return (*said, *(f"{MARKS[one]} {MEANINGS[one]}" for one in MEANINGS if one in states))
 
 
 def sections(matrix: Matrix) -> tuple[GridSection, ...]:
-    """Lay a matrix out, scenarios in the order of the catalogue and strangers last."""
+    """Return the sections of a matrix in catalogue order; unknown scenarios come last."""
     by_scenario: dict[str, dict[Point, dict[str, Entry]]] = {}
     for cell in matrix.cells:
         points = by_scenario.setdefault(cell.scenario, {})
@@ -128,12 +128,12 @@ def _words(cells: Mapping[str, Entry]) -> tuple[object, ...]:
 
 
 def roughly(value: float | None) -> int | None:
-    """Return what two shares have in common that are not worth a line each."""
+    """Return a share rounded to 1/`NEAR`: rows that agree in it may be merged."""
     return None if value is None else round(value * NEAR)
 
 
 def figure(cell: Entry) -> float | None:
-    """Return the share that goes with a cell's word: how much of all it befell, if it says so."""
+    """Return the share shown beside a cell's word: the part of the flows it applies to, or None."""
     if cell.verdict is None:
         return None
     scenario = CATALOGUE.get(cell.scenario)
@@ -142,7 +142,7 @@ def figure(cell: Entry) -> float | None:
 
 
 def shares(cells: Iterable[Entry]) -> str:
-    """Return the shares of a row's cells in percent, from the least to the most; may be empty."""
+    """Return the range of the cells' shares in percent; empty if they have none."""
     found = [value for value in map(figure, cells) if value is not None]
     if not found:
         return ""
@@ -151,7 +151,7 @@ def shares(cells: Iterable[Entry]) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share in percent, rounded, but never to nothing or to all what is not."""
+    """Return a share in percent, rounded, but not to 0 or 100 unless it is exactly that."""
     if 0 < value < 0.01:
         return "<1"
     return ">99" if 0.99 < value < 1 else f"{value * 100:.0f}"

@@ -1,7 +1,7 @@
-"""A C header: what an application can choose by, at compile time and by the kernel's release.
+"""A C header with the measured answers, by which an application can choose at run time.
 
-Every row comes from measured cells (`choices`) and names the guests in a comment. No identifier is
-made of a guest's text, and no comment ends by it.
+Every row comes from measured cells (`choices`) and names its guests in a comment. A guest's text
+never becomes an identifier and cannot end a comment.
 """
 
 import re
@@ -19,20 +19,20 @@ SYSTEMS: Mapping[str, str] = {
     "OpenBSD": "defined(__OpenBSD__)",
     "Darwin": "defined(__APPLE__) && defined(__MACH__)",
 }
-"""What uname calls a system to what its compilers define."""
+"""uname's name of a system, and the test for the macro that its compilers define."""
 
 TOP = """\
 /*
  * What kernels do when several sockets share one port, as measured by reuseport-matrix.
  * Made by `report --format header` from run {run} of {started} ({catalogue}).
  *
- * rpm_answer(question, option, release) says what was measured on this system; release is
- * utsname.release of uname(2), NULL for this kernel's (on macOS Darwin's: 24.x, not 15.x).
- * Releases are compared by their first two numbers.
+ * rpm_answer(question, option, release) returns what was measured on this system. Set release to
+ * utsname.release of uname(2), or to NULL for the running kernel (on macOS this is Darwin's
+ * release: 24.x, not 15.x). Releases are compared by their first two numbers.
  *
  * RPM_UNKNOWN  not measured: neither this release, nor two around it with the same answer
- * RPM_BEYOND   older or newer than all that was measured; rpm_nearest() is what the nearest said
- * RPM_MIXED    it depends on family or bind address, or kernels of this release differ
+ * RPM_BEYOND   older or newer than all measured releases; rpm_nearest() returns the nearest answer
+ * RPM_MIXED    the answer depends on family or bind address, or kernels of this release differ
  */
 #ifndef REUSEPORT_MATRIX_H
 #define REUSEPORT_MATRIX_H
@@ -50,13 +50,13 @@ TOP = """\
 """
 
 NOT_OF_A_VERDICT = ("unknown", "beyond", "mixed")
-"""What an answer may be beside a scenario's word, the first of them 0."""
+"""The answers that are not a scenario's word. The first one has the value 0."""
 
 BASE = LARGEST + 1
 
 BOTTOM = """\
 
-/* The first two numbers of a release, as one; -1 if it does not begin with two. */
+/* The first two numbers of a release as one number; -1 if it does not begin with two. */
 static long RPM_UNUSED rpm_number(const char *release)
 {
     long parts[2] = {0, 0};
@@ -114,14 +114,14 @@ static enum rpm_word RPM_UNUSED rpm_answer(enum rpm_question question, enum rpm_
     return rpm_find(question, option, release, 0);
 }
 
-/* The same; for one beyond all that was measured what the nearest said: a guess, and yours. */
+/* The same, but beyond all measured releases the answer of the nearest one. That is a guess. */
 static enum rpm_word RPM_UNUSED rpm_nearest(enum rpm_question question, enum rpm_option option,
                                             const char *release)
 {
     return rpm_find(question, option, release, 1);
 }
 
-/* The option whose measured answer is this; RPM_NO_OPTION if none's is. */
+/* An option with this measured answer; RPM_NO_OPTION if there is none. */
 static enum rpm_option RPM_UNUSED rpm_option_for(enum rpm_question question, enum rpm_word word,
                                                  const char *release)
 {
@@ -132,8 +132,8 @@ static enum rpm_option RPM_UNUSED rpm_option_for(enum rpm_question question, enu
     return RPM_NO_OPTION;
 }
 
-/* What to give to setsockopt(2) at SOL_SOCKET; -1 if these headers do not define it, as glibc's do
- * not for -std=c99 without _DEFAULT_SOURCE. */
+/* The option's number for setsockopt(2) at SOL_SOCKET; -1 if these headers do not define it (glibc
+ * does not for -std=c99 without _DEFAULT_SOURCE). */
 static int RPM_UNUSED rpm_socket_option(enum rpm_option option)
 {
 #ifdef SO_REUSEPORT
@@ -175,7 +175,7 @@ def _parts(matrix: Matrix) -> Iterator[str]:
             for option in OPTIONS:
                 for span in answers.spans(system, question, option):
                     yield _row(question, option, span)
-    # C99 has no empty array (6.7.8); no release is that.
+    # C99 has no empty array (6.7.8), so a row that no release matches ends it.
     yield "#endif\n    {RPM_BALANCE_TCP, RPM_NO_OPTION, -2, -2, RPM_UNKNOWN}\n};\n"
     yield BOTTOM
 
@@ -189,7 +189,7 @@ def _questions() -> Iterator[str]:
 
 
 def _words() -> Iterator[str]:
-    """Yield the answers that there can be, and how to say them."""
+    """Yield the enum of all answers, and the function that returns their text."""
     words = [one for question in QUESTIONS for one in CATALOGUE[question.scenario].words]
     every = dict.fromkeys([*NOT_OF_A_VERDICT, *words])
     names = ",\n    ".join(map(_name, every))
@@ -201,7 +201,7 @@ def _words() -> Iterator[str]:
 
 
 def _name(known: str) -> str:
-    """Return the C name of a word of our own; a guest's never comes here."""
+    """Return the C name of a word of the catalogue; never call it with a guest's text."""
     return f"RPM_{re.sub('[^A-Z0-9]', '_', known.upper())}"
 
 
@@ -215,5 +215,5 @@ def _row(question: Choice, option: str, span: AnswerSpan) -> str:
 
 
 def _comment(text: str) -> str:
-    """Return what of a text may stand in a comment; `?` could begin a trigraph (C99, 5.2.1.1)."""
+    """Return a text made safe for a C comment; `?` could begin a trigraph (C99, 5.2.1.1)."""
     return re.sub(r"[^A-Za-z0-9._:+ -]", "_", text[:80])

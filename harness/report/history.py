@@ -1,4 +1,4 @@
-"""How cells went over many runs, in words: what flickers first, then what changed or grew old."""
+"""How cells did over many runs, in words: flaky cells first, then changed and stale ones."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,20 +11,20 @@ from harness.scenarios import CATALOGUE
 from harness.text import Paint, markdown, short, wrapped
 
 HEADINGS = {
-    Stability.FLAKY: "flaky: the word came and went on one release of the kernel",
+    Stability.FLAKY: "flaky: the word changed back and forth on one kernel release",
     Stability.CHANGED: "changed in the newest run",
-    Stability.STALE: "not measured in the newest run, and how old the last word is",
+    Stability.STALE: "stale: not measured in the newest run; the last word is shown with its age",
     Stability.NEW: "asked for the first time",
     Stability.STEADY: "steady",
     Stability.NEVER: "never measured",
 }
 
 STYLES = {Stability.FLAKY: "1;33", Stability.CHANGED: "1;33", Stability.STALE: "33"}
-"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the words say."""
+"""SGR parameters (ECMA-48, 8.3.117). The colours only repeat the words."""
 
 
 class _TrackGroup(Struct, frozen=True):
-    """Cells of a guest's scenario that went alike: where, what came of them, how many."""
+    """Cells of one guest and scenario with the same history: where, what happened, how many."""
 
     standing: Stability
     guest: str
@@ -35,7 +35,7 @@ class _TrackGroup(Struct, frozen=True):
 
 
 def _summary(history: History) -> str:
-    """Say which runs were looked at, and count the cells by what is to be said of them."""
+    """Return a sentence with the runs and the number of cells by stability."""
     if not history.runs:
         return "no run was given"
     (first, since), (last, until) = history.runs[0], history.runs[-1]
@@ -46,7 +46,7 @@ def _summary(history: History) -> str:
 
 
 def _sayings(history: History) -> Iterator[_TrackGroup]:
-    """Fold cells that went alike."""
+    """Yield groups of cells with the same history, folded."""
     order = {name: place for place, name in enumerate(CATALOGUE)}
     groups: dict[tuple[Stability, str, str], list[Track]] = {}
     for track in history.tracks:
@@ -103,8 +103,10 @@ def terminal(history: History, width: int, paint: Paint) -> Iterator[str]:
 
 
 def page(history: History, *, steady: bool = True) -> Iterator[str]:
-    """Yield Markdown; without `steady` only what is to be looked at, which leaves out also what
-    cannot be asked of a guest.
+    """Yield Markdown.
+
+    Without `steady` it leaves out the cells that need no attention: the steady ones, and those that
+    were never applicable.
     """
     yield f"{markdown(_summary(history))}."
     dull = {(Stability.NEVER, State.NOT_APPLICABLE.value)}
@@ -130,7 +132,7 @@ def _table(shown: Sequence[_TrackGroup]) -> Iterator[str]:
 
 
 def data(history: History) -> dict[str, object]:
-    """Return a history for a program to read."""
+    """Return the history as data for `--format json`."""
     return {
         "runs": [{"id": name, "started": started} for name, started in history.runs],
         "counts": {one: len(history.of(one)) for one in Stability},

@@ -1,8 +1,8 @@
-"""The report as one HTML page that needs nothing else: no network, no other file.
+"""The report as one HTML page that needs no network and no other file.
 
-The table stands in the page as it is, so that it can be read and printed without a script; the
-script (page/*.js) filters it and shows what stands behind a cell. A guest's text is made
-visible here, escaped by the template, and set as text by the script: three times inert.
+The whole table is in the HTML, so the page can be read and printed without JavaScript. The script
+(page/*.js) filters it and shows the evidence for a cell. A guest's text is made safe three times:
+it is made visible here, the template escapes it, and the script inserts it only as text.
 """
 
 import base64
@@ -33,7 +33,7 @@ SCRIPTS = ("data.js", "charts.js", "evidence.js", "table.js")
 STYLES = ("page.css", "charts.css")
 
 COLOURS = 8
-"""Colours that the style sheet has for words; shapes tell apart what shares one."""
+"""How many colours the style sheet has for words; words with the same colour differ in shape."""
 
 Shown = Mapping[str, object]
 
@@ -72,7 +72,7 @@ def render(report: Report) -> str:
 
 @cache
 def _template() -> "jinja2.Template":
-    import jinja2  # 40 ms, that no other format and no `--help` has to wait for
+    import jinja2  # takes 40 ms, which other formats and `--help` need not wait for
 
     loader = jinja2.PackageLoader("harness.report", "page")
     world = jinja2.Environment(
@@ -87,13 +87,13 @@ def _template() -> "jinja2.Template":
 
 @cache
 def _asset(*names: str) -> str:
-    """Return files of the page, one after the other, as they stand in its one element."""
+    """Return files of the page joined to the content of one `style` or `script` element."""
     folder = files("harness.report").joinpath("page")
     return "\n" + "".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
 def _hash(text: str) -> str:
-    """Return what lets this very text run, and no other (Content Security Policy 3, 2.3.1)."""
+    """Return the hash that allows exactly this text to run (Content Security Policy 3, 2.3.1)."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -135,7 +135,7 @@ def _row(matrix: Matrix, section: GridSection, row: GridRow) -> Shown:
 
 
 def _cell(entries: Sequence[Entry]) -> Shown | None:
-    """Return what a row says of one guest: all these cells say the same."""
+    """Return a row's cell for one guest; all its entries have the same word."""
     if not entries:
         return None
     first = entries[0]

@@ -1,8 +1,8 @@
-"""The matrix as JUnit XML, for whatever shows a CI's tests.
+"""The matrix as JUnit XML, for CI systems that show test results.
 
-A guest is a suite, a cell a test. It fails if its verdict is not what the baseline says; it is an
-error if the infrastructure failed. What says nothing of the kernel is skipped: not applicable, not
-run, inconclusive, and differences that are known. Without a baseline no test fails.
+A guest is a suite and a cell is a test. A test fails if its verdict differs from the baseline, and
+is an error if the infrastructure failed. Cells without a verdict (not applicable, not run,
+inconclusive) and known differences are skipped. Without a baseline no test fails.
 """
 
 import xml.etree.ElementTree as ElementTree  # nosec B405  # written here, never parsed
@@ -20,7 +20,7 @@ SUMS = ("tests", "failures", "errors", "skipped")
 
 
 def render(report: Report) -> str:
-    """Return the document, in the shape that Jenkins' junit-10.xsd describes."""
+    """Return the document, as described by Jenkins' junit-10.xsd."""
     matrix = report.matrix
     held = report.held or BaselineCheck(tuple(_plain(entry) for entry in matrix.cells), ())
     suites = ElementTree.Element("testsuites", name=f"reuseport-matrix {short(matrix.run.id)}")
@@ -67,7 +67,7 @@ def _count(element: ElementTree.Element, sums: Mapping[str, int], seconds: float
 
 
 def _case(suite: ElementTree.Element, one: Held) -> list[str]:
-    """Add a cell; return the sums that it adds to, beside the tests."""
+    """Add a cell to its suite; return the sums it counts in, apart from `tests`."""
     entry = one.entry
     name = " ".join(f"{axis}={value}" for axis, value in entry.axes.items())
     case = ElementTree.SubElement(

@@ -1,4 +1,4 @@
-"""The matrix as GitHub flavoured Markdown, for a README or an issue: guests as columns."""
+"""The matrix as GitHub-flavoured Markdown for a README or an issue, with guests as columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,11 +11,11 @@ from harness.report.provenance import headline, provenance, system
 from harness.text import clip, markdown
 
 REASON = 400
-"""Characters of a reason; a console's tail is longer, and whole in matrix.json."""
+"""Characters of a reason. The tail of a console is longer; matrix.json has all of it."""
 
 
 def render(matrix: Matrix) -> str:
-    """Return a table, its footnotes, and where each guest comes from."""
+    """Return the table, its footnotes, and how each guest was made."""
     return "\n".join(_lines(matrix)) + "\n"
 
 

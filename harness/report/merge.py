@@ -1,4 +1,4 @@
-"""What became of runs that were merged, in words: which guests got another name, what conflicts."""
+"""The result of a merge of runs, in words: renamed guests and conflicts."""
 
 from collections.abc import Iterator
 
@@ -19,9 +19,9 @@ def terminal(merged: Merged, width: int) -> Iterator[str]:
 
 
 def sentences(merged: Merged) -> Iterator[str]:
-    """Say where runs contradict each other, in the guests' own words; cells that do so alike fold.
+    """Yield a sentence for each contradiction between runs; equal ones are folded.
 
-    Whoever shows them makes them inert.
+    The sentences contain text of guests, so the caller must make them safe to show.
     """
     groups: dict[tuple[str, str], list[Conflict]] = {}
     for conflict in merged.conflicts:
@@ -38,7 +38,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def data(merged: Merged) -> dict[str, object]:
-    """Return the same for a program to read."""
+    """Return the result as data for `--format json`."""
     return {
         "run": merged.matrix.run,
         "renamed": [{"guest": old, "name": new, "run": run} for old, new, run in merged.renamed],

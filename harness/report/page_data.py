@@ -1,4 +1,5 @@
-"""What the page's script reads: the cells and rows as numbers into tables, each text once."""
+"""The data for the page's script: cells and rows as indexes into tables, so each text is there
+once."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -13,17 +14,17 @@ from harness.scenarios import CATALOGUE
 from harness.text import short
 
 FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
-"""The axes that can be filtered by; the others stand in the rows."""
+"""The axes that have a filter; the others appear only in the rows."""
 
 GLYPHS = "●■▲◆★○□△◇☆"
-"""Marks of a scenario's words, by shape: who sees no colour sees as much."""
+"""Marks of a scenario's words. They differ in shape, so the page works without colours."""
 
 STRANGE = "•"
 """The mark of a word that this version does not know."""
 
 
 class _Table:
-    """Values and their numbers, in the order in which they were first met."""
+    """Values and their numbers, in order of first use."""
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
@@ -48,18 +49,18 @@ class _Tables:
         self.names = _Table()
 
     def text(self, value: str | None) -> int | None:
-        """Return the number of a text made safe to show."""
+        """Return the number of a text, which is first made safe to show; None for None."""
         return None if value is None else self.texts[short(value)]
 
     def numbers(self, values: Mapping[str, float]) -> list[object]:
-        """Return the number of their names, and the values; nothing if there are none."""
+        """Return the number of the tuple of names, then the values; empty if there are none."""
         if not values:
             return []
         return [self.names[tuple(map(short, values))], *values.values()]
 
 
 def glyph(entry: Entry) -> str:
-    """Return the mark of a cell: its word's shape, or what its state is marked with."""
+    """Return the mark of a cell: the shape of its word, or the mark of its state."""
     if entry.verdict is None:
         return MARKS[entry.state]
     place = place_of(entry)
@@ -67,17 +68,17 @@ def glyph(entry: Entry) -> str:
 
 
 def place_of(entry: Entry) -> int | None:
-    """Return which of its scenario's words a verdict is; an errno after it is no word."""
+    """Return the index of a verdict among its scenario's words, without errno; None if unknown."""
     known = CATALOGUE.get(entry.scenario)
     head = word(entry.verdict or "").partition(":")[0]
     return known.words.index(head) if known is not None and head in known.words else None
 
 
 def encoded(matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings) -> str:
-    """Return the JSON that the page carries; no text in it can end a script element."""
+    """Return the JSON for the page; no text in it can end the script element."""
     content = msgspec.json.encode(_data(matrix, sections, recordings))
-    # The four are the only characters with which HTML leaves a script's text, or JavaScript a
-    # line (HTML, 4.12.1.3; ECMA-262, 12.3); inside JSON's strings they can be escaped.
+    # Only these four characters can end a script's text in HTML, or a line in JavaScript (HTML,
+    # 4.12.1.3; ECMA-262, 12.3). They occur only inside JSON strings, where they can be escaped.
     return (
         content.decode()
         .replace("<", "\\u003c")
@@ -128,7 +129,7 @@ def _data(
 
 
 def _values(section: GridSection, row: GridRow) -> list[object]:
-    """Return what tells a row from the others, as `label` says it: axis, values, name unsaid."""
+    """Return the parts of a row's label: axis, values, and whether the axis name is left out."""
     fixed = [axis for axis, _ in section.fixed]
     return [
         [short(axis), list(map(short, some)), axis in AXES]
@@ -138,7 +139,10 @@ def _values(section: GridSection, row: GridRow) -> list[object]:
 
 
 def _cell(entry: Entry, tables: _Tables) -> list[object]:
-    """Return a cell as the script's `cell()` reads it, what is missing at the end left out."""
+    """Return a cell in the order in which `cellAt()` in data.js reads it.
+
+    `repeats` is left out if the cell was asked only once.
+    """
     share = figure(entry)
     point = tuple((short(axis), short(value)) for axis, value in entry.axes.items())
     fields: list[object] = [

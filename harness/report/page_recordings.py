@@ -1,4 +1,4 @@
-"""Recordings as a page carries them: replies and consoles, packed and bounded."""
+"""The recordings in a page: replies and consoles, packed and limited in size."""
 
 import base64
 import zlib
@@ -11,14 +11,15 @@ from harness.matrix.recordings import CONSOLE_BYTES, LIMITS, RecordedReply, Reco
 from harness.text import visible
 
 PACKED = 3 << 20
-"""Bytes that the replies may take in a page: noise does not shrink as an agent's lines do."""
+"""Bytes that the replies may take in a page. The lines of an agent compress well; noise does
+not."""
 
 Chunks = Mapping[tuple[str, str], str]
-"""Guest and scenario to their replies: JSON, deflated (RFC 1950), in base64."""
+"""By guest and scenario, the replies: JSON, zlib-compressed (RFC 1950), in base64."""
 
 
 def packed(recordings: Recordings, cells: Mapping[tuple[str, Key], int]) -> Chunks:
-    """Return what a page carries of the replies, each with the number of its cell."""
+    """Return the replies for a page, each with the number of its cell, cut to fit into `PACKED`."""
     known = [one for one in recordings.replies if (one.guest, one.key) in cells]
     most = limit([len(one.raw) for one in known])
     for one in LIMITS:
@@ -27,7 +28,7 @@ def packed(recordings: Recordings, cells: Mapping[tuple[str, Key], int]) -> Chun
             size = sum(map(len, chunks.values()))
             if size <= PACKED:
                 return chunks
-            # Text that does not shrink: what is sure to be too much is not packed to find out.
+            # This text hardly compresses. Skip the limits that are certain to be too large.
             most = one * PACKED // size
     return {}
 
@@ -45,7 +46,7 @@ def _chunks(
 
 
 def _deflated(rows: object) -> str:
-    # The quickest level: the next ones save a tenth of the page and take four times as long.
+    # The fastest level: the next ones save a tenth of the page and take four times as long.
     return base64.b64encode(zlib.compress(msgspec.json.encode(rows), 1)).decode()
 
 
@@ -57,7 +58,7 @@ def _row(one: RecordedReply, cell: int, most: int) -> tuple[object, ...]:
 
 
 def shown(raw: bytes) -> str:
-    """Return bytes as lines that can be looked at; what is no UTF-8 is escaped."""
+    """Return bytes as lines that are safe to show; bytes that are not UTF-8 are escaped."""
     return "\n".join(_lines(raw))
 
 
@@ -66,7 +67,7 @@ def _lines(raw: bytes) -> Iterator[str]:
 
 
 def tail(console: bytes) -> str:
-    """Return the end of a console, from the first whole line on."""
+    """Return the end of a console, starting with a whole line."""
     end = console[-CONSOLE_BYTES:]
     cut = end[end.find(b"\n") + 1 :] if len(console) > CONSOLE_BYTES else end
     return shown(cut.replace(b"\r\n", b"\n"))

@@ -1,6 +1,6 @@
 """Where a matrix comes from, in words: the run, and how each guest was made.
 
-The words are partly a guest's: who shows them makes them safe.
+The texts contain words of guests, so the caller must make them safe to show.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from harness.model import State
 
 
 def headline(matrix: Matrix) -> str:
-    """Return what was run, when, and how many cells came to what."""
+    """Return the run's id, start and catalogue, and the number of cells by state."""
     run = matrix.run
     tally = dict.fromkeys(State, 0)
     for cell in matrix.cells:
@@ -20,13 +20,13 @@ def headline(matrix: Matrix) -> str:
 
 
 def system(matrix: Matrix, guest: str) -> str:
-    """Return what a guest runs: system and release, as far as they are known."""
+    """Return a guest's system and release, as far as they are known."""
     known = matrix.guests[guest]
     return " ".join(str(known[name]) for name in ("system", "release") if known.get(name))
 
 
 def provenance(matrix: Matrix, guest: str) -> str:
-    """Return one line on how a guest was made: what it runs, by what, on what."""
+    """Return one line on how a guest was made: system, provider, accelerator, and the rest."""
     known = matrix.guests[guest]
     words = [system(matrix, guest)]
     words += [str(known[name]) for name in ("provider", "accelerator") if known.get(name)]
@@ -35,7 +35,7 @@ def provenance(matrix: Matrix, guest: str) -> str:
 
 
 def _rest(made: object) -> list[str]:
-    """Return the rest of the provenance as `name value`, hashes cut to what tells them apart."""
+    """Return the rest of the provenance as `name value`, with hashes cut to 12 characters."""
     if not isinstance(made, Mapping):
         return []
     return [

@@ -1,4 +1,4 @@
-"""What is shown: a matrix, and what stands behind and beside it."""
+"""The input of every format: a matrix, its recordings, and what it is compared with."""
 
 from msgspec import Struct
 
@@ -8,9 +8,10 @@ from harness.matrix.recordings import Recordings
 
 
 class Report(Struct, frozen=True):
-    """A matrix to show; `before` is the run it is compared with, `held` what a baseline says of it.
+    """A matrix to show.
 
-    Both are None where there is none.
+    `before` is the run it is compared with and `held` its check against a baseline; both may be
+    None.
     """
 
     matrix: Matrix

@@ -1,4 +1,4 @@
-"""A night on one page of Markdown, as a CI shows it: what changed first, the matrix last."""
+"""A nightly run as one Markdown page for a CI: the changes first, the matrix last."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,11 +13,11 @@ from harness.report.report import Report
 from harness.text import markdown as inert
 
 LIMIT = 1_000_000
-"""Bytes of a page: GitHub takes a step's summary of 1 MiB, and cuts nothing but refuses it all."""
+"""Bytes of a page. GitHub limits a step's summary to 1 MiB and rejects a larger one completely."""
 
 
 class NightReport(Struct, frozen=True):
-    """A night's run, and how it ended: one sentence for each thing that is to be looked at.
+    """A nightly run; `sentences` has one for each problem that needs attention.
 
     `comparison` is with the run before; None on the first night.
     """
@@ -34,7 +34,7 @@ class NightReport(Struct, frozen=True):
 
 
 def render(night: NightReport) -> str:
-    """Return the page; sections that do not fit are left out, and that is said."""
+    """Return the page; its end names the sections that were left out because they did not fit."""
     kept: list[str] = []
     left: list[str] = []
     room = LIMIT
@@ -47,7 +47,7 @@ def render(night: NightReport) -> str:
         else:
             left.append(name)
     if left:
-        kept.append(f"Left out, as this page may not be larger: {', '.join(left)}.\n")
+        kept.append(f"Left out because the page would be too large: {', '.join(left)}.\n")
     return "\n".join(kept)
 
 
@@ -55,7 +55,7 @@ def _sections(night: NightReport) -> Iterator[tuple[str, Sequence[str]]]:
     matrix = night.report.matrix
     yield "the head", [f"## {inert(headline(matrix))}"]
     if night.sentences:
-        yield "what is to be looked at", [f"- {inert(one)}" for one in night.sentences]
+        yield "what needs attention", [f"- {inert(one)}" for one in night.sentences]
     yield "what changed", ["### Since the run before", "", *_changes(night)]
     yield (
         "the history",
@@ -67,6 +67,6 @@ def _sections(night: NightReport) -> Iterator[tuple[str, Sequence[str]]]:
 def _changes(night: NightReport) -> Iterator[str]:
     before = night.report.before
     if before is None or night.comparison is None:
-        yield "There is no complete run before this one to compare it with."
+        yield "There is no complete run before this one to compare with."
         return
     yield from changes.page([before, night.report.matrix], night.comparison)

@@ -1,6 +1,7 @@
 """The matrix as CSV (RFC 4180): a row for each cell, for spreadsheets and data frames.
 
-Axes beyond the design's five, counts and statistics are JSON in one column each.
+`AXES` have a column each. The other axes, the counts and the statistics are JSON in one column
+each.
 """
 
 import csv
@@ -19,12 +20,12 @@ COLUMNS = (
 )
 
 ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a spreadsheet takes for the beginning of a formula, the last four in their full-width forms
-(OWASP, "CSV Injection")."""
+"""Characters at which a spreadsheet starts a formula; the last four are full-width forms (OWASP,
+"CSV Injection")."""
 
 
 def render(matrix: Matrix) -> str:
-    """Return the table, its names in the first line."""
+    """Return the table; its first line has the column names."""
     lines = _LineWriter()
     writer = csv.writer(lines)
     writer.writerow(COLUMNS)
@@ -33,7 +34,7 @@ def render(matrix: Matrix) -> str:
 
 
 class _LineWriter(list[str]):
-    """What csv writes to: one line at a time."""
+    """A list that `csv.writer` can write its lines to."""
 
     def write(self, line: str) -> None:
         """Keep a line."""
@@ -61,11 +62,11 @@ def _row(entry: Entry, facts: Mapping[str, object]) -> Iterator[str]:
 
 
 def _json(values: Mapping[str, object]) -> str:
-    """Return JSON, which begins with a brace, and of ASCII only: all else in it is escaped."""
+    """Return ASCII JSON; it begins with a brace, so a spreadsheet sees no formula."""
     return json.dumps(dict(values), separators=(",", ":")) if values else ""
 
 
 def _inert(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula."""
+    """Return a text that a spreadsheet does not read as a formula."""
     shown = short(text)
     return f"'{shown}" if shown.startswith(ACTIVE) else shown

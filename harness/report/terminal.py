@@ -1,4 +1,4 @@
-"""The matrix as text for a terminal: guests as columns, a section for each scenario."""
+"""The matrix as text for a terminal, with guests as columns and a section for each scenario."""
 
 import re
 import textwrap
@@ -24,18 +24,18 @@ from harness.report.provenance import headline, provenance, system
 from harness.text import Paint, cells, clip, short, wrapped
 
 LABEL_LEAST = 30
-"""Columns that the rows' labels have at least; what the guests' columns do not need is theirs."""
+"""The least width of the rows' labels. They also get what the guests' columns do not need."""
 
 GAP = 2
 
 BREAK = re.compile(r"(?<=:)(?=[A-Z])| (?=[^ ]+%$)")
-"""Where a verdict takes two lines if it has to: before its errno, before its share."""
+"""Where a verdict may be broken into two lines: before its errno, and before its share."""
 
 PARTS = re.compile(r"^[^-+~_.]+|[-+~_.][^-+~_.]*")
 NARROWEST = 7
 
 DOT = " · "
-"""Between the axes of a row's label."""
+"""The separator between the axes in a row's label."""
 
 STYLES = {
     State.INCONCLUSIVE: "33",
@@ -43,16 +43,16 @@ STYLES = {
     State.NOT_RUN: "2",
     State.INFRASTRUCTURE: "31",
 }
-"""SGR parameters (ECMA-48, 8.3.117): colours repeat what the marks say, they add nothing."""
+"""SGR parameters (ECMA-48, 8.3.117). The colours only repeat the marks."""
 
 NOTES_SHOWN = 3
 
 REASON = 400
-"""Columns of a reason; a console's tail is longer, and whole in matrix.json."""
+"""Columns of a reason. The tail of a console is longer; matrix.json has all of it."""
 
 
 class _Page(Struct, frozen=True):
-    """How wide, in colour or not, with counts or not; and the footnotes as they gather."""
+    """The settings of a page, and the footnotes collected so far."""
 
     width: int
     paint: Paint
@@ -61,14 +61,14 @@ class _Page(Struct, frozen=True):
 
 
 class _ColumnGroup(Struct, frozen=True):
-    """Some of the guests, as many as fit beside each other, and the widths of the columns."""
+    """Guests that fit beside each other, with the widths of their columns and of the labels."""
 
     label: int
     columns: tuple[tuple[str, int], ...]
 
 
 def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: bool = False) -> str:
-    """Return the matrix in lines of at most `width` columns, with a line end after each."""
+    """Return the matrix in lines of at most `width` columns."""
     page = _Page(width, Paint(colour), verbose, Notes())
     lines = list(_body(matrix, page))
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -96,7 +96,7 @@ def _body(matrix: Matrix, page: _Page) -> Iterator[str]:
 
 
 def _texts(found: Sequence[GridSection], notes: Notes) -> Mapping[str, list[str]]:
-    """Number the footnotes in reading order, and return every text of every guest's column."""
+    """Return the texts of each guest's column; this numbers the footnotes in reading order."""
     texts: dict[str, list[str]] = {}
     for section in found:
         for row in section.rows:
@@ -106,7 +106,7 @@ def _texts(found: Sequence[GridSection], notes: Notes) -> Mapping[str, list[str]
 
 
 def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
-    """Return the word of a cell and its share, or the mark of its state and where to read why."""
+    """Return a cell's word and share, or the mark of its state and its footnotes."""
     first = row_cells[0]
     numbers = notes.numbers(row_cells)
     if first.state is State.MEASURED:
@@ -116,7 +116,7 @@ def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
 
 
 def _pieces(text: str, width: int) -> list[str]:
-    """Break a word where it may be broken, or anywhere if that is not enough."""
+    """Break a text at `BREAK`, or anywhere if that is not enough."""
     if cells(text) <= width:
         return [text]
     parts = BREAK.split(text)
@@ -130,11 +130,13 @@ def _pieces(text: str, width: int) -> list[str]:
 def _blocks(
     matrix: Matrix, found: Sequence[GridSection], texts: Mapping[str, list[str]], width: int
 ) -> Iterator[_ColumnGroup]:
+    """Yield groups of guests whose columns fit side by side into `width`."""
     labels = [cells(short(section.label(row))) for section in found for row in section.rows]
     least, most = (
         width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
         for room in (width, 0)
     )
+    # Labels get what they need, but not more than the widest column layout or half the page leaves.
     label = min(max(labels, default=0) + 2, max(LABEL_LEAST, most), max(width // 2 + 2, least))
     room = width - label
     wide = _columns(matrix, texts, room)
@@ -150,7 +152,11 @@ def _blocks(
 
 
 def _columns(matrix: Matrix, texts: Mapping[str, list[str]], room: int) -> Mapping[str, int]:
-    """Return the widths that the guests' columns need: the most generous that fit, if any do."""
+    """Return the widths of the guests' columns: the widest layout that fits into `room`.
+
+    The layouts, from wide to narrow: system and release unbroken, words unbroken, words broken at
+    `BREAK`. The last one is used even if it does not fit.
+    """
     words = {guest: [*texts.get(guest, []), short(guest)] for guest in matrix.guests}
     generous = {guest: [*found, *_system(matrix, guest)] for guest, found in words.items()}
     pieces = {
@@ -184,7 +190,7 @@ def _header(matrix: Matrix, block: _ColumnGroup, page: _Page) -> Iterator[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """Cut a release where one of its parts ends: `6.18.4…` of 6.18.44 would be another one."""
+    """Cut a release only between its parts: 6.18.44 cut to `6.18.4…` would name another release."""
     if cells(text) <= width:
         return text
     parts = PARTS.findall(text)
@@ -236,7 +242,7 @@ def _row(section: GridSection, row: GridRow, block: _ColumnGroup, page: _Page) -
 
 
 def _painted(piece: str, width: int, style: str | None, faint: str, page: _Page) -> str:
-    """Return a piece of a cell, padded; a share steps back behind its word."""
+    """Return a piece of a cell, padded; its share is painted fainter than its word."""
     if not faint or not piece.endswith(faint):
         return page.paint(_padded(piece, width), style)
     head = piece.removesuffix(faint)
@@ -244,7 +250,7 @@ def _painted(piece: str, width: int, style: str | None, faint: str, page: _Page)
 
 
 def _label(text: str, width: int) -> list[str]:
-    """Wrap a label where an axis ends, if it can be; a line that goes on ends with a dot."""
+    """Wrap a label between axes if possible; a line that continues ends with a dot."""
     if cells(text) <= width:
         return [text]
     lines = [""]

@@ -1,12 +1,12 @@
-// Pictures of a cell's counts, drawn from the numbers alone: null where a picture says nothing.
+// Pictures of a cell's counts. They need only the numbers; without a useful picture, null.
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 300; // as on a phone of 320 pixels, so that words keep their size there
+const WIDTH = 300; // fits a phone of 320 pixels, so words keep their size there
 const MOST = 16; // listeners with a bar of their own
 const FAIR = 3; // standard deviations of a fair draw that the band shows
 
-// What befell a connection; what is in neither is the one's or the other's to judge. Of the system's
-// own names for an error (`ECONNRESET`) none is good.
+// Fates of a connection by how good they are; others are left unjudged. Every errno name
+// (`ECONNRESET`) is bad.
 const GOOD = new Set(["served", "inherited", "completed", "kept"]);
 const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served"]);
 const DOUBT = new Set(["stranded", "open", "delayed", "copied"]);
@@ -26,7 +26,7 @@ function draw(tag, attributes = {}, ...children) {
 
 const word = (x, y, said, style = "") => draw("text", { x, y, class: `c-text ${style}` }, said);
 
-// A count as it can be drawn: a file may hold anything.
+// A count that can be drawn. A file may contain anything, so all else becomes 0.
 const count = (value) => (Number.isFinite(value) && value > 0 ? value : 0);
 
 const listener = (place, value) => ({ place, name: `listener ${place + 1}`, value: count(value), style: `c-m${place % 8}`, sign: String(place + 1) });
@@ -35,8 +35,8 @@ const sum = (parts) => parts.reduce((total, part) => total + part.value, 0);
 
 const fate = (name, value) => ({ name: name.replace("_", " "), value: count(value), style: `c-${befell(name)}` });
 
-// Counts by what stands before `flows` and `member_0`, `member_1`, …: each a phase of the scenario,
-// with what came of the flows that nobody served in it. The failed one's have a bar of their own.
+// Group the counts by the prefix of `flows`, `member_0`, `member_1`, …: each prefix is a phase. Add
+// the fates of flows that were not served in it. The failed member's counts have their own bar.
 function phases(counts) {
   const found = new Map();
   for (const [name, value] of Object.entries(counts)) {
@@ -52,19 +52,20 @@ function phases(counts) {
   return found;
 }
 
-// The fates that have a count of their own: `victim_reset`, `left_1_ECONNREFUSED`.
+// The fates with a count and this prefix, such as `victim_reset`, `left_1_ECONNREFUSED`.
 function unserved(counts, prefix) {
   return Object.entries(counts)
     .filter(([name, value]) => name.startsWith(prefix) && befell(name.slice(prefix.length)) && count(value))
     .map(([name, value]) => fate(name.slice(prefix.length), value));
 }
 
-// What befell those whose counts' names begin so, of so many; `rest` is what no count says.
+// The fates of `total` flows from the counts with this prefix. `rest` names the flows that no count
+// covers.
 function fates(counts, prefix, total, rest) {
   const elsewhere = Object.keys(counts).filter((name) => name.startsWith(`${prefix}member_`));
   const taken = elsewhere.reduce((all, name) => all + count(counts[name]), 0);
   let parts = unserved(counts, prefix);
-  // `dropped` is the sum where its kinds have counts of their own.
+  // If the kinds of `dropped` have their own counts, `dropped` is their sum.
   if (parts.length > 1) parts = parts.filter((part) => part.name !== "dropped");
   if (taken) parts.push({ name: "served by others", value: taken, style: "c-good" });
   const left = count(total) - sum(parts);
@@ -74,7 +75,7 @@ function fates(counts, prefix, total, rest) {
 const UNAFFECTED = { name: "unaffected", style: "c-good" };
 const OTHER = { name: "other", style: "c-other" };
 
-// A bar or its swatch; what is bad is hatched too and what is in doubt dotted, for who sees no hue.
+// A bar or its swatch. Bad parts are also hatched and doubtful ones dotted, for colour-blind readers.
 function bar(svg, x, y, width, height, part, ...children) {
   const shape = { x, y, width: Math.max(width, 0.5), height };
   svg.append(draw("rect", { ...shape, class: `c-bar ${part.style}` }, ...children));
@@ -97,7 +98,7 @@ function dots({ x, y, width, height }) {
 
 const titled = (part) => draw("title", {}, `${part.name} ${part.value}`);
 
-// One bar of several parts, its words below it; returns how far down it reached.
+// One bar of several parts with its words below; returns the y where it ends.
 function stacked(svg, y, label, parts) {
   const total = sum(parts);
   svg.append(word(0, y + 12, `${label}: ${total}`, "c-strong"));
@@ -111,7 +112,7 @@ function stacked(svg, y, label, parts) {
   return legend(svg, y + 50, parts) + 8;
 }
 
-// The parts in words, as many to a line as fit.
+// The parts in words, as many as fit on each line.
 function legend(svg, y, parts) {
   let x = 0;
   for (const part of parts) {
@@ -125,8 +126,8 @@ function legend(svg, y, parts) {
   return y + 8;
 }
 
-// A bar for each listener; the line is an even share, the band what chance makes of one in as many
-// draws: of senders, where these decide who gets what, for theirs are drawn together.
+// A bar for each listener. The line is an even share; the band is the range of a fair draw. If the
+// sender decides the listener, a draw is a sender, because its datagrams stay together.
 function shares(svg, y, { parts, size, draws }) {
   const [flows, fair] = [Math.max(sum(parts), 1), 1 / size];
   const spread = FAIR * Math.sqrt((fair * (1 - fair)) / Math.max(draws, 1));
@@ -148,7 +149,7 @@ function shares(svg, y, { parts, size, draws }) {
   return y + height + 22;
 }
 
-// Where flows went: blocks before and after, ribbons as thick as there are flows.
+// Where flows went: blocks before and after, joined by ribbons as thick as the number of flows.
 function ribbons(svg, y, blocks) {
   const total = Math.max(sum(blocks), 1);
   const [left, right, height] = [84, WIDTH - 128, 120];
@@ -175,9 +176,9 @@ function flows({ axes, counts, statistics }) {
   const stayed = Math.max(survivors - moved, 0);
   const rest = Math.max(all - survivors, 0);
   const [joins, restarts] = [axes.change === "join", axes.change === "restart"];
-  // The share of all that moved says how many came back to the one that restarted.
+  // From the share of all flows that moved follows how many came back to the restarted member.
   const gone = restarts ? Math.min(rest, Math.max(0, Math.round(count(statistics?.moved_of_all) * all) - moved)) : rest;
-  const [others, own] = [joins ? "all flows" : "the others'", restarts ? "restarted's" : "the leaver's"];
+  const [others, own] = [joins ? "all flows" : "survivors'", restarts ? "restarted's" : "the leaver's"];
   return [
     { from: others, name: "stay", value: stayed, style: "c-good" },
     { from: stayed ? "" : others, name: joins ? "to newcomer" : "move", value: joins ? Math.min(newcomer, moved) : moved, style: joins ? "c-other" : "c-bad" },
@@ -189,19 +190,19 @@ function flows({ axes, counts, statistics }) {
 
 const PHASES = {
   all: "all listen", plain: "bound and listening in one order", crossed: "listening in the other",
-  after: "3. after it joined: both listen", survivors: "the others'",
+  after: "3. after it joined: both listen", survivors: "the survivors'",
 };
 
 const phaseName = (name) => PHASES[name] ?? name.replace(/^left_(\d+)$/, "after $1 left").replace("_", " ");
 
-// Scenarios whose counts have names of their own, and what of them is drawn.
+// Scenarios whose counts have special names, and the function that draws them.
 const OWN = {
   takeover, drain, "failure-arrivals": arrivals, "group-limit": group,
   "failure-flows": (svg, cell) => ribbons(svg, 6, flows(cell)),
   "server-port": (svg, { counts }) => stacked(svg, 0, "flows at both ports", split(counts.compared, counts.same, "same listener", "another")),
 };
 
-// Draw what of a cell can be drawn, from the top down; returns the height.
+// Draw all that can be drawn of a cell, from the top down; returns the height.
 function picture(svg, cell) {
   const { counts, scenario } = cell;
   if (Object.hasOwn(OWN, scenario)) return OWN[scenario](svg, cell);
@@ -212,12 +213,12 @@ function picture(svg, cell) {
   if (count(counts.copied)) return stacked(svg, 0, "datagrams", split(counts.flows, counts.copied, "reached several", "did not"));
   let y = 0;
   const rest = scenario === "failure-established" ? UNAFFECTED : OTHER;
-  for (const [prefix, label] of [["victim_", "the failed one's"], ["survivors_", "the others'"]]) {
+  for (const [prefix, label] of [["victim_", "the failed listener's"], ["survivors_", "the survivors'"]]) {
     const total = counts[`${prefix}total`] ?? (prefix === "victim_" ? counts.victim_flows : undefined);
     if (count(total)) y = stacked(svg, y, label, fates(counts, prefix, total, rest));
   }
   for (const [name, parts] of found) y = stacked(svg, y, phaseName(name), parts);
-  for (const [prefix, label] of [["inherited_by_", "who inherited the failed one's"], ["completed_by_", "who completed the failed one's"]]) {
+  for (const [prefix, label] of [["inherited_by_", "who inherited them"], ["completed_by_", "who completed them"]]) {
     const heirs = Object.entries(counts).filter(([name]) => name.startsWith(prefix) && /^\d{1,5}$/.test(name.slice(prefix.length)));
     if (heirs.length) y = stacked(svg, y, label, heirs.map(([name, value]) => listener(Number(name.slice(prefix.length)), value)));
   }
@@ -234,7 +235,7 @@ function split(all, part, name, other) {
   return parts.filter((one) => one.value);
 }
 
-// The phases of a takeover, one below the other: time runs down.
+// The phases of a takeover, from top to bottom in time.
 function takeover(svg, { counts }) {
   const some = (parts) => parts.filter((part) => part.value);
   svg.append(word(0, 12, "1. listener 1 is alone", "c-faint"));
@@ -251,7 +252,7 @@ function takeover(svg, { counts }) {
   return svg.childElementCount > 1 ? y : svg.replaceChildren();
 }
 
-// A listener that served nobody has no count; the group is as large as the others say.
+// Add bars for listeners without a count, which served nothing. The largest index gives the size.
 function even({ scenario, counts }, parts) {
   const size = Math.max(...parts.map((part) => part.place + 1), scenario === "precedence" ? 1 : 2);
   const shown = [...Array(Math.min(size, MOST)).keys()].map((place) => parts.find((part) => part.place === place) ?? listener(place, 0));
@@ -260,17 +261,17 @@ function even({ scenario, counts }, parts) {
   return { parts: shown, size, draws: count(counts.senders) || sum(parts) };
 }
 
-// Of those that had not ended when the worker failed. `unserved` are among `delayed` and `lost`.
+// The connections that had not ended when the worker failed. `delayed` and `lost` include `unserved`.
 function arrivals(svg, { counts }) {
   const names = ["served", "delayed", "reset", "refused", "lost"];
   const parts = names.map((name) => fate(name, counts[name])).filter((part) => part.value);
   if (!parts.length) return 0;
   const y = stacked(svg, 0, "connections since the failure", parts);
-  svg.append(word(0, y + 6, `the last one hurt began after ${count(counts.recovery_ms)} ms`, "c-faint"));
+  svg.append(word(0, y + 6, `the last one affected began after ${count(counts.recovery_ms)} ms`, "c-faint"));
   return y + 14;
 }
 
-// All that were neither slow nor lost were served.
+// All flows without a bad fate were served.
 function drain(svg, { counts }) {
   const parts = unserved(counts, "");
   const rest = count(counts.flows) - sum(parts);
@@ -284,7 +285,7 @@ function group(svg, { counts }) {
   return asked ? stacked(svg, 0, "sockets", parts.filter((part) => part.value)) : 0;
 }
 
-// The picture of a cell, with its numbers as its name for who does not see it.
+// The picture of a cell, with its numbers as a label for screen readers.
 function chart(cell) {
   const svg = draw("svg", { class: "chart", role: "img" });
   const height = picture(svg, cell);

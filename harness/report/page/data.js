@@ -1,5 +1,5 @@
 "use strict";
-// The data of the page: numbers into tables (page_data.py writes them), read here into cells.
+// The data of the page: indexes into tables, written by page_data.py, and turned into cells here.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
@@ -10,7 +10,7 @@ const named = ([names, ...values] = []) =>
 
 const AXES_AT = DATA.points.map((point) => new Map(point));
 
-// One cell, as in matrix.json; `word` is its verdict without a count, `share` a figure and its text.
+// One cell, as in matrix.json. `word` is its verdict without a count, `share` a number and its text.
 function cellAt(number) {
   const [guest, scenario, point, state, verdict, word, glyph, place, why, share, counts, statistics, started, seconds, repeats] =
     DATA.cells[number];
@@ -39,7 +39,7 @@ function cellAt(number) {
   };
 }
 
-// What is read of every cell at every filtering is read without building the cell.
+// Filtering reads these fields of every cell, so they are read without building the cell.
 const guestOf = (number) => DATA.cells[number][0];
 const pointOf = (number) => DATA.cells[number][2];
 const wordOf = (number) => DATA.cells[number][5];
@@ -49,7 +49,7 @@ const styleOf = (number) => {
   return place === null ? DATA.states[state] : `m${place % 8}`;
 };
 
-// A cell in one line, the same in every report: what links name.
+// A name for a cell that is the same in every report, so that links can use it.
 const keyOf = (number) => {
   const [, scenario, point] = DATA.cells[number];
   return [DATA.scenarios[scenario], ...DATA.points[point].map(([axis, value]) => `${axis}=${value}`)].join(" ");
@@ -63,7 +63,7 @@ const percents = (numbers) => {
   return least === most ? `${least}%` : `${least}–${most}%`;
 };
 
-// Make an element; text is always set as text.
+// Make an element. Strings among the children become text, never markup.
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {

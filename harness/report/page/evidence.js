@@ -1,4 +1,4 @@
-// What stands behind a cell: counts, statistics, a picture, every line that the agent said.
+// The evidence for a cell: its counts and statistics, a picture, and every line of the agent.
 
 const dialog = document.getElementById("evidence");
 const tip = document.getElementById("tip");
@@ -39,10 +39,10 @@ async function repliesTo(number) {
 
 function reply(guest, [, attempt, started, seconds, status, failure, offset, length, carried, lines]) {
   const facts = [`asked ${started}, ${Number(seconds).toFixed(1)} s`, status === null ? null : `agent's exit status ${status}`, failure];
-  const left = length > carried ? `; the first ${carried} are shown, the rest is in the run's folder` : "";
+  const left = length > carried ? `; the first ${carried} are shown, the rest is in the folder of the run` : "";
   const source = `guests/${guest}/agent.jsonl, bytes ${offset} to ${offset + length} (${length})${left}`;
   return [
-    make("p", { class: "note" }, `Asking ${attempt}: ${facts.filter((fact) => fact !== null).join("; ")}. ${source}.`),
+    make("p", { class: "note" }, `Attempt ${attempt}: ${facts.filter((fact) => fact !== null).join("; ")}. ${source}.`),
     ...(carried ? [make("pre", { tabIndex: 0 }, lines)] : []),
   ];
 }
@@ -51,7 +51,7 @@ async function fillReplies(cell, section) {
   section.setAttribute("aria-busy", "true");
   try {
     const rows = await repliesTo(cell.number);
-    const none = "No recording of it is in this page: it was not asked, or only matrix.json was at hand.";
+    const none = "This page has no recording of the cell: it was not asked, or the page was made from matrix.json alone.";
     section.append(...(rows.length ? rows.flatMap((row) => reply(cell.guest, row)) : [make("p", { class: "note" }, none)]));
   } catch (error) {
     section.append(make("p", { class: "note" }, `This browser cannot unpack the recording (${error.name}); it is in guests/${cell.guest}/agent.jsonl.`));
@@ -64,7 +64,7 @@ function provenance(cell) {
   return part("Provenance", ...[...entry.children].slice(1).map((child) => child.cloneNode(true)));
 }
 
-// Everything of one cell, below the dialog's header.
+// Everything about one cell, below the dialog's header.
 function details(cell) {
   const picture = cell.state === "measured" ? chart(cell) : null;
   const replies = part("What the agent saw");
@@ -85,11 +85,12 @@ function details(cell) {
       : null,
     replies,
     provenance(cell),
-    console ? part("Console, its end", make("pre", { tabIndex: 0 }, console)) : null,
+    console ? part("End of the console", make("pre", { tabIndex: 0 }, console)) : null,
   ].filter((element) => element !== null);
 }
 
-// Open the dialog on cells that the table shows as one; `first` is shown, the others can be chosen.
+// Open the dialog for cells that share one place in the table. It shows `first`; the others are in
+// the select.
 function openEvidence(numbers, first = numbers[0]) {
   const body = make("div");
   const show = (number) => {
@@ -123,7 +124,7 @@ function tipText(numbers) {
 
 function showTip(button, numbers, held = false) {
   tip.replaceChildren(tipText(numbers));
-  if (held) tip.append(make("button", { type: "button", onclick: () => openEvidence(numbers) }, "What stands behind it"));
+  if (held) tip.append(make("button", { type: "button", onclick: () => openEvidence(numbers) }, "Show the evidence"));
   tip.classList.toggle("held", held);
   tip.hidden = false;
   button.setAttribute("aria-describedby", "tip");

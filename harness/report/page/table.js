@@ -1,4 +1,4 @@
-// The table: what of it is shown, by which filters, and how it is walked with the keyboard.
+// The table: which rows and cells the filters show, and how the keyboard moves in it.
 
 const MARK = "≠";
 const ABSENT = { tunables: "as found", peer: "sockets" };
@@ -22,7 +22,7 @@ for (const section of SECTIONS) {
   }
 }
 
-// A select for each axis that has several values somewhere.
+// A select for each axis that has several values.
 const selects = new Map();
 for (const axis of DATA.filtered) {
   const values = new Set(AXES_AT.map((point) => point.get(axis)));
@@ -39,7 +39,7 @@ function start() {
   for (const select of selects.values()) if (select.selectedIndex < 0) select.value = "";
 }
 
-// An axis that a cell does not have is no reason to hide it, except where its absence has a name.
+// A filter does not hide cells that lack its axis, unless the absence is itself a choice (`ABSENT`).
 function fitting() {
   const chosen = [...selects].filter(([, select]) => select.value);
   return AXES_AT.map((point) =>
@@ -65,7 +65,7 @@ function differs(lists) {
   return new Set(verdicts.map(wordOf)).size > 1;
 }
 
-// What of a row is shown: for each guest that has a column, its cells that fit.
+// Set which cells of a row are shown: for each guest with a column, those that pass the filters.
 function fit(row, points) {
   row.shown.clear();
   for (const [guest, numbers] of row.cells) {
@@ -92,7 +92,7 @@ function relabel(row) {
   }
 }
 
-// One word for a guest and a scenario: the commonest verdict, and how many others there are.
+// One word for a guest and a scenario: the most common verdict, and the others.
 function summarise(numbers) {
   const verdicts = numbers.filter(measured);
   const asked = verdicts.length ? verdicts : numbers;
@@ -188,7 +188,7 @@ function numbersAt(button) {
   return source.shown.get(place.cellIndex - 1) ?? [];
 }
 
-// Show a row whatever is filtered: a link to it has to work.
+// Show a row whatever the filters are, so that a link to it always works.
 function reveal(key) {
   for (const section of SECTIONS) {
     for (const row of section.rows) {
@@ -209,7 +209,7 @@ function reveal(key) {
   return false;
 }
 
-// Follow a link: filters, then a row or a cell.
+// Follow a link: set the filters, then show the row or the cell.
 function follow() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   for (const [axis, select] of selects) if (parameters.has(axis)) select.value = parameters.get(axis);
@@ -271,7 +271,7 @@ table.addEventListener("click", (event) => {
   const button = event.target.closest(".cell");
   if (!button) return;
   const numbers = numbersAt(button);
-  // Where nothing hovers the first tap shows what hovering does, and offers the rest.
+  // Touch screens cannot hover, so the first tap shows the tip, with a button for the evidence.
   if (event.pointerType === "touch" && !tip.classList.contains("held")) showTip(button, numbers, true);
   else openEvidence(numbers);
 });
