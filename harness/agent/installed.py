@@ -49,7 +49,7 @@ COMPILE = "; ".join(
         "exec cc -std=c99 -D_DEFAULT_SOURCE -O2 -o agent *.c",
     )
 )
-"""Only options that every base system's compiler has: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
+"""Every base system's compiler has these options: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
 
 ERRORS = 2000
 """The most bytes that are shown, from the end of a compiler's error output."""
