@@ -1,13 +1,13 @@
-"""What every test session needs before its first test."""
+"""Set-up for every test session."""
 
 import signal
 
 
 def pytest_configure() -> None:
-    """Listen to signals again where whoever started us had them ignored (nohup, a shell's `&`).
+    """Restore signals that are ignored because pytest was started with nohup or a shell's `&`.
 
-    What is ignored stays ignored in a `run`, on purpose, and is inherited (execve(2)): the tests
-    that interrupt one would wait in vain.
+    Ignored signals are inherited (execve(2)), and a `run` deliberately keeps them ignored. Tests
+    that interrupt a run would then wait for ever.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:

@@ -1,7 +1,7 @@
-"""The two seams, faked: guests whose agent answers with what a real one said (tests/data).
+"""Fakes of `Transport` and `Provider`: guests whose agent gives recorded answers (tests/data).
 
-An answer is the recording whose question had the same parameters, those left out that only say how
-it was run; a question that nobody recorded is `unsupported`, as with a real agent.
+The answer to a question is the recording with the same parameters, apart from those that only
+control how it is run. A question without a recording is `unsupported`, as with a real agent.
 """
 
 import json
@@ -29,7 +29,7 @@ def recordings(scenario: str) -> Iterator[Lines]:
 
 
 def point(parameters: object) -> dict[str, str]:
-    """Return the parameters that make a question another one, defaults filled in."""
+    """Return the parameters that distinguish questions, with defaults filled in."""
     assert isinstance(parameters, dict)
     return {name: parameters.get(name, default) for name, default in DEFAULTS.items()}
 
@@ -54,14 +54,14 @@ def reply(line: str) -> str:
 
 
 def heard(agent: Agent, *questions: Question, timeout: float, jobs: int = 1) -> bytes:
-    """Return what an agent says to questions."""
+    """Return an agent's output for these questions."""
     said = bytearray()
     agent.ask(questions, timeout, jobs, into=said.extend)
     return bytes(said)
 
 
 class FakeTransport:
-    """A guest that runs just the commands that the harness gives."""
+    """A guest that understands only the commands that the harness uses."""
 
     def __init__(self, answer: Callable[[str], str] = reply) -> None:
         self._answer = answer
@@ -84,7 +84,7 @@ class FakeTransport:
         into: Sink | None = None,
         **limits: float | None,
     ) -> Completed:
-        """Make the agent's folder, be the agent, or remove it."""
+        """Make the agent's folder, act as the agent, or remove the folder."""
         if self._closed.is_set():
             raise GuestLostError(Phase.SCENARIO, "the connection is closed")
         if argv[0] == "uname":
@@ -107,10 +107,10 @@ class FakeTransport:
                 raise GuestLostError(Phase.SCENARIO, "the connection was closed")
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
-        """Take the agent and forget it."""
+        """Accept the agent; its content does not matter."""
 
     def interactive(self, argv: Sequence[str] | None) -> int:
-        """Be left with the status that the first argument says."""
+        """Return the first argument as the status."""
         return int(argv[0]) if argv else 0
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class FakeTransport:
 
 
 class FakeProvider:
-    """Boots fake guests; `answers` are per guest, `dead` ones never come up."""
+    """Boots fake guests; `answers` are per guest, guests in `dead` never come up."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class FakeProvider:
         self.booted: list[str] = []
 
     def refusal(self, guest: Guest) -> str | None:
-        """Refuse the guests that are `missing` here, and all whose agent would be compiled."""
+        """Refuse the guests in `missing`, and those whose agent must be compiled."""
         if guest.agent.path is None:
             return "a real guest"
         return "no hypervisor for it" if guest.name in self._missing else None
@@ -145,7 +145,7 @@ class FakeProvider:
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[FakeTransport]:
-        """Yield a guest, and note that it is up as long as it is."""
+        """Yield a guest, and list it in `up` during the block."""
         reason = self.refusal(guest)
         if reason is not None:
             raise NotRunError(f"{guest.name}: {reason}")

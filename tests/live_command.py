@@ -1,7 +1,7 @@
-"""The command as its users start it: a process of its own, the user's cache, a state of its own.
+"""Runs the command as users do: in its own process, with the user's cache and a separate state.
 
-The cache is shared because kernels are large; the state is a test's own, so that whatever is left
-running or on disk can be told from other people's.
+The cache is shared because kernels are large. The state is separate, so that a test can tell what
+it has left running or on disk.
 """
 
 import os
@@ -30,16 +30,16 @@ MODULE = (sys.executable, "-m", "harness")
 
 LAUNCH = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
 LAUNCH += "os.execv(sys.argv[1], sys.argv[1:])"
-"""What a shell starts in the background ignores SIGINT, and so would its children."""
+"""A shell makes its background processes ignore SIGINT, and their children would inherit that."""
 
 PATIENCE = 120.0
-"""Seconds for anything that is waited for; a run takes a tenth of it on an idle machine."""
+"""The limit in seconds for every wait; a run takes a tenth of it on an idle machine."""
 
 GLANCE = 0.05
 
 
 class Ended(Struct, frozen=True):
-    """A command that ended; `peak` is the most memory that its own process had, in KiB."""
+    """A command that ended; `peak` is the most memory that its process used, in KiB."""
 
     status: int
     out: str
@@ -57,11 +57,11 @@ class Live:
 
     @property
     def err(self) -> str:
-        """What it said so far."""
+        """Its output so far."""
         return self._err.read_text(errors="replace")
 
     def until_said(self, text: str) -> None:
-        """Wait until it says this on standard error."""
+        """Wait until it writes this to standard error."""
         until = time.monotonic() + PATIENCE
         while text not in self.err:
             assert self.process.poll() is None, self.err
@@ -69,7 +69,7 @@ class Live:
             time.sleep(GLANCE)
 
     def ended(self) -> Ended:
-        """Wait for its end. VmHWM (proc_pid_status(5)) only grows: the last look is the peak."""
+        """Wait for its end. VmHWM (proc_pid_status(5)) only grows: the last value is the peak."""
         until, peak = time.monotonic() + PATIENCE, 0
         while self.process.poll() is None:
             assert time.monotonic() < until, self.err
@@ -80,7 +80,7 @@ class Live:
 
 
 def peak_of(pid: int) -> int:
-    """Return the most memory a process ever had resident, in KiB; 0 where that is not told."""
+    """Return the peak resident memory of a process in KiB; 0 if the system does not tell."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -89,7 +89,7 @@ def peak_of(pid: int) -> int:
 
 
 class Here:
-    """A place to start commands in: a folder, a state, and what is alive of it."""
+    """A place to start commands: a folder, a state, and the processes that belong to it."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
@@ -133,11 +133,11 @@ class Here:
                     process.kill()
 
     def matrix(self, run: str = "run") -> Matrix:
-        """Read what a run came to."""
+        """Read the matrix of a run."""
         return matrix.decode((self.folder / run / "matrix.json").read_bytes())
 
     def journal(self, run: str = "run") -> tuple[journal.Line, ...]:
-        """Read what a run did."""
+        """Read the journal of a run."""
         return journal.read(self.folder / run / "journal.jsonl")
 
     def leases(self) -> tuple[Lease, ...]:
@@ -149,7 +149,7 @@ class Here:
         return machines_of(self.places.state)
 
     def processes(self) -> list[str]:
-        """Return the command lines of all that runs with this state: tools of ours, too."""
+        """Return the command lines of all processes with this state, including tools."""
         found = []
         for process in psutil.process_iter():
             try:

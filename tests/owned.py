@@ -1,4 +1,4 @@
-"""Processes that belong to a state folder, whatever has become of their leases."""
+"""Finds the processes that belong to a state folder, even if their leases are gone."""
 
 import os
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import psutil
 
 
 def processes_of(state: Path) -> Iterator[psutil.Process]:
-    """Yield living processes whose command line or standard error names a file of `state`.
+    """Yield live processes whose command line or standard error names a file in `state`.
 
-    A QEMU complains into a file of its lease's, which is known also when it was deleted.
+    The standard error of a QEMU is a file in its lease's folder; /proc names it even if deleted.
     """
     for process in psutil.process_iter():
         try:

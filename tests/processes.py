@@ -1,4 +1,4 @@
-"""Processes of the tests' own, alive and dead, for what has to tell one from another."""
+"""Makes live and dead processes, for tests of code that must tell them apart."""
 
 import subprocess
 import sys

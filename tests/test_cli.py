@@ -1,4 +1,4 @@
-"""The command line: exit statuses, what goes where, and that nothing measured is ever lost."""
+"""The command line: exit statuses, output streams, and that no measured cell is ever lost."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class Ended(Struct, frozen=True):
 
 
 class Command:
-    """The command line in a folder of its own, with guests `one`, `two` and `three`."""
+    """The command line in a new folder, with guests `one`, `two` and `three`."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capfd = capfd
@@ -234,7 +234,7 @@ def test_a_run_into_a_used_folder_boots_nothing(command: Command) -> None:
 
 
 def stammer(line: str) -> str:
-    """Break off in the middle of every answer but the facts'."""
+    """Break off in the middle of every answer except the facts."""
     said = reply(line)
     return said if " facts " in line else said[: len(said) // 2]
 
@@ -383,7 +383,7 @@ def test_claims_by_files_taken_together_say_which_cells_decided(command: Command
 
 
 def changed(source: str, target: str, **facts: str) -> None:
-    """Copy a run's matrix with its first verdict changed, and its guest's facts."""
+    """Copy a run's matrix; change its first verdict and the facts of its guests."""
     matrix = json.loads(Path(source, "matrix.json").read_text())
     next(cell for cell in matrix["cells"] if cell["state"] == "measured")["verdict"] = "newest"
     for known in matrix["guests"].values():

@@ -1,4 +1,4 @@
-"""Commands over several runs: baseline, history, merge, as they are typed."""
+"""The commands that use several runs: baseline, history, merge."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ ASKED = ("run", "one", "--guests", "guests", "--scenario", "distribution")
 
 
 def measured(command: Command, folder: str, word: str | None = None) -> Path:
-    """Measure, and let every verdict be another word and the day a later one; return the file."""
+    """Measure; with `word`, set every verdict to it and move the date; return the matrix.json."""
     assert command(*ASKED, "--out", folder).status == 0
     path = Path(folder, "matrix.json")
     if word is not None:
@@ -146,6 +146,6 @@ def test_a_place_that_takes_no_files_is_said_and_not_traced(
     ended = command("exec", "linux-6.1", "--", "true")
     assert ended.status in (2, 3), ended.err
     assert "Traceback" not in ended.err
-    if ended.status == 2:  # where QEMU is there
+    if ended.status == 2:  # only if QEMU is installed
         assert f"error: {tmp_path}/file" in ended.err
         assert f"({variable}" in ended.err

@@ -1,4 +1,4 @@
-"""One guest's life and deaths: what a crash costs, what is asked again, what is never a verdict."""
+"""The lives of one guest: what a crash costs, what is asked again, what is never a verdict."""
 
 import re
 import threading
@@ -36,14 +36,14 @@ Answer = Callable[[str], str]
 
 
 class Mortal(FakeTransport):
-    """A guest that is lost at the `last` question of all it is asked, with half an answer."""
+    """A guest that is lost at its question number `last`, after half an answer."""
 
     def __init__(self, last: int) -> None:
         super().__init__()
         self.left = last
 
     def batch(self, lines: Sequence[str], into: Sink) -> None:
-        """Answer until the hour has come."""
+        """Answer until that question."""
         if not lines[0].startswith("facts "):
             if self.left <= len(lines):
                 into("".join(map(reply, lines[: self.left]))[:-30].encode())
@@ -59,7 +59,7 @@ class Lives(Struct, frozen=True):
     booted: list[int]
 
     def refusal(self, guest: Guest) -> str | None:
-        """Refuse nobody."""
+        """Refuse no guest."""
         return None
 
     def download(self, guest: Guest) -> str | None:
@@ -68,7 +68,7 @@ class Lives(Struct, frozen=True):
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[Transport]:
-        """Yield the next life; the last one has no end."""
+        """Yield the next life; the last one is used for all further boots."""
         life = self.boots.pop(0) if len(self.boots) > 1 else self.boots[0]
         self.booted.append(1)
         if isinstance(life, Exception):
@@ -92,11 +92,11 @@ class Bench:
         self.turns = Turns(2)
 
     def phase(self, guest: str, phase: Phase, detail: str = "") -> None:
-        """Hear what is told."""
+        """Ignore the phase."""
         self.told.append(detail)
 
     def trial(self, trial: Trial, done: int, total: int) -> None:
-        """Keep what is told."""
+        """Keep the trial."""
         self.trials.append(trial)
 
     def measure(self, asked: Sequence[Cell] = SHARING) -> Matrix:
@@ -133,20 +133,20 @@ def test_a_guest_that_does_not_come_up_shows_the_end_of_its_console(
 
 
 class Hearing(FakeTransport):
-    """A guest that remembers what each batch asked."""
+    """A guest that remembers the questions of each batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.batches: list[list[str]] = []
 
     def batch(self, lines: Sequence[str], into: Sink) -> None:
-        """Listen, and answer."""
+        """Note the questions, and answer them."""
         self.batches.append(list(lines))
         super().batch(lines, into)
 
 
 def test_questions_with_different_tunables_are_never_asked_in_one_batch(tmp_path: Path) -> None:
-    """The value is the whole guest's, and a batch's questions run at the same time."""
+    """A tunable applies to the whole guest, and the questions of a batch run at the same time."""
     asked = cells(Depth.FULL, ["failure-handshake", "failure-queued"])
     guest = Hearing()
     Bench(tmp_path, guest).measure(asked)
@@ -208,7 +208,7 @@ def test_what_turns_out_to_be_missing_is_not_run(tmp_path: Path) -> None:
 
 
 class Impostor(FakeTransport):
-    """A guest in which something answers every question, also one that nobody can know."""
+    """A guest with a program that answers every question, even an unknown scenario."""
 
     def run(
         self,
@@ -218,7 +218,7 @@ class Impostor(FakeTransport):
         into: Sink | None = None,
         **limits: float | None,
     ) -> Completed:
-        """Say yes."""
+        """Succeed, whatever was asked."""
         done = super().run(argv, stdin=stdin, into=into, **limits)
         return Completed(0, done.stdout, b"")
 
@@ -270,14 +270,14 @@ def test_a_question_that_is_left_out_is_asked_again(tmp_path: Path) -> None:
 
 
 class Murdered(FakeTransport):
-    """A guest that one question kills: those before it that work were answered, none that wait."""
+    """A guest that one question kills; it has answered earlier questions with a load, no others."""
 
     def __init__(self, murderer: str) -> None:
         super().__init__()
         self._murderer = murderer
 
     def batch(self, lines: Sequence[str], into: Sink) -> None:
-        """Answer until it comes."""
+        """Answer until that question comes."""
         if not any(self._murderer in line for line in lines):
             super().batch(lines, into)
             return
@@ -340,7 +340,7 @@ def test_no_command_asks_so_much_that_a_hanging_guest_is_waited_for_for_hours(
     assert len(matrix.cells) == len(many)
     assert max(count for count, _ in commands) <= 128
     assert max(timeout for _, timeout in commands) <= 640
-    # Of an agent that hangs each question has an alarm, and no two are waited for in turn.
+    # If the agent hangs, each question has an alarm, and these must not be waited for in turn.
     longest = max(scenario.alarm for scenario in CATALOGUE.values())
     asked = [silence for silence in silences if silence is not None]
     assert asked

@@ -1,4 +1,4 @@
-"""Leases: what is ended, and above all what is not."""
+"""Leases: which guests are ended, and above all which are not."""
 
 import os
 import shutil
@@ -286,7 +286,7 @@ def test_a_file_that_is_no_lease_is_left_alone(
 
 
 def undo(folder: Path, word: str, status: int = 0, seconds: float = 10) -> Undo:
-    """Write a word down where the test can read it, then end with a status."""
+    """Write a word to a file that the test reads, then end with a status."""
     script = f'[ -d "$HOLD" ] && echo {word} >>ran; exit {status}'
     return Undo(("sh", "-c", script), seconds, {"HOLD": str(folder / "guests")}, str(folder))
 

@@ -1,4 +1,4 @@
-"""A process is named by pid and start time: whoever has the pid later is nobody's business."""
+"""A process is identified by pid and start time: a later process with the pid is left alone."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def test_no_signal_goes_to_a_pid_that_is_used_again(
     other = process_of(bystander.pid)
     assert signalled(replace(other, started=other.started - 1), number, seconds=1)
     assert signalled(dead_process(), number, seconds=1)
-    time.sleep(0.1)  # a signal would have come by now
+    time.sleep(0.1)  # a signal would have arrived by now
     assert bystander.poll() is None
     assert signalled(other, number, seconds=5)
 

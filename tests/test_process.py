@@ -1,4 +1,4 @@
-"""Tools of this machine, run to their end or ended."""
+"""Tools on this machine: they run to their end, or are ended."""
 
 import subprocess
 import sys
@@ -98,7 +98,7 @@ execute([*last_will(), "sleep", "60"], Deadline(60), started=started)
         while not (tmp_path / "pid").exists() or not (text := (tmp_path / "pid").read_text()):
             assert time.monotonic() < until
             time.sleep(0.01)
-        time.sleep(0.2)  # for setpriv to make the will
+        time.sleep(0.2)  # until setpriv has taken effect
         tool = of_pid(int(text))
         assert tool is not None
         owner.kill()

@@ -1,4 +1,4 @@
-"""The `ssh` provider against a server on loopback: refusals are final, and say what to do."""
+"""The `ssh` provider with a server on loopback: refusals are final and have a hint."""
 
 import os
 import socket
@@ -35,7 +35,7 @@ def server() -> Iterator[SshServer]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ~/.ssh of the test's own; no ssh-agent."""
+    """A ~/.ssh for this test only, and no ssh-agent."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     made = tmp_path / "dot-ssh"
     made.mkdir(mode=0o700)
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def guest(server: SshServer, folder: Path) -> Guest:
-    """The server, as a guest file names it."""
+    """The server as a section of a guest file."""
     server.user_key = write_key(folder / "key")
     remote = Remote(port=server.port, key=str(folder / "key"))
     remember(folder, server.port, server.host_key)
@@ -68,7 +68,7 @@ def remote(guest: Guest, **changes: object) -> Guest:
 
 
 def refused(provider: ExistingMachine, guest: Guest, seconds: float = 20) -> BootError:
-    """Return what booting ends with, which has to come soon."""
+    """Boot, which must fail soon; return the error."""
     began = time.monotonic()
     with pytest.raises(BootError) as caught, provider.boot(guest, Deadline(seconds)):
         pass
@@ -77,7 +77,7 @@ def refused(provider: ExistingMachine, guest: Guest, seconds: float = 20) -> Boo
 
 
 class TestSshProvider(ProviderContract):
-    """The guest is this machine, through paramiko's server: what is left is looked for here."""
+    """The guest is this machine, with paramiko's server, so what is left can be found here."""
 
     @pytest.fixture
     def left(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Sequence[str]]:
@@ -87,7 +87,7 @@ class TestSshProvider(ProviderContract):
         monkeypatch.setattr("harness.providers.ssh.TEMPORARY", made)
 
         def look() -> Sequence[str]:
-            # Where the connection broke the guest tidies up by itself, a moment later.
+            # If the connection broke, the guest cleans up by itself a moment later.
             until = time.monotonic() + 5
             while time.monotonic() < until:
                 found = [str(one) for path in made for one in Path(path).iterdir()]
@@ -190,7 +190,7 @@ def test_a_closed_port_is_believed_at_once(provider: ExistingMachine, guest: Gue
 def test_of_several_addresses_the_one_that_listens_is_found(
     provider: ExistingMachine, guest: Guest, server: SshServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `localhost` where ::1 comes first and nobody listens there."""
+    """For example `localhost`, if ::1 comes first and nothing listens there."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         closed = held.getsockname()
     kind = (socket.AF_INET, socket.SOCK_STREAM, 0, "")

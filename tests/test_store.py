@@ -1,4 +1,4 @@
-"""The run folder keeps every whole line, is nobody else's, and can be judged again."""
+"""The run folder keeps every whole line, belongs to one process, and can be judged again."""
 
 import logging
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Both transports keep the contract; the SSH one also against servers that do not."""
+"""Both transports keep the contract; the SSH transport also with servers that break it."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ class TestSshTransport(TransportContract):
     """Commands through a real server on loopback."""
 
     def test_several_threads_run_at_once(self, transport: Transport) -> None:
-        """Left to the live suite, where the same test runs against dropbear."""
+        """Skip: the live suite runs the same test against dropbear."""
         pytest.skip("this server, paramiko's, fails it now and then (2 of 15 whole runs)")
 
     @pytest.fixture
@@ -74,7 +74,7 @@ def test_a_timeout_kills_the_whole_group_of_a_local_command(tmp_path: Path) -> N
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is there and no zombie: in a container nobody may reap orphans."""
+    """Return whether a process runs; a zombie does not, as a container may not reap orphans."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -144,7 +144,7 @@ def test_closing_the_transport_ends_a_command_that_waits(server: SshServer) -> N
 
 
 def test_a_push_cut_short_leaves_nothing(server: SshServer, tmp_path: Path) -> None:
-    """The server drops the connection in the middle: `cat` sees an ordinary end of file."""
+    """The server drops the connection in the middle: `cat` sees a normal end of file."""
     target = tmp_path / "pushed"
     transport = connect(server)
     stop = threading.Event()
@@ -173,7 +173,7 @@ def no_status(channel: paramiko.Channel, command: bytes) -> None:
 
 
 OPEN: list[paramiko.Channel] = []
-"""Channels that stay open: paramiko closes one that nobody names any more."""
+"""Channels that must stay open: paramiko closes a channel without a reference."""
 
 
 def mute(channel: paramiko.Channel, command: bytes) -> None:
@@ -207,7 +207,7 @@ def test_a_server_that_does_not_end_a_command_is_bounded(
 
 
 def test_a_server_that_never_answers_exec_is_bounded() -> None:
-    """paramiko's `exec_command` waits for the reply without any bound."""
+    """paramiko's `exec_command` waits for the reply without a limit."""
     with serving() as server:
         transport = connect(server)
         server.execute = stuck = Stuck()
@@ -219,7 +219,7 @@ def test_a_server_that_never_answers_exec_is_bounded() -> None:
 
 
 class Stuck:
-    """Blocks the server's own thread, as a guest does whose sshd is starved."""
+    """Blocks the server's own thread, as in a guest whose sshd gets no CPU."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -233,7 +233,7 @@ def test_quoting_survives_a_login_shell_that_expands_exclamation_marks() -> None
 
 
 def regardless(channel: paramiko.Channel, command: bytes) -> None:
-    """Send far more than the client has room for."""
+    """Send much more than the client has room for."""
     with contextlib.suppress(*GONE):
         channel.sendall(b"begun")
         channel.out_window_size = 1 << 30
@@ -263,7 +263,7 @@ done = t.run(["sh", "-c", "yes | head -c " + sys.argv[2]], timeout=300)
 assert done.truncated and done.status == 0
 print(re.search(r"VmHWM:\\s*(\\d+) kB", open("/proc/self/status").read())[1])
 """
-# Not getrusage(): its ru_maxrss starts at what the process that forked this one had (exec, mm).
+# Not getrusage(): ru_maxrss starts at the value of the parent that forked this process (exec, mm).
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -1,4 +1,4 @@
-"""Logging in: soon where a guest comes up, bounded where a server is not what it should be."""
+"""Logging in: soon when a guest comes up, within a limit if the server is wrong or hostile."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from harness.transport import SshTransport, generate_key
 
 
 def knock(port: int, seconds: float, alive: Callable[[], str | None] = lambda: None) -> BootError:
-    """Return the error that connecting to a hostile port ends with."""
+    """Connect to a hostile port; return the error."""
     key = generate_key()
     with pytest.raises(BootError) as caught:
         SshTransport.connect("127.0.0.1", port, "root", key, None, Deadline(seconds), {}, alive)

@@ -1,4 +1,4 @@
-"""A session on a terminal, or between files, is relayed both ways with its status."""
+"""A session on a terminal, or between files: bytes go both ways, and its status is returned."""
 
 import os
 import pty
@@ -27,7 +27,7 @@ def server() -> Iterator[SshServer]:
 
 
 def on_terminal(talk: Callable[[int, int], int], typed: bytes, until: bytes) -> tuple[int, bytes]:
-    """Run `talk` on a pseudo-terminal where `typed` is typed; return its status and the screen."""
+    """Run `talk` on a pseudo-terminal and type `typed`; return its status and the screen."""
     keyboard, screen = pty.openpty()
     status: list[int] = []
     thread = threading.Thread(target=lambda: status.append(talk(screen, keyboard)))

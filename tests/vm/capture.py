@@ -1,6 +1,6 @@
-"""Runs a command in a network namespace of its own, and keeps every packet of it but loopback's.
+"""Runs a command in a new network namespace and records every packet except those of loopback.
 
-`python capture.py FILE COMMAND...` as its own process, for unshare(1) to give it the namespace.
+Start it with unshare(1), which makes the namespace: `python capture.py FILE COMMAND...`
 """
 
 import socket
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 ETH_P_ALL, LINKTYPE_RAW, SNAP = 3, 101, 65535
-"""packet(7); without the link's header a packet begins with IP, as on a tun device."""
+"""packet(7). Without the link-layer header, a packet begins with IP, as on a tun device."""
 
 ROOM = 64 << 20
 

@@ -1,10 +1,10 @@
-"""The real command, to which a signal comes exactly inside a phase; a program, and its table.
+"""Runs the real command and sends a signal exactly inside a phase; also the table of phases.
 
     python faults.py POINT SIGNAL VICTIM WORD...
 
-It wraps the function that a point names and runs the command with these words. The first time that
-the point is reached it leaves the file `struck` in its folder and sends the signal: to itself
-(victim `harness`) or to the QEMU that it started. Nothing in `harness` knows of it.
+It wraps the function that belongs to the point, and runs the command with these words. When the
+point is first reached, it writes the file `struck` to its folder and sends the signal: to itself
+(victim `harness`) or to the QEMU that it started. The harness has no code for this.
 """
 
 import functools
@@ -25,20 +25,20 @@ from harness.deadline import Cancellation
 from harness.machine.pid import start_of
 
 SECOND = "tcp_migrate_req="
-"""In each question of a run's second batch: a tunable that a batch sets is not of the first."""
+"""A text in each question of a run's second batch: the first batch sets no tunable."""
 
 STRUCK = "struck"
-"""The file that shows that the point was reached, and when."""
+"""A file that shows that the point was reached, and when."""
 
 HEARD_SECONDS = 20.0
-"""A signal is heard within a tenth of a second by who does not miss it."""
+"""A process that handles a signal does so within a tenth of a second."""
 
 Function = Callable[..., Any]
 Strike = Callable[[], None]
 
 
 class Fault:
-    """A signal, sent once: the phase goes on only when it had its effect."""
+    """A signal that is sent once; the phase continues only after it has had its effect."""
 
     def __init__(self, number: signal.Signals, victim: str) -> None:
         self._number = number
@@ -48,7 +48,7 @@ class Fault:
         replaced("harness.deadline:Cancellation.say", self._listening)
 
     def strike(self) -> None:
-        """Send it, unless that was done."""
+        """Send it, unless it was already sent."""
         if not self._once.acquire(blocking=False):
             return
         Path(STRUCK).touch()
@@ -57,7 +57,7 @@ class Fault:
             return
         os.kill(os.getpid(), self._number)
         if threading.current_thread() is not threading.main_thread():
-            self._heard.wait(HEARD_SECONDS)  # KILL ends us here
+            self._heard.wait(HEARD_SECONDS)  # SIGKILL ends this process here
 
     def _listening(self, say: Function) -> Function:
         def said(cancellation: Cancellation) -> None:
@@ -70,7 +70,7 @@ class Fault:
         (pid,) = [child.pid for child in psutil.Process().children() if _is_machine(child)]
         os.kill(pid, self._number)
         until = time.monotonic() + HEARD_SECONDS
-        while start_of(pid) is not None:  # a zombie, which its parent has yet to reap
+        while start_of(pid) is not None:  # a zombie that its parent has not reaped yet
             assert time.monotonic() < until
             time.sleep(0.01)
 
@@ -83,7 +83,7 @@ def _is_machine(process: psutil.Process) -> bool:
 
 
 def replaced(where: str, make: Callable[[Function], Function]) -> None:
-    """Put what `make` makes of a function (`module:name` or `module:Class.name`) in its place."""
+    """Replace a function (`module:name` or `module:Class.name`) by what `make` returns for it."""
     module, _, path = where.partition(":")
     *owners, name = path.split(".")
     owner = functools.reduce(getattr, owners, importlib.import_module(module))
@@ -91,12 +91,12 @@ def replaced(where: str, make: Callable[[Function], Function]) -> None:
 
 
 def always(*_: object) -> bool:
-    """Any call is the one."""
+    """Match every call."""
     return True
 
 
 def before(where: str, when: Callable[..., bool] = always) -> Callable[[Strike], None]:
-    """Strike when a function is called so, before it does anything."""
+    """Strike when a function is called with matching arguments, before it does anything."""
 
     def arm(strike: Strike) -> None:
         def make(original: Function) -> Function:
@@ -113,7 +113,7 @@ def before(where: str, when: Callable[..., bool] = always) -> Callable[[Strike],
 
 
 def after(where: str, when: Callable[..., bool] = always) -> Callable[[Strike], None]:
-    """Strike when a function that was called so has returned."""
+    """Strike when a function that was called with matching arguments has returned."""
 
     def arm(strike: Strike) -> None:
         def make(original: Function) -> Function:
@@ -131,7 +131,7 @@ def after(where: str, when: Callable[..., bool] = always) -> Callable[[Strike], 
 
 
 def half_written(name: str) -> Callable[[Strike], None]:
-    """Strike when half of what is appended to a file about the second batch is written."""
+    """Strike when half of an append to a file, about the second batch, is written."""
 
     def arm(strike: Strike) -> None:
         def make(append: Function) -> Function:
@@ -160,7 +160,7 @@ def _is_answer(_: object, questions: Any, *__: object) -> bool:
 
 
 def _while_asking(strike: Strike) -> None:
-    """Strike when the questions are on their way, and before an answer is read."""
+    """Strike after the questions were sent, before an answer is read."""
     asking = threading.Event()
     before("harness.agent.installed:Agent.ask", lambda *args: _is_answer(*args) and _set(asking))(
         lambda: None
@@ -174,7 +174,7 @@ def _set(event: threading.Event) -> bool:
 
 
 def _compiles(*_: object) -> bool:
-    """Wait until the compiler itself runs: all that started it has its last will by then."""
+    """Wait until the compiler itself runs: `last_will` is then in effect for all its parents."""
     until = time.monotonic() + HEARD_SECONDS
     while not any(one.name() == "zig" for one in psutil.Process().children(recursive=True)):
         assert time.monotonic() < until
@@ -226,11 +226,11 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
     "destroy": before("harness.providers.qemu.machine:Machine.end"),
     "undone": after("shutil:rmtree", lambda path, *_: Path(path).parent.name == "guests"),
 }
-"""In the order in which a run comes by."""
+"""In the order in which a run reaches them."""
 
 
 def arm(point: str, number: signal.Signals, victim: str) -> None:
-    """Let the signal come when this process reaches the point."""
+    """Send the signal when this process reaches the point."""
     POINTS[point](Fault(number, victim).strike)
 
 

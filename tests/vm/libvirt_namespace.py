@@ -1,8 +1,8 @@
-"""A libvirtd of the tests' own, in namespaces of its own: nothing of the machine's is touched.
+"""A libvirtd for the tests in its own namespaces; that of the machine is not touched.
 
-As a program it is process 1 of those namespaces: it makes them ready, starts libvirt's daemons,
-says `ready`, and reaps until its standard input ends. Without a process 1 that reaps, libvirt waits
-minutes for each of its QEMU probes to vanish.
+As a program, this is process 1 of the namespaces: it prepares them, starts libvirt's daemons,
+prints `ready`, and reaps processes until its standard input ends. Without a process 1 that reaps,
+libvirt waits minutes for the end of each of its QEMU probes.
 """
 
 import os
@@ -18,10 +18,10 @@ from pathlib import Path
 NEEDED = ("unshare", "nsenter", "libvirtd", "virtlogd", "virsh", "dnsmasq", "ip", "iptables")
 
 STATE = ("/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
-"""Covered by folders of the test's, empty at first."""
+"""Folders that are replaced by empty folders of the test."""
 
 NODES = ("null", "zero", "full", "random", "urandom", "tty", "net/tun")
-"""All that is left of /dev: a /dev/kvm that exists and hangs would be probed for minutes."""
+"""The only devices in /dev. A /dev/kvm that exists but hangs would be probed for minutes."""
 
 QEMU_CONF = """
 user = "root"
@@ -40,7 +40,7 @@ SECONDS = 60.0
 
 
 def refusal() -> str | None:
-    """Why no libvirtd can be started here; None if one can."""
+    """Return why no libvirtd can be started here; None if it can."""
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         return f"no {', '.join(missing)} here: `reuseport-matrix doctor --install --with vagrant`"
@@ -57,11 +57,11 @@ def refusal() -> str | None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[tuple[str, ...]]:
-    """Yield what to put before a command that is to run inside; all in there ends with the block.
+    """Yield a prefix for commands that run inside; all processes inside end with the block.
 
-    `folder` takes libvirt's state.
+    `folder` holds libvirt's state.
     """
-    # --kill-child is not needed: process 1 ends with its standard input, and all others with it.
+    # --kill-child is not needed: process 1 ends when its standard input does, and the rest with it.
     argv = ["unshare", "-n", "-m", "-p", "-f", "--mount-proc", sys.executable, __file__]
     pipe = subprocess.PIPE
     with (folder / "daemons.log").open("wb") as log:
@@ -79,7 +79,7 @@ def running(folder: Path) -> Iterator[tuple[str, ...]]:
 
 
 def prepare(folder: Path) -> None:
-    """Cover what libvirt writes to, thin out /dev, raise the loopback."""
+    """Cover the folders that libvirt writes to, reduce /dev, bring up the loopback device."""
     run("mount", "--make-rprivate", "/")
     run("ip", "link", "set", "lo", "up")
     for place in STATE:
@@ -99,7 +99,7 @@ def cover(own: Path, place: str) -> None:
 
 
 def thin_out(own: Path) -> None:
-    """Put a /dev with just `NODES` in place of this one."""
+    """Replace /dev by one that contains only `NODES`."""
     own.mkdir()
     run("mount", "-t", "tmpfs", "-o", "mode=755", "none", str(own))
     for name in ("pts", "shm", "net"):
@@ -126,7 +126,7 @@ def start(argv: Sequence[str], pid_file: Path) -> None:
 
 
 def reap() -> None:
-    """Wait for whoever ended."""
+    """Reap all processes that have ended."""
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
@@ -135,7 +135,7 @@ def reap() -> None:
 
 
 def main() -> int:
-    """Be process 1 until standard input ends; the kernel then ends everybody else in here."""
+    """Act as process 1 until standard input ends; the kernel then kills all others inside."""
     folder = Path(sys.argv[1])
     prepare(folder)
     start(["virtlogd"], folder / "virtlogd.pid")

@@ -1,4 +1,4 @@
-"""The agent's C, compiled as the tests want it: every warning an error, under sanitizers."""
+"""Compiles the agent's C code for the tests: every warning is an error, with sanitizers."""
 
 import importlib.util
 import shutil
@@ -19,7 +19,7 @@ SANITIZED = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover
 
 
 def zig(target: str) -> list[str]:
-    """Return Zig's compiler for a target, with the cache that the harness itself uses."""
+    """Return the command of Zig's compiler for a target, with the harness's own cache."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("Zig is not installed")
     folder = Places.of_user().folder("zig")
@@ -38,12 +38,12 @@ def c_files() -> list[str]:
 
 
 def sanitized_agent(folder: Path) -> Path:
-    """Build it with this machine's compiler and its sanitizers; without one, Zig's undefined."""
+    """Build it with this machine's compiler and sanitizers, or with Zig's (undefined only)."""
     made = folder / "agent"
     cc = shutil.which("cc")
     if cc is not None:
         compiled([cc, *STRICT, *SANITIZED, "-o", str(made), *c_files()], folder)
-    else:  # a bare machine has no compiler, and Zig has no run-time library for addresses
+    else:  # a minimal machine has no compiler, and Zig has no AddressSanitizer run-time library
         undefined = ["-g", "-O1", "-fsanitize=undefined"]
         compiled([*zig(""), *STRICT, *undefined, "-o", str(made), *c_files()], folder)
     return made

@@ -1,4 +1,4 @@
-"""What the cross-built agent asks of a guest's libc: no more than the oldest release has."""
+"""The cross-built agent needs no more of a guest's libc than the oldest release has."""
 
 import importlib.util
 import struct
@@ -25,8 +25,8 @@ NETBSD_RENAMED = {
     "__fstat50",
     "__nanosleep50",
 }
-"""libc.so.12 has no versions; what changed has another name (lib/libc/sys/Makefile.inc), which an
-older libc lacks. All of these are older than NetBSD 9."""
+"""libc.so.12 has no versions. A function that changed has a new name (lib/libc/sys/Makefile.inc),
+which an older libc lacks. All of these names are older than NetBSD 9."""
 
 NETBSD_OWN = {
     "__errno",
@@ -36,7 +36,7 @@ NETBSD_OWN = {
     "__register_frame_info",  # weak: of libgcc, if there is one
     "__deregister_frame_info",
 }
-"""With two underscores since the first releases."""
+"""Names that have begun with two underscores since the first releases."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def versions(content: bytes) -> set[str]:
 
 
 def undefined(content: bytes) -> set[str]:
-    """Return the names that a program expects of its libraries; DT_HASH knows their number."""
+    """Return the names that a program expects of its libraries; DT_HASH has their number."""
     (count,) = struct.unpack_from("<4xI", content, elf.at(content, entry(content, DT_HASH)))
     table = elf.at(content, entry(content, DT_SYMTAB))
     symbols = [struct.unpack_from("<IBBH16x", content, table + 24 * i) for i in range(1, count)]
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
 
 @pytest.mark.vm
 def test_the_start_of_our_own_does_what_crt1_asks_of_it(tmp_path: Path) -> None:
-    """Here, called by hand: no kernel of the guests' is at hand, and musl has the same globals."""
+    """Called by hand here: no BSD kernel is available, and musl has the same globals."""
     (tmp_path / "caller.c").write_text(CALLER)
     if not host_target().endswith("linux-musl"):
         pytest.skip("this machine is not Linux")

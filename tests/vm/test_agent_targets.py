@@ -1,4 +1,4 @@
-"""The agent's C: for every system without a warning, here under sanitizers, one table of ids."""
+"""The agent's C code: compiles without warnings for every system; here with sanitizers."""
 
 import os
 import re
@@ -40,14 +40,14 @@ QUICKLY = {"flows": "48", "listeners": "3", "deadline": "3000"}
 @pytest.mark.vm
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_agent_is_built_without_a_warning(target: str, tmp_path: Path) -> None:
-    """Zig makes a target's libc the first time, which takes it up to a minute and a half."""
+    """The first time, Zig builds the target's libc, which takes up to a minute and a half."""
     static = ["-static"] if target.endswith("musl") else []
     made = tmp_path / "agent"
     compiled([*zig(target), *static, *STRICT, "-Os", "-s", "-o", str(made), *c_files()], tmp_path)
     platform = binary.Program(made.read_bytes(), "test", target).platform
     assert platform == binary.of_target(target)
     assert platform.machine == target.partition("-")[0]
-    # A static program has neither a loader nor Linux's note; nobody else is silent.
+    # A static Linux program has neither a loader nor a note; all other programs name their system.
     said = binary.of_program(made.read_bytes())
     assert said is not None
     assert (said.system is None) == ("linux" in target), said
@@ -68,7 +68,7 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(scenario: str) -> list[str]:
-    """Return a whole question: the first of its quick cells' options, with few flows."""
+    """Return a whole question: the first quick cell of a scenario, with few flows."""
     own = {
         "precedence": {"bind": "mixed"},
         "failure-handshake": {"peer": "tun"},
@@ -92,7 +92,7 @@ def test_every_scenario_is_clean_under_sanitizers(
     log = tmp_path / "log"
     environment = {
         **os.environ,
-        # Leaks are none: each question is a process of its own, and what it holds ends with it.
+        # Leaks do not matter: each question is its own process, and its memory ends with it.
         "ASAN_OPTIONS": f"log_path={log}:detect_leaks=0",
         "UBSAN_OPTIONS": f"log_path={log}:print_stacktrace=1",
     }
@@ -115,7 +115,7 @@ def test_every_scenario_is_clean_under_sanitizers(
 
 
 def running(program: Path) -> list[int]:
-    """Return who still runs the program; a zombie does not."""
+    """Return the processes that still run the program; a zombie does not."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -193,7 +193,7 @@ def test_a_newcomer_that_outlasts_the_stream_is_still_followed_by_one(sanitized:
 def test_an_agent_whose_reader_is_gone_ends_with_all_its_questions(
     sanitized: Path, kind: str
 ) -> None:
-    """An SSH server hands out one or the other; that its input has ended is no sign yet."""
+    """An SSH server gives a pipe or a socket; the end of input alone does not mean a hang-up."""
     if isolated(Deadline(10)) != "network namespace":
         pytest.skip("no network namespace can be had here (unshare -n)")
     ours, theirs = socket.socketpair()

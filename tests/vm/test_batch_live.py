@@ -1,4 +1,4 @@
-"""The agent's batch on this machine's kernel: what works is asked while others wait."""
+"""The agent's batch on this machine's kernel: loaded questions run while others wait."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("batch")]
 PATIENCE = 60.0
 
 WAITS = 3.0
-"""Seconds: the deadline of a question that waits for it."""
+"""The deadline in seconds of a question that waits until it passes."""
 
 WAITING = f"failure-hung flows=40 deadline={WAITS * 1000:.0f} loopback=up"
 
@@ -72,7 +72,7 @@ def test_more_questions_than_are_read_ahead_are_all_answered(agent: Path) -> Non
 
 @pytest.mark.skipif(sys.platform != "linux", reason="SCHED_BATCH is Linux's")
 def test_nobody_of_the_agents_interrupts_the_others(agent: Path) -> None:
-    """Or a guest whose CPU is emulated takes twice as long: sched(7), SCHED_BATCH."""
+    """Otherwise a guest with an emulated CPU takes twice as long: sched(7), SCHED_BATCH."""
     (facts,) = asked(agent, 1, ["facts"])
     assert facts.observation is not None
     assert facts.observation.facts["take_turns"] == 1

@@ -1,4 +1,4 @@
-"""A real guest: who reaches it, whom it reaches, what of its keys is seen."""
+"""A real guest: who can reach it, what it can reach, and who can read its keys."""
 
 import logging
 import socket
@@ -50,18 +50,18 @@ def test_a_guest_is_reached_from_here_alone_and_reaches_nobody(
     assert len(secrets) > 1
     for text in (caplog.text, command, *kept(tmp_path)):
         assert not [one for one in secrets if one in text]
-    assert "-netdev" in caplog.text  # or nothing was said at all
+    assert "-netdev" in caplog.text  # or there was no output at all
     assert not key.exists()
 
 
 def listening(machine: psutil.Process) -> list[str]:
-    """Return the addresses at which a QEMU lets anybody in."""
+    """Return the addresses on which a QEMU listens."""
     found = machine.net_connections()
     return [one.laddr.ip for one in found if one.status == psutil.CONN_LISTEN]
 
 
 def reaches_this_machine(transport: Transport) -> bool:
-    """Whether a connection from the guest arrives at a server of this machine."""
+    """Return whether a connection from the guest reaches a server on this machine."""
     with socket.create_server(("0.0.0.0", 0)) as here:
         script = REACH.format(GATEWAY, here.getsockname()[1])
         tried = transport.run(["sh", "-c", script], timeout=60)
@@ -74,5 +74,5 @@ def reaches_this_machine(transport: Transport) -> bool:
 
 
 def kept(folder: Path) -> list[str]:
-    """Return what is in the files that a boot leaves."""
+    """Return the content of the files that a boot leaves."""
     return [path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()]

@@ -20,7 +20,7 @@ ONE = "linux-6.1"
 
 
 class TestQemuProvider(ProviderContract):
-    """A kernel, an initramfs of ours, an SSH server in it."""
+    """A kernel and the harness's initramfs with an SSH server."""
 
     boot = 300.0
     soon = 60.0

@@ -1,4 +1,4 @@
-"""Eight runs at once on one machine do not meet."""
+"""Eight runs at the same time on one machine do not disturb each other."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +22,7 @@ def test_eight_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     for place in places:
         place.mkdir()
     runs = [Here(place) for place in places]
-    # One state for all of them: leases, locks and ports are shared as one user's are.
+    # All use one state, so that they share leases, locks and ports, as the runs of one user do.
     for run in runs:
         run.places = runs[0].places
         run.environment["XDG_STATE_HOME"] = runs[0].environment["XDG_STATE_HOME"]

@@ -1,4 +1,4 @@
-"""Disk images for real: the box's own, booted as a user's, with a seed, and as a vendor's."""
+"""Real disk images: that of the box, booted as a user's image, with a seed, and as a vendor's."""
 
 import gzip
 import hashlib
@@ -37,7 +37,7 @@ SCENARIO = ("--quick", "--scenario", "distribution", "--out", "run")
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the box as its users do, and return the folder with it."""
+    """Build the box as users do; return its folder."""
     missing = [name for name in TOOLS if shutil.which(name) is None]
     if missing:
         pytest.skip(f"the box needs {', '.join(missing)}: `reuseport-matrix doctor --install`")
@@ -79,7 +79,7 @@ def facts_of(here: Here, name: str) -> Mapping[str, Value]:
 
 
 def measured(here: Here, *names: str) -> None:
-    """Cells were measured on each, and nothing but the results is left."""
+    """Check that cells were measured on each guest, and that only the results are left."""
     cells = here.matrix().cells
     assert {cell.guest for cell in cells if cell.state is State.MEASURED} == set(names)
     assert {cell.state for cell in cells} <= {State.MEASURED, State.NOT_APPLICABLE}
@@ -87,7 +87,7 @@ def measured(here: Here, *names: str) -> None:
 
 
 def why_not(here: Here, name: str) -> str:
-    """Run a guest that cannot be had, and return the reason; no cell has a verdict."""
+    """Run a guest that cannot be started; check that no cell has a verdict; return the reason."""
     done = here("run", "--guests", ".", name, *SCENARIO)
     assert done.status == 3, done.err
     assert "Traceback" not in done.err
@@ -128,7 +128,7 @@ def test_without_a_seed_the_images_own_key_lets_in(here: Here, box: Path) -> Non
 
 @pytest.fixture
 def vendor(box: Path) -> Iterator[Site]:
-    """A vendor that offers the image, packed, over a line that breaks."""
+    """A vendor that offers the packed image over a connection that breaks."""
     packed = gzip.compress((box / "linux-box.qcow2").read_bytes(), 1)
     listed = f"SHA256 (linux-box.qcow2.gz) = {hashlib.sha256(packed).hexdigest()}\n"
     files = {"linux-box.qcow2.gz": packed, "CHECKSUM": listed.encode()}
@@ -137,7 +137,7 @@ def vendor(box: Path) -> Iterator[Site]:
 
 
 def with_cache(here: Here) -> None:
-    """Give the command a cache of its own, but for what takes long to make."""
+    """Give the command its own cache, with the entries that take long to make."""
     cache = here.folder / "cache" / NAME
     cache.mkdir(parents=True)
     for name in ("accelerators", "agents", "zig"):
@@ -153,7 +153,7 @@ def test_a_vendors_image_is_downloaded_once_and_booted(here: Here, vendor: Site)
     written(here, vendors=f"image: {address}, seed: nocloud")
     shown = here("guests", "--guests", ".")
     assert shown.status == 0, shown.err
-    assert vendor.asked == []  # a look at the table downloads nothing
+    assert vendor.asked == []  # listing the guests downloads nothing
     done = here("run", "--guests", ".", "vendors", *SCENARIO)
     assert done.status == 0, done.err
     measured(here, "vendors")
@@ -181,7 +181,7 @@ def test_a_vendors_image_of_another_checksum_is_not_booted(here: Here, vendor: S
 def test_a_key_that_the_guest_does_not_know_is_said(here: Here, box: Path) -> None:
     make_key(here.folder / "other")
     key = "ssh: {key: other}"
-    # Five seconds, four times as many where nothing accelerates: the box needs eight of them.
+    # 5 s, or 20 s if the CPU is emulated; the box then needs 8 s.
     written(here, locked=f"disk: {box / 'linux-box.qcow2'}, {key}, boot_timeout: 5")
     assert "root with our key was refused" in why_not(here, "locked")
 

@@ -1,4 +1,4 @@
-"""`drain` on this machine's own kernel: every way is really gone, and nobody is left behind."""
+"""`drain` on this machine's own kernel: each way really retires members; no process is left."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def test_members_retire_and_come_back_while_flows_begin(agent: Path, way: str) -
     assert {change.error for change in seen.changes} == {None}
     leavers = [change.member for change in seen.changes[::2]]
     assert leavers == [change.member for change in seen.changes[1::2]]
-    assert len({*leavers}) > 2  # in turn, but for one that no flow reached meanwhile
+    assert len({*leavers}) > 2  # in turn, except one that no flow reached meanwhile
     began = seen.phase("stream").started
     between = [sum(one.at <= at <= two.at for at in began) for one, two in pairwise(seen.changes)]
     assert min(between) > 0
@@ -69,14 +69,14 @@ def test_members_retire_and_come_back_while_flows_begin(agent: Path, way: str) -
 
 
 def test_who_inherits_serves_under_an_index_of_its_own_and_only_then(agent: Path) -> None:
-    """How many of the 16 at each retirement is the scheduler's doing: 26 to 190 in all."""
+    """How many of the 16 per retirement depends on the scheduler: 26 to 190 in all."""
     assert Counter(asked(agent, "way=inherit").phase("stream").fates)[4] > ROUNDS
     for way in ("close", "pass"):
         assert 4 not in asked(agent, f"way={way}").phase("stream").fates
 
 
 def test_a_descriptor_that_is_passed_is_not_closed_on_the_way(agent: Path) -> None:
-    """Nothing but the descriptor's last close() can reset what is queued on it."""
+    """Only the last close() of the descriptor can reset the connections queued on it."""
     for way in ("pass", "inherit"):
         fates = asked(agent, f"way={way}").phase("stream").fates
         assert [fate for fate in fates if not isinstance(fate, int)] == []
@@ -101,7 +101,7 @@ def test_a_question_that_is_killed_leaves_no_heir(
 
 
 def test_every_retirement_meets_flows_between_its_steps(agent: Path) -> None:
-    """Each gap has 16 of them, whatever else runs: the scheduler has no say in it."""
+    """Each gap has 16 flows, even on a loaded machine: this does not depend on the scheduler."""
     gaps = {"close": 2, "shutdown": 2, "relisten-zero": 2, "pass": 2, "inherit": 1}
     for way in WAYS:
         assert asked(agent, f"way={way}").facts["exposed"] == 16 * gaps[way] * ROUNDS
@@ -110,7 +110,7 @@ def test_every_retirement_meets_flows_between_its_steps(agent: Path) -> None:
 def test_what_comes_between_the_last_accept_and_close_is_met_on_a_loaded_machine(
     agent: Path,
 ) -> None:
-    """A quarter of 16 flows, at each retirement; had it not been met, close() would lose none."""
+    """A quarter of 16 flows at each retirement; without flows in the gap, close() loses none."""
     spin = [sys.executable, "-c", "while True: pass"]
     busy = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
     try:

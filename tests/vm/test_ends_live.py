@@ -1,4 +1,4 @@
-"""A run that is ended from outside, or whose guest is: nothing is left, nothing is lost."""
+"""A run, or its guest, is ended from outside: nothing is left, and no answer is lost."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ ONE = "linux-6.1"
 SETTLED = {State.MEASURED, State.NOT_APPLICABLE, State.INCONCLUSIVE}
 
 FEW = ("run", ONE, "--scenario", "distribution", "--scenario", "failure-arrivals", "--out", "run")
-"""A scenario that is over in three seconds, and one that shares no batch and takes as long."""
+"""A scenario that takes three seconds, and one that takes as long in a batch of its own."""
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def state_of(here: Here) -> dict[str, set[State]]:
 
 
 def asked(here: Here) -> Counter[str]:
-    """How often each cell was asked for an answer that counts."""
+    """Return how often each cell was asked and answered."""
     lines = [line for line in here.journal() if isinstance(line, Asked) and not line.failure]
     return Counter(line.cell.key for line in lines)
 

@@ -1,6 +1,6 @@
-"""Every signal in every phase of a run, to the harness or to QEMU: nothing is left, nothing lost.
+"""Sends every signal in every phase of a run, to the harness or QEMU: nothing is left or lost.
 
-Which function stands for a phase is in `faults.POINTS`.
+`faults.POINTS` lists the function for each phase.
 """
 
 import hashlib
@@ -35,22 +35,22 @@ RUN = (
     "--out",
     "run",
 )
-"""Most of it is measured by the time that the faults of its second batch come."""
+"""Most of it is measured before the faults of its second batch come."""
 
 SETTLED = {State.MEASURED, State.NOT_APPLICABLE, State.INCONCLUSIVE}
 
 SOON = 10.0
-"""Seconds: a signal that is heard ends a run by then, and a QEMU ends with its killed owner."""
+"""Within these seconds a signal ends a run, and a QEMU ends after its owner was killed."""
 
 LATE = ("scenario", "replies", "journal", "report", "destroy", "undone")
-"""Points before which cells were measured."""
+"""Points that come after some cells were measured."""
 
 NO_BOOT = b"\xeb\xfe" + bytes(1 << 20)
 """A disk whose boot sector jumps to itself for ever."""
 
 
 class Faulty(Here):
-    """A place where commands meet faults; `TMPDIR` and, if need be, the cache are its own."""
+    """A place to run commands with faults. It has its own `TMPDIR` and, if needed, cache."""
 
     def __init__(self, folder: Path) -> None:
         scratch = folder / "tmp"
@@ -59,7 +59,7 @@ class Faulty(Here):
         self.scratch = scratch
 
     def struck(self, point: str, number: signal.Signals, victim: str, *words: str) -> Ended:
-        """Run a command that meets a fault, and see that it did."""
+        """Run a command with a fault, and check that the fault happened."""
         usual = self.command
         self.command = (sys.executable, faults.__file__, point, number.name, victim)
         try:
@@ -75,12 +75,12 @@ class Faulty(Here):
         return time.time() - (self.folder / faults.STRUCK).stat().st_mtime
 
     def left(self) -> list[str]:
-        """Return what is left anywhere: without a process there is no port either."""
+        """Return everything that is left. Ports need no check: without a process none is open."""
         temporary = map(str, self.scratch.iterdir())
         return [*super().left(), *self.processes(), *temporary, *sockets_below(self.folder)]
 
     def until_alone(self, seconds: float = SOON) -> None:
-        """Wait for the end of what a killed owner started (PR_SET_PDEATHSIG, prctl(2))."""
+        """Wait until all children of a killed owner have ended (PR_SET_PDEATHSIG, prctl(2))."""
         if sys.platform == "linux":  # elsewhere `gc` is the first to end it
             until = time.monotonic() + seconds
             while found := self.processes():
@@ -88,7 +88,7 @@ class Faulty(Here):
                 time.sleep(0.05)
 
     def own_cache(self, *shared: str) -> None:
-        """Give the command a cache of its own, but for these folders of the user's."""
+        """Give the command its own cache; share only these folders of the user's cache."""
         cache = self.folder / "cache" / NAME
         cache.mkdir(parents=True)
         for name in shared:
@@ -96,7 +96,7 @@ class Faulty(Here):
         self.environment["XDG_CACHE_HOME"] = str(cache.parent)
 
     def measured(self) -> dict[str, int]:
-        """Return how often each cell was asked for an answer that counts, by the journal."""
+        """Return how often each cell was asked and answered, according to the journal."""
         found: dict[str, int] = {}
         for line in self.journal():
             if isinstance(line, Asked) and line.failure is None:
@@ -104,19 +104,19 @@ class Faulty(Here):
         return found
 
     def whole(self) -> None:
-        """See that every cell has an answer in the matrix, and was asked for it once."""
+        """Check that every cell has an answer in the matrix, and was asked only once."""
         cells = self.matrix().cells
         assert {cell.state for cell in cells} <= SETTLED
         assert self.measured() == {cell.cell.key: 1 for cell in cells}
 
     def kept(self, before: dict[str, int]) -> None:
-        """See that what was measured is in the matrix, and what was not is said to be missing."""
+        """Check that measured cells are in the matrix, and that the others are marked missing."""
         for cell in self.matrix().cells:
             assert (cell.state in SETTLED) == (cell.cell.key in before), cell
 
 
 def sockets_below(folder: Path) -> list[str]:
-    """Return the Unix sockets with a name in a folder (proc_net_unix, the last column)."""
+    """Return the Unix sockets with a name below a folder (/proc/net/unix, the last column)."""
     try:
         lines = Path("/proc/net/unix").read_text().splitlines()
     except FileNotFoundError:
@@ -126,7 +126,7 @@ def sockets_below(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """See that the guest is kept warm: to most points it comes back, which saves its boot."""
+    """Make the guest warm, so that it need not boot for most points."""
     need_guest(ONE)
     done = Here(tmp_path_factory.mktemp("warm"))("exec", ONE, "--", "true")
     assert done.status == 0, done.err
@@ -144,11 +144,11 @@ COLD = {
     "saving": {"warm"},
     "compiler": {"agents", "zig"},
 }
-"""What of the cache has to be missing, for there to be work in which a signal can come."""
+"""The cache entries that must be missing, so that there is work that a signal can interrupt."""
 
 
 def cold(here: Faulty, point: str) -> None:
-    """Let there be work at a point; of an archive that does not answer, if that is apt's."""
+    """Make sure that there is work at a point; for apt, an archive that does not answer."""
     if point in COLD:
         shared = {path.name for path in Places.of_user().cache.iterdir() if path.is_dir()}
         here.own_cache(*shared - COLD[point])
@@ -161,7 +161,7 @@ def cold(here: Faulty, point: str) -> None:
 
 
 POINTS = tuple(point for point in faults.POINTS if point not in ("transfer", "overlay"))
-"""What `RUN` comes by; those two are for guests from a vendor's disk."""
+"""The points that `RUN` reaches; the other two need a guest from a vendor's disk."""
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -186,7 +186,7 @@ def test_a_killed_run_is_collected_and_resumed(point: str, here: Faulty) -> None
     cold(here, point)
     ended = here.struck(point, signal.SIGKILL, "harness", *RUN)
     assert ended.status == -signal.SIGKILL, ended.err
-    if point != "started":  # in the millisecond before QEMU has its last will only `gc` ends it
+    if point != "started":  # before `last_will` is in effect, only `gc` ends QEMU
         here.until_alone()
     before = here.measured()
     assert bool(before) == (point in LATE)
@@ -220,7 +220,7 @@ UNWOUND = (
 
 @pytest.mark.parametrize("point", UNWOUND)
 def test_a_signal_ends_a_visit_in_order(point: str, here: Faulty) -> None:
-    """There it is an exception, and comes between any two steps."""
+    """There a signal raises an exception, which can come between any two steps."""
     cold(here, point)
     ended = here.struck(point, signal.SIGTERM, "harness", *VISIT)
     assert here.since() < SOON
@@ -319,7 +319,7 @@ def test_it(guest, number):
 
 
 def suite(here: Faulty, monkeypatch: pytest.MonkeyPatch, victim: str, point: str) -> str:
-    """Run somebody's tests on a guest, a worker of whom or all of whose pytest is killed."""
+    """Run a user's tests on a guest, and kill one of the workers or all of pytest."""
     for name in ("TMPDIR", "no_proxy"):
         monkeypatch.setenv(name, here.environment[name])
     helpers = str(Path(faults.__file__).parent)

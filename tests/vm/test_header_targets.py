@@ -1,4 +1,4 @@
-"""The C header and its sample: for every system without a warning, and true of this kernel."""
+"""The C header and its sample: they compile without warnings, and are right for this kernel."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ ALSO = ("x86-linux-musl", "arm-linux-musleabihf")
 
 
 def everywhere() -> Matrix:
-    """Two releases of every system that the header knows, so that none compiles an empty table."""
+    """Two releases of every system in the header, so that no system compiles an empty table."""
     facts: dict[str, Facts] = {
         f"{system}-{release}": {"system": system, "release": release}
         for system in header.SYSTEMS
@@ -37,7 +37,7 @@ def test_the_header_is_compiled_without_a_warning(target: str, tmp_path: Path) -
     (tmp_path / "reuseport_matrix.h").write_text(header.render(everywhere()))
     only = ["-c", "-o", str(tmp_path / "object"), f"-I{tmp_path}", str(CHOOSE)]
     compiled([*zig(target), *STRICT, *only], tmp_path)
-    if "openbsd" not in target:  # Zig brings no C++ library for it, nor is one needed
+    if "openbsd" not in target:  # Zig has no C++ library for it, and none is needed
         compiled([*zig(target), *PLUS, *only], tmp_path)
 
 

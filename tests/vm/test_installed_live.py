@@ -1,4 +1,4 @@
-"""What is published works where there is no checkout: a wheel in a new environment, elsewhere."""
+"""The published package works without a checkout: a wheel in a new environment and folder."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Elsewhere:
-    """A new environment with the wheel in it, and a folder that has nothing to do with us."""
+    """A new environment with the wheel in it, and an unrelated folder."""
 
     def __init__(self, folder: Path, wheel: Path) -> None:
         self.folder = folder / "elsewhere"
@@ -98,7 +98,7 @@ def test_the_plug_in_is_found_by_pytest_alone(elsewhere: Elsewhere) -> None:
 
 
 def test_a_shell_completes_what_there_is(elsewhere: Elsewhere) -> None:
-    """What click's script for bash asks with each TAB, and what it is answered."""
+    """What click's script for bash asks at each TAB, and the answer."""
 
     def completed(words: str) -> list[str]:
         elsewhere.environment |= {

@@ -1,4 +1,4 @@
-"""The far end of the agent's own: what it says is TCP, and what it finds is what a kernel does."""
+"""The agent's own remote host (peer=tun): it speaks correct TCP, and sees what the kernel does."""
 
 import re
 import shutil
@@ -33,8 +33,8 @@ USUAL = re.compile(
     r"|A new tcp session is started with the same ports as an earlier session"
     r"|TCP Checksum 0xffff instead of 0x0000"
 )
-"""What tshark remarks of good connections. The same ports come again because that is what is asked;
-a sum of 0 is sent as 0xffff by Linux itself (skb_checksum_help())."""
+"""What tshark remarks about good connections. Ports come again because the scenario asks for it.
+Linux itself sends a checksum of 0 as 0xffff (skb_checksum_help())."""
 
 REPEATED = re.compile(r"This frame is a \(suspected\) retransmission")
 
@@ -59,7 +59,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(command: Sequence[object], question: Sequence[str], *settings: str) -> Observation:
-    """Ask an agent in a network namespace of its own, where these tunables were set before."""
+    """Ask an agent in a new network namespace, in which these tunables were set before."""
     script = "".join(f"echo {value} > /proc/sys/{name}; " for name, value in map(split, settings))
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", f'{script} exec "$@"', "sh", *map(str, command), "batch"],
@@ -85,11 +85,11 @@ def judged(agent: Path, question: Sequence[str], *settings: str) -> Judgement:
 
 
 PLAIN = ("-d", "tcp.port==1-65535,data")
-"""Ports are drawn, and of some of them tshark takes what we say for a protocol's, malformed."""
+"""Ports are random, and on some of them tshark takes the data for a malformed protocol."""
 
 
 def remarks(capture: Path) -> Counter[str]:
-    """Return what tshark has to remark, checksums verified, and how often."""
+    """Return the remarks of tshark, with checksums verified, and how often each one came."""
     verified = ("-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE")
     shown = ("-T", "fields", "-e", "_ws.expert.message", "-E", "aggregator=|")
     done = subprocess.run(
@@ -120,7 +120,7 @@ def test_tshark_has_nothing_to_remark(name: str, agent: Path, tmp_path: Path) ->
 def test_an_answer_that_is_waited_for_comes_again_and_nothing_else_does(
     agent: Path, tmp_path: Path
 ) -> None:
-    """Every held handshake has a SYN-ACK sent twice; tshark calls the second a retransmission."""
+    """In every held handshake the SYN-ACK is sent twice; tshark reports a retransmission."""
     held = ("failure-handshake", "flows=100", "failure=kill", "ack=after-repeat")
     seen, path = captured(agent, held, tmp_path)
     found = remarks(path)
@@ -163,7 +163,7 @@ def test_twenty_thousand_flows_are_mapped(family: str, agent: Path) -> None:
 
 
 def test_the_agent_stays_small_with_twenty_thousand_flows(agent: Path) -> None:
-    """All its processes together, what they share counted once (smaps' Pss, proc(5))."""
+    """All its processes together; shared memory counts once (Pss in smaps, proc(5))."""
     words = ["failure-flows", "peer=tun", "flows=20000", "change=restart", "alarm=90"]
     command = ["unshare", "--net", str(agent), *words]
     most, samples = 0, 0
@@ -177,7 +177,7 @@ def test_the_agent_stays_small_with_twenty_thousand_flows(agent: Path) -> None:
 
 
 def memory(process: psutil.Process) -> int:
-    """Return the bytes of a process and its descendants; of those that have just ended, none."""
+    """Return the bytes of a process and its descendants; one that has just ended counts 0."""
     found = 0
     try:
         for one in (process, *process.children(recursive=True)):
@@ -188,7 +188,7 @@ def memory(process: psutil.Process) -> int:
 
 
 def test_who_may_make_no_device_is_told_so(agent: Path) -> None:
-    """Nobody of this user namespace is, as a user without its privileges."""
+    """The user nobody (65534) without capabilities stands for a user without root."""
     drop = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups")
     agent.parent.chmod(0o755)
     agent.parent.parent.chmod(0o755)

@@ -33,7 +33,7 @@ def test_a_program_is_compiled_for_the_guest(guest: LiveGuest, tmp_path: Path) -
 
 
 def test_the_agent_answers_in_every_guest_what_it_cannot_know(guest: LiveGuest) -> None:
-    """Its exit status for a scenario that nobody has is 77, as automake's (docs/wire.md)."""
+    """Its exit status for an unknown scenario is 77, as in automake (docs/wire.md)."""
     sources = sorted((guests_folder() / "agent").glob("*.c"))
     guest.build(*sources, name="agent")
     ran = guest.run(["./agent", "no-such-scenario"], check=False)

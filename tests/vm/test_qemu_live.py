@@ -1,4 +1,4 @@
-"""Linux guests for real: booted, asked, and gone, whatever ends them."""
+"""Real Linux guests: they boot, answer, and are gone afterwards, whatever ends them."""
 
 import base64
 import hashlib
@@ -63,7 +63,7 @@ with QemuProvider(workshop).boot(guest, Deadline(300)):
 
 
 def bench(folder: Path, *, keep: bool = False) -> Workshop:
-    """The user's cache, for kernels are large; a state of the test's own."""
+    """The user's cache, because kernels are large, and a separate state."""
     places = Places(Places.of_user().cache, folder / "state")
     return Workshop(places, lambda name: folder / name / "console.log", keep)
 
@@ -74,7 +74,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 
 def provider_for(guest: Guest, workshop: Workshop) -> QemuProvider:
-    """Return the provider, or skip with its reason why this machine cannot boot the guest."""
+    """Return the provider; skip, with its reason, if this machine cannot boot the guest."""
     provider = QemuProvider(workshop)
     refusal = provider.refusal(guest)
     if refusal is not None:
@@ -120,7 +120,7 @@ def test_a_linux_guest_boots_and_is_gone(name: str, workshop: Workshop) -> None:
 
 @pytest.fixture(scope="module")
 def transport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
-    """One guest for all of the contract."""
+    """One guest for the whole contract."""
     workshop = bench(tmp_path_factory.mktemp("contract"))
     with provider_for(GUESTS[ONE], workshop).boot(GUESTS[ONE], Deadline(BOOT)) as made:
         yield made
@@ -128,7 +128,7 @@ def transport(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transport]:
 
 @pytest.fixture
 def folder(transport: Transport) -> str:
-    """A folder of the guest's."""
+    """A folder in the guest."""
     return transport.run(["mktemp", "-d"], timeout=30).stdout.decode().strip()
 
 
@@ -243,7 +243,7 @@ def test_a_disk_is_written_beside_itself_and_a_host_key_is_learnt(
 
 
 def initrd_with_disks(machine: Qemu, host: Ed25519PrivateKey, places: Places, folder: Path) -> Path:
-    """Our initramfs as a user might build one: with the driver of virtio disks, and their key."""
+    """The harness's initramfs as a user might build it: with virtio disks and the user's key."""
     assert machine.debian is not None
     packages = Debian(places).kernel(machine.debian, Deadline(BOOT))
     modules = [package.root for package in packages]

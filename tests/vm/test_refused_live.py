@@ -1,4 +1,4 @@
-"""Guests that cannot be had: refused, missing, or dead on arrival; said, and never a verdict."""
+"""Guests that cannot be started: refused, missing or dead. The reason is shown, not a verdict."""
 
 import os
 import re
@@ -25,7 +25,7 @@ def here(tmp_path: Path) -> Here:
 
 
 def write_guest(here: Here, *keys: str) -> None:
-    """Write a guest file of the user's, named `mine`."""
+    """Write a user's guest file, named `mine`."""
     folder = here.folder / "guests"
     folder.mkdir()
     body = "".join(f"  {key}\n" for key in keys)
@@ -41,7 +41,7 @@ def run_mine(here: Here) -> Ended:
 
 
 def only_failures(here: Here) -> set[str | None]:
-    """Return the reasons of cells of which none has a verdict."""
+    """Check that no cell has a verdict; return the reasons."""
     cells = here.matrix().cells
     assert cells
     assert {(cell.state, cell.verdict) for cell in cells} == {(State.INFRASTRUCTURE, None)}
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_kernel_never_boots(here: Here) -> None:
 
 
 def path_without_qemu(folder: Path) -> str:
-    """Make a folder with every command of this machine but QEMU; return it as a PATH."""
+    """Make a folder with every command of this machine except QEMU; return it as a PATH."""
     folder.mkdir()
     for place in os.get_exec_path():
         for path in Path(place).glob("*"):

@@ -1,4 +1,4 @@
-"""Becoming root for real: sudo, doas and su behind OpenSSH, in a machine with its own /etc."""
+"""Really becoming root: sudo, doas and su over OpenSSH, on a machine with its own /etc."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ REAL_PASSWORD = "sed -i 's/^root:[^:]*:/root:$6$saltsalt$none:/' /etc/shadow"
 
 
 class Way(Struct, frozen=True):
-    """How a machine lets its users become root; `why` is what is said if it does not."""
+    """How a machine lets its users become root; `why` is the reason shown if it does not."""
 
     root: Root
     files: dict[str, str] = {}
@@ -72,7 +72,7 @@ def test_a_user_becomes_root_or_it_is_said_why_not(name: str, tmp_path: Path) ->
         ):
             assert time.monotonic() - began < 15
             agent.vouch()
-            # Whoever asked for a password would have read the first question.
+            # A command that asks for a password would have read the first question as the password.
             facts, users = (
                 Question("one", "facts"),
                 Question("two", "sharing", {"case": "other-uid", "flows": "16"}),

@@ -21,12 +21,12 @@ HOST = ("host",)
 TOGETHER = ("host", "linux-6.1", "linux-5.10")
 
 PEAK = 150 << 10
-"""KiB that the harness may take."""
+"""KiB of memory that the harness may use."""
 
 DOUBTFUL = 2
-"""Cells of a guest that may be inconclusive: where the rest of the suite keeps both cores busy, the
-agent is at times not scheduled for longer than a cell that times its flows can bear, and says so
-(docs/traps.md, trap 12). Infrastructure is never excused: the harness repeats what failed."""
+"""How many cells of a guest may be inconclusive. The rest of the suite keeps both cores busy, so
+the agent sometimes gets no CPU for longer than a timed cell allows, and says so (docs/traps.md,
+trap 12). Infrastructure failures are never allowed: the harness repeats what failed."""
 
 
 class Measured:
@@ -41,7 +41,7 @@ class Measured:
         self.matrix: Matrix = here.matrix()
 
     def cells(self, guest: str, scenario: str, **axes: str) -> list[Entry]:
-        """Return a guest's cells of a scenario that were measured at these axes, of sockets."""
+        """Return a guest's measured cells at these axes, without `peer` and without tunables."""
         return [
             cell
             for cell in self.matrix.cells
@@ -53,7 +53,7 @@ class Measured:
 
 @pytest.fixture(scope="module", params=[HOST, TOGETHER], ids=["host", "together"])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    """One run for all that is asked about it."""
+    """One run that all tests of this file use."""
     names: tuple[str, ...] = request.param
     for name in names:
         if name != "host":
@@ -128,7 +128,7 @@ def test_nothing_is_left_of_the_guests(run: Measured) -> None:
 
 
 def linux(run: Measured) -> list[str]:
-    """Return the guests that the known facts are of."""
+    """Return the guests for which the facts are known."""
     found = [name for name in run.names if run.matrix.guests[name]["system"] == "Linux"]
     if not found:
         pytest.skip("what is known is known of Linux, which is not measured here")
@@ -155,7 +155,7 @@ def test_linux_resets_only_the_queue_of_the_killed(run: Measured) -> None:
 
 
 def only_its_own(cell: Entry) -> None:
-    """The victim's connections are reset, all of them; the survivors' are served, all of them."""
+    """All connections of the victim are reset; all those of the survivors are served."""
     counts = cell.counts
     assert counts["victim_reset"] == counts["victim_total"] > 0
     assert counts["survivors_served"] == counts["survivors_total"]
@@ -164,7 +164,7 @@ def only_its_own(cell: Entry) -> None:
 
 
 def test_linux_resets_only_its_share_of_four_hundred(tmp_path: Path) -> None:
-    """The nightly form of `failure-queued`, which has as many connections as the fact."""
+    """The nightly form of `failure-queued`, with as many connections as the known fact."""
     names = ["host"]
     need_guest("linux-6.1")
     here = Here(tmp_path)
@@ -203,10 +203,10 @@ def test_on_linux_a_bound_sibling_is_harmless(run: Measured) -> None:
 
 
 def test_on_linux_it_matters_which_member_leaves(run: Measured) -> None:
-    """reuseport_detach_sock (net/core/sock_reuseport.c) puts the last into the leaver's place.
+    """reuseport_detach_sock (net/core/sock_reuseport.c) moves the last member into the free place.
 
-    The hash is scaled to the number of members: 2/3, 1/9 and 1/3 of the survivors' flows are then
-    to move. Of 150 flows a standard deviation is 0.04 at most.
+    The hash is scaled to the number of members, so 2/3, 1/9 and 1/3 of the survivors' flows should
+    move. With 150 flows, a standard deviation is at most 0.04.
     """
     for name in linux(run):
         for cell in (moved := leavers(run, name)).values():
@@ -220,7 +220,7 @@ def test_on_linux_it_matters_which_member_leaves(run: Measured) -> None:
 
 
 def leavers(run: Measured, name: str) -> dict[str, Entry]:
-    """Return the cells in which one of four listeners leaves, by who it is."""
+    """Return the cells in which one of four listeners leaves, by that listener."""
     cells = run.cells(name, "failure-flows", protocol="tcp", family="ipv4", change="leave")
     found = {cell.axes["member"]: cell for cell in cells if cell.axes["option"] == "reuseport"}
     assert found.keys() == {"first", "middle", "last"}

@@ -1,4 +1,4 @@
-"""A guest that lacks something: its cells say what, and those that can do without it stand."""
+"""A guest that lacks something: some cells say what is missing, all others are measured."""
 
 import subprocess
 import tempfile
@@ -23,8 +23,8 @@ DISTRIBUTION = ("distribution", "flows=400")
 
 @pytest.fixture(scope="module")
 def agent() -> Iterator[Path]:
-    """Built without sanitizers, which take terabytes of addresses for themselves; in a folder that
-    other users may enter."""
+    """Built without sanitizers, which reserve terabytes of address space; in a folder that other
+    users may enter."""
     if isolated(Deadline(10)) != "network namespace":
         pytest.skip("no network namespace can be had here (unshare -n)")
     command = [
@@ -44,7 +44,7 @@ def agent() -> Iterator[Path]:
 
 
 def judged(agent: Path, shortage: str, question: Sequence[str], loopback: str = "up") -> Judgement:
-    """Ask in a network namespace of its own, where a shell has made something scarce."""
+    """Ask in a new network namespace, in which a shell has limited something."""
     done = subprocess.run(
         ["unshare", "--net", "sh", "-c", f'{shortage} "$@"', "sh", str(agent), "batch"],
         input=f"q {' '.join(question)} loopback={loopback}\n".encode(),
@@ -89,7 +89,7 @@ def test_a_guest_short_of_something_says_of_what(
 def test_processes_that_cannot_be_had_are_no_failure_of_ours(
     agent: Path, processes: int, why: str
 ) -> None:
-    """Counted for each user (setrlimit(2)): for one that nobody else is."""
+    """The limit counts per user (setrlimit(2)), so this uses a user without other processes."""
     user = f"setpriv --reuid {54320 + processes} --regid 54320 --clear-groups"
     limited = f"exec {user} prlimit --nproc={processes}"
     found = judged(agent, limited, DISTRIBUTION, "as-is")

@@ -46,7 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
-    """A server apart, in which commands that took too long go on."""
+    """A separate server, because commands that took too long go on in it."""
     with sshd.serving(tmp_path_factory.mktemp("busy")) as made:
         yield made
 
@@ -55,10 +55,10 @@ class TestTransport(TransportContract):
     """Commands through OpenSSH's server, as an ordinary user."""
 
     def test_several_threads_run_at_once(self, transport: Transport) -> None:
-        """Left to the guests, where the same test runs against dropbear.
+        """Skip: the guests' suite runs the same test against dropbear.
 
-        A run asks each guest from one thread; what breaks here is not known yet, the client's part
-        of it in paramiko or in ours.
+        A run asks each guest from one thread. It is not known yet what breaks here: paramiko or the
+        harness.
         """
         pytest.skip("OpenSSH's server lost a connection in it once (1 of 2 runs of 2026-11-23)")
 
@@ -73,7 +73,7 @@ class TestTransport(TransportContract):
 
 
 class TestProvider(ProviderContract):
-    """A machine that is already there."""
+    """A machine that is already up."""
 
     @pytest.fixture
     def provider(self, tmp_path: Path) -> ExistingMachine:
@@ -120,7 +120,7 @@ def test_any_login_shell_hands_everything_on(name: str, tmp_path: Path) -> None:
 def test_the_agent_is_compiled_in_the_guest_by_its_own_compiler(
     server: Sshd, tmp_path: Path
 ) -> None:
-    """As on DragonFly: sh, tar and cc are all that is there."""
+    """As on DragonFly, only sh, tar and cc are available."""
     if shutil.which("cc") is None:
         pytest.skip("no C compiler here")
     guest = replace(machine(server), agent=AgentSource(build="guest-cc"))
@@ -157,7 +157,7 @@ def test_a_wrong_key_and_another_host_key_are_refused(server: Sshd, tmp_path: Pa
 
 @pytest.fixture
 def here(server: Sshd, tmp_path: Path) -> Here:
-    """A place for commands, with a guest file for the server and an empty home."""
+    """A place to run commands, with a guest file for the server and an empty home."""
     folder = tmp_path / "guests"
     folder.mkdir()
     (tmp_path / "home").mkdir()

@@ -1,6 +1,6 @@
-"""A tunable is at its value while it is asked with, and as it was afterwards, whoever is killed.
+"""A tunable has its value during a question and its old value afterwards, even after a kill.
 
-In a network namespace of its own, where the tunable is nobody else's.
+Each test uses a new network namespace, so that the tunable of the machine is not changed.
 """
 
 import os
@@ -33,7 +33,7 @@ FILE = "/proc/sys/net/ipv4/tcp_migrate_req"
 PATIENCE = 20.0
 
 SLOW = f"q failure-hung listeners=3 flows=48 deadline=9000 tunables={NAME}=1\n"
-"""Takes as long as its deadline: somebody can be killed meanwhile."""
+"""A question that takes as long as its deadline, so that a process can be killed meanwhile."""
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Namespace:
-    """A network namespace that lives as long as a process in it, until its input ends."""
+    """A network namespace that exists until the input of the process in it ends."""
 
     def __init__(self, holder: subprocess.Popen[bytes]) -> None:
         self._holder = holder
@@ -55,7 +55,7 @@ class Namespace:
         return ["nsenter", f"--net=/proc/{self._holder.pid}/ns/net", *map(str, words)]
 
     def value(self) -> str:
-        """Return the tunable's: /proc/sys shows the reader's own namespace."""
+        """Return the value of the tunable; /proc/sys shows that of the reader's namespace."""
         done = subprocess.run(self.command("cat", FILE), capture_output=True, timeout=PATIENCE)
         return done.stdout.decode().strip()
 
@@ -94,9 +94,9 @@ def until(true: Callable[[], bool], what: str) -> None:
 
 @contextmanager
 def running(namespace: Namespace, agent: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a batch whose question is under way, with the tunable set.
+    """Yield a batch whose question is running, with the tunable set.
 
-    The agent has taken nsenter's place: the process is the batch itself.
+    nsenter has exec'ed the agent, so the process is the batch itself.
     """
     pipe = subprocess.PIPE
     command = namespace.command(agent, "batch")
@@ -117,7 +117,7 @@ def running(namespace: Namespace, agent: Path) -> Iterator[subprocess.Popen[byte
 
 
 def keeper_of(batch: subprocess.Popen[bytes]) -> psutil.Process:
-    """Return the child that is the leader of a session of its own."""
+    """Return the child that is a session leader."""
     children = psutil.Process(batch.pid).children()
     (keeper,) = [child for child in children if os.getsid(child.pid) == child.pid]
     return keeper
@@ -162,7 +162,7 @@ def test_the_value_is_put_back_when_the_batch_is_ended(
 def test_the_value_is_put_back_when_the_process_group_is_killed(
     agent: Path, namespace: Namespace
 ) -> None:
-    """What a transport does at its time-out and when it is closed."""
+    """What a transport does at its deadline and when it is closed."""
     with running(namespace, agent) as batch:
         os.killpg(batch.pid, signal.SIGKILL)
         until(lambda: namespace.value() == "0", "the tunable is still set")
@@ -171,7 +171,7 @@ def test_the_value_is_put_back_when_the_process_group_is_killed(
 def test_the_value_is_put_back_when_nobody_reads_any_more(
     agent: Path, namespace: Namespace
 ) -> None:
-    """What an agent meets behind a connection that is lost."""
+    """What an agent sees when its connection is lost."""
     with running(namespace, agent) as batch:
         assert batch.stdout is not None
         batch.stdout.close()
@@ -214,7 +214,7 @@ def test_what_somebody_else_sets_meanwhile_is_seen_and_left_alone(
 
 
 def test_two_batches_at_once_take_turns(agent: Path, namespace: Namespace) -> None:
-    """Or the second would take the first one's value for the former, and leave it behind."""
+    """Otherwise the second would save the first one's value as the old one, and restore that."""
     with running(namespace, agent) as first:
         replies = namespace.ask(agent, f"x failure-queued flows=40 tunables={NAME}=0\n")
         assert first.wait(PATIENCE) == 0
@@ -249,7 +249,7 @@ def test_where_it_cannot_be_set_the_cell_is_not_applicable(
 
 
 def test_without_root_it_is_said_to_be_needed(agent: Path, namespace: Namespace) -> None:
-    with TemporaryDirectory() as folder:  # pytest's own are closed to other users
+    with TemporaryDirectory() as folder:  # other users may not enter pytest's
         Path(folder).chmod(0o755)
         reached = Path(shutil.copy(agent, folder))
         nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")

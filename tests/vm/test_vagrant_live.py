@@ -1,4 +1,4 @@
-"""Real Vagrant, real libvirt, a real guest: through the Vagrantfile, and nothing is left of it."""
+"""Real Vagrant, libvirt and a real guest, through the Vagrantfile; nothing is left afterwards."""
 
 import json
 import os
@@ -35,7 +35,7 @@ RUN = ("run", "--provider", "vagrant", "--cold", "--out", "run")
 
 
 class Inside:
-    """Commands in the namespaces of a libvirtd of ours, with a Vagrant folder of their own."""
+    """Runs commands in the namespaces of the test's libvirtd, with a separate Vagrant folder."""
 
     def __init__(self, prefix: Sequence[str], folder: Path) -> None:
         self._prefix = prefix
@@ -51,10 +51,10 @@ class Inside:
         }
 
     def start(self, *argv: str) -> subprocess.Popen[bytes]:
-        """Start a command in there, its words in the file `said`."""
+        """Start a command inside; its standard error goes to the file `said`."""
         with (self.folder / "said").open("ab") as said:
             return subprocess.Popen(
-                # nsenter(1) puts a command into the root folder.
+                # nsenter(1) changes to the root folder.
                 [*self._prefix, "env", "-C", str(self.folder), *argv],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
@@ -63,7 +63,7 @@ class Inside:
             )
 
     def __call__(self, *argv: str, status: int = 0) -> str:
-        """Run a command in there and return what it wrote."""
+        """Run a command inside and return its output."""
         with self.start(*argv) as process:
             out, _ = process.communicate(timeout=SECONDS)
         assert process.returncode == status, self.said() + out.decode()
@@ -73,14 +73,14 @@ class Inside:
         return (self.folder / "said").read_text(errors="replace")
 
     def harness(self, *words: str, status: int = 0) -> str:
-        """Run our command."""
+        """Run `reuseport-matrix`."""
         return self(sys.executable, "-m", "harness", *words, status=status)
 
     def leases(self) -> tuple[Lease, ...]:
         return leases.leases(self.places)
 
     def left(self) -> list[str]:
-        """Return what is left of guests: domains, networks, volumes but the box's, leases."""
+        """Return what is left of guests: domains, networks, volumes except the box's, leases."""
         found = self.virsh("list", "--all", "--name") + self.virsh("net-list", "--all", "--name")
         if "default" in self.virsh("pool-list", "--name"):
             volumes = self.virsh("vol-list", "default")
@@ -101,7 +101,7 @@ def of_box(line: str) -> bool:
 
 @pytest.fixture(scope="module")
 def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
-    """Start libvirtd, build the box and give it to Vagrant."""
+    """Start libvirtd, build the box and add it to Vagrant."""
     missing = shutil.which("vagrant") is None
     reason = "no vagrant here" if missing else libvirt_namespace.refusal()
     if reason is not None:
@@ -123,7 +123,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
 
 
 def guest_file(folder: Path, name: str) -> None:
-    """Write the box's guest down under another name."""
+    """Write a guest file for the box under another name."""
     document = yaml.safe_load((guests_folder() / "linux.yaml").read_text())
     section = document["releases"]["linux-box"]["vagrant"]
     content: Mapping[str, object] = {
@@ -219,7 +219,7 @@ def test_a_kept_guest_is_visited_and_stopped(inside: Inside) -> None:
 
 
 def start_of(inside: Inside, out: str, *more: str) -> str:
-    """Ask one scenario in a run of its own, and return how its guest came up."""
+    """Ask one scenario in a new run; return how its guest came up."""
     words = ("run", *BOX_BY_VAGRANT, "--scenario", "sharing", "--quick", "--out", out, *more)
     inside.harness(*words)
     return start_in(inside, out)
@@ -239,7 +239,7 @@ def nothing_runs(inside: Inside) -> None:
 
 @pytest.fixture
 def parked(inside: Inside) -> Iterator[Lease]:
-    """A guest that an earlier run parked; none is left afterwards."""
+    """A guest that an earlier run parked; no guest is left afterwards."""
     inside.harness("exec", *BOX_BY_VAGRANT, "--", "true")
     (lease,) = inside.leases()
     assert lease.parked is not None
@@ -283,7 +283,7 @@ def test_a_guest_that_goes_on_has_a_clock_and_randomness_of_its_own(
 
 
 def test_a_guest_of_long_ago_is_found_where_it_was(inside: Inside, parked: Lease) -> None:
-    # What dnsmasq knows an hour after it last saw the guest: nothing.
+    # As an hour after dnsmasq last saw the guest: it has forgotten the guest.
     inside("sh", "-c", "rm /var/lib/libvirt/dnsmasq/*.status")
     assert start_of(inside, "long-ago") == "warm"
     assert [lease.id for lease in inside.leases()] == [parked.id]
@@ -334,7 +334,7 @@ def until_domain(inside: Inside) -> None:
 
 
 def harness_in(pid: int) -> psutil.Process:
-    """Return our command below nsenter(1), which forks to enter a PID namespace."""
+    """Return the harness's process below nsenter(1), which forks to enter a PID namespace."""
     (child,) = psutil.Process(pid).children()
     return child
 

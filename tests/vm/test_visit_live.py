@@ -1,4 +1,4 @@
-"""A developer's way into a guest: `exec`, `exec --keep`, `shell` on a terminal, `stop`."""
+"""The commands that enter a guest: `exec`, `exec --keep`, `shell` on a terminal, `stop`."""
 
 import os
 import pty
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("visit")]
 ONE = "linux-6.1"
 
 PROMPT = re.compile(r"[#$] (\x1b\[6n)?$")
-"""busybox may ask the terminal where the cursor is (ECMA-48, DSR); nobody need answer."""
+"""busybox may ask the terminal for the cursor's position (ECMA-48, DSR); no answer is needed."""
 
 BOOT_ID = ("cat", "/proc/sys/kernel/random/boot_id")
 
@@ -27,7 +27,7 @@ def here(tmp_path: Path) -> Here:
 
 
 def typed(here: Here, *lines: str) -> tuple[int, str]:
-    """Give a shell in the guest these lines on a terminal; return its status and what it wrote."""
+    """Type these lines into a shell in the guest, on a terminal; return its status and output."""
     ours, theirs = pty.openpty()
     argv = [*MODULE, "shell", ONE]
     environment = {**here.environment, "TERM": "xterm"}
@@ -60,7 +60,7 @@ def conversation(terminal: int, lines: tuple[str, ...]) -> str:
     while time.monotonic() < until:
         try:
             said += os.read(terminal, 4096).decode(errors="replace")
-        except OSError:  # EIO: nobody has the terminal open any more (pty(7))
+        except OSError:  # EIO: no process has the terminal open any more (pty(7))
             return said
         if left and PROMPT.search(said, seen):
             seen = len(said)
@@ -94,7 +94,7 @@ def test_a_kept_guest_is_visited_again_and_stopped(here: Here) -> None:
     assert stopped.status == 0, stopped.err
     assert f"ended {ONE}" in stopped.out
     assert here.left() == []
-    assert here("stop", ONE).status == 2  # nothing of that name is up
+    assert here("stop", ONE).status == 2  # no guest of that name is up
 
 
 def test_a_shell_of_its_own_boots_and_ends_its_guest(here: Here) -> None:

@@ -1,4 +1,4 @@
-"""Guests that go on from where an earlier one was kept: as good as new, and sooner."""
+"""Warm guests: they resume from a saved state, behave like new ones, and start sooner."""
 
 import base64
 import time
@@ -35,7 +35,7 @@ RANDOM = "dd if=/dev/urandom bs=16 count=1 2>/dev/null | base64"
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    """The user's packages and kernels, but nothing that is kept of a guest yet."""
+    """The user's packages and kernels, but no saved guest yet."""
     folder = tmp_path_factory.mktemp("warm")
     cache = folder / "cache"
     cache.mkdir()

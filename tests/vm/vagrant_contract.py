@@ -1,4 +1,4 @@
-"""The providers' contract with a real Vagrant: pytest runs this where a libvirtd is ours."""
+"""The providers' contract with a real Vagrant; pytest runs this beside the test's libvirtd."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Run where libvirtd is: a guest is saved, changed, restored; says as JSON what became of it.
+"""Saves, changes and restores a guest beside a libvirtd; prints the result as JSON.
 
-By Vagrant's own commands, as with its other providers, which this machine lacks; or by virsh.
+It uses Vagrant's own commands, as for its other providers, which this machine lacks; or virsh.
 """
 
 import json
