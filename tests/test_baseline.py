@@ -81,7 +81,7 @@ def test_agreement_that_was_not_expected_is_said() -> None:
     same = run(ipv4="balanced", ipv6="balanced")
     found = hold(same, Baseline(same, known=(known(),)), TODAY)
     assert {one.outcome for one in found.contradictions} == {Outcome.UNEXPECTED}
-    assert "take out its known difference (a bug; until 2026-12-01)" in found.held[0].sentence
+    assert "remove its known difference (a bug; until 2026-12-01)" in found.held[0].sentence
 
 
 def test_an_excuse_that_meets_no_cell_is_named() -> None:

@@ -352,7 +352,7 @@ def test_the_specific_address_alone_confirms_nothing() -> None:
     one = found("C2", matrix(a=Guest("Linux", "6.1", cells)))
     assert one.standing is Standing.NOT_TESTED
     assert one.why is not None
-    assert "nothing was at bind=wildcard" in one.why
+    assert "nothing was measured at bind=wildcard" in one.why
     assert len(one.parts[0].cells) == 4
 
 
@@ -372,13 +372,13 @@ def test_halves_from_two_guests_do_not_make_a_whole() -> None:
 def test_a_release_that_is_not_known_is_neither_before_nor_after() -> None:
     one = found("C2", matrix(a=Guest("Linux", None, spread())))
     assert one.standing is Standing.NOT_TESTED
-    assert one.why == "Linux ≥ 3.9: no such guest was measured, only others of the system"
+    assert one.why == "Linux ≥ 3.9: only other releases or settings of this system were measured"
 
 
 @pytest.mark.parametrize(
     ("name", "guest", "why"),
     [
-        ("C25", Guest("Linux", "6.1", spread()), "NetBSD: no guest of it was run"),
+        ("C25", Guest("Linux", "6.1", spread()), "NetBSD: no guest of this system was run"),
         ("C2", Guest("Linux", "2.6.32", spread()), "only others of the system"),
         ("C27", Guest("Linux", "6.1", spread()), "the run did not ask precedence option=reuseport"),
         ("C24", Guest("Linux", "6.1", spread()), "no scenario asks this yet: sharing"),
@@ -413,7 +413,7 @@ def test_a_part_that_was_confirmed_does_not_confirm_the_claim() -> None:
     assert [part.standing for part in one.parts] == [Standing.CONFIRMED, Standing.NOT_TESTED]
     assert (one.standing, one.why) == (
         Standing.NOT_TESTED,
-        "DragonFly: no guest of it was run",
+        "DragonFly: no guest of this system was run",
     )
 
 

@@ -44,7 +44,7 @@ def test_the_whole_list_says_who_says_it_and_why_it_is_open() -> None:
     text = shown(whole=True)
     assert all(f"{claim.id}  NOT TESTED  {claim.sentence[:40]}" in text for claim in CLAIMS)
     assert "    source: tdns docs\n" in text
-    assert text.count(": no guest of it was run\n") > 60
+    assert text.count(": no guest of this system was run\n") > 60
     assert "in a jail TCP is spread evenly: no scenario asks this yet:" in text
 
 

@@ -145,7 +145,7 @@ GOOD = matrix.encode(example())
         (b'{"name": "package", "version": "1.0"}', "JSON, but not a matrix"),
         (b'{"schema": "draft-07", "run": {}, "cells": []}', "JSON, but not a matrix"),
         (b'{"schema": 2, "run": {}, "cells": []}', "schema 2 is newer than this program reads"),
-        (b'{"schema": 0, "run": {}, "cells": []}', "there is no schema 0"),
+        (b'{"schema": 0, "run": {}, "cells": []}', "schema 0 does not exist"),
         (b'{"schema": 1, "run": {}, "cells": []}', "a matrix with a fault"),
         (GOOD[: len(GOOD) // 2], "the file is cut off"),
         (GOOD[:-3], "the file is cut off"),

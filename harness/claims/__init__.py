@@ -1,4 +1,4 @@
-"""Sentences that people act on, as data, and what the measured kernels say of each."""
+"""Claims that people act on, as data, and how measured kernels settle each of them."""
 
 from harness.claims.article import ARTICLE
 from harness.claims.claim import Claim, Part, Standing, Subject
@@ -9,7 +9,7 @@ from harness.claims.settle import settle
 from harness.matrix.evidence import Evidence, Record, Witness
 
 CLAIMS = (*ARTICLE, *SERVING, *PARTICULARS)
-"""In the order in which they are shown: the article's, then those of software."""
+"""In display order: the article's claims, then those of software."""
 
 __all__ = [
     "CLAIMS",

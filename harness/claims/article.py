@@ -32,7 +32,7 @@ ARTICLE = (
         "Linux ≥ 3.9 load-balances connections between the listeners of a port, by a hash",
         balanced(BALANCING_LINUX),
         Part(
-            "the same flow comes to the same listener again",
+            "the same flow reaches the same listener again",
             BALANCING_LINUX,
             "failure-flows",
             repeated,
@@ -44,16 +44,16 @@ ARTICLE = (
         "On Linux, as soon as one listener fails everything collapses, because the modulus of the"
         " hash changes",
         Part(
-            "the others' established connections are dropped",
+            "established connections of the survivors are dropped",
             LINUX,
             "failure-established",
             said("dropped"),
             where(option=PLAIN, protocol="tcp", failure=ENDED, bind=BINDS),
             ("bind",),
         ),
-        queue(LINUX, "what the others have in their queues is lost", survivors_lost),
+        queue(LINUX, "connections in the survivors' queues are lost", survivors_lost),
         Part(
-            "flows of the others move to another listener",
+            "flows of the survivors move to another listener",
             LINUX,
             "failure-flows",
             said("reshuffled"),

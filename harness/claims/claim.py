@@ -1,4 +1,4 @@
-"""What a claim is: a sentence, who says it, and the parts by which it stands or falls."""
+"""What a claim is: a sentence, its source, and the parts that confirm or refute it."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -10,7 +10,7 @@ from harness.model import Cell
 
 
 class Standing(StrEnum):
-    """What may be said of a claim."""
+    """The result for a claim, or for a part of one."""
 
     CONFIRMED = "CONFIRMED"
     REFUTED = "REFUTED"
@@ -19,16 +19,16 @@ class Standing(StrEnum):
 
 
 Predicate = Callable[[Evidence], bool | None]
-"""Whether a measured cell bears the claim out or contradicts it; None: it does not say."""
+"""Whether a measured cell supports the claim (True) or contradicts it (False); None if neither."""
 
 Axes = Mapping[str, tuple[str, ...]]
 
 
 class Subject(Struct, frozen=True):
-    """Whom a part is about: systems by the name that they give themselves, from and to releases.
+    """What a part is about: systems by their name in uname, and a range of releases.
 
-    `others`: all systems but those. `before` is exclusive. `setting` is a tunable and the value
-    that it has to have had.
+    With `others` it is all systems except those. `before` is exclusive. `setting` is a tunable and
+    the value that it must have.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Subject(Struct, frozen=True):
         return self.setting is None or witness.settings.get(self.setting[0]) == self.setting[1]
 
     def reaches(self, release: Release) -> bool:
-        """Whether the claim is about this release; of one that is not known it never is."""
+        """Whether the range includes this release; a limited range has no unknown release."""
         if not self.since and not self.before:
             return True
         return (
@@ -68,11 +68,11 @@ def _dotted(release: Release) -> str:
 
 
 class Part(Struct, frozen=True):
-    """One question to one system: which cells decide it, and what they have to be.
+    """One question to one system: which cells decide it, and what they must show.
 
-    A cell is asked if each axis of `axes` has one of the values; axes that are not named may have
-    any. Of the axes in `across` every value has to have been decided before the part is confirmed:
-    what holds at a specific address need not hold at the wildcard (docs/traps.md, trap 1).
+    A cell decides if it has one of the given values on each axis in `axes`; other axes may have any
+    value. For the axes in `across`, every value must be decided before the part is confirmed: what
+    holds at a specific address need not hold at the wildcard (docs/traps.md, trap 1).
     """
 
     says: str
@@ -83,10 +83,10 @@ class Part(Struct, frozen=True):
     across: tuple[str, ...] = ()
 
     def asks(self, cell: Cell) -> bool:
-        """Whether a cell at this point is one of those that decide.
+        """Whether a cell at this point decides the part.
 
-        One that sets a tunable does only if the part is about that tunable: what a system does is
-        what it does as found.
+        A cell that sets a tunable decides only parts about that tunable: other claims are about a
+        system with its own settings.
         """
         if cell.setting is not None and (self.subject.setting or ("",))[0] != cell.setting[0]:
             return False
@@ -94,7 +94,7 @@ class Part(Struct, frozen=True):
 
 
 class Claim(Struct, frozen=True):
-    """A sentence that people act on: it holds if every part does."""
+    """A sentence that people act on; it holds if every part holds."""
 
     id: str
     sentence: str
@@ -103,5 +103,5 @@ class Claim(Struct, frozen=True):
 
 
 def where(**axes: str) -> Axes:
-    """Return axes with their values, given as words."""
+    """Return the axes with their values, which are given as one text separated by spaces."""
     return {axis: tuple(values.split()) for axis, values in axes.items()}

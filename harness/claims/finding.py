@@ -1,4 +1,4 @@
-"""What came of a claim: its standing, the cells that decided, and by what they differ."""
+"""The result for a claim: its standing, the cells that decided, and what separates them."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from harness.matrix.evidence import Witness
 
 
 class Decided(Struct, frozen=True):
-    """A measured cell that bears a part out (`agrees`), or contradicts it."""
+    """A measured cell that supports a part (`agrees`) or contradicts it."""
 
     witness: Witness
     entry: Entry
@@ -20,9 +20,9 @@ class Decided(Struct, frozen=True):
 
 
 class PartFinding(Struct, frozen=True):
-    """What came of a part; `why` goes with NOT TESTED, `by` with MIXED.
+    """The result for a part; `why` is set for NOT TESTED, `by` for MIXED.
 
-    `undecided` counts the other cells that were asked, by what they came to.
+    `undecided` counts the cells that were asked but did not decide, by state.
     """
 
     part: Part
@@ -35,7 +35,7 @@ class PartFinding(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True):
-    """What came of a claim; `why` goes with NOT TESTED, `by` with MIXED."""
+    """The result for a claim; `why` is set for NOT TESTED, `by` for MIXED."""
 
     claim: Claim
     standing: Standing
@@ -45,10 +45,10 @@ class Finding(Struct, frozen=True):
 
     @property
     def tested(self) -> tuple[PartFinding, ...]:
-        """The parts of which something can be said."""
+        """The parts that were tested."""
         return tuple(one for one in self.parts if one.standing is not Standing.NOT_TESTED)
 
     @property
     def cells(self) -> tuple[Decided, ...]:
-        """Every cell that decided any part."""
+        """The cells that decided any part."""
         return tuple(cell for part in self.tested for cell in part.cells)

@@ -1,4 +1,4 @@
-"""What a measured cell has to be to bear a claim out; no operating system is named here."""
+"""What a measured cell must show to support a claim; nothing here names an operating system."""
 
 from harness.claims.claim import Predicate
 from harness.matrix.evidence import Evidence
@@ -8,7 +8,7 @@ from harness.scenarios import CATALOGUE
 from harness.scenarios.tally import SAME, STRAY
 
 MADE_BY_US = tuple(name for name, section in SECTIONS.items() if section.made)
-"""Providers that make a guest: what it is set to is what its image sets it to."""
+"""Providers that make the guest, so that its settings are those of its image."""
 
 HEIR = "inherited_by_"
 
@@ -19,17 +19,17 @@ def head(evidence: Evidence) -> str:
 
 
 def said(*words: str) -> Predicate:
-    """The verdict is one of these words."""
+    """Whether the verdict is one of these words."""
     return lambda evidence: head(evidence) in words
 
 
 def unsaid(*words: str) -> Predicate:
-    """The verdict is none of these words."""
+    """Whether the verdict is none of these words."""
     return lambda evidence: head(evidence) not in words
 
 
 def zero(*names: str) -> Predicate:
-    """Not one was counted of any of these; a cell that counts none of them does not say."""
+    """Whether all of these counts are 0; None if the cell has none of them."""
 
     def holds(evidence: Evidence) -> bool | None:
         counted = [evidence.entry.counts[name] for name in names if name in evidence.entry.counts]
@@ -39,25 +39,25 @@ def zero(*names: str) -> Predicate:
 
 
 def repeated(evidence: Evidence) -> bool | None:
-    """The same 4-tuple came to the same listener again.
+    """Whether the same 4-tuple reached the same listener again.
 
-    Where it does not the cell is inconclusive (`failure-flows`), and decides nothing.
+    If it did not, the cell is inconclusive (`failure-flows`) and decides nothing.
     """
     share = evidence.entry.statistics.get("again_same_share")
     return None if share is None else share >= SAME
 
 
 def survivors_lost(evidence: Evidence) -> bool | None:
-    """More of the survivors' own connections were not served than go astray."""
+    """Whether more than `STRAY` of the survivors' own connections were not served."""
     counts = evidence.entry.counts
     total = counts.get("survivors_total", 0)
     return None if not total else total - counts.get("survivors_served", 0) > STRAY * total
 
 
 def last_inherits(evidence: Evidence) -> bool | None:
-    """All that was inherited went to the last member.
+    """Whether the last member inherited everything.
 
-    The one before it does not say: the last may be the one that failed (docs/wire.md, "Victim").
+    None if it was the member before it: the last one may have failed (docs/wire.md, "Victim").
     """
     if head(evidence) != "inherited":
         return False
@@ -72,9 +72,9 @@ def _listeners(cell: Cell) -> int:
 
 
 def serves_at_most(limit: int) -> Predicate:
-    """A larger group was asked for, and no more than so many members ever served.
+    """Whether at most `limit` members of a larger group ever served.
 
-    One that serves alone is no group, and a group that was not asked to be larger does not say.
+    None if one member serves alone, which is no group, or if no larger group was asked for.
     """
 
     def holds(evidence: Evidence) -> bool | None:
@@ -87,7 +87,7 @@ def serves_at_most(limit: int) -> Predicate:
 
 
 def set_from_the_start(name: str, value: int) -> Predicate:
-    """A tunable has this value on a guest that nobody but its image has set up."""
+    """Whether a tunable has this value on a guest with the settings of its image; else None."""
 
     def holds(evidence: Evidence) -> bool | None:
         witness = evidence.witness

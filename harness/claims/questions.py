@@ -1,7 +1,7 @@
-"""Questions that several claims put: who is served, who has to set the option, what is lost.
+"""Questions that several claims ask: who is served, which sockets need the option, what is lost.
 
-Each returns a part: the cells that decide it and what they have to be, at both bind addresses
-because a kernel may have a rule for each (docs/traps.md, trap 1).
+Each returns a part: the cells that decide it and what they must show. Most ask at both bind
+addresses, because a kernel may have a rule for each (docs/traps.md, trap 1).
 """
 
 from harness.claims.claim import Part, Predicate, Subject, where
@@ -12,13 +12,13 @@ PLAIN, LB, EITHER = "reuseport", "reuseport_lb", "reuseport reuseport_lb"
 BINDS = "specific wildcard"
 
 ENDED = "close exit kill"
-"""How a listener fails that is then gone; one that hangs is there."""
+"""Failures after which the listener is gone. After a hang it still exists."""
 
 
 def served(
     subject: Subject, says: str, holds: Predicate, option: str = PLAIN, protocol: str = "tcp"
 ) -> Part:
-    """Ask who of several listeners is served, at both bind addresses."""
+    """Ask which of several listeners gets flows, at both bind addresses."""
     axes = where(option=option, protocol=protocol, bind=BINDS)
     return Part(says, subject, "distribution", holds, axes, ("bind", "protocol"))
 
@@ -31,19 +31,19 @@ def balanced(subject: Subject, option: str = PLAIN, protocol: str = "tcp") -> Pa
 
 
 def unbalanced(subject: Subject, option: str = EITHER, protocol: str = "tcp udp") -> Part:
-    """Ask whether flows are not spread, whoever gets them."""
+    """Ask whether flows are not spread evenly, no matter which listener gets them."""
     says = f"nothing is spread evenly with {option.replace(' ', ' or ')}"
     axes = where(option=option, protocol=protocol, bind=BINDS)
     return Part(says, subject, "distribution", unsaid("balanced"), axes, ("bind",))
 
 
 def newest(subject: Subject, protocol: str = "tcp") -> Part:
-    """Ask whether the last to bind gets all."""
+    """Ask whether the last listener to bind gets all flows."""
     return served(subject, "only the last to bind is served", said("newest"), protocol=protocol)
 
 
 def oldest(subject: Subject, protocol: str = "tcp") -> Part:
-    """Ask whether the first to bind keeps all."""
+    """Ask whether the first listener to bind keeps all flows."""
     return served(subject, "only the first to bind is served", said("oldest"), protocol=protocol)
 
 
@@ -55,42 +55,42 @@ def every_socket(subject: Subject) -> Part:
 
 
 def shared(subject: Subject, option: str) -> Part:
-    """Ask whether two sockets may have the port."""
+    """Ask whether two sockets can share the port."""
     axes = where(option=option, case="both")
     return Part(f"two sockets share a port with {option}", subject, "sharing", said("shared"), axes)
 
 
 def takeover(subject: Subject) -> tuple[Part, ...]:
-    """Ask whether a newcomer gets all that is new, and nothing is lost on the way."""
+    """Ask whether a newcomer gets all new connections, and whether any connection is lost."""
     axes = where(option=PLAIN, protocol="tcp", bind=BINDS)
     says = "a newcomer gets every new connection"
     all_new = Part(says, subject, "takeover", said("newest-takes-all"), axes, ("bind",))
     lost = zero("lost_during", "lost_after", "lost_retired", "alive_lost", "alive_retired_lost")
-    says = "no connection is lost, nor one of the old listener's"
+    says = "no connection is lost, new or established"
     return all_new, Part(says, subject, "takeover", lost, axes, ("bind",))
 
 
 def survivors_live(subject: Subject) -> Part:
-    """Ask whether a failure leaves the others' established connections alone."""
+    """Ask whether the survivors' established connections survive a failure."""
     axes = where(option=PLAIN, protocol="tcp", failure=ENDED, bind=BINDS)
-    says = "the others' established connections live on"
+    says = "established connections of the survivors live on"
     return Part(says, subject, "failure-established", said("unaffected"), axes, ("bind",))
 
 
 def queue(subject: Subject, says: str, holds: Predicate) -> Part:
-    """Ask what becomes of the queue of a listener that is closed."""
+    """Ask what happens to the accept queue of a listener that is closed."""
     axes = where(option=PLAIN, protocol="tcp", failure=ENDED, bind=BINDS)
     return Part(says, subject, "failure-queued", holds, axes, ("bind",))
 
 
 def another_user(subject: Subject, says: str, holds: Predicate, bind: str = BINDS) -> Part:
-    """Ask whether the second socket may be another user's."""
+    """Ask whether the second socket may belong to another user."""
     axes = where(option=PLAIN, case="other-uid", bind=bind)
     return Part(says, subject, "sharing", holds, axes)
 
 
 def exact_address(subject: Subject, option: str) -> Part:
-    """Ask whether a specific address goes before the wildcard, in whichever order they bind."""
+    """Ask whether a specific address is preferred to the wildcard, in both orders of bind()."""
     axes = where(option=option, pair="address", position="first last")
     says = f"with {option} a specific address is served before the wildcard"
     return Part(says, subject, "precedence", said("specific"), axes, ("position",))

@@ -1,4 +1,4 @@
-"""Claims of software, manuals and comments on queues, users, addresses and options."""
+"""Claims of software, manuals and comments about queues, users, addresses and options."""
 
 from harness.claims.claim import Claim, Part, where
 from harness.claims.predicates import last_inherits, said, unsaid
@@ -129,7 +129,7 @@ PARTICULARS = (
         "their docs",
         (
             balanced(LINUX),
-            # The two disagree on DragonFly: this is Node's word, Deno's would be the contrary.
+            # The two disagree on DragonFly. This is Node's claim; Deno claims the opposite.
             balanced(DRAGONFLY),
             *(unbalanced(one) for one in (FREEBSD, NETBSD, MACOS)),
         ),
@@ -138,10 +138,10 @@ PARTICULARS = (
         "C23",
         "SO_REUSEPORT implies SO_REUSEADDR / does not",
         "libuv `udp.c` / libevent `listener.h` (they disagree)",
-        # CONFIRMED is libuv's word, REFUTED libevent's.
+        # CONFIRMED means that libuv is right, REFUTED that libevent is.
         tuple(
             Part(
-                "it implies it: a port in TIME_WAIT may be bound again",
+                "it implies it: bind() to a port in TIME_WAIT succeeds",
                 one,
                 "sharing",
                 said("shared"),
@@ -171,8 +171,10 @@ PARTICULARS = (
         "NetBSD: another uid cannot take the port, unless both are wildcard",
         "NetBSD `in_pcb.c`",
         (
-            another_user(NETBSD, "it is refused a specific address", said("refused"), "specific"),
-            another_user(NETBSD, "it may share the wildcard", said("shared"), "wildcard"),
+            another_user(
+                NETBSD, "another uid is refused at a specific address", said("refused"), "specific"
+            ),
+            another_user(NETBSD, "another uid can share the wildcard", said("shared"), "wildcard"),
         ),
     ),
     Claim(

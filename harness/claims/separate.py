@@ -1,4 +1,4 @@
-"""By what cells differ that bear a claim out and cells that contradict it: address, version, …"""
+"""What separates the cells that support a claim from those that contradict it: address, …"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
@@ -6,17 +6,20 @@ from itertools import combinations
 from msgspec import Struct
 
 MOST = 3
-"""Names that a separator has at most: more than three say nothing that a reader can use."""
+"""The most names in a separator: a reader cannot use more than three."""
 
 WEAK = ("guest", "run")
-"""Names that tell any two guests apart: named only if nothing about the guests does."""
+"""Names that separate any two guests. They are used only if nothing else about guests does."""
 
 Point = tuple[Mapping[str, str], bool]
 """The attributes of a cell, and whether it agrees."""
 
 
 class Separator(Struct, frozen=True):
-    """Names whose values tell the cells that agree from those that contradict, and the values."""
+    """Names whose values separate the cells that agree from those that contradict.
+
+    `agree` and `contradict` are the values on each side.
+    """
 
     names: tuple[str, ...]
     agree: tuple[str, ...]
@@ -24,10 +27,10 @@ class Separator(Struct, frozen=True):
 
 
 def separators(points: Sequence[Point]) -> tuple[Separator, ...]:
-    """Return the shortest separators, each as good as the others; none if nothing tells.
+    """Return all separators with the fewest names; none if nothing separates the cells.
 
-    Several mean that the cells do not tell which it is: where IPv4 was asked at a specific
-    address only and IPv6 at the wildcard only, it is the one or the other.
+    Several separators mean that the cells do not show which one is the cause. For example, if IPv4
+    was asked only at a specific address and IPv6 only at the wildcard, it can be either.
     """
     varying = list(_varying(points))
     strong = [name for name in varying if name not in WEAK]

@@ -1,4 +1,4 @@
-"""Claims of software, manuals and comments on who is served."""
+"""Claims of software, manuals and comments about which listener gets flows."""
 
 from harness.claims.claim import Claim, Part, where
 from harness.claims.predicates import said, serves_at_most, set_from_the_start, unsaid
@@ -43,7 +43,7 @@ SERVING = (
             balanced(since(LINUX, 3, 9)),
             balanced(since(DRAGONFLY, 3, 6)),
             balanced(GROUPS, LB),
-            # Neither's release says it in uname: 11.4 calls itself 5.11, and AIX 7.2 is release 2.
+            # uname shows neither release: Solaris 11.4 reports 5.11, and AIX 7.2 reports 2.
             balanced(SOLARIS),
             balanced(AIX),
             unbalanced(before(LINUX, 3, 9)),
@@ -74,7 +74,7 @@ SERVING = (
                 where(option=PLAIN, case="after-bind"),
             ),
             Part(
-                "all have to have the same effective uid",
+                "all sockets need the same effective uid",
                 LINUX,
                 "sharing",
                 said("refused"),
@@ -112,7 +112,7 @@ SERVING = (
         "FreeBSD getsockopt(2)",
         (
             Part(
-                "no more than 256 of a group are served",
+                "at most 256 members of a group serve",
                 GROUPS,
                 "group-limit",
                 serves_at_most(256),

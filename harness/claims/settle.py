@@ -1,4 +1,4 @@
-"""From matrices to findings: a claim stands by what kernels were seen to do, or is not tested."""
+"""From matrices to findings: what kernels were seen to do decides a claim, or it is not tested."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,13 +14,13 @@ from harness.model import Cell, Depth, State
 from harness.scenarios import CATALOGUE
 
 ANSWERED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
-"""States of a cell whose guest was there and answered."""
+"""States of a cell whose guest was up and answered."""
 
 SILENT = "measured, but without a word on this"
 
 
 def settle(claims: Iterable[Claim], matrices: Iterable[Matrix]) -> tuple[Finding, ...]:
-    """Settle claims by matrices, which are taken together; there may be none."""
+    """Return the finding of each claim from all matrices together; there may be none."""
     record = Record.of(matrices)
     return tuple(_settled(claim, record) for claim in claims)
 
@@ -34,10 +34,10 @@ def _settled(claim: Claim, record: Record) -> Finding:
 
 
 def _overall(parts: Sequence[Standing]) -> Standing:
-    """A claim is confirmed if all its parts are: one that was not tested keeps it open.
+    """Return the standing of a claim from those of its parts.
 
-    Parts that were refuted refute it, whatever the untested ones would say; if others were
-    confirmed, it is mixed.
+    It is confirmed if all parts are; a part that was not tested keeps it open. It is refuted if all
+    tested parts are refuted, and mixed if they differ.
     """
     tested = {part for part in parts if part is not Standing.NOT_TESTED}
     if not tested or (tested == {Standing.CONFIRMED} and len(set(parts)) > 1):
@@ -46,13 +46,13 @@ def _overall(parts: Sequence[Standing]) -> Standing:
 
 
 def _whys(parts: Sequence[PartFinding]) -> str:
-    """Say why it is open; what was confirmed of it stands in its parts."""
+    """Return why the claim is open: the reasons of its untested parts."""
     whys = [f"{one.part.subject.label}: {one.why}" for one in parts if one.why is not None]
     return "; ".join(dict.fromkeys(whys))
 
 
 def _differences(parts: Sequence[PartFinding]) -> tuple[Separator, ...]:
-    """Say by what a claim's parts differ: the systems if they tell, else the questions."""
+    """Return what separates a claim's parts: the systems if possible, else the questions."""
     mixed = [one for part in parts for one in part.by]
     if any(part.standing is Standing.MIXED for part in parts):
         return tuple(dict.fromkeys(mixed))
@@ -74,12 +74,14 @@ def _part(part: Part, record: Record) -> PartFinding:
         if part.subject.includes(evidence.witness) and part.asks(evidence.entry.cell)
     ]
     every = [(one, _agrees(part, one)) for one in asked]
+    # Only releases that the part is about decide it; the spans show the others as well.
     due = [(one, agrees) for one, agrees in every if _reached(part, one.witness)]
     cells = tuple(
         Decided(one.witness, one.entry, agrees) for one, agrees in due if agrees is not None
     )
     missing = _missing(part, cells)
     found = standing(cell.agrees for cell in cells) if cells else Standing.NOT_TESTED
+    # One cell can refute a part, but confirming it takes every value of `across`.
     if found is Standing.CONFIRMED and missing:
         found = Standing.NOT_TESTED
     undecided = Counter(_state(one) for one, agrees in due if agrees is None)
@@ -103,9 +105,9 @@ def _state(evidence: Evidence) -> str:
 
 
 def _missing(part: Part, cells: Sequence[Decided]) -> str | None:
-    """Say what a confirmation lacks, on the guest that came farthest; None if nothing.
+    """Return what the guest with the fewest gaps lacks for a confirmation; None if nothing.
 
-    Of `other systems` there are always more: they can refute a claim, but not confirm it.
+    A part about `other systems` can be refuted but never confirmed: some are always left untested.
     """
     guests: dict[tuple[str, str | None], list[Mapping[str, str]]] = {}
     for cell in cells:
@@ -124,12 +126,12 @@ def _missing(part: Part, cells: Sequence[Decided]) -> str | None:
         return None
     fewest = min(gaps, key=lambda gap: len(gap))
     if fewest:
-        return f"nothing was at {', '.join(fewest)}"
-    return "there are systems that were not run" if part.subject.others else None
+        return f"nothing was measured at {', '.join(fewest)}"
+    return "some systems were not run" if part.subject.others else None
 
 
 def _point(cell: Decided) -> Point:
-    """Return what may tell a cell from the others: its guest, that one's settings, its axes."""
+    """Return what may separate a cell from others: its guest, the guest's settings, its axes."""
     witness = cell.witness
     attributes = {"system": witness.system, "version": witness.release or "unknown"}
     attributes |= {name: str(value) for name, value in witness.settings.items()}
@@ -138,7 +140,7 @@ def _point(cell: Decided) -> Point:
 
 
 def _why(part: Part, record: Record, undecided: Mapping[str, int], missing: str | None) -> str:
-    """Say why a part is not tested, from the nearest reason to the farthest."""
+    """Return why a part is not tested; of several reasons the one closest to a test."""
     subject = part.subject
     if missing is not None:
         return f"what was measured agrees, but {missing}"
@@ -150,12 +152,12 @@ def _why(part: Part, record: Record, undecided: Mapping[str, int], missing: str 
     if any(subject.includes(one) and _reached(part, one) for one in there):
         return f"the run did not ask {_question(part)}"
     if any(subject.systems == (one.system,) for one in there):
-        return "no such guest was measured, only others of the system"
-    return "no guest of it was run"
+        return "only other releases or settings of this system were measured"
+    return "no guest of this system was run"
 
 
 def _witnesses(record: Record) -> list[Witness]:
-    """Return the guests that answered anything at all."""
+    """Return the guests that answered at least one question."""
     answered = {
         (one.witness.run, one.witness.guest)
         for found in record.evidence.values()

@@ -1,4 +1,4 @@
-"""Since when and until when: what the releases that were measured say, with what they leave out."""
+"""From which to which measured release a result holds, and which gaps were not measured."""
 
 from collections.abc import Iterable
 
@@ -9,10 +9,10 @@ from harness.matrix.evidence import Witness, numbers, release_order
 
 
 class Span(Struct, frozen=True):
-    """Measured releases of one system, next to each other, of which the same can be said.
+    """Neighbouring measured releases of one system with the same standing.
 
-    `since` and `until` were measured. `after` is the last release measured before them, of which
-    something else can be said: where between `after` and `since` it changed is not known.
+    `since` and `until` were measured. `after` is the last release measured before `since`, with
+    another standing. Where it changed between `after` and `since` is unknown.
     """
 
     system: str
@@ -23,7 +23,7 @@ class Span(Struct, frozen=True):
 
 
 def standing(agreements: Iterable[bool]) -> Standing:
-    """Return what cells that agree or not amount to, there being at least one."""
+    """Return the standing that follows from at least one cell that agrees or contradicts."""
     found = set(agreements)
     if len(found) > 1:
         return Standing.MIXED
@@ -31,7 +31,7 @@ def standing(agreements: Iterable[bool]) -> Standing:
 
 
 def spans(cells: Iterable[tuple[Witness, bool]]) -> tuple[Span, ...]:
-    """Return the spans of each system, oldest first; a release that is not known is left out."""
+    """Return the spans of each system, oldest first; unknown releases are left out."""
     releases: dict[str, dict[str, list[bool]]] = {}
     for witness, agrees in cells:
         if numbers(witness.release):

@@ -1,4 +1,4 @@
-"""Whom the claims are about, by the name that each system gives itself (uname -s)."""
+"""The systems that claims are about, by their name in `uname -s`."""
 
 from msgspec.structs import replace
 
@@ -15,29 +15,29 @@ SOLARIS = Subject("Solaris", ("SunOS",))
 WINDOWS = Subject("Windows", ("Windows",))
 
 BSDS = (FREEBSD, NETBSD, OPENBSD)
-"""Those without DragonFly, which has rules of its own."""
+"""The BSDs except DragonFly, which has its own rules."""
 
 FIVE = (LINUX, FREEBSD, DRAGONFLY, NETBSD, MACOS)
-"""The systems that there are guests of."""
+"""The systems that have guests."""
 
 OTHERS = Subject(
     "other systems",
     ("AIX", "Darwin", "DragonFly", "FreeBSD", "Linux", "NetBSD", "SunOS"),
     others=True,
 )
-"""What no claim names; OpenBSD is one of them."""
+"""All systems that are not in this list; OpenBSD is one of them."""
 
 
 def since(subject: Subject, *release: int) -> Subject:
-    """Return the subject from this release on."""
+    """Return the subject, limited to this release and later ones."""
     return replace(subject, since=release)
 
 
 def before(subject: Subject, *release: int) -> Subject:
-    """Return the subject up to this release, which is not part of it."""
+    """Return the subject, limited to releases before this one."""
     return replace(subject, before=release)
 
 
 def having(subject: Subject, name: str, value: int) -> Subject:
-    """Return the subject where a tunable has this value."""
+    """Return the subject, limited to guests where a tunable has this value."""
     return replace(subject, setting=(name, value))

@@ -1,4 +1,4 @@
-"""What kernels were found to do, as values: matrices, and how they change, merge and go on."""
+"""What kernels were found to do, as values: matrices, their changes, merges and history."""
 
 from harness.matrix.matrix import (
     SCHEMA,

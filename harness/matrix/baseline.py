@@ -1,6 +1,6 @@
-"""What is expected of a matrix: words, and differences that are known, for a reason and a while.
+"""The expectations of a matrix: words, and known differences with a reason and an expiry date.
 
-An exception that is not needed any more is as wrong as one that is missing: both are said.
+A known difference that is no longer needed is reported, like an unknown one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ One = TypeVar("One")
 
 
 class Outcome(StrEnum):
-    """What a cell is against what is expected of it."""
+    """The result of checking a cell against its expectation."""
 
     AGREES = "agrees"
     DIFFERS = "differs"
@@ -30,14 +30,14 @@ class Outcome(StrEnum):
 
 
 CONTRADICTS = (Outcome.DIFFERS, Outcome.EXPIRED, Outcome.UNEXPECTED)
-"""Outcomes after which a run is not what its baseline says."""
+"""Outcomes that make a run differ from its baseline."""
 
 
 class Rule(Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells, and the words that are expected of them.
+    """Cells and the words expected of them.
 
-    `guest` is a guest's name, its system in lower case, or a pattern of either (fnmatch); `axes`
-    are those that have to be as given.
+    `guest` is a guest's name, its system in lower case, or a pattern of either (fnmatch). A cell
+    matches if it has all values in `axes`.
     """
 
     scenario: str
@@ -47,12 +47,12 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words, without counts."""
+        """The expected words, without counts."""
         verdicts = (self.verdict,) if isinstance(self.verdict, str) else self.verdict
         return tuple(map(word, verdicts))
 
     def matches(self, entry: Entry, system: str) -> bool:
-        """Whether it is about this cell."""
+        """Whether the rule is about this cell."""
         names = (entry.guest, system.lower())
         return (
             fnmatchcase(entry.scenario, self.scenario)
@@ -62,20 +62,20 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KnownDifference(Rule, frozen=True, kw_only=True):
-    """A difference that is known: why, and until when that is an excuse (that day included)."""
+    """A known difference: the reason, and the last day on which it is excused."""
 
     reason: str
     expires: date
 
     @property
     def label(self) -> str:
-        """The entry in a line."""
+        """The entry in one line."""
         axes = "".join(f" {name}={value}" for name, value in self.axes.items())
         return f"{self.guest} {self.scenario}{axes}: {' or '.join(self.words)}"
 
 
 class Baseline(Struct, frozen=True):
-    """What is expected: a matrix's words, above them rules, and what is known to differ."""
+    """The words of a matrix, rules that override them, and known differences."""
 
     matrix: Matrix | None = None
     expect: tuple[Rule, ...] = ()
@@ -83,7 +83,7 @@ class Baseline(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A cell held against its expectation: `expected` is what was, `known` the entry it met."""
+    """A checked cell: what was expected, and the known difference that matches it."""
 
     entry: Entry
     outcome: Outcome
@@ -92,46 +92,48 @@ class Held(Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What is to be said of it."""
+        """The outcome in words."""
         said = f"{self.entry.guest}: {self.entry.cell.key}: "
         if self.known is None:
             return f"{said}{self.expected} before, {self.entry.verdict} now"
         why = f"{self.known.reason}; until {self.known.expires}"
         if self.outcome is Outcome.EXPIRED:
-            return f"{said}{self.entry.verdict} is not excused any more ({why})"
+            return f"{said}{self.entry.verdict} is no longer excused ({why})"
         if self.outcome is Outcome.UNEXPECTED:
-            return f"{said}{self.entry.verdict} as expected: take out its known difference ({why})"
+            return f"{said}{self.entry.verdict} as expected: remove its known difference ({why})"
         if self.outcome is Outcome.KNOWN:
             return f"{said}{self.entry.verdict} is known ({why})"
         return f"{said}{self.expected or self.known.label} expected, {self.entry.verdict} now"
 
 
 class BaselineCheck(Struct, frozen=True):
-    """A matrix against a baseline: every cell, and known differences that met no cell."""
+    """A matrix checked against a baseline; `unused` are known differences that match no cell."""
 
     held: tuple[Held, ...]
     unused: tuple[KnownDifference, ...]
 
     @property
     def contradictions(self) -> tuple[Held, ...]:
-        """The cells that are not what the baseline says."""
+        """The cells that contradict the baseline."""
         return tuple(one for one in self.held if one.outcome in CONTRADICTS)
 
     @property
     def compared(self) -> int:
-        """How many cells something was expected of, and were measured."""
+        """How many measured cells had an expectation."""
         unheard = (Outcome.NEW, Outcome.UNMEASURED)
         return sum(one.outcome not in unheard for one in self.held)
 
 
 def hold(matrix: Matrix, baseline: Baseline, today: date) -> BaselineCheck:
-    """Hold every cell of a matrix against what is expected of it."""
+    """Check every cell of a matrix against the baseline; `today` decides which entries expired."""
     before = _verdicts(baseline.matrix)
     held = [_held(matrix, entry, baseline, before, today) for entry in matrix.cells]
     met: dict[int, list[Held]] = {}
     for one in held:
         if one.known is not None:
             met.setdefault(id(one.known), []).append(one)
+    # A known difference is over only if no cell it matches shows it any more: one entry may cover
+    # cells of several guests.
     over = {
         number
         for number, some in met.items()
@@ -167,7 +169,7 @@ def _held(
 
 
 def _last(found: Iterator[One]) -> One | None:
-    """Return the last: who writes a file by hand puts the exception below the rule."""
+    """Return the last one: in a file written by hand, an exception stands below its rule."""
     every = tuple(found)
     return every[-1] if every else None
 
@@ -186,7 +188,7 @@ def _outcome(
 
 
 def _again(one: Held, over: set[int]) -> Held:
-    """Mark agreement where all that a known difference is about agrees."""
+    """Return the cell, marked `UNEXPECTED` if it agrees and its known difference is over."""
     if id(one.known) not in over or one.outcome is not Outcome.AGREES:
         return one
     return Held(one.entry, Outcome.UNEXPECTED, one.expected, one.known)

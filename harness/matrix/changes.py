@@ -1,7 +1,7 @@
 """What changed between two runs, or in one run from each release of a system to the next.
 
-A verdict belongs to a measured cell: it changed only where the cell was measured both times and
-the words differ. A cell that lost its verdict, or got one, says nothing of a kernel's change.
+A verdict changed only if the cell was measured both times and the words differ. A cell that lost
+its verdict, or got its first one, is no evidence that the kernel changed.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from harness.scenarios.statistics import ALPHA_OTHER, p_one_share
 
 
 class Kind(StrEnum):
-    """What became of a cell, in the order in which it matters; only `changed` is of a verdict."""
+    """How a cell changed, most important first; only `changed` means another verdict."""
 
     CHANGED = "changed"
     SHARE = "share"
@@ -30,9 +30,9 @@ class Kind(StrEnum):
 
 
 class CellChange(Struct, frozen=True):
-    """A cell that is not what it was; one side is None where it was not asked.
+    """A cell that changed; a side is None if the cell was not asked there.
 
-    `p` goes with a share: the chance that one and the same share shows two so far apart.
+    `p` is set for a share: the chance that one true share gives two shares this far apart.
     """
 
     kind: Kind
@@ -42,7 +42,7 @@ class CellChange(Struct, frozen=True):
 
     @property
     def entry(self) -> Entry:
-        """Either side, for what both have in common."""
+        """Either side, to read what both have in common."""
         found = self.new or self.old
         if found is None:
             raise ValueError("a change of nothing")
@@ -50,7 +50,7 @@ class CellChange(Struct, frozen=True):
 
 
 class Setting(Struct, frozen=True):
-    """A tunable that was read both times and differs; None: the guest does not have it."""
+    """A tunable that was read both times and differs; None if the guest does not have it."""
 
     name: str
     old: Value
@@ -58,7 +58,7 @@ class Setting(Struct, frozen=True):
 
 
 class Pair(Struct, frozen=True):
-    """A guest before and after: what of it changed, and how many cells were measured both times."""
+    """A guest before and after: its changes, and how many cells were measured both times."""
 
     old: Witness
     new: Witness
@@ -68,7 +68,7 @@ class Pair(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """Guests that could be compared; and those that are on one side only, with their cells."""
+    """Pairs of guests, and the guests that are on one side only, with their number of cells."""
 
     pairs: tuple[Pair, ...]
     gone: Mapping[str, int]
@@ -76,7 +76,7 @@ class Comparison(Struct, frozen=True):
 
     @property
     def measured(self) -> int:
-        """How many cells were measured both times: without one nothing is said of any kernel."""
+        """How many cells were measured both times; if 0, nothing was compared."""
         return sum(pair.measured for pair in self.pairs)
 
     def count(self, kind: Kind) -> int:
@@ -90,12 +90,12 @@ class _Side(Struct, frozen=True):
 
     @property
     def measured(self) -> int:
-        """How much was measured of it."""
+        """How many of its cells were measured."""
         return sum(cell.state is State.MEASURED for cell in self.cells.values())
 
 
 def compare(old: Matrix, new: Matrix) -> Comparison:
-    """Compare two runs, guest by guest of the same name."""
+    """Compare two runs; guests are paired by name."""
     before, now = _sides(old), _sides(new)
     return Comparison(
         _pairs([(before[name], side) for name, side in now.items() if name in before]),
@@ -105,9 +105,9 @@ def compare(old: Matrix, new: Matrix) -> Comparison:
 
 
 def releases(matrix: Matrix) -> Comparison:
-    """Compare each release of a system with the next one that was measured in the same run.
+    """Compare each release of a system with the next one measured in the same run.
 
-    Of several guests of one release the one speaks that measured most.
+    If several guests have the same release, the one with the most measured cells is compared.
     """
     systems: dict[str, dict[str, _Side]] = {}
     for side in sorted(_sides(matrix).values(), key=lambda side: -side.measured):
@@ -132,7 +132,10 @@ def _sides(matrix: Matrix) -> dict[str, _Side]:
 
 
 def _pairs(couples: Iterable[tuple[_Side, _Side]]) -> tuple[Pair, ...]:
-    """Compare, and keep of the shares those that differ whatever else was tested (Bonferroni)."""
+    """Compare each couple; shares count as different only after a Bonferroni correction.
+
+    The correction covers all shares of all couples, because each is one more chance of an error.
+    """
     found = [(old, new, tuple(_changes(old.cells, new.cells))) for old, new in couples]
     tests = sum(change.kind is Kind.SHARE for _, _, changes in found for change in changes)
     return tuple(
@@ -153,7 +156,7 @@ def _both(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> int:
 
 
 def _changes(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> Iterator[CellChange]:
-    """Yield what changed, and every share that could be tested."""
+    """Yield the changes, and each share that can be tested with its p-value."""
     for key, entry in new.items():
         if key not in old:
             yield CellChange(Kind.APPEARED, None, entry)
@@ -177,7 +180,7 @@ def _kind(old: Entry, new: Entry) -> Kind | None:
 
 
 def _p(old: Entry, new: Entry) -> float | None:
-    """Return the p-value of one share behind both; None where shares are not what was drawn."""
+    """Return the p-value for both having the same true share; None if the cell has no draws."""
     scenario = CATALOGUE.get(new.scenario)
     if scenario is None or scenario.drawn is None or new.verdict is None:
         return None
@@ -187,7 +190,7 @@ def _p(old: Entry, new: Entry) -> float | None:
 
 
 def _drawn(counts: Mapping[str, int], names: Sequence[str]) -> tuple[int, int] | None:
-    """Return the two counts if they are there, and a file has not made nonsense of them."""
+    """Return the two counts; None if a file lacks them or they make no sense together."""
     part, whole = (counts.get(name, -1) for name in names)
     return (part, whole) if 0 <= part <= whole > 0 else None
 

@@ -1,4 +1,4 @@
-"""Who said what: the cells of one or several matrices, each with the guest that it is of."""
+"""Evidence: the cells of one or more matrices, each with its guest."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,23 +9,24 @@ from msgspec.structs import replace
 from harness.matrix import Entry, Facts, Matrix, Value
 
 Release = tuple[int, ...]
-"""The numbers that a release begins with; `()` is a release that is not known."""
+"""The numbers at the beginning of a release; `()` if it is unknown."""
 
 _NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})*(?![0-9])")
-"""Of uname's release (POSIX leaves its form open): `6.1.0-50-cloud-amd64`, `14.1-RELEASE-p5`."""
+"""Matches the numbers of uname's release, whose form POSIX leaves open: `6.1.0-50-cloud-amd64`,
+`14.1-RELEASE-p5`."""
 
 DIGITS = 10
-"""Of a tunable's value that is set: docs/wire.md."""
+"""The most digits of a tunable's value that can be set (docs/wire.md)."""
 
 
 def numbers(release: str | None) -> Release:
-    """Return a release so that it can be compared; `()` if it does not begin with a number."""
+    """Return the numbers of a release, to compare it; `()` if it does not begin with one."""
     found = _NUMBERS.match(release or "")
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def release_order(release: str) -> tuple[Release, Release, str]:
-    """Return what releases are sorted by: of 6.1.0, `-9` comes before `-50`."""
+    """Return the sort key of a release, in which `6.1.0-9` comes before `6.1.0-50`."""
     every = tuple(int(part) for part in re.findall(r"[0-9]{1,9}", release))
     return numbers(release), every, release
 
@@ -42,7 +43,7 @@ class Witness(Struct, frozen=True):
 
     @classmethod
     def of(cls, run: str, guest: str, known: Facts) -> "Witness":
-        """Read the facts of a guest; what is not text says nothing."""
+        """Read the facts of a guest; a system, release or provider that is no text is ignored."""
         facts = known.get("facts")
         said = facts if isinstance(facts, Mapping) else {}
         return cls(
@@ -51,12 +52,12 @@ class Witness(Struct, frozen=True):
             _text(known.get("system")) or "",
             _text(known.get("release")),
             _text(known.get("provider")),
-            # Only a tunable's name has a dot in it (sysctl(8)); the others are the agent's own.
+            # Only names of tunables contain a dot (sysctl(8)); the other facts are the agent's.
             {name: value for name, value in said.items() if "." in name},
         )
 
     def asked(self, entry: Entry) -> "Witness":
-        """Return the guest as it was when it was asked this: a cell may set a tunable."""
+        """Return the guest with the tunable that this cell sets, if any."""
         if entry.cell.setting is None:
             return self
         name, value = entry.cell.setting
@@ -65,7 +66,7 @@ class Witness(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The guest and what it runs."""
+        """The guest, its system and its release."""
         return f"{self.guest} ({self.system} {self.release or 'of unknown release'})"
 
 
@@ -74,21 +75,21 @@ def _text(value: object) -> str | None:
 
 
 class Evidence(Struct, frozen=True):
-    """A cell, and the guest that it is of."""
+    """A cell and its guest."""
 
     witness: Witness
     entry: Entry
 
 
 class Record(Struct, frozen=True):
-    """All that was said, by scenario."""
+    """All guests, and all evidence by scenario."""
 
     witnesses: tuple[Witness, ...]
     evidence: Mapping[str, tuple[Evidence, ...]]
 
     @classmethod
     def of(cls, matrices: Iterable[Matrix]) -> "Record":
-        """Gather matrices; two of them may have a guest of the same name."""
+        """Collect the evidence of matrices, in which guests may have the same name."""
         witnesses: list[Witness] = []
         evidence: dict[str, list[Evidence]] = {}
         for matrix in matrices:

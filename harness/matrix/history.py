@@ -1,6 +1,6 @@
-"""How each cell went over many runs: how often its word came, what flickers, what grew old.
+"""How each cell did over many runs: how often its word came, and if it is flaky or stale.
 
-All ages are from the newest run on, not from today: the same runs say the same.
+Ages count back from the newest run, not from today, so the same runs always give the same result.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,15 +12,15 @@ from msgspec import Struct
 from harness.model import Cell, State
 
 WINDOW = 30
-"""Runs that are looked at: a month of nights."""
+"""How many of the newest runs count: a month of nights."""
 
 FLICKERS = 2
-"""Changes of word on one release of the kernel from which on a cell is called flaky: one change
-may have a cause that stays, a second one takes it back or is another."""
+"""A cell is flaky from this many changes of word on one kernel release. One change may have a
+lasting cause; a second one undoes it or is yet another."""
 
 
 class Visit(Struct, frozen=True):
-    """What came of a cell in one run; `word` goes with a verdict, without its count."""
+    """A cell's result in one run; `word` is its verdict without the count, if it has one."""
 
     release: str | None
     state: State
@@ -28,7 +28,7 @@ class Visit(Struct, frozen=True):
 
 
 class PastRun(Struct, frozen=True):
-    """A run: which cells of which guests it has, and what came of them."""
+    """A run and its results, by guest and cell."""
 
     id: str
     started: str
@@ -36,7 +36,7 @@ class PastRun(Struct, frozen=True):
 
 
 class Stability(StrEnum):
-    """What is to be said of a cell, in the order in which it matters."""
+    """How stable a cell is, most important first."""
 
     FLAKY = "flaky"
     CHANGED = "changed"
@@ -47,11 +47,11 @@ class Stability(StrEnum):
 
 
 class Track(Struct, frozen=True):
-    """A cell over the runs: `k` of the `n` in which it was measured gave the last `word`.
+    """A cell over the runs: it was measured in `n` runs, and `k` of them gave its last `word`.
 
-    `changes` counts changes of word on one release, `before` is the word before the last measured
-    one. `runs_ago` and `days_ago` tell how old the last measurement is, 0 if it is of the newest
-    run; None if there is none. `state` is the newest run's; None if it does not have the cell.
+    `changes` counts changes of word on one release. `before` is the word before the last measured
+    one. `runs_ago` and `days_ago` are the age of the last measurement: 0 for the newest run, None
+    if there is none. `state` is from the newest run; None if that run does not have the cell.
     """
 
     guest: str
@@ -68,18 +68,18 @@ class Track(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """Runs, oldest first, and every cell that any of them has."""
+    """Runs (id and start), oldest first, and every cell of any of them."""
 
     runs: tuple[tuple[str, str], ...]
     tracks: tuple[Track, ...]
 
     def of(self, standing: Stability) -> tuple[Track, ...]:
-        """Return the cells of which this is to be said."""
+        """Return the cells with this stability."""
         return tuple(track for track in self.tracks if track.standing is standing)
 
 
 def history(nights: Iterable[PastRun], last: int = WINDOW) -> History:
-    """Look at the last so many runs; a run that comes twice counts once."""
+    """Return the history of the newest `last` runs; a run given twice counts once."""
     known = {night.id: night for night in nights}
     ordered = sorted(known.values(), key=lambda night: (night.started, night.id))[-last:]
     visits: dict[tuple[str, Cell], list[tuple[int, Visit]]] = {}
@@ -91,7 +91,7 @@ def history(nights: Iterable[PastRun], last: int = WINDOW) -> History:
 
 
 def _place(key: tuple[str, Cell]) -> tuple[object, ...]:
-    """Return where a cell stands, in whatever order runs and files came."""
+    """Return the sort key of a cell, which does not depend on the order of runs and files."""
     guest, cell = key
     return guest, cell.scenario, cell.points
 
@@ -122,7 +122,7 @@ def _track(
 
 
 def _changes(measured: Sequence[Visit]) -> int:
-    """Count the changes of word between neighbours of one release: a new kernel may differ."""
+    """Count the changes of word within each release; a new kernel may differ."""
     last: dict[str | None, str | None] = {}
     changes = 0
     for visit in measured:
@@ -146,11 +146,11 @@ def _standing(
 
 
 def _days(then: str, now: str) -> int | None:
-    """Return whole days between two times of a run; None if they are no times."""
+    """Return the whole days between two times in ISO 8601; None if one is invalid."""
     try:
         times = [datetime.fromisoformat(one) for one in (then, now)]
     except ValueError:
         return None
-    # A time that does not say its zone is UTC, as all of ours are.
+    # A time without a zone is UTC, as all times in a matrix are.
     first, last = (one if one.tzinfo else one.replace(tzinfo=UTC) for one in times)
     return (last - first).days

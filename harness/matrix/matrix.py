@@ -1,7 +1,7 @@
-"""The result of a run as one value, and as `matrix.json`: guests, and a state for each cell.
+"""The result of a run, as a value and as `matrix.json`: the guests, and a state for each cell.
 
-The keys that docs/results.md lists stay; a reader ignores keys that it does not know, so that
-more can be added without a new schema version.
+The keys listed in docs/results.md do not change. A reader ignores unknown keys, so keys can be
+added without a new schema version.
 """
 
 import re
@@ -21,18 +21,18 @@ SCHEMA_URI = "https://json-schema.org/draft/2020-12/schema"
 Value = str | int | float | bool | None
 
 Facts = Mapping[str, Value | Mapping[str, Value]]
-"""What is known of a guest: how it was made, uname, limits, tunables."""
+"""Facts about a guest: how it was made, uname, limits, tunables."""
 
 Figures = Mapping[str, float]
 
 Counts = Mapping[str, int]
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
-"""Which cell: the scenario, and its axes in an order of their own."""
+"""The identity of a cell: its scenario, and its axes sorted by name."""
 
 
 def key_of(scenario: str, axes: Mapping[str, str]) -> Key:
-    """Return which cell it is, in whatever order its axes are."""
+    """Return the identity of a cell, which does not depend on the order of its axes."""
     return scenario, tuple(sorted(axes.items()))
 
 
@@ -47,11 +47,11 @@ class Run(Struct, frozen=True):
     catalogue: Depth
 
 
-# Askings and entries are tens of thousands in a merge of many runs, and no cycle can lead through
-# what is frozen and holds texts and numbers only: the cyclic collector, which would take as long
-# as the rest, need not look at them (msgspec, "Disabling Garbage Collection").
+# A merge of many runs has tens of thousands of askings and entries. They are frozen and hold only
+# texts and numbers, so they cannot be part of a reference cycle. Without `gc=False` the cyclic
+# collector takes as long as the rest (msgspec, "Disabling Garbage Collection").
 class Asking(Struct, frozen=True, gc=False):
-    """One asking of a cell, as it was judged by itself."""
+    """One asking of a cell, with its own judgement."""
 
     state: State
     verdict: str | None
@@ -60,22 +60,22 @@ class Asking(Struct, frozen=True, gc=False):
     statistics: Figures = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold what every judgement holds; msgspec reports a ValueError as the file's fault."""
+        """Raise ValueError like `Judgement` does; msgspec reports it as a fault of the file."""
         self.judgement  # noqa: B018 - constructing it is the check
 
     @property
     def judgement(self) -> Judgement:
-        """The same as the harness's own noun."""
+        """The same values as a `Judgement`."""
         return Judgement(self.state, self.verdict, self.why, self.counts, self.statistics)
 
     @classmethod
     def of(cls, one: Judgement) -> "Asking":
-        """Copy a judgement."""
+        """Return the asking with this judgement."""
         return cls(one.state, one.verdict, one.why, dict(one.counts), dict(one.statistics))
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A cell on one guest: its state, and behind it every asking."""
+    """A cell on one guest: its state, and each asking in `repeats`."""
 
     guest: str
     scenario: str
@@ -90,27 +90,27 @@ class Entry(Struct, frozen=True, gc=False):
     seconds: Seconds = 0.0
 
     def __post_init__(self) -> None:
-        """Hold what every judgement holds; msgspec reports a ValueError as the file's fault."""
+        """Raise ValueError like `Judgement` does; msgspec reports it as a fault of the file."""
         self.judgement  # noqa: B018 - constructing it is the check
 
     @property
     def judgement(self) -> Judgement:
-        """What the repeats amount to."""
+        """The judgement of all repeats together."""
         return Judgement(self.state, self.verdict, self.why, self.counts, self.statistics)
 
     @property
     def cell(self) -> Cell:
-        """Which cell this is of."""
+        """The cell that this entry is about."""
         return Cell.at(self.scenario, **self.axes)
 
     @property
     def key(self) -> Key:
-        """Which cell this is of, in whatever order a file has its axes."""
+        """The cell's identity, which does not depend on the order of axes in a file."""
         return key_of(self.scenario, self.axes)
 
     @classmethod
     def of(cls, trial: Trial) -> "Entry":
-        """Copy a trial, with the judgement that its repeats amount to."""
+        """Return the entry of a trial, with the judgement of all its repeats."""
         outcome = trial.outcome
         return cls(
             guest=trial.guest,
@@ -128,7 +128,7 @@ class Entry(Struct, frozen=True, gc=False):
 
 
 class Matrix(Struct, frozen=True):
-    """All guests side by side. Every cell belongs to a guest of `guests`, and is there once."""
+    """All guests side by side. Every cell belongs to a guest in `guests`, and occurs once."""
 
     schema: Literal[1]
     run: Run
@@ -136,7 +136,7 @@ class Matrix(Struct, frozen=True):
     cells: tuple[Entry, ...]
 
     def __post_init__(self) -> None:
-        """Hold that a cell has one state on a guest that is known."""
+        """Raise ValueError if a cell occurs twice or its guest is unknown."""
         seen = set()
         for entry in self.cells:
             if entry.guest not in self.guests:
@@ -148,7 +148,7 @@ class Matrix(Struct, frozen=True):
 
     @property
     def by_guest(self) -> Mapping[str, Sequence[Entry]]:
-        """The cells of each guest, in their order; a guest without any is there, too."""
+        """The cells of each guest, in order; guests without cells are included."""
         own: dict[str, list[Entry]] = {name: [] for name in self.guests}
         for cell in self.cells:
             own[cell.guest].append(cell)
@@ -156,7 +156,7 @@ class Matrix(Struct, frozen=True):
 
     @classmethod
     def of(cls, run: Run, guests: Mapping[str, Facts], trials: Iterable[Trial]) -> "Matrix":
-        """Gather trials, in their order; raise ValueError if two are of one cell and guest."""
+        """Return the matrix of trials; raise ValueError if two have the same cell and guest."""
         facts = {name: dict(known) for name, known in guests.items()}
         return cls(SCHEMA, run, facts, tuple(map(Entry.of, trials)))
 
@@ -173,12 +173,12 @@ def encode(matrix: Matrix) -> bytes:
 
 
 def document(value: object) -> bytes:
-    """Return a value as a JSON file of ours: a line for each key, for diff(1) and for people."""
+    """Return a value as JSON with a line for each key, which suits diff(1) and people."""
     return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
 
 
 def decode(content: bytes, path: object = "matrix.json") -> Matrix:
-    """Read `matrix.json`; raise `FileError` in the user's terms if it is anything else."""
+    """Read `matrix.json`; raise `FileError` with a message for users if it is not valid."""
     check_version(content, path)
     try:
         return msgspec.json.decode(content, type=Matrix)
@@ -187,14 +187,14 @@ def decode(content: bytes, path: object = "matrix.json") -> Matrix:
 
 
 def check_version(content: bytes, path: object) -> None:
-    """Raise `FileError` for what is no matrix at all, or one that this program is too old for."""
+    """Raise `FileError` if the content is no matrix, or has a schema version not supported here."""
     again = "run `report` on the run's folder, or copy the file again"
     if not content.strip():
         raise FileError(path, 1, "the file is empty", hint=again)
     try:
         version = msgspec.json.decode(content, type=_SchemaVersion).schema
     except (msgspec.ValidationError, RecursionError) as exc:
-        hint = "a matrix.json that `run` wrote is expected"
+        hint = "give a matrix.json that `run` wrote"
         raise FileError(path, 1, "JSON, but not a matrix of reuseport-matrix", hint=hint) from exc
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         if "truncated" in str(exc):
@@ -204,11 +204,11 @@ def check_version(content: bytes, path: object) -> None:
         message = f"schema {version} is newer than this program reads ({SCHEMA})"
         raise FileError(path, None, message, hint="install a newer reuseport-matrix")
     if version != SCHEMA:
-        raise FileError(path, None, f"there is no schema {version}")
+        raise FileError(path, None, f"schema {version} does not exist")
 
 
 def _line_of(content: bytes, message: str) -> int:
-    """Return the line of the byte that msgspec names in its message, 1 if it names none."""
+    """Return the line of the byte named in msgspec's message; 1 if it names none."""
     found = re.search(r"\(byte (\d+)\)", message)
     return content.count(b"\n", 0, int(found.group(1))) + 1 if found else 1
 
@@ -219,6 +219,6 @@ def published() -> bytes:
 
 
 def schema_of(kind: type[Struct], title: str) -> bytes:
-    """Return the JSON Schema of a document, as it stands in docs/."""
+    """Return the JSON Schema of a document, as published in docs/."""
     schema = {"$schema": SCHEMA_URI, "title": title, **msgspec.json.schema(kind)}
     return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"

@@ -1,6 +1,6 @@
-"""Matrices of several machines as one: whose guests are the same, and where they contradict.
+"""Merges matrices of several machines: which guests are the same, and where they contradict.
 
-The order in which they are given changes nothing: older runs come first, by their own word.
+The order of the arguments does not matter: runs are sorted by the start time in each matrix.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from harness.matrix import SCHEMA, Asking, Entry, Facts, Key, Matrix, Run, encod
 from harness.model import Cell, Depth, State, settle, word
 
 Identity = tuple[str, str, str, str]
-"""What makes two guests of one name the same: system, release, machine (uname -m), provider."""
+"""Two guests of one name are the same if these are: system, release, `uname -m`, provider."""
 
 NAME = 60
 """Characters of a guest's new name; the folder of a run allows 64."""
 
 UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
-"""What a guest's name cannot have in it."""
+"""Characters that a guest's name cannot contain."""
 
 
 class Conflict(Struct, frozen=True):
-    """A cell that was measured with different words on what is the same guest."""
+    """A cell that was measured with different words on the same guest."""
 
     guest: str
     cell: Cell
@@ -35,7 +35,7 @@ class Conflict(Struct, frozen=True):
 
 
 class Merged(Struct, frozen=True):
-    """One matrix; guests that got another name (old, new, run); and where runs contradict."""
+    """The merged matrix, the renamed guests (old name, new name, run), and the conflicts."""
 
     matrix: Matrix
     renamed: tuple[tuple[str, str, str], ...]
@@ -43,7 +43,7 @@ class Merged(Struct, frozen=True):
 
 
 class _Share(Struct, frozen=True):
-    """What one run has of a guest."""
+    """The part of one run that is about one guest."""
 
     run: Run
     name: str
@@ -52,7 +52,7 @@ class _Share(Struct, frozen=True):
 
     @property
     def came_up(self) -> bool:
-        """Whether it ever did there: it has a release then, or says something of a kernel."""
+        """Whether the guest came up in this run, so that it has a release or an answer."""
         silent = (State.NOT_RUN, State.INFRASTRUCTURE)
         return bool(self.facts.get("release")) or any(
             cell.state not in silent for cell in self.cells
@@ -60,12 +60,12 @@ class _Share(Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it was to be asked there, and something failed."""
+        """Whether the run tried to ask the guest, and the infrastructure failed."""
         return any(cell.state is State.INFRASTRUCTURE for cell in self.cells)
 
     @property
     def identity(self) -> Identity:
-        """What the guest is, as far as the run knows."""
+        """The guest's identity, as far as this run recorded it."""
         own = self.facts.get("facts")
         machine = own.get("machine") if isinstance(own, Mapping) else None
         system, release, provider = (
@@ -75,7 +75,7 @@ class _Share(Struct, frozen=True):
 
 
 def merge(matrices: Iterable[Matrix]) -> Merged:
-    """Join matrices; raise `UsageError` if there is none."""
+    """Merge matrices; raise `UsageError` if there are none."""
     ordered = _ordered(matrices)
     if not ordered:
         raise UsageError("there is nothing to merge")
@@ -92,7 +92,7 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
             taken = {*groups, *guests}
             new = name if len(same) == 1 else _named(name, identity, same, taken)
             renamed += [(name, new, share.run.id) for share in shares if new != name]
-            # What was merged before knows which run it is of.
+            # A share of an earlier merge already names its run, which must win.
             guests[new] = {"run": shares[-1].run.id, **shares[-1].facts}
             for entries in _by_cell(shares).values():
                 entry, conflict = _settled(new, entries)
@@ -104,7 +104,10 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
 
 
 def _ordered(matrices: Iterable[Matrix]) -> list[Matrix]:
-    """Return runs oldest first; of copies one, of a run that was judged again every judgement."""
+    """Return the matrices, oldest run first; identical copies are dropped.
+
+    A run that was judged again is no copy, so all its judgements are kept.
+    """
     every = list(matrices)
     if len({one.run.id for one in every}) < len(every):
         every = [one for _, one in sorted({encode(one): one for one in every}.items())]
@@ -118,10 +121,11 @@ def _shares(matrices: Sequence[Matrix]) -> Iterable[_Share]:
 
 
 def _same(identities: Mapping[Identity, Sequence[_Share]]) -> dict[Identity, list[_Share]]:
-    """Return a name's guests by what they are, the share that knows it best last.
+    """Return the shares of one name by identity; the share whose facts count is last.
 
-    A run in which it never came up knows only the system that was meant to: what failed there is
-    of the one guest of that system, or of a guest by itself; what nobody asked is of none.
+    A run in which the guest never came up knows only the system in the guest file. If something
+    failed there, the share joins the only guest of that system, or becomes a guest of its own. If
+    the guest was never asked there, the share is dropped.
     """
     every = [share for shares in identities.values() for share in shares]
     found: dict[Identity, list[_Share]] = {}
@@ -142,7 +146,7 @@ def _same(identities: Mapping[Identity, Sequence[_Share]]) -> dict[Identity, lis
 def _named(
     name: str, identity: Identity, same: Collection[Identity], taken: Collection[str]
 ) -> str:
-    """Return a name of its own: with system and release, and what else tells it from the others."""
+    """Return a new, unused name: the old one, system, release, and what else is different."""
     alike = [other for other in same if other[:2] == identity[:2]]
     telling = [
         UNFIT.sub("-", part).strip("-")
@@ -163,17 +167,17 @@ def _by_cell(shares: Iterable[_Share]) -> Mapping[Key, list[Entry]]:
 
 
 def _settled(guest: str, entries: Sequence[Entry]) -> tuple[Entry, Conflict | None]:
-    """Return what all runs together say of a cell, oldest first: what was measured holds.
+    """Return the entry of a cell from all runs, oldest first, and the conflict if they disagree.
 
-    A run that contradicts itself is asked of its repeats, too: what disagreed once is not settled
-    by whoever measures it next.
+    The newest measured entry wins. The repeats within a run count, too: if they disagreed, a later
+    run with one verdict does not settle the cell.
     """
     measured = [entry for entry in entries if entry.state is State.MEASURED]
     asked = [entry for entry in entries if entry.state is not State.NOT_RUN]
     newest = replace((measured or asked or entries)[-1], guest=guest)
     if len(_words(asked)) < 2:
         return newest, None
-    # The same asking may come twice, in a copy of a run or in what was merged before.
+    # An entry may occur twice, in a copy of a run or in an earlier merge.
     distinct = list({msgspec.json.encode(entry): entry for entry in asked}.values())
     if len(distinct) == 1:
         return newest, None
@@ -193,7 +197,7 @@ def _settled(guest: str, entries: Sequence[Entry]) -> tuple[Entry, Conflict | No
 
 
 def _words(entries: Iterable[Entry]) -> tuple[str, ...]:
-    """Return the words that were said of a cell, each once."""
+    """Return all verdict words of a cell and its repeats, without duplicates."""
     said: dict[str, None] = {}
     for entry in entries:
         every = (*(one.verdict for one in entry.repeats), entry.verdict)
@@ -202,14 +206,14 @@ def _words(entries: Iterable[Entry]) -> tuple[str, ...]:
 
 
 def _askings(entry: Entry) -> Sequence[Asking]:
-    """Return each asking of a cell; the cell itself, where a file has none that says its word."""
+    """Return each asking of a cell, or the cell itself if no repeat in the file has its verdict."""
     own = Asking.of(entry.judgement)
     said = {one.verdict for one in entry.repeats}
     return entry.repeats if entry.repeats and own.verdict in {None, *said} else (own,)
 
 
 def _run(ordered: Sequence[Matrix]) -> Run:
-    """Return the whole's own line: full if all were, as old as its youngest part."""
+    """Return the run of the merge: full if all runs were, and started when the newest did."""
     runs = [matrix.run for matrix in ordered]
     digest = hashlib.sha256("\n".join(sorted({run.id for run in runs})).encode()).hexdigest()
     full = all(run.catalogue is Depth.FULL for run in runs)
