@@ -139,20 +139,20 @@ def test_who_can_start_a_guest_is_chosen(workshop: Workshop) -> None:
 
 def test_why_nobody_can_start_a_guest_is_said(workshop: Workshop, tmp_path: Path) -> None:
     missing = guest(ssh=Remote(key=str(tmp_path / "none")))
-    with pytest.raises(NotRunError, match="is not there"):
+    with pytest.raises(NotRunError, match="does not exist"):
         choose(missing, workshop)
-    with pytest.raises(NotRunError, match="host: its file does not say"):
+    with pytest.raises(NotRunError, match="host: its guest file has no `host` section"):
         choose(missing, workshop, "host")
-    with pytest.raises(NotRunError, match="no provider for it"):
+    with pytest.raises(NotRunError, match="it names no provider"):
         choose(guest(), workshop)
-    with pytest.raises(UsageError, match="no provider nonsense"):
+    with pytest.raises(UsageError, match="unknown provider: nonsense"):
         choose(guest(Host()), workshop, "nonsense")
 
 
 def test_a_guest_that_may_run_elsewhere_only_says_just_that(workshop: Workshop) -> None:
     licence = "the licence allows it on its maker's machines only"
     limited = replace(guest(Host(), Remote(key="k")), only_on=OnlyOn("Plan9", licence))
-    with pytest.raises(NotRunError, match=f"host: {licence}; ssh: the key k is not there"):
+    with pytest.raises(NotRunError, match=f"host: {licence}; ssh: the key k does not exist"):
         choose(limited, workshop)
     with pytest.raises(NotRunError, match=f"^g cannot be started here: host: {licence}$"):
         choose(replace(limited, ssh=None), workshop)
@@ -203,6 +203,6 @@ def test_a_guest_is_chosen_for_once_however_often_that_is_needed(
     assert choices.startable(guest(Host()))
     assert not choices.startable(other)
     assert choices.best(guest(Host())).name == "host"
-    with pytest.raises(NotRunError, match="no provider for it"):
+    with pytest.raises(NotRunError, match="it names no provider"):
         choices.best(other)
     assert asked == [guest(Host()).name]

@@ -1,4 +1,4 @@
-"""Who can make a guest live: one module each, and this table."""
+"""The providers that start guests: one module each, and the table of them."""
 
 import platform
 import shutil
@@ -28,18 +28,18 @@ PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
     "vagrant": VagrantProvider,
     "ssh": ExistingMachine,
 }
-"""One for each section of a guest file (model/guest.py, SECTIONS), in order of preference."""
+"""Guest file section (model/guest.py, SECTIONS) to its provider, in order of preference."""
 
 TOOLS: Mapping[str, str] = {**QEMU_TOOLS, **VAGRANT_TOOLS}
-"""Command to what it is for; none is needed for the host's own kernel."""
+"""Command to its purpose; the host's own kernel needs none of them."""
 
-ELSEWHERE = "run it there, or give it an `ssh` section that leads there (docs/guests.md)"
+ELSEWHERE = "run there, or add an `ssh` section that reaches such a machine (docs/guests.md)"
 
 
 class Offer(Struct, frozen=True):
-    """What one provider says of a guest here: `refusal` is None if it would start it.
+    """One provider's answer for a guest on this machine: `refusal` is None if it can start it.
 
-    `download` is what it would fetch first.
+    `download` names what it would fetch first, None if nothing.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Offer(Struct, frozen=True):
 
 
 def offers(guest: Guest, workshop: Workshop, only: str | None = None) -> tuple[Offer, ...]:
-    """Return what each provider that the guest's file speaks of says, or just `only`."""
+    """Return the offer of each provider that the guest file has a section for, or of `only`."""
     if only is not None and only not in PROVIDERS:
-        raise UsageError(f"there is no provider {only}", hint=f"known: {', '.join(PROVIDERS)}")
+        raise UsageError(f"unknown provider: {only}", hint=f"known: {', '.join(PROVIDERS)}")
     names = [name for name in PROVIDERS if name in guest.sections]
     return tuple(_offer(guest, workshop, name) for name in (names if only is None else [only]))
 
@@ -64,7 +64,7 @@ def _offer(guest: Guest, workshop: Workshop, name: str) -> Offer:
 
 
 def _forbidden(guest: Guest, provider: str) -> str | None:
-    """Why the guest may not run on this machine at all; one that is elsewhere does not."""
+    """Return why the guest may not run on this machine; None for a provider that runs elsewhere."""
     limit = guest.only_on
     if limit is None or SECTIONS[provider].elsewhere:
         return None
@@ -78,9 +78,9 @@ def choose(guest: Guest, workshop: Workshop, only: str | None = None) -> Offer:
 
 
 def best(guest: Guest, found: Sequence[Offer]) -> Offer:
-    """Return the first that would start the guest, if possible without a download.
+    """Return the first offer that can start the guest, preferring those without a download.
 
-    Raise `NotRunError` with each one's refusal.
+    Raise `NotRunError` with every provider's refusal if none can.
     """
     able = [offer for offer in found if offer.refusal is None]
     for offer in sorted(able, key=lambda offer: offer.download is not None):
@@ -88,18 +88,18 @@ def best(guest: Guest, found: Sequence[Offer]) -> Offer:
     elsewhere = bool(found) and all(_forbidden(guest, offer.name) for offer in found)
     raise NotRunError(
         f"{guest.name} cannot be started here: {_reasons(found)}",
-        hint=ELSEWHERE if elsewhere else "`reuseport-matrix doctor` says what this machine lacks",
+        hint=ELSEWHERE if elsewhere else "`reuseport-matrix doctor` lists what this machine lacks",
     )
 
 
 def virtualises(places: Places) -> bool:
-    """Whether this machine's hardware does, as far as QEMU shows."""
+    """Return whether QEMU can use this machine's hardware acceleration."""
     program = shutil.which(PROGRAM)
     return program is not None and accelerators.best(Path(program), places) != accelerators.TCG
 
 
 class Choices:
-    """Who starts which guest here: asked once of each guest, however often that is needed."""
+    """Picks the provider of each guest on this machine, and remembers the answer."""
 
     def __init__(self, workshop: Workshop, only: str | None = None) -> None:
         self._workshop = workshop
@@ -113,7 +113,7 @@ class Choices:
         return best(guest, self._found[guest.name])
 
     def startable(self, guest: Guest) -> bool:
-        """Whether somebody would start the guest with what is on this machine."""
+        """Return whether a provider can start the guest without a download."""
         try:
             return self.best(guest).download is None
         except NotRunError:
@@ -121,8 +121,8 @@ class Choices:
 
 
 def _reasons(found: Sequence[Offer]) -> str:
-    """Say each one's refusal, and one that all share only once."""
+    """Join the refusals into one sentence; a refusal that all share appears once."""
     refusals = dict.fromkeys(offer.refusal for offer in found)
     if len(refusals) == 1 and len(found) > 1:
         return str(found[0].refusal)
-    return "; ".join(f"{offer.name}: {offer.refusal}" for offer in found) or "no provider for it"
+    return "; ".join(f"{offer.name}: {offer.refusal}" for offer in found) or "it names no provider"

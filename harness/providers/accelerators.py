@@ -1,6 +1,6 @@
-"""Decides with what QEMU runs a guest: tried by a short boot, never assumed from a device file.
+"""Chooses the accelerator of a guest's QEMU by trying each one with a short boot.
 
-`/dev/kvm` may exist, answer its first ioctls, and then hang.
+A device file proves nothing: `/dev/kvm` may exist, answer its first ioctls, and then hang.
 """
 
 import logging
@@ -23,31 +23,31 @@ from harness.providers import firmware
 logger = logging.getLogger(__name__)
 
 CANDIDATES = {"Linux": ("kvm",), "Darwin": ("hvf",), "NetBSD": ("nvmm",)}
-"""By the host's system, best first; TCG follows, which needs nothing."""
+"""Host system to its accelerators, best first. TCG, which needs nothing, comes after them."""
 
 TCG = "tcg"
 
 TRY_SECONDS = 5.0
-"""For a firmware of a few instructions, which an accelerator that works runs in a fraction of a
-second. It is tried before any guest has a clock."""
+"""Limit for a firmware of a few instructions; a working accelerator runs it in a fraction of a
+second. The trial comes before any guest has a deadline."""
 
 
 class AcceleratorTrial(Struct, frozen=True):
-    """What came of trying an accelerator; `why` is None if it works."""
+    """The result of trying one accelerator; `why` says why it does not work, None if it does."""
 
     accelerator: str
     why: str | None
 
 
 class _TriedAccelerators(Struct, frozen=True):
-    """Answers, and what they hold for: this boot of this kernel, this QEMU."""
+    """Results, and the `machine` they are valid for: this boot of this kernel, this QEMU."""
 
     machine: tuple[str, ...]
     trials: tuple[AcceleratorTrial, ...]
 
 
 def program_for(architecture: str) -> Path | None:
-    """Return the QEMU that emulates such a machine; None if it is not here."""
+    """Return the path of the QEMU for this architecture; None if it is not installed."""
     found = shutil.which(f"qemu-system-{architecture}")
     return None if found is None else Path(found)
 
@@ -58,20 +58,21 @@ def best(program: Path, places: Places) -> str:
 
 
 def slow_factor(accelerator: str) -> float:
-    """Return how much longer than on a fast host things may take."""
+    """Return the slow-host factor: how much longer than on a fast host things may take."""
     return clocks.SLOW if accelerator.partition(",")[0] == TCG else 1.0
 
 
 def ties(accelerator: str) -> tuple[str, ...]:
-    """Name what a guest that was saved can only go on on: emulated, on any machine.
+    """Return what must be the same for a saved guest to be resumed.
 
-    With hardware acceleration that is this kernel, and this CPU.
+    An emulated guest (TCG) resumes on any machine. With hardware acceleration the host's kernel
+    release and CPU must be the same.
     """
     return () if accelerator == TCG else (platform.release(), _processor())
 
 
 def trials(program: Path, places: Places) -> tuple[AcceleratorTrial, ...]:
-    """Return each accelerator of this system with what came of it, TCG last; tried once a boot."""
+    """Return the result for each accelerator of this system, TCG last; tried once per host boot."""
     machine = _machine(program)
     memory = places.folder("accelerators") / "trials.json"
     known = recall(memory, _TriedAccelerators)
@@ -84,7 +85,7 @@ def trials(program: Path, places: Places) -> tuple[AcceleratorTrial, ...]:
 
 
 def attempt(program: Path, accelerator: str) -> AcceleratorTrial:
-    """Let a virtual CPU of the kind that guests get come to long mode, bounded in time."""
+    """Start a virtual CPU like a guest's and wait, at most `TRY_SECONDS`, for long mode."""
     with tempfile.TemporaryDirectory() as folder:
         bios = Path(folder, "firmware")
         bios.write_bytes(firmware.image())
@@ -104,7 +105,7 @@ def attempt(program: Path, accelerator: str) -> AcceleratorTrial:
 
 
 def _machine(program: Path) -> tuple[str, ...]:
-    """Name this boot of this machine and this QEMU, whose file stands for its version."""
+    """Identify this boot of this machine, and this QEMU by its file instead of its version."""
     return (identity(program), platform.release(), _boot_id())
 
 
@@ -121,4 +122,4 @@ def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return ""  # no such thing but on Linux: there the answers hold until QEMU or kernel change
+        return ""  # only Linux has it; elsewhere results hold until QEMU or the kernel changes

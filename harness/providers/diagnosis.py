@@ -1,4 +1,4 @@
-"""What this machine has for making guests, what it lacks, and the commands that install that."""
+"""Finds the tools that this machine has for guests, and the commands that install the others."""
 
 import logging
 import os
@@ -19,10 +19,10 @@ from harness.providers.qemu.command import PROGRAM
 logger = logging.getLogger(__name__)
 
 VERSION_SECONDS = 20.0
-"""For a tool to say its version; no guest waits for it, only who called the doctor."""
+"""Limit for a tool to print its version; only the user of `doctor` waits for it, no guest."""
 
 INSTALL_SECONDS = 900.0
-"""For one command of a package manager, whose download may be 300 MB; no guest waits for it."""
+"""Limit for one package manager command, which may download 300 MB; no guest waits for it."""
 
 APT = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300")
 
@@ -33,7 +33,7 @@ INSTALLERS: Mapping[str, Sequence[str]] = {
     "brew": ("brew", "install"),
     "pkg": ("pkg", "install", "-y"),
 }
-"""Package manager to the command that installs, in the order in which they are looked for."""
+"""Package manager to its install command, in the order in which they are tried."""
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
     "apt-get": {PROGRAM: "qemu-system-x86", "qemu-img": "qemu-utils", "setpriv": "util-linux"},
@@ -42,14 +42,14 @@ PACKAGES: Mapping[str, Mapping[str, str]] = {
     "brew": {PROGRAM: "qemu", "qemu-img": "qemu"},
     "pkg": {PROGRAM: "qemu", "qemu-img": "qemu"},
 }
-"""Package manager to command to the package that holds it. What is not here is not installed."""
+"""Package manager to (command to package). A command that is missing here is not installed."""
 
 WITHOUT_ROOT = ("brew",)
-"""Package managers that refuse to be run by root."""
+"""Package managers that refuse to run as root."""
 
 
 class Tool(Struct, frozen=True):
-    """A command: where it is and which version, both None if it is not there."""
+    """A command; `path` and `version` are None if it is not installed."""
 
     name: str
     purpose: str
@@ -58,7 +58,7 @@ class Tool(Struct, frozen=True):
 
 
 class Extra(Struct, frozen=True):
-    """Commands that belong together, and each package manager's packages for all of them."""
+    """A group of commands, and the packages that install all of them, by package manager."""
 
     commands: tuple[str, ...]
     packages: Mapping[str, tuple[str, ...]]
@@ -92,21 +92,20 @@ EXTRAS: Mapping[str, Extra] = {
         },
     ),
 }
-"""What is installed only if it is asked for by name: Vagrant with libvirt is 300 MB, and what the
-live tests meet other ways to root, other shells, a guest's compiler, packets and pages with is for
-them alone."""
+"""Installed only on request (`--with NAME`). `vagrant`, with libvirt, is 300 MB. `tests` is only
+for the live tests: sudo and doas, other shells, a C compiler, a packet dissector and a browser."""
 
 PLUGIN_FILES: Mapping[str, Path] = {
     "apt-get": Path("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json"),
 }
-"""Where a package manager's package of the plug-in shows; a Vagrant may be there without it."""
+"""A file that the package of the plug-in installs; Vagrant may be installed without it."""
 
 SBIN = ("/usr/sbin", "/sbin")
-"""Where daemons are, which a plain user's PATH does not name on Debian."""
+"""Folders of daemons, which are not in an ordinary user's PATH on Debian."""
 
 
 class Diagnosis(Struct, frozen=True):
-    """What there is. `manager` is None if no known package manager is here."""
+    """The tools of this machine. `manager` is None if no known package manager is installed."""
 
     system: str
     python: str
@@ -117,21 +116,21 @@ class Diagnosis(Struct, frozen=True):
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command that installs what is missing; empty if nothing is, or nothing known."""
+        """The command that installs the missing packages; empty if there are none to install."""
         if self.manager is None or not self.packages:
             return ()
         return (*INSTALLERS[self.manager], *self.packages)
 
 
 class Installation(Struct, frozen=True):
-    """What came of installing: the commands that were run, and why it failed if it did."""
+    """The result of an installation: the commands that ran; `why` it failed, or None."""
 
     ran: tuple[tuple[str, ...], ...] = ()
     why: str | None = None
 
 
 def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
-    """Look for every tool and try every accelerator; `extras` (of `EXTRAS`) are wanted, too."""
+    """Look for every tool and the `extras` (keys of `EXTRAS`), and try every accelerator."""
     tools = tuple(_look_for(name, purpose) for name, purpose in TOOLS.items())
     program = shutil.which(PROGRAM)
     tried = () if program is None else accelerators.trials(Path(program), places)
@@ -158,7 +157,7 @@ def _look_for(name: str, purpose: str) -> Tool:
 def packages_for(
     manager: str, missing: Sequence[str], extras: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return the packages that hold the missing commands, and the extras', each once."""
+    """Return the packages of the missing commands and of the extras, without duplicates."""
     known = PACKAGES[manager]
     found = [known[name] for name in missing if name in known]
     path = os.pathsep.join((os.environ.get("PATH", ""), *SBIN))
@@ -171,9 +170,10 @@ def packages_for(
 
 
 def install(diagnosis: Diagnosis) -> Installation:
-    """Install what is missing with the system's package manager, or say what to run.
+    """Install the missing packages with the system's package manager.
 
-    Each command is logged before it is run.
+    Log each command before it runs. Without the rights for it, run nothing and return the command
+    in `why`.
     """
     if not diagnosis.command:
         return Installation()
@@ -183,12 +183,12 @@ def install(diagnosis: Diagnosis) -> Installation:
     if prefix is None:
         brew = diagnosis.manager in WITHOUT_ROOT
         needs = "an ordinary user" if brew else "root, or sudo without a password"
-        return Installation(why=f"this needs {needs}; to run: {words}")
+        return Installation(why=f"this needs {needs}; run it yourself: {words}")
     wanted = (*prefix, *diagnosis.command)
     attempts = [[wanted]]
     if diagnosis.manager == "apt-get":
-        # A fresh container has no lists. Old ones name versions that the archive no longer has, or
-        # that no longer go with what was installed since.
+        # A fresh container has no package lists. Old lists name versions that the archive has
+        # deleted, or that conflict with packages installed since. So a failure leads to an update.
         fresh = [(*prefix, *APT, "update"), wanted]
         attempts = [*attempts, fresh] if _lists_know(diagnosis.packages) else [fresh]
     ran = list[tuple[str, ...]]()
@@ -201,7 +201,7 @@ def install(diagnosis: Diagnosis) -> Installation:
 
 
 def _follow(steps: Sequence[tuple[str, ...]], ran: list[tuple[str, ...]]) -> str | None:
-    """Run the steps one after the other, adding each to `ran`; return why one failed."""
+    """Run the steps in order and add each to `ran`; return why one failed, or None."""
     for step in steps:
         logger.info("running: %s", " ".join(step))
         ran.append(step)
@@ -212,20 +212,20 @@ def _follow(steps: Sequence[tuple[str, ...]], ran: list[tuple[str, ...]]) -> str
 
 
 def _rights(manager: str) -> tuple[str, ...] | None:
-    """Return what to put before the installer's command; None if it may not be run."""
+    """Return the prefix that gives the installer its rights; None if we cannot get them."""
     if manager in WITHOUT_ROOT:
         return None if os.geteuid() == 0 else ()
     if os.geteuid() == 0:
         return ()
-    # env(1), for sudo resets the environment.
+    # sudo resets the environment, so env(1) sets the variable after it.
     prefix = ("sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive")
     return prefix if _succeeds(["sudo", "-n", "true"]) else None
 
 
 def _lists_know(packages: Sequence[str]) -> bool:
-    """Whether apt has an index with these packages.
+    """Return whether apt's index has all these packages.
 
-    Asked one by one: of several, `apt-cache show` succeeds if it knows any.
+    Ask for one at a time: with several names, `apt-cache show` succeeds if it finds any of them.
     """
     return all(_succeeds(["apt-cache", "show", package]) for package in packages)
 
@@ -238,7 +238,7 @@ def _succeeds(argv: Sequence[str]) -> bool:
 
 
 def _run(argv: Sequence[str]) -> str | None:
-    """Run one step; return why it failed."""
+    """Run one step; return why it failed, or None."""
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = execute(argv, Deadline(INSTALL_SECONDS), environment=environment)

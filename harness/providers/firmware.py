@@ -1,15 +1,14 @@
-"""The smallest firmware that shows whether an accelerator runs a modern kernel: to long mode, out.
+"""A minimal firmware that tests an accelerator: it enters 64-bit long mode, then ends QEMU.
 
-Real mode is not enough of a test: there are hosts whose KVM runs a whole BIOS, and hangs as soon as
-paging is on.
+Real mode is not enough of a test: on some hosts KVM runs a whole BIOS and hangs once paging is on.
 """
 
 ANSWER = 42
 EXIT_STATUS = (ANSWER << 1) | 1
-"""isa-debug-exit at port 0xf4 ends QEMU with this (hw/misc/debugexit.c)."""
+"""Writing ANSWER to isa-debug-exit (port 0xf4) ends QEMU with this (hw/misc/debugexit.c)."""
 
 SIZE = 64 << 10
-"""Mapped at 0xF0000 and below 4 GiB."""
+"""Bytes; QEMU maps the image at 0xF0000 and just below 4 GiB."""
 
 RESET_VECTOR = SIZE - 16
 JUMP = bytes([0xEA, 0x00, 0x00, 0x00, 0xF0])
@@ -56,7 +55,7 @@ gdt: .quad 0, 0x00209A0000000000
 gdtr: .word 15
     .long 0xF0000 + gdt - start
 """
-"""What `PROGRAM` was made from (as --64; objcopy -O binary -j .text); a test makes it again."""
+"""Source of `PROGRAM` (as --64; objcopy -O binary -j .text); a test rebuilds and compares it."""
 
 PROGRAM = bytes.fromhex(
     "fa31c08ec0bf00106631c066b9000c0000fc66f3ab2666c7060010032000002666c70600"

@@ -1,4 +1,4 @@
-"""Provider `host`: this machine's own kernel, nothing booted and nothing to take away."""
+"""Provider `host`: this machine's own kernel; it boots nothing and removes nothing."""
 
 import os
 import platform
@@ -16,8 +16,9 @@ ISOLATIONS: Mapping[str, Sequence[str]] = {
     "network namespace": ("unshare", "--net"),
     "network and user namespace": ("unshare", "--net", "--map-root-user"),
 }
-"""Best first (unshare(1)); every command gets fresh ones, with the loopback interface down. A plain
-user gets a network namespace only as root of a user namespace (user_namespaces(7))."""
+"""Isolation to the prefix that gives it (unshare(1)), best first. Every command gets fresh
+namespaces, with the loopback interface down. An ordinary user can create a network namespace only
+as root of a user namespace (user_namespaces(7))."""
 
 NOT_ISOLATED = "none"
 
@@ -29,9 +30,9 @@ class ThisMachine:
         self._workshop = workshop
 
     def refusal(self, guest: Guest) -> str | None:
-        """Any machine is a host, unless the guest file wants another kernel than this one."""
+        """Return why this machine's kernel is not the one that the guest file wants, or None."""
         if guest.host is None:
-            return "its file does not say `host`"
+            return "its guest file has no `host` section"
         system, release = platform.system(), platform.release()
         wanted = (guest.host.system or system, guest.host.release or "")
         if wanted[0] == system and release.startswith(wanted[1]):
@@ -39,39 +40,39 @@ class ThisMachine:
         return f"this machine is {system} {release}, not {' '.join(wanted).strip()}"
 
     def download(self, guest: Guest) -> str | None:
-        """Nothing: the machine is here."""
+        """Return None: nothing needs to be fetched."""
         return None
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[LocalTransport]:
-        """Yield this machine; what still runs on it for us at the end is ended."""
+        """Yield this machine; end the commands that still run for us when the block ends."""
         reason = self.refusal(guest)
         if reason is not None or guest.host is None:
             raise NotRunError(f"{guest.name}: {reason}")
-        if deadline.passed:  # or isolation would be given up for want of time
-            raise BootError("no time is left to begin with this machine")
+        if deadline.passed:  # else `isolated` would find nothing that works in time
+            raise BootError("no time is left to start on this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
         with self._workshop.lease(guest) as tenancy:
-            # The agent lives in the lease's folder, and goes with it however the run ends.
+            # The agent is in the lease's folder, which is removed however the run ends.
             prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
             with closing(LocalTransport(prefix, _provenance(isolation), folders)) as transport:
                 yield transport
 
 
 def isolated(deadline: Deadline) -> str:
-    """Return the best isolation that works here, found by trying: containers forbid much."""
+    """Try each isolation and return the best that works: containers forbid some."""
     for name, prefix in ISOLATIONS.items():
         try:
             timeout = deadline.within(clocks.ISOLATION).left()
             if LocalTransport(prefix).run(["true"], timeout=timeout).status == 0:
                 return name
-        except InfrastructureError:  # no unshare (macOS, BSD), or one that hangs
+        except InfrastructureError:  # no unshare(1) (macOS, BSD), or it hangs
             continue
     return NOT_ISOLATED
 
 
 def _provenance(isolation: str) -> Mapping[str, str]:
-    """Say how this guest came to be; the agent raises the loopback of a fresh namespace."""
+    """Return how this guest was made; the agent brings up the loopback of a fresh namespace."""
     return {
         "provider": "host",
         "accelerator": "none",

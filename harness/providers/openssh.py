@@ -1,4 +1,4 @@
-"""What the user's ~/.ssh says of a machine: its address, who logs in with what, its host key."""
+"""Reads the user's ~/.ssh as ssh(1) does: a machine's address, user, keys and host key."""
 
 import logging
 import os
@@ -25,22 +25,22 @@ UNUSABLE = (
     OSError,
     ValueError,
 )
-"""What reading a key raises."""
+"""Exceptions that reading a key raises."""
 
 UNREADABLE = (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, ValueError, OSError)
-"""What reading a config raises."""
+"""Exceptions that reading a config raises."""
 
 USER, PORT = "root", 22
 
 KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
-"""What ssh(1) tries by itself, of the kinds that paramiko knows, best first."""
+"""Default key files of ssh(1), of the types that paramiko supports, best first."""
 
 KEYS = 5
-"""So many are offered: sshd hangs up after six tries (sshd_config(5), MaxAuthTries)."""
+"""Keys to offer at most: sshd hangs up after six tries (sshd_config(5), MaxAuthTries)."""
 
 BLOCK = re.compile(r"\s*(host|match)\b", re.IGNORECASE)
 COMMAND = re.compile(r"\s*match\b.*\bexec\b", re.IGNORECASE)
-"""Where a block of ssh_config(5) begins, and one that asks a command whether it holds."""
+"""The first line of a block of ssh_config(5), and of one that runs a command (`exec`)."""
 
 DETOURS = ("proxycommand", "proxyjump")
 
@@ -48,11 +48,11 @@ SYSTEM_KNOWN_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 
 class OpensshError(Exception):
-    """What in ~/.ssh keeps us from a machine, in a sentence; translated by the provider."""
+    """A problem in ~/.ssh that prevents a login, in a sentence; the provider translates it."""
 
 
 class Address(Struct, frozen=True):
-    """Where a machine is, and under which name known_hosts has it."""
+    """Where a machine is, and its `name` in known_hosts."""
 
     host: str
     port: int
@@ -62,30 +62,30 @@ class Address(Struct, frozen=True):
 
     @property
     def known_as(self) -> str:
-        """As known_hosts says it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+        """The host as known_hosts writes it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
         return self.name if self.port == PORT else f"[{self.name}]:{self.port}"
 
 
 class Openssh:
-    """A folder like ~/.ssh, and the agent that the environment names."""
+    """A folder like ~/.ssh, and the ssh-agent of the environment (SSH_AUTH_SOCK)."""
 
     def __init__(self, folder: Path = Path("~/.ssh")) -> None:
         self._folder = folder.expanduser()
 
     @property
     def known_hosts(self) -> Path:
-        """Where host keys are remembered; only ever read."""
+        """The user's file of host keys; we never write it."""
         return self._folder / "known_hosts"
 
     def place(self, remote: Remote) -> Address:
-        """Return where to go: the guest file first, then `config`, then what ssh would take."""
+        """Return the address: from the guest file, else from `config`, else ssh(1)'s defaults."""
         said = self._config(remote.host)
         for name in DETOURS:
             if said.get(name, "none").lower() != "none":
                 raise OpensshError(
-                    f"{self._folder / 'config'} reaches {remote.host} by {name}, which is not "
-                    f"followed; let `ssh -N -L 2222:localhost:22 {remote.host}` run and say "
-                    "`host: 127.0.0.1`, `port: 2222`"
+                    f"{self._folder / 'config'} reaches {remote.host} through {name}, which is not "
+                    f"supported; run `ssh -N -L 2222:localhost:22 {remote.host}` beside this, and "
+                    "set `host: 127.0.0.1`, `port: 2222` in the guest file"
                 )
         host = str(said.get("hostname", remote.host))
         return Address(
@@ -98,9 +98,9 @@ class Openssh:
 
     @contextmanager
     def keys(self, remote: Remote, place: Address) -> Iterator[tuple[paramiko.PKey, ...]]:
-        """Yield what to log in with: the guest file's key, or what `ssh` itself would offer.
+        """Yield the keys to log in with: the guest file's key, or those that `ssh` would offer.
 
-        The ssh-agent, which is asked only without a `key`, signs while the block runs.
+        Without a `key` this also asks the ssh-agent, which then signs while the block runs.
         """
         if remote.key is not None:
             yield (read_key(Path(remote.key)),)
@@ -110,13 +110,13 @@ class Openssh:
             found = {key.fingerprint: key for key in (*_of_files(files), *held)}
             if not found:
                 raise OpensshError(
-                    "no key to log in with: `ssh` names no `key`, the ssh-agent has none, and "
-                    f"none of {', '.join(files)} can be used"
+                    "no key to log in with: the guest file names no `ssh.key`, the ssh-agent has "
+                    f"no keys, and none of these files is usable: {', '.join(files)}"
                 )
             yield tuple(found.values())[:KEYS]
 
     def host_key(self, place: Address) -> paramiko.PKey | None:
-        """Return the machine's key as known_hosts has it, None if it is not there."""
+        """Return the machine's key from known_hosts, None if it is not there."""
         for path in (self.known_hosts, SYSTEM_KNOWN_HOSTS):
             known = _known(path, place.known_as)
             if known:
@@ -134,37 +134,37 @@ class Openssh:
 
 
 def _without_commands(path: Path) -> str:
-    """Read a config without its `Match exec` blocks: that command would read our own input."""
+    """Read a config without its `Match exec` blocks: their commands would read our stdin."""
     kept, skipping = [], False
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         if BLOCK.match(line):
             skipping = COMMAND.match(line) is not None
             if skipping:
-                logger.info("%s:%d: `Match exec` is not followed", path, number)
+                logger.info("%s:%d: ignoring a `Match exec` block: not supported", path, number)
         kept += [] if skipping else [line]
     return "\n".join(kept)
 
 
 def read_key(path: Path) -> paramiko.PKey:
-    """Read a private key; warn of what ssh would refuse, a file that others may read."""
+    """Read a private key; warn if others may read its file, which ssh would refuse."""
     try:
         key = paramiko.PKey.from_path(str(path))
         others = path.stat().st_mode & 0o077
     except (paramiko.PasswordRequiredException, TypeError) as exc:  # TypeError: cryptography's
         raise OpensshError(_locked(path)) from exc
     except FileNotFoundError as exc:
-        raise OpensshError(f"the key {path} is not there") from exc
+        raise OpensshError(f"the key {path} does not exist") from exc
     except UNUSABLE as exc:
         raise OpensshError(f"the key {path} cannot be used: {exc}") from exc
     if others:
-        logger.warning("others may read the key %s; `chmod 600` keeps it to you", path)
+        logger.warning("other users may read the key %s; `chmod 600` makes it private", path)
     return key
 
 
 def _locked(path: Path) -> str:
     return (
-        f"the key {path} cannot be used: it has a passphrase; load it (`ssh-add {path}`) and leave "
-        "`key` out, then the ssh-agent is asked"
+        f"the key {path} cannot be used: it has a passphrase; load it into the ssh-agent "
+        f"(`ssh-add {path}`) and remove `key` from the guest file"
     )
 
 
@@ -173,13 +173,13 @@ def parse_host_key(text: str) -> paramiko.PKey:
     try:
         return parse_key(text)
     except ValueError as exc:
-        raise OpensshError(f"`ssh.host_key` is no host key: {exc}") from exc
+        raise OpensshError(f"`ssh.host_key` is not a host key: {exc}") from exc
 
 
 def _of_files(files: Sequence[str]) -> Iterator[paramiko.PKey]:
-    """Yield those that are there and have no passphrase; the ssh-agent may have the others."""
+    """Yield the keys that exist and have no passphrase; the ssh-agent may have the others."""
     for name in files:
-        path = Path(os.path.expanduser(name))  # a home that is nobody's stays as it is written
+        path = Path(os.path.expanduser(name))  # `~user` of an unknown user stays as written
         if os.path.isfile(path):
             try:
                 yield read_key(path)
@@ -189,7 +189,7 @@ def _of_files(files: Sequence[str]) -> Iterator[paramiko.PKey]:
 
 @contextmanager
 def _of_agent() -> Iterator[tuple[paramiko.PKey, ...]]:
-    """Yield the keys of the ssh-agent; none if there is none, or it does not answer."""
+    """Yield the ssh-agent's keys; nothing if no agent runs, or it does not answer."""
     if not _answers(os.environ.get("SSH_AUTH_SOCK")):
         yield ()
         return
@@ -201,7 +201,7 @@ def _of_agent() -> Iterator[tuple[paramiko.PKey, ...]]:
 
 
 def _answers(path: str | None) -> bool:
-    """Whether somebody listens: paramiko's client forgets to close what it cannot connect."""
+    """Return whether the socket is served; paramiko leaks one that it cannot connect."""
     if path is None:
         return False
     with socket.socket(socket.AF_UNIX) as sock:

@@ -1,7 +1,7 @@
-"""What a guest that goes on from where it was kept needs before it is used, over SSH.
+"""Gives a guest that was resumed from a saved state the time, fresh randomness and a key, over SSH.
 
-For guests from disks: they know nothing of us, so they are kept after a login, with the clock and
-the random generator of that moment. Ours are told all that before their network is used
+This is for guests from disks. They are saved after a login, with the clock and the random generator
+of that moment. Guests from our own initramfs get all this before their network is up
 (qemu/login_line.py).
 """
 
@@ -21,8 +21,8 @@ from harness.providers import reseed
 from harness.transport.keys import key_text
 
 CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; cat >/dev/urandom'
-"""Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. What is written to the random
-device is mixed into the pool (random(4) of each system)."""
+"""Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. Bytes written to the random
+device are mixed into the pool (random(4) of each system)."""
 
 RESEED = 'exec "$0" </dev/urandom'
 
@@ -30,7 +30,7 @@ KEYS = "umask 077; cat >.ssh/authorized_keys"
 
 
 def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
-    """Set the guest's clock and renew its randomness; raise `BootError` where that is refused."""
+    """Set the guest's clock and renew its randomness; raise `BootError` if either fails."""
     now = time.time()
     words = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d%H%M.%S")
     seed = secrets.token_bytes(reseed.SEED_BYTES)
@@ -49,7 +49,7 @@ def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
 
 
 def change_key(transport: Transport, key: paramiko.PKey, deadline: Deadline) -> None:
-    """Let in `key` from now on, instead of any other."""
+    """Make `key` the only key that may log in; raise `BootError` if that fails."""
     line = f"{key_text(key)}\n".encode()
     try:
         done = transport.run(["sh", "-c", KEYS], stdin=line, timeout=deadline.left())
@@ -61,4 +61,4 @@ def change_key(transport: Transport, key: paramiko.PKey, deadline: Deadline) -> 
 def _well(done: Completed, what: str) -> None:
     if done.status != 0:
         said = done.stderr.decode(errors="replace").strip()
-        raise BootError(f"it does not {what}: status {done.status}: {said[:200]}")
+        raise BootError(f"it cannot {what}: status {done.status}: {said[:200]}")

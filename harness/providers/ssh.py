@@ -1,4 +1,4 @@
-"""Provider `ssh`: a machine that is already there, and stays as it was."""
+"""Provider `ssh`: a machine that already runs; we leave it as we found it."""
 
 import logging
 import secrets
@@ -31,21 +31,21 @@ GUARD = "; ".join(
         'rm -rf "$@"',
     )
 )
-"""Holds folders in the guest for as long as it has input. Its input ends with the connection, so
-that even when this process is killed nothing of ours stays there."""
+"""Creates folders in the guest and removes them when its input ends. The input ends with the
+connection, so the folders disappear even if this process is killed."""
 
 
 class ExistingMachine:
-    """A machine that somebody else takes care of: never started, never stopped."""
+    """A machine that its owner manages: we never start or stop it."""
 
     def __init__(self, workshop: Workshop, openssh: Openssh | None = None) -> None:
         self._workshop = workshop
         self._openssh = openssh or Openssh()
 
     def refusal(self, guest: Guest) -> str | None:
-        """Say what keeps us from trying; whether the machine is on shows when it is needed."""
+        """Return what prevents a login attempt, or None; this does not contact the machine."""
         if guest.ssh is None:
-            return "its file does not say `ssh`"
+            return "its guest file has no `ssh` section"
         try:
             with self._login(guest.ssh):
                 return None
@@ -53,12 +53,12 @@ class ExistingMachine:
             return str(exc)
 
     def download(self, guest: Guest) -> str | None:
-        """Nothing: the machine is there."""
+        """Return None: nothing needs to be fetched."""
         return None
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
-        """Log in; leave nothing behind."""
+        """Log in and yield the connection; remove our files from the machine at the end."""
         if guest.ssh is None:
             raise NotRunError(f"{guest.name}: {self.refusal(guest)}", hint="add an `ssh` section")
         limit = deadline.within(clocks.REMOTE_LOGIN)
@@ -88,13 +88,13 @@ class ExistingMachine:
                 keys,
                 host_key,
                 comes_up=False,
-                remedy=f"does `ssh -p {place.port} {place.user}@{place.host}` get in?",
+                remedy=f"does `ssh -p {place.port} {place.user}@{place.host}` work?",
                 changed=_changed(remote, place),
             )
 
 
 def _provenance(login: SshLogin) -> Mapping[str, str]:
-    """Say what is known of a machine that we did not make."""
+    """Return what we know of a machine that we did not start."""
     return {
         "provider": "ssh",
         "accelerator": "unknown",
@@ -105,17 +105,15 @@ def _provenance(login: SshLogin) -> Mapping[str, str]:
 
 
 def _changed(remote: Remote, place: Address) -> str:
-    new = (
-        f"if the machine was installed anew, `ssh-keygen -R '{place.known_as}'` forgets its old key"
-    )
+    new = f"if the machine was reinstalled, `ssh-keygen -R '{place.known_as}'` removes its old key"
     if remote.host_key is not None:
-        new = "if the machine was installed anew, write its new key into `ssh.host_key`"
-    return f"{new}; if not, somebody else answers there"
+        new = "if the machine was reinstalled, write its new key into `ssh.host_key`"
+    return f"{new}; if not, another machine answers at this address"
 
 
 def _warn(guest: Guest, login: SshLogin, shown: paramiko.PKey) -> None:
     logger.warning(
-        "%s: the host key of %s is in no known_hosts and is not checked; to pin it: "
+        "%s: the host key of %s is not in known_hosts, so it is not checked; to pin it: "
         '`ssh: {host_key: "%s"}`',
         guest.name,
         login.where,

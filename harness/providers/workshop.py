@@ -1,4 +1,4 @@
-"""What a provider works with: where things are kept, where consoles go, whether guests stay."""
+"""The settings that a provider works with: folders, console logs, and whether guests are kept."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -13,11 +13,11 @@ from harness.model import Guest
 
 
 class Workshop(Struct, frozen=True):
-    """One run's working conditions, the same for all its guests.
+    """One run's settings, the same for all its guests.
 
-    `consoles` gives the file for a guest's console log. With `keep`, a guest outlives its context,
-    with a lease that says how to log in again. `cold`: it is booted, whatever is kept of it. `run`
-    is the run's folder, if it has one.
+    `consoles` returns the path of a guest's console log. With `keep`, a guest stays up after its
+    context, and its lease records how to log in again. With `cold`, guests are booted even if a
+    saved state exists. `run` is the run's folder, if it has one.
     """
 
     places: Places
@@ -31,11 +31,11 @@ class Workshop(Struct, frozen=True):
         return leases.hold(self.places, guest.name, run=self.run)
 
     def taken(self, key: str) -> AbstractContextManager[Tenancy | None]:
-        """Hold the lease of a guest that an earlier run parked; None if there is none."""
+        """Hold the lease of a guest that an earlier run parked; yield None if none is parked."""
         return leases.taken(self.places, key, run=self.run)
 
     def keep_guest(self, tenancy: Tenancy, login: Login) -> None:
-        """Keep a guest, in place of those of its name that this run kept before."""
+        """Keep a guest, and end those of the same name that this run kept before."""
         new = tenancy.lease
         for lease in leases.kept(self.places):
             if lease.guest == new.guest and lease.owner == new.owner:
