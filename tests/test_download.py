@@ -126,14 +126,14 @@ def test_the_vendors_list_is_asked(line: str, site: Site, places: Places) -> Non
 def test_a_list_without_the_file_is_no_permission(text: str, site: Site, places: Places) -> None:
     site.files["CHECKSUM"] = text.encode()
     wanted = Image(site.address("disk.img"), checksums=site.address("CHECKSUM"))
-    assert "has no sha256 or sha512 of disk.img" in str(refused(wanted, places))
+    assert "has no sha256 or sha512 for disk.img" in str(refused(wanted, places))
     assert site.asked == [None]  # the image itself was not even begun
 
 
 def test_of_two_files_of_one_name_the_one_in_the_folder_is_meant() -> None:
     text = f"{'1' * 64}  a/disk.img\n{'2' * 64}  b/disk.img\n"
     assert checksums.find(text, "x/b/disk.img", "list").digest == "2" * 64
-    with pytest.raises(ImageError, match="different things"):
+    with pytest.raises(ImageError, match="different checksums"):
         checksums.find(text, "c/disk.img", "list")
 
 

@@ -81,7 +81,7 @@ def test_an_interrupted_download_is_gone_on_with_by_the_next_run(
     site.cut = [200_000]
     with pytest.raises(ImageError, match="interrupted"):
         fetch(wanted, places, stopped_after(site))
-    assert "0 of 0 MiB are here" in (pending(wanted, places) or "")
+    assert "0 of 0 MiB downloaded" in (pending(wanted, places) or "")
     site.silent = 0.0
     assert Path(get(wanted, places).path).read_bytes() == DISK
     assert (site.asked[1] or "none").startswith("bytes=")
@@ -144,7 +144,7 @@ def test_a_server_that_falls_silent_is_left(
 def test_a_trickle_does_not_outlive_the_deadline(site: Site, places: Places) -> None:
     site.trickle = 0.05
     began = time.monotonic()
-    assert "not done in time" in str(refused(image(site), places, seconds=0.5))
+    assert "too slow" in str(refused(image(site), places, seconds=0.5))
     assert time.monotonic() - began < 5
 
 

@@ -1,1 +1,1 @@
-"""Vendors' images: downloaded, resumed, verified, unpacked."""
+"""Fetches vendors' images: download, resume, verify, unpack."""

@@ -1,4 +1,4 @@
-"""Vendors' lists of checksums: which one is said of a file, in either of the usual formats."""
+"""Finds a file's checksum in a vendor's list, in either of the two usual formats."""
 
 import re
 
@@ -13,11 +13,11 @@ GNU = re.compile(r"(?P<digest>[0-9a-fA-F]+)\s+\*?(?P<name>\S.*?)\s*")
 """`DIGEST  FILE`, as sha256sum(1) prints it; `*` means binary."""
 
 ALGORITHMS = {64: "sha256", 128: "sha512"}
-"""By the number of digits. MD5 and SHA-1 are no protection, and not taken."""
+"""Number of hex digits to algorithm. MD5 and SHA-1 do not protect, so they are not accepted."""
 
 
 class Expected(Struct, frozen=True):
-    """What a file has to be, and who says so."""
+    """The checksum that a file must have, and `source`, where it is published."""
 
     algorithm: str
     digest: str
@@ -25,10 +25,11 @@ class Expected(Struct, frozen=True):
 
 
 def find(text: str, path: str, source: str) -> Expected:
-    """Return what a list says of the file at `path` of an address; raise `ImageError`.
+    """Return the checksum that a list gives for the file at `path` of an address.
 
-    A list names files by themselves or with folders; of several of the same name the one whose
-    folders fit is meant, and of sha256 and sha512 the longer one.
+    A list may name files with or without folders. If several have the same name, take the one
+    with matching folders; if it has a sha256 and a sha512, take the sha512. Raise `ImageError` if
+    the list has no checksum for the file, or several different ones.
     """
     said = [entry for line in text.splitlines() if (entry := _entry(line))]
     base = path.rpartition("/")[2]
@@ -40,10 +41,10 @@ def find(text: str, path: str, source: str) -> Expected:
         if len(found) == 1:
             return Expected(algorithm, found.pop(), source)
         if found:
-            raise ImageError(f"{source} says different things of {base}")
+            raise ImageError(f"{source} has different checksums for {base}")
     raise ImageError(
-        f"{source} has no sha256 or sha512 of {base}",
-        hint="the address may lead to another release than its list, or an older one was removed",
+        f"{source} has no sha256 or sha512 for {base}",
+        hint="the address and the list may be of different releases, or an old one was removed",
     )
 
 

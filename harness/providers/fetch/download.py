@@ -1,4 +1,4 @@
-"""Vendors' disk images: fetched once, resumed, verified before any use, unpacked, kept."""
+"""Downloads a vendor's disk image once: resume, verify before any use, unpack, cache."""
 
 import errno
 import hashlib
@@ -28,9 +28,10 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Downloaded(Struct, frozen=True):
-    """An image in the cache: `sha256` is of the file as it came, `verified` what it was held to.
+    """An image in the cache: `sha256` is that of the downloaded file, still packed.
 
-    `path` is what boots, unpacked, and `unpacked_sha256` its sha256.
+    `verified` names the source of the checksum that it matched. `path` is the unpacked image that
+    boots, and `unpacked_sha256` its sha256.
     """
 
     path: str
@@ -41,7 +42,7 @@ class Downloaded(Struct, frozen=True):
 
 
 def pending(image: Image, places: Places) -> str | None:
-    """Say what `fetch` would have to download, without asking anybody; None if it is here."""
+    """Return what `fetch` would download, without a network request; None if it is cached."""
     shelf = _Shelf(image, places)
     if shelf.record() is not None:
         return None
@@ -51,9 +52,9 @@ def pending(image: Image, places: Places) -> str | None:
 
 
 def fetch(image: Image, places: Places, deadline: Deadline) -> Downloaded:
-    """Return the image from the cache, downloaded first if need be; raise `ImageError`.
+    """Return the image from the cache, and download it first if necessary; raise `ImageError`.
 
-    However many processes ask at once, one downloads.
+    If several processes ask at once, one downloads and the others wait.
     """
     shelf = _Shelf(image, places)
     found = shelf.record()
@@ -68,7 +69,7 @@ def fetch(image: Image, places: Places, deadline: Deadline) -> Downloaded:
 
 
 class _Shelf:
-    """The files of one image in the cache; another expected checksum is another image."""
+    """The files of one image in the cache. A different expected checksum is a different image."""
 
     def __init__(self, image: Image, places: Places) -> None:
         self._image = image
@@ -81,30 +82,30 @@ class _Shelf:
         self.part = PartialDownload(folder / f"{self._key}.part")
 
     def record(self) -> Downloaded | None:
-        """What is known of the image, if it is here and verified."""
+        """Return the image if it is cached and verified, else None."""
         found = recall(self._record, Downloaded)
         return found if found is not None and Path(found.path).is_file() else None
 
     def keep(self, found: Downloaded) -> None:
-        """Write down what was found: from now on the image is here."""
+        """Record the image: from now on it counts as cached."""
         remember(self._record, found)
 
     @contextmanager
     def locked(self, deadline: Deadline) -> Iterator[None]:
-        """Hold the only right to fill this shelf."""
+        """Hold this image's download lock; raise `ImageError` if it stays taken."""
         path = self._places.folder("locks") / f"download-{self._key}.lock"
         with locked(path, deadline, self._waits) as ours:
             if not ours:
-                raise ImageError("another run downloads the image for too long")
+                raise ImageError("another run has been downloading the image for too long")
             yield
 
     def _waits(self) -> None:
-        logger.info("another run downloads %s: waiting for it", self._image.url)
+        logger.info("another run is downloading %s: waiting for it", self._image.url)
 
 
 @contextmanager
 def _told(url: str, shelf: _Shelf) -> Iterator[None]:
-    """Translate what the disk has to say; on a full one nothing of ours stays."""
+    """Translate `OSError`s of the disk; if it is full, delete the partial download."""
     try:
         yield
     except OSError as exc:
@@ -112,7 +113,7 @@ def _told(url: str, shelf: _Shelf) -> Iterator[None]:
             shelf.part.discard()
             raise ImageError(
                 f"{url}: the disk is full: {shelf.ready.parent}",
-                hint="make room there, or name another cache in the environment (XDG_CACHE_HOME)",
+                hint="free some space, or set XDG_CACHE_HOME to a folder on another disk",
             ) from exc
         raise ImageError(f"{url}: {exc}") from exc
 
@@ -137,20 +138,20 @@ def _filled(image: Image, shelf: _Shelf, deadline: Deadline) -> Downloaded:
 
 
 def _expected(image: Image, deadline: Deadline) -> checksums.Expected | None:
-    """Return what the file has to be; the guest file's word goes before the vendor's list."""
+    """Return the expected checksum: the guest file's, else the one in the vendor's list."""
     if image.sha512 is not None:
         return checksums.Expected("sha512", image.sha512.lower(), "sha512 of the guest file")
     if image.sha256 is not None:
         return checksums.Expected("sha256", image.sha256.lower(), "sha256 of the guest file")
     if image.checksums is None:
-        logger.warning("%s: no checksum is known: the download is not verified", image.url)
+        logger.warning("%s: not verified: the guest file names no checksum", image.url)
         return None
     name = unquote(urlsplit(image.url).path).lstrip("/")
     return checksums.find(fetch_text(image.checksums, deadline), name, image.checksums)
 
 
 def _verified(image: Image, expected: checksums.Expected | None, part: PartialDownload) -> str:
-    """Return the sha256 of what came; delete it if it is not what was expected."""
+    """Return the download's sha256; if it is not as expected, delete it and raise `ImageError`."""
     if expected is not None:
         found = _digest(part.path, expected.algorithm)
         if found != expected.digest:
@@ -159,8 +160,8 @@ def _verified(image: Image, expected: checksums.Expected | None, part: PartialDo
             raise ImageError(
                 f"{image.url}: {expected.algorithm} is {found} ({size} bytes), not "
                 f"{expected.digest} ({expected.source}): deleted",
-                hint="try again; if it stays so, the vendor has put another file there: compare "
-                "with the vendor's announcement before you change the guest file",
+                hint="try again; if the checksum is still wrong, the vendor has replaced the file: "
+                "compare with the vendor's announcement before you change the guest file",
             )
     return _digest(part.path, "sha256")
 
@@ -174,7 +175,7 @@ def _unpacked(kind: str, shelf: _Shelf, url: str, deadline: Deadline) -> None:
         shelf.part.discard()
         raise ImageError(
             f"{url}: cannot be unpacked as .{kind}: {exc or 'cut off'}",
-            hint="its name does not say what it is, or it came damaged: a checksum would tell",
+            hint="its name is wrong, or it is damaged; a checksum in the guest file shows which",
         ) from exc
     finally:
         scratch.unlink(missing_ok=True)

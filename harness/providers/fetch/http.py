@@ -1,4 +1,4 @@
-"""Downloads over HTTP: resumed where the server allows it, bounded where it falls silent."""
+"""Downloads over HTTP: resumes if the server allows it, and gives up on a silent server."""
 
 import errno
 import logging
@@ -19,41 +19,41 @@ from harness.errors import ImageError
 from harness.machine.files import recall, remember
 
 logger = logging.getLogger(__name__)
-logger.setLevel(logging.INFO)  # minutes of silence look like a hang: said without --verbose, too
+logger.setLevel(logging.INFO)  # without progress lines a download looks like a hang
 
 CHUNK = 1 << 16
 REACH_SECONDS = 20.0
-"""For a server to take a connection: one try of several, all within the caller's deadline."""
+"""Limit for one attempt to connect; all attempts together obey the caller's deadline."""
 
 SILENCE_SECONDS = 20.0
-"""Without a byte, after which a connection is given up, and begun again from where it was."""
+"""Silence after which a connection is closed, and the download resumed on a new one."""
 
 ATTEMPTS = 4
-"""In a row without a byte more than before."""
+"""Attempts in a row that brought no new byte, before the download fails."""
 
 PAUSE = 0.5
-"""Seconds before the next try, doubled after each that brought nothing."""
+"""Seconds before the next attempt, doubled after each that brought nothing."""
 
 NEWS_SECONDS = 10.0
-"""Between two lines that say how far it is."""
+"""Interval between two progress lines."""
 
 TEXT_LIMIT = 4 << 20
 
 PLAIN = {"Accept-Encoding": "identity", "User-Agent": "reuseport-matrix"}
-"""Bytes as they are on the server's disk: a checksum is of those."""
+"""No compression on the way: checksums are of the bytes on the server's disk."""
 
 CONNECTION = re.compile(r"^\w+\([^)]*\): ")
-"""How urllib3 begins a sentence: with the connection as an object."""
+"""The start of urllib3's messages, `HTTPConnection(…): `, which is removed."""
 
 PROBLEMS = (requests.RequestException, urllib3.exceptions.HTTPError)
 
-HINT = "check the address and this machine's way out (a proxy is taken from the environment)"
+HINT = "check the address, the network and the proxy (taken from the environment)"
 
 CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class _Origin(Struct, frozen=True):
-    """What a partial download is part of; `validator` is an ETag or date (RFC 9110, 13.1.5)."""
+    """The file of a partial download; `validator` is an ETag or a date (RFC 9110, 13.1.5)."""
 
     url: str
     validator: str | None
@@ -61,7 +61,7 @@ class _Origin(Struct, frozen=True):
 
 
 class PartialDownload:
-    """A download that is not complete, and what it is part of."""
+    """An incomplete download, and notes on the file that it is part of."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -69,37 +69,37 @@ class PartialDownload:
 
     @property
     def origin(self) -> _Origin | None:
-        """Where it comes from, if that is known."""
+        """The file that it is part of, None if that is unknown."""
         return recall(self._notes, _Origin)
 
     @property
     def have(self) -> int:
-        """Bytes that are here."""
+        """Bytes that were downloaded so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def begin(self, origin: _Origin) -> None:
-        """Write down what is downloaded from here on."""
+        """Record the file whose bytes follow."""
         remember(self._notes, origin)
 
     def progress(self) -> str | None:
-        """Say how much is here, None if nothing is."""
+        """Return the progress as text, None if nothing is downloaded or the size is unknown."""
         origin = self.origin
         if origin is None or origin.size is None:
             return None
-        return f"{self.have >> 20} of {origin.size >> 20} MiB are here"
+        return f"{self.have >> 20} of {origin.size >> 20} MiB downloaded"
 
     def discard(self) -> None:
-        """Forget it."""
+        """Delete the download and its notes."""
         self.path.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
 
 def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
-    """Complete a download; raise `ImageError`, and leave what came for the next time.
+    """Complete a download: after a connection that ends early, resume with a new one.
 
-    Only whole answers count: a connection that ends early is gone on with.
+    Raise `ImageError` if that fails; the part that was downloaded stays for the next time.
     """
-    silent, problem = 0, "nothing came"
+    silent, problem = 0, "no data arrived"
     while silent < ATTEMPTS:
         had = part.have
         try:
@@ -109,7 +109,7 @@ def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
         except PROBLEMS as exc:
             problem = _sentence(exc)
         if deadline.passed:
-            raise ImageError(f"{url}: interrupted, or not done in time: {problem}", hint=HINT)
+            raise ImageError(f"{url}: interrupted, or too slow: {problem}", hint=HINT)
         silent = 0 if part.have > had else silent + 1
         logger.info("%s: %s: trying again", url, problem)
         time.sleep(min(PAUSE * 2**silent, deadline.left()))
@@ -117,7 +117,7 @@ def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
 
 
 def fetch_text(url: str, deadline: Deadline) -> str:
-    """Return a small text; raise `ImageError`."""
+    """Return the text at an address, at most `TEXT_LIMIT` bytes; raise `ImageError`."""
     text = bytearray()
     try:
         with _asked(url, {}) as (response, raw):
@@ -125,7 +125,7 @@ def fetch_text(url: str, deadline: Deadline) -> str:
             while piece := raw.read1(CHUNK):
                 text += piece
                 if len(text) > TEXT_LIMIT or deadline.passed:
-                    raise ImageError(f"{url}: too large for a list, or too slow")
+                    raise ImageError(f"{url}: too large for a list of checksums, or too slow")
     except PROBLEMS as exc:
         raise ImageError(f"{url}: {_sentence(exc)}", hint=HINT) from exc
     return text.decode(errors="replace")
@@ -135,7 +135,7 @@ def fetch_text(url: str, deadline: Deadline) -> str:
 def _asked(
     url: str, headers: Mapping[str, str]
 ) -> Iterator[tuple[requests.Response, urllib3.HTTPResponse]]:
-    """Ask, and yield the answer before its content has come, with the raw stream of that."""
+    """Send a request; yield the response after its headers, and the raw stream of its content."""
     timeout = (REACH_SECONDS, SILENCE_SECONDS)
     with (
         requests.Session() as session,
@@ -146,7 +146,7 @@ def _asked(
 
 
 def _attempt(part: PartialDownload, url: str, deadline: Deadline) -> bool:
-    """Download from where the part ends; whether it is whole now."""
+    """Download from where the part ends; return whether it is complete now."""
     origin, have = part.origin, part.have
     headers = {}
     if have and origin is not None and origin.validator is not None and origin.url == url:
@@ -165,23 +165,23 @@ def _attempt(part: PartialDownload, url: str, deadline: Deadline) -> bool:
         with part.path.open("ab" if start else "wb") as file:
             for piece in _told(_pieces(raw, deadline), url, start, size):
                 file.write(piece)
-    # Without a length a connection's orderly end is all there is (RFC 9112, 6.3).
+    # Without a length, only the orderly end of the connection shows the end (RFC 9112, 6.3).
     return size is None or part.have == size
 
 
 def _extent(response: requests.Response, have: int) -> tuple[int, int | None]:
-    """Return where the answer's content begins, and how long the whole is, if that is said."""
+    """Return the offset at which the content begins, and the whole file's size if it is known."""
     if response.status_code == requests.codes.partial_content:
         said = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if said is not None and int(said[1]) == have:
             return have, int(said[2])
-        raise requests.RequestException("the server sent another part than was asked for")
+        raise requests.RequestException("the server sent a different part from the one requested")
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdecimal() else None
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Return what shows that the file is still the same; weak tags do not show it."""
+    """Return what identifies this version of the file; a weak ETag does not, byte for byte."""
     tag = response.headers.get("ETag")
     if tag is not None and not tag.startswith("W/"):
         return tag
@@ -189,7 +189,7 @@ def _validator(response: requests.Response) -> str | None:
 
 
 def _check_status(response: requests.Response, url: str) -> None:
-    """Raise `ImageError` for what is final, `RequestException` for what may pass."""
+    """Raise `ImageError` for a final error, `RequestException` for one worth a retry."""
     if response.status_code >= 500 or response.status_code in (408, 429):
         raise requests.RequestException(f"HTTP status {response.status_code}")
     if response.status_code not in (200, 206):
@@ -203,7 +203,7 @@ def _check_room(size: int, part: PartialDownload, url: str) -> None:
 
 
 def _pieces(raw: urllib3.HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
-    """Yield what comes as it comes: a slow server must not keep us from looking at the clock."""
+    """Yield data as it arrives, so that we check the deadline even if the server is slow."""
     while piece := raw.read1(CHUNK):
         yield piece
         if deadline.passed:
@@ -211,7 +211,7 @@ def _pieces(raw: urllib3.HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
 
 
 def _told(pieces: Iterator[bytes], url: str, have: int, size: int | None) -> Iterator[bytes]:
-    """Pass pieces on, and say now and then how far it is."""
+    """Yield the pieces unchanged, and log the progress every `NEWS_SECONDS`."""
     total = "" if size is None else f" of {size >> 20}"
     logger.info("downloading %s: %d%s MiB", url, have >> 20, total)
     last = time.monotonic()
@@ -224,7 +224,7 @@ def _told(pieces: Iterator[bytes], url: str, have: int, size: int | None) -> Ite
 
 
 def _sentence(exc: Exception) -> str:
-    """Say the innermost reason: requests wraps urllib3's, which repeats the address twice."""
+    """Return the innermost reason: the outer ones, of requests, repeat the address twice."""
     cause: object = exc
     while isinstance(inner := _within(cause), Exception):
         cause = inner

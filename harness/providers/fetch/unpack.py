@@ -1,4 +1,4 @@
-"""Unpacks a disk image as a stream; runs of zeros become holes, for most of an image is empty."""
+"""Unpacks a disk image as a stream. Most of an image is empty, so zeros become holes."""
 
 import bz2
 import gzip
@@ -16,13 +16,13 @@ from harness.errors import ImageError
 CHUNK = 1 << 20
 
 HOLE = 64 << 10
-"""Bytes that are looked at together: as large as the largest blocks of file systems."""
+"""Bytes that become a hole if all are zero: the largest block size of file systems."""
 
 ZSTD_CHUNK = 1 << 10
-"""Packed bytes at a time: three may stand for a block of 128 KiB (RFC 8878, 3.1.1.2.2)."""
+"""Packed bytes to read at a time: 3 can unpack to 128 KiB (RFC 8878, 3.1.1.2.2)."""
 
 DAMAGES = (lzma.LZMAError, zlib.error, zstandard.ZstdError, gzip.BadGzipFile, EOFError)
-"""What a file that is not what its name says, or is cut off, ends in."""
+"""Exceptions for a file that is cut off, or not packed as its name says."""
 
 
 def _xz(path: Path) -> Iterator[bytes]:
@@ -42,11 +42,11 @@ def _bz2(path: Path) -> Iterator[bytes]:
         except OSError as exc:
             if exc.errno is not None:
                 raise
-            raise EOFError(str(exc)) from exc  # bz2's word for damage
+            raise EOFError(str(exc)) from exc  # bz2 reports damage as OSError without errno
 
 
 def _zst(path: Path) -> Iterator[bytes]:
-    """Frame by frame: zstandard's own reader takes a file that is cut off for a whole one."""
+    """Unpack frame by frame: zstandard's own reader does not notice a file that is cut off."""
     decoder = zstandard.ZstdDecompressor().decompressobj()
     with path.open("rb") as file:
         for data in iter(partial(file.read, ZSTD_CHUNK), b""):
@@ -66,21 +66,21 @@ FORMATS: Mapping[str, Callable[[Path], Iterator[bytes]]] = {
     "bz2": _bz2,
     "zst": _zst,
 }
-"""By the ending of a name."""
+"""File name extension to unpacker."""
 
 
 def packing(name: str) -> str | None:
-    """Return how a file of this name is packed, None if it is not."""
+    """Return the packing by the file name's extension, None if it is not packed."""
     ending = name.rpartition(".")[2].lower()
     return ending if ending in FORMATS else None
 
 
 def unpack(packed: Path, kind: str, into: Path, deadline: Deadline) -> None:
-    """Write what is in `packed`; one of `DAMAGES` is raised for a damaged one."""
+    """Unpack `packed` into the file `into`; raise one of `DAMAGES` if it is damaged."""
     with into.open("wb") as file:
         for piece in FORMATS[kind](packed):
             if deadline.passed:
-                raise ImageError(f"unpacking {packed.name} was not done in time")
+                raise ImageError(f"unpacking {packed.name} took too long")
             for at in range(0, len(piece), HOLE):
                 block = piece[at : at + HOLE]
                 if block.count(0) == len(block):

@@ -1,1 +1,1 @@
-"""Packages of Debian's archive, found and verified through apt, unpacked without root."""
+"""Debian packages: apt finds and verifies them, and they are unpacked without root."""

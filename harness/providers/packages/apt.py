@@ -1,6 +1,6 @@
-"""One suite of one Debian archive through apt, with a private state that the machine never sees.
+"""Asks apt for one suite of one Debian archive, with a private state apart from the machine's.
 
-apt does the checking: the Release file's signature against the keyring, the index's sha256
+apt verifies everything: the Release file's signature against the keyring, the index's sha256
 against the Release file, the package's sha256 against the index (apt-secure(8)).
 """
 
@@ -43,19 +43,20 @@ APT::Architectures {{ "amd64"; }};
 APT::Update::Error-Mode "any";
 APT::Sandbox::User "root";
 """
-"""What differs from the machine's own apt configuration, which stays in force for all the rest (a
-proxy, `Acquire::Check-Valid-Until`). Its hooks would touch the machine's own state, its pins are
-not about us. The folders are closed to others, so to apt's sandbox user as well."""
+"""Overrides of the machine's own apt configuration, which still applies otherwise (a proxy,
+`Acquire::Check-Valid-Until`). The machine's hooks would change its own state, and its pins do not
+concern us. Only the owner can open our folders, so apt's sandbox user could not: root replaces it.
+"""
 
 
 class AptError(Exception):
-    """What apt said when it could not; translated by `debian`."""
+    """apt's error message; `debian` translates it."""
 
 
 class Source(Struct, frozen=True):
-    """An archive's address, and the keys that have to have signed it (a path, or the key itself).
+    """An archive's address, and the keys that must sign it (a path, or the key itself).
 
-    Without `signed_by` apt asks for a key among those that the machine trusts for everything.
+    Without `signed_by` apt accepts any key that the machine trusts for all archives.
     """
 
     site: str
@@ -63,7 +64,7 @@ class Source(Struct, frozen=True):
 
 
 class Package(Struct, frozen=True):
-    """What an index says of a package."""
+    """A package as the index describes it."""
 
     name: str
     version: str
@@ -72,14 +73,14 @@ class Package(Struct, frozen=True):
 
 
 class Suite(Struct, frozen=True):
-    """An archive's suite; `folder` is its private state. Not for two at once: see `debian`."""
+    """An archive's suite; `folder` is its private state. `debian` holds a lock while it is used."""
 
     name: str
     source: Source
     folder: Path
 
     def refresh(self, deadline: Deadline) -> None:
-        """Fetch the index, if the one that is there is not of today."""
+        """Fetch the index, unless the one that we have is less than a day old."""
         stamp = self.folder / "stamp"
         if stamp.exists() and time.time() - stamp.stat().st_mtime < INDEX_SECONDS:
             return
@@ -89,7 +90,7 @@ class Suite(Struct, frozen=True):
         stamp.touch()
 
     def show(self, names: Iterable[str], deadline: Deadline) -> tuple[Package, ...]:
-        """Return what the index says of the packages that it knows, newest version of each."""
+        """Return the newest version of each of these packages that the index has."""
         argv = ["apt-cache", "-q", "show", "--no-all-versions", *names]
         try:
             return parse_packages(self._apt(argv, deadline))
@@ -99,12 +100,12 @@ class Suite(Struct, frozen=True):
             raise
 
     def download(self, packages: Sequence[Package], into: Path, deadline: Deadline) -> None:
-        """Fetch just these packages into a folder, verified."""
+        """Fetch these packages, verified, into a folder."""
         names = [f"{package.name}={package.version}" for package in packages]
         self._apt(["apt-get", "-q", "download", *names], deadline, into)
 
     def download_closure(self, names: Sequence[str], into: Path, deadline: Deadline) -> None:
-        """Fetch packages and all that they depend on, as for a machine with nothing installed."""
+        """Fetch packages and all their dependencies, as on a machine with nothing installed."""
         (into / "partial").mkdir()
         options = [
             "-o",
@@ -131,9 +132,9 @@ class Suite(Struct, frozen=True):
 
 
 def tool(argv: Sequence[str], deadline: Deadline, folder: Path | None = None) -> str:
-    """Run a tool, return what it said; `AptError` with its first error otherwise.
+    """Run a tool and return its output; raise `AptError` with its first error if it fails.
 
-    It dies with us: an apt-get that goes on alone has the state locked for the next run.
+    It dies with us: an apt-get that outlives us would keep the state locked for the next run.
     """
     try:
         done = execute([*last_will(), *argv], deadline, folder=folder)
@@ -147,7 +148,7 @@ def tool(argv: Sequence[str], deadline: Deadline, folder: Path | None = None) ->
 
 
 def parse_packages(text: str) -> tuple[Package, ...]:
-    """Read `apt-cache show`: stanzas of `Field: value` lines (deb822(5))."""
+    """Parse the output of `apt-cache show`: stanzas of `Field: value` lines (deb822(5))."""
     packages = []
     for stanza in parse_stanzas(text):
         depends = re.split(r"[,|]", stanza.get("depends", ""))
@@ -159,7 +160,7 @@ def parse_packages(text: str) -> tuple[Package, ...]:
 
 
 def parse_stanzas(text: str) -> tuple[Mapping[str, str], ...]:
-    """Read deb822 stanzas, fields in lower case, continuation lines kept as they are."""
+    """Parse deb822 stanzas: field names in lower case, continuation lines unchanged."""
     stanzas = []
     for block in re.split(r"\n\s*\n", text):
         lines = [line for line in block.splitlines() if line and not line.startswith("#")]
@@ -178,17 +179,17 @@ def parse_stanzas(text: str) -> tuple[Mapping[str, str], ...]:
 
 
 def sources_of_machine(scratch: Path, deadline: Deadline) -> tuple[Source, ...]:
-    """Return the archives that the machine's apt is set to, likeliest first.
+    """Return the archives in the machine's apt configuration, likeliest first.
 
-    `apt-get indextargets` would be the documented way, but says nothing before the machine's first
-    `apt-get update`; `--print-uris` does, with a state of our own also to an ordinary user.
+    `apt-get indextargets` is the documented way, but prints nothing before the machine's first
+    `apt-get update`. `--print-uris` does, and with a state of our own an ordinary user may run it.
     """
     (scratch / "lists" / "partial").mkdir(mode=0o700, parents=True, exist_ok=True)
     said = tool(["apt-get", "-o", f"Dir::State={scratch}", "update", "--print-uris"], deadline)
     uris = re.findall(r"^'([^']+)/dists/([^']+)/(?:In)?Release'", said, re.MULTILINE)
     sites = dict.fromkeys(site for site, _ in uris)
-    # Of all archives only the main one has `-updates` beside the release itself; -security has
-    # no kernels of other releases' backports, and third parties' have no kernels at all.
+    # Only the main archive has a `-updates` suite, so it comes first. -security has no backported
+    # kernels of other releases, and third parties' archives have no kernels at all.
     updated = {site for site, suite in uris if suite.endswith("-updates")}
     ordered = sorted(sites, key=lambda site: (site not in updated, "security" in site))
     files = _source_files(deadline)
@@ -196,7 +197,7 @@ def sources_of_machine(scratch: Path, deadline: Deadline) -> tuple[Source, ...]:
 
 
 def debian_keyring() -> str | None:
-    """Return the keyring of Debian's archive, if this machine has it."""
+    """Return the path of the keyring of Debian's archive, None if this machine has none."""
     return next((str(path) for path in KEYRINGS if path.exists()), None)
 
 
@@ -212,7 +213,7 @@ def _source_files(deadline: Deadline) -> Sequence[str]:
 
 
 def signed_by(files: Iterable[str], site: str) -> str | None:
-    """Return the Signed-By of the entry that names `site` in files of either format."""
+    """Return the Signed-By of the entry for `site`; `files` are texts in either format."""
     address = site.rstrip("/")
     for text in files:
         for line in text.splitlines():

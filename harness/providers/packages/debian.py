@@ -1,7 +1,7 @@
-"""Kernels, and what an initramfs is made of, from Debian's archive: found, verified, unpacked.
+"""Fetches kernels, and the programs of an initramfs, from Debian's archive, verified by apt.
 
-The mirror is the one that this machine's apt is set to, or the one that the user names in the
-environment; none is written down here.
+The mirror is the one in this machine's apt configuration, or the one in the environment variable
+`MIRROR`. No mirror is hard-coded here.
 """
 
 import fnmatch
@@ -32,24 +32,24 @@ from harness.providers.packages.apt import AptError, Package, Source, Suite
 logger = logging.getLogger(__name__)
 
 MIRROR = "REUSEPORT_MATRIX_MIRROR"
-"""Environment: the address of a Debian mirror, for a machine whose apt is set to none."""
+"""Environment variable: the address of a Debian mirror, if apt has none configured."""
 
 HINT = (
-    f"name a Debian mirror in the environment ({MIRROR}), or a kernel file in a guest file "
+    f"set {MIRROR} to the address of a Debian mirror, or name a kernel file in the guest file "
     "(`kernel:`)"
 )
 
 USERLAND_SUITES = ("trixie", "bookworm")
-"""Bookworm's dropbear (2022.83) closes a session that is being opened while another one's command
-ends, so that with several at once one fails now and then (dropbear issue 173)."""
+"""In order of preference. Bookworm's dropbear (2022.83) may close a session that opens while the
+command of another one ends, so with several at once one sometimes fails (dropbear issue 173)."""
 
 USERLAND = ("busybox-static", "dropbear-bin")
 
 TOOL_SUITES = ("bookworm",)
-"""Tools run here, so with a C library that is no newer than that of any machine of ours."""
+"""Tools run on this machine, so they need a C library that is older than the machine's."""
 
 KERNEL_PARTS = ("linux-image-", "linux-binary-", "linux-modules-")
-"""Since 7.2 `linux-image-V` is a metapackage of `linux-binary-V` and `linux-modules-V`."""
+"""Since 7.2 `linux-image-V` only depends on `linux-binary-V` and `linux-modules-V`."""
 
 WANTED = (
     "boot/vmlinuz-*",
@@ -68,13 +68,13 @@ WANTED = (
     "*lib64/ld-linux-x86-64.so.*",
     "*lib/x86_64-linux-gnu/*.so*",
 )
-"""What is kept of a package: a kernel's other modules are nine tenths of it."""
+"""Files of packages to keep: the other modules are nine tenths of a kernel's package."""
 
 UNWANTED = ("*/gconv/*", "*/audit/*", "*/drivers/gpu/*")
 
 
 class Unpacked(Struct, frozen=True):
-    """A verified package and the folder that holds what is wanted of it."""
+    """A verified package, and the folder with the files that were kept of it."""
 
     package: str
     version: str
@@ -84,29 +84,29 @@ class Unpacked(Struct, frozen=True):
 
     @property
     def root(self) -> Path:
-        """The folder, in which paths are as in the package."""
+        """The folder; paths in it are as in the package."""
         return Path(self.folder)
 
 
 class _Resolved(Struct, frozen=True):
-    """What a request came to, and when (seconds since the epoch)."""
+    """The packages that answered a request, and when (seconds since the epoch)."""
 
     at: float
     packages: tuple[Unpacked, ...]
 
 
 def refusal() -> str | None:
-    """Why no package can be had on this machine; None if it has the tools."""
+    """Return why this machine cannot fetch packages; None if it can."""
     if platform.machine() not in ("x86_64", "amd64", "AMD64"):
-        return f"kernels are fetched for amd64 only, this machine is {platform.machine()}"
+        return f"kernels can be fetched only for amd64; this machine is {platform.machine()}"
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
-    return f"no {' and no '.join(missing)} here to fetch a kernel with" if missing else None
+    return f"{' and '.join(missing)} not found, needed to fetch a kernel" if missing else None
 
 
 class Debian:
-    """Debian's archive, with a cache of what was taken from it: of each package what is `wanted`.
+    """Debian's archive, with a cache of unpacked packages that keeps only the `wanted` files.
 
-    An unpacked package's folder has that in its name: it holds what was wanted when it was made.
+    A hash of `wanted` is in the name of each package's folder: other patterns, another folder.
     """
 
     def __init__(self, places: Places, wanted: Sequence[str] = WANTED) -> None:
@@ -115,38 +115,41 @@ class Debian:
         self._kept = hashlib.sha256(repr((self._wanted, UNWANTED)).encode()).hexdigest()[:8]
 
     def kernel(self, wanted: DebianKernel, deadline: Deadline) -> tuple[Unpacked, ...]:
-        """Return the packages of a kernel, from the first of its suites that offers it."""
+        """Return the packages of a kernel, from the first of its suites that has it."""
         return self._resolve(wanted.suites, _Kernel(wanted.package), deadline)
 
     def userland(self, deadline: Deadline) -> tuple[Unpacked, ...]:
-        """Return busybox, dropbear and all that they depend on."""
+        """Return busybox, dropbear and all their dependencies."""
         return self._resolve(USERLAND_SUITES, _Closure(USERLAND), deadline)
 
     def tools(self, packages: Sequence[str], deadline: Deadline) -> tuple[Unpacked, ...]:
-        """Return packages with tools to be run on this machine, and their dependencies."""
+        """Return packages whose tools run on this machine, and their dependencies."""
         return self._resolve(TOOL_SUITES, _Closure(tuple(packages)), deadline)
 
     def _resolve(
         self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
     ) -> tuple[Unpacked, ...]:
-        """Answer from memory for a day; then ask the archive, and fetch what is new."""
+        """Return the remembered answer for a day; then ask the archive again, and fetch news."""
         question = f"{fetch.what} of {' '.join(suites)}: {self._kept}"
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         memory = self._places.folder("resolved") / f"{name}.json"
+        # The name contains the question, so another suite or pattern never gets this answer.
         if (known := _recall(memory)) and time.time() - known.at < apt.INDEX_SECONDS:
             return known.packages
         reason = refusal()
         if reason is not None:
             raise NotRunError(reason, hint=HINT)
         with self._locked(name, deadline):
+            # Another run may have fetched it while we waited for the lock.
             if (other := _recall(memory)) and time.time() - other.at < apt.INDEX_SECONDS:
                 return other.packages
             try:
                 packages = self._ask(suites, fetch, deadline)
             except NotRunError as exc:
+                # Without a network, an old kernel is better than none.
                 if known is None:
                     raise
-                logger.warning("%s; the one of %s is taken", exc, time.ctime(known.at))
+                logger.warning("%s; using the one fetched on %s", exc, time.ctime(known.at))
                 return known.packages
             remember(memory, _Resolved(time.time(), packages))
         return packages
@@ -158,7 +161,7 @@ class Debian:
         try:
             sources = self._sources(deadline)
         except AptError as exc:
-            raise NotRunError(f"no archive is known to apt: {exc}", hint=HINT) from exc
+            raise NotRunError(f"apt has no archive configured: {exc}", hint=HINT) from exc
         for name in suites:
             for source in sources:
                 try:
@@ -169,7 +172,7 @@ class Debian:
                     if packages:
                         return packages
                     problems.append(f"{name}: not offered")
-        raise NotRunError(f"no {fetch.what} to be had: {'; '.join(problems)}", hint=HINT)
+        raise NotRunError(f"cannot fetch {fetch.what}: {'; '.join(problems)}", hint=HINT)
 
     def _sources(self, deadline: Deadline) -> tuple[Source, ...]:
         mirror = os.environ.get(MIRROR)
@@ -193,7 +196,7 @@ class Debian:
                 shutil.rmtree(scratch, ignore_errors=True)
 
     def _unpack(self, deb: Path, suite: str, deadline: Deadline) -> Unpacked:
-        """Unpack what is wanted into a folder that appears whole or not at all."""
+        """Unpack the wanted files into a folder that appears complete or not at all."""
         with deb.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         package, version = apt.tool(
@@ -215,23 +218,23 @@ class Debian:
         path = self._places.folder("locks") / f"{name}.lock"
         with locked(path, deadline) as ours:
             if not ours:
-                raise ImageError(f"another run holds {path} for too long")
+                raise ImageError(f"another run has held the lock {path} for too long")
             yield
 
 
 class _Fetch(Protocol):
-    """Brings packages of a suite into a folder; none if the suite does not offer them."""
+    """Fetches packages of a suite into a folder; fetches nothing if the suite lacks them."""
 
     @property
     def what(self) -> str:
-        """What is fetched, for a message."""
+        """The packages' names, as messages write them."""
 
     def __call__(self, suite: Suite, into: Path, deadline: Deadline) -> None:
-        """Fetch."""
+        """Fetch the packages into the folder `into`; raise `AptError`."""
 
 
 class _Kernel(Struct, frozen=True):
-    """A kernel's metapackage, followed to the packages that hold image and modules."""
+    """A kernel's metapackage; fetches the packages with its image and modules."""
 
     what: str
 
@@ -248,7 +251,7 @@ class _Kernel(Struct, frozen=True):
 
 
 class _Closure(Struct, frozen=True):
-    """Packages with all their dependencies."""
+    """Packages and all their dependencies."""
 
     names: tuple[str, ...]
 
@@ -261,7 +264,7 @@ class _Closure(Struct, frozen=True):
 
 
 def _keep_wanted(whole: Path, kept: Path, wanted: Sequence[str]) -> None:
-    """Move the wanted files of an unpacked package to a folder of the same shape."""
+    """Move the wanted files of an unpacked package to the same paths below `kept`."""
     for path in sorted(whole.rglob("*")):
         relative = path.relative_to(whole)
         if (path.is_file() or path.is_symlink()) and is_wanted(f"/{relative}", wanted):
@@ -271,14 +274,14 @@ def _keep_wanted(whole: Path, kept: Path, wanted: Sequence[str]) -> None:
 
 
 def is_wanted(path: str, wanted: Sequence[str] = WANTED) -> bool:
-    """Whether a package's file is to be kept; `path` starts with a slash."""
+    """Return whether to keep a package's file; `path` starts with a slash."""
     if any(fnmatch.fnmatch(path, pattern) for pattern in UNWANTED):
         return False
     return any(fnmatch.fnmatch(path, f"/{pattern}") for pattern in wanted)
 
 
 def _appear(made: Path, final: Path) -> None:
-    """Rename a folder into place; another run that was faster has made the same."""
+    """Rename a folder into place; if it exists, a faster run has made the same one."""
     try:
         made.rename(final)
     except OSError:
@@ -287,7 +290,7 @@ def _appear(made: Path, final: Path) -> None:
 
 
 def _recall(memory: Path) -> _Resolved | None:
-    """Read what a request came to, unless what it named was deleted since."""
+    """Return the remembered answer to a request; None if its folders were deleted since."""
     resolved = recall(memory, _Resolved)
     if resolved is None or not all(package.root.is_dir() for package in resolved.packages):
         return None
