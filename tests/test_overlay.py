@@ -29,8 +29,8 @@ def test_an_image_of_one_file_is_taken(options: tuple[str, ...], tmp_path: Path)
 BELOW = ("-f", "qcow2", "-b", "mine", "-F", "raw")
 
 NAMING = {
-    "below itself": BELOW,
-    "below itself, in version 2": (*BELOW, "-o", "compat=0.10"),
+    "has the backing file": BELOW,
+    "has the backing file, in version 2": (*BELOW, "-o", "compat=0.10"),
     "data in another file": ("-f", "qcow2", "-o", "data_file=other,data_file_raw=on"),
     "vmdk, a description": ("-f", "vmdk", "-o", "subformat=monolithicFlat"),
     "vmdk, in one file": ("-f", "vmdk"),

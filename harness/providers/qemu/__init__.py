@@ -1,1 +1,1 @@
-"""QEMU's guests: what they are booted from, the process, its console and monitor."""
+"""The `qemu` provider: a guest's images, its QEMU process, console and monitor."""

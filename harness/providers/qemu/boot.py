@@ -1,4 +1,4 @@
-"""One boot of one guest: from its parts to a login, or back from where it was kept."""
+"""One boot of one guest, from its images or from a saved state, up to the login."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ HASHES = ("kernel_sha256", "initramfs_sha256", "disk_sha256")
 
 
 class QemuBoot(Struct, frozen=True):
-    """What a guest is made of, under which lease; `state` is where it is kept, or is to be."""
+    """What a guest is made of, and its lease; `state` is where it is saved, or will be."""
 
     guest: Guest
     qemu: Qemu
@@ -49,11 +49,11 @@ class QemuBoot(Struct, frozen=True):
 
     @property
     def factor(self) -> float:
-        """How much longer than on a fast host things may take."""
+        """The slow-host factor: how much longer than on a fast host things may take."""
         return accelerators.slow_factor(self.accelerator)
 
     def command(self, monitor: int, line: int, console: Path, state: Path | None) -> list[str]:
-        """Return QEMU's command line; with a `state` the guest goes on from there."""
+        """Return QEMU's command line; with a `state` the guest resumes from it."""
         made = self.made
         parts = Parts(
             self.tenancy.lease.tag,
@@ -71,14 +71,16 @@ class QemuBoot(Struct, frozen=True):
         return command_line(self.qemu, parts)
 
     def keepable(self, program: Path, places: Places) -> WarmState | None:
-        """Return where the guest may be kept; None if it cannot be.
+        """Return where to save the guest; None if it cannot be saved.
 
-        That has to be one from our initramfs, which waits to be told who may log in, or from a
-        disk; and its QEMU is given no files by its guest file's `arguments`, which could change.
+        It can be if it boots from our initramfs, which waits for its login key, or from a disk.
+        A guest file with `arguments` excludes it: they may name files, which could change.
         """
         made, qemu = self.made, self.qemu
         if self.qemu.arguments or (made.told is None and made.disk is None):
             return None
+        # The state's name stands for everything that QEMU must find unchanged when it resumes.
+        # Paths and descriptors differ from boot to boot, so `neutral` has none of them.
         hashes = [f"{name}={made.provenance[name]}" for name in HASHES if name in made.provenance]
         files = (made.initrd if made.told is None else None, made.backing)
         neutral = Parts(
@@ -113,7 +115,7 @@ class QemuBoot(Struct, frozen=True):
 
 
 class RunningGuest(Struct, frozen=True):
-    """A guest that is up: how to log in again, and the connection."""
+    """A guest that is up: how to log in again, and the open connection."""
 
     login: Login
     transport: SshTransport
@@ -121,7 +123,7 @@ class RunningGuest(Struct, frozen=True):
 
 @contextmanager
 def up(boot: QemuBoot, console: Path, deadline: Deadline) -> Iterator[RunningGuest]:
-    """Bring a guest up; it ends with the block. A `BootError` carries the console's tail."""
+    """Bring a guest up for the block. A `BootError` carries the end of the console's text."""
     with ExitStack() as stack:
         live = _back(stack, boot, console, deadline)
         yield live or _log_in(stack, boot, Console(console), _limit(boot, deadline))
@@ -132,7 +134,7 @@ def _limit(boot: QemuBoot, deadline: Deadline) -> Deadline:
 
 
 def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> RunningGuest | None:
-    """Bring a guest back from where it was kept; None if that is nowhere, or of no use."""
+    """Resume a guest from its saved state; None if it has none, or resuming failed."""
     state = boot.state
     if state is None or not state.take():
         return None
@@ -147,10 +149,11 @@ def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> R
             live = _log_in(attempt, again, Console(path), limit, state.memory)
         except (BootError, OSError) as exc:
             if deadline.passed:
-                raise
-            logger.warning("%s: booted anew, as it was kept in vain: %s", boot.guest.name, exc)
+                raise  # no time is left for a boot
+            logger.warning("%s: booting it: its saved state failed: %s", boot.guest.name, exc)
             state.forget()
             return None
+        # Only now does the caller's stack own the guest; a failed attempt ended it above.
         stack.enter_context(attempt.pop_all())
         return live
 
@@ -158,7 +161,7 @@ def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> R
 def _log_in(
     stack: ExitStack, boot: QemuBoot, console: Console, limit: Deadline, memory: Path | None = None
 ) -> RunningGuest:
-    """Start a guest, wait for it, and log in; with `memory` it goes on from there."""
+    """Start a guest, wait for it, and log in; with `memory` it resumes from that file."""
     made = boot.made
     machine = stack.enter_context(
         started(
@@ -205,13 +208,13 @@ def _connected(
 
 
 def _introduce(boot: QemuBoot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
-    """Tell a guest of our initramfs who may log in; keep it just before, if it is to be."""
+    """Give a guest from our initramfs its login key; save it just before, if it has a `state`."""
     if not back:
         machine.line.until_ready(limit, machine.death)
         _keep(boot, machine, limit)
     renewed = machine.line.tell(told, limit, machine.death)
     if not renewed and boot.state is not None:
-        # Without it every guest that is brought back would draw the same secrets.
+        # Without new randomness every guest resumed from this state would draw the same secrets.
         boot.state.forget()
         if back:
             raise BootError("its randomness could not be renewed")
@@ -220,9 +223,9 @@ def _introduce(boot: QemuBoot, told: str, machine: Machine, limit: Deadline, *, 
 def _renew(
     boot: QemuBoot, live: RunningGuest, machine: Machine, limit: Deadline, *, back: bool
 ) -> None:
-    """Give a guest from a disk a clock, randomness and a key of its own, or keep it for later.
+    """Give a resumed guest from a disk the time, randomness and a new key; save a booted one.
 
-    It is kept only where it lets itself be renewed, which is tried before.
+    A guest is saved only if renewing works, so that is tried first.
     """
     if boot.state is None:
         return
@@ -232,7 +235,7 @@ def _renew(
     except BootError as exc:
         if back:
             raise
-        logger.info("%s is not kept for later runs: %s", boot.guest.name, exc)
+        logger.info("%s is not saved for later runs: %s", boot.guest.name, exc)
         return
     if not back:
         _keep(boot, machine, limit, (live.login.host_key, transport.provenance["host_key"]))
@@ -244,9 +247,9 @@ def _renew(
 def _keep(
     boot: QemuBoot, machine: Machine, limit: Deadline, host_key: tuple[str, str] | None = None
 ) -> None:
-    """Keep the guest for later runs, if it can be; it goes on all the same.
+    """Save the guest for later runs, if it has a `state`; it runs on even if that fails.
 
-    `host_key` of a guest from a disk is as in known_hosts, and where it came from.
+    `host_key`, for a guest from a disk, is the key as in known_hosts, and where it came from.
     """
     if boot.state is None:
         return
@@ -262,11 +265,11 @@ def _keep(
     try:
         boot.state.keep(machine.console.raw(), save)
     except (BootError, OSError) as exc:
-        logger.info("%s cannot be kept for later runs: %s", boot.guest.name, exc)
+        logger.info("%s cannot be saved for later runs: %s", boot.guest.name, exc)
 
 
 def whose(shown: paramiko.PKey, made: Images) -> str:
-    """Say where the host key comes from that the guest showed; later logins pin it."""
+    """Return the origin of the host key that the guest showed; later logins pin this key."""
     given = made.host_key or made.offered
     if given is not None and shown.asbytes() == given.asbytes():
         return "ours"

@@ -1,4 +1,4 @@
-"""The command line of a guest's QEMU: pure, from what the guest file says and where things lie."""
+"""Builds the command line of a guest's QEMU from the guest file and paths, without I/O."""
 
 import shlex
 from pathlib import Path
@@ -12,29 +12,29 @@ ARCHITECTURE = "x86_64"
 PROGRAM = f"qemu-system-{ARCHITECTURE}"
 
 CPU = "max"
-"""Every feature the accelerator has: SSH's arithmetic then takes a third of the time (emulated)."""
+"""All features of the accelerator: an emulated guest's SSH cryptography is 3 times as fast."""
 
 STANDARD = {"linux": "console=ttyS0 panic=-1"}
-"""A system's own words for its kernel: console on the serial line, and a panic restarts at once,
-which with -no-reboot ends QEMU. Another system's kernel gets what its guest file says, alone."""
+"""System to the standard kernel parameters: console on the serial line, and restart at once after a
+panic, which ends QEMU because of -no-reboot. Other systems get only their guest file's `append`."""
 
 DRIVE_INTERFACES = ("ide", "sd", "mtd", "floppy", "pflash", "virtio")
-"""What `-drive if=` knows; anything else is the name of a device."""
+"""The values of `-drive if=`; any other interface is the name of a device."""
 
 ADAPTERS = {"scsi": ("virtio-scsi-pci", "scsi-hd"), "sata": ("ahci", "ide-hd")}
-"""Interface to controller and device: QEMU's PCs refuse `-drive if=scsi`, and `if=` has no sata."""
+"""Interface to (controller, device): a PC refuses `if=scsi`, and `if=sata` does not exist."""
 
 FORWARDED = "restrict=on,hostfwd=tcp:127.0.0.1:0"
-"""No way out, and one way in: a port that QEMU picks and holds, on loopback only."""
+"""No outgoing connections; one loopback port, which QEMU picks and holds, leads to the guest."""
 
 ROM_CARDS = ("virtio-net-pci", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet", "vmxnet3")
-"""Cards that bring firmware to boot from the network, which nobody here does."""
+"""Cards with firmware to boot from the network, which we do not need."""
 
 
 class Parts(Struct, frozen=True):
-    """What this boot is made of. `monitor` and `line` are descriptors that QEMU inherits.
+    """The parts of one boot. `monitor` and `line` are descriptors that QEMU inherits.
 
-    `line` is for a second serial line; with a `state` the guest goes on from there.
+    `line` becomes a second serial line. With a `state` the guest resumes from that file.
     """
 
     tag: str
@@ -51,7 +51,7 @@ class Parts(Struct, frozen=True):
 
 
 def command_line(qemu: Qemu, parts: Parts) -> list[str]:
-    """Return QEMU's argv; what the guest file adds (`arguments`) comes last and so wins."""
+    """Return QEMU's argv; the guest file's `arguments` come last, so they override the rest."""
     argv = [PROGRAM, "-name", parts.tag, "-nodefaults", "-no-user-config", "-display", "none"]
     argv += ["-no-reboot", "-m", str(qemu.memory), "-smp", str(qemu.cpus)]
     if qemu.machine is not None:
@@ -76,7 +76,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
 
 
 def _escape(path: Path) -> str:
-    """Write a path as the value of an option: a comma ends one, two are a comma."""
+    """Write a path as an option's value: a comma would end it, so it is doubled."""
     return str(path).replace(",", ",,")
 
 
@@ -90,7 +90,7 @@ def _direct_boot(qemu: Qemu, parts: Parts) -> list[str]:
 
 
 def _screen(machine: str | None) -> list[str]:
-    """Return a PC's screen, which nobody sees: loaders and kernels on disks expect one."""
+    """Return the options of a PC's screen: boot loaders and kernels on disks expect one."""
     return ["-vga", "std"] if (machine or "pc").startswith(("pc", "q35")) else []
 
 

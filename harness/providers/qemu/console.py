@@ -1,4 +1,4 @@
-"""A guest's console log, read while it grows: what it said last, and whether its kernel died."""
+"""Reads a guest's console log while it grows: its last lines, and a kernel panic."""
 
 import os
 from pathlib import Path
@@ -6,25 +6,25 @@ from pathlib import Path
 from harness.text import plain
 
 LAST_WORDS = 4000
-"""Characters of the end that go into an error."""
+"""Characters of the log's end that an error shows."""
 
 REMEMBERED = 1 << 20
-"""Bytes that are looked through; a guest that floods its console is read in part."""
+"""Bytes that are searched at most; of a flood only a part is read."""
 
 KEPT = 4 << 20
-"""Bytes that stay of one boot's part of the log, half from its beginning and half from its end."""
+"""Bytes to keep of one boot's part of the log: half from its start, half from its end."""
 
 FLOOD = 64 << 20
-"""Bytes at which a guest that is still at it is trimmed, lest it fill the disk."""
+"""Bytes at which the log of a running guest is trimmed, so that it cannot fill the disk."""
 
 LEFT_OUT = "\n[reuseport-matrix: {} bytes of a flood were left out here]\n"
 
 PANIC = "Kernel panic - not syncing"
-"""Printed by vpanic() (kernel/panic.c); the rest of the line says why."""
+"""Printed by vpanic() (kernel/panic.c); the reason follows on the same line."""
 
 
 class Console:
-    """The part of a log file that one boot writes; earlier boots' parts stay as they are."""
+    """The part of a log file that one boot writes; the parts of earlier boots do not change."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ class Console:
         self._text = ""
 
     def text(self) -> str:
-        """Return what this boot printed so far (of a flood the end), control characters escaped."""
+        """Return this boot's output so far (a flood's end only), control characters escaped."""
         self.trim(FLOOD)
         try:
             with self.path.open("rb") as file:
@@ -46,19 +46,19 @@ class Console:
         return self._text
 
     def raw(self) -> bytes:
-        """Return what this boot printed so far, as it came, to a limit."""
+        """Return the first `REMEMBERED` bytes of this boot's output, unchanged."""
         with self.path.open("rb") as file:
             file.seek(self._begin)
             return file.read(REMEMBERED)
 
     def tail(self) -> str:
-        """Return the end of what this boot printed."""
+        """Return the end of this boot's output."""
         return self.text()[-LAST_WORDS:].strip()
 
     def trim(self, limit: int = KEPT) -> None:
-        """Take the middle out of a flood of more than `limit` bytes.
+        """Remove the middle of a log of more than `limit` bytes.
 
-        QEMU, which appends, may go on meanwhile: what it writes just then may be left out, too.
+        QEMU may append meanwhile; what it writes at that moment may be lost as well.
         """
         size = self.path.stat().st_size if self.path.exists() else 0
         surplus = size - self._begin - KEPT
@@ -73,7 +73,7 @@ class Console:
             self._next = max(self._begin, file.tell() - len(end))
 
     def panic(self) -> str | None:
-        """Return the line of a Linux kernel's panic, if there is one."""
+        """Return the line of a Linux kernel's panic, None if it did not panic."""
         text = self.text()
         start = text.find(PANIC)
         return text[start:].partition("\n")[0] if start >= 0 else None

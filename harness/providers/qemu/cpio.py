@@ -1,4 +1,4 @@
-"""Writes `newc` archives, which the kernel unpacks as its first root file system.
+"""Writes cpio archives in `newc` format; the kernel unpacks one as its first root file system.
 
 Format: Documentation/driver-api/early-userspace/buffer-format.rst.
 """
@@ -26,7 +26,7 @@ class CpioEntry(Struct, frozen=True):
 
 
 def archive(entries: Iterable[CpioEntry]) -> bytes:
-    """Return the archive; the same entries give the same bytes, for there is no time in it."""
+    """Return the archive. It holds no time stamps, so the same entries give the same bytes."""
     parts = [_record(number, entry) for number, entry in enumerate(entries, start=1)]
     parts.append(_record(0, CpioEntry("TRAILER!!!", 0)))
     return b"".join(parts)

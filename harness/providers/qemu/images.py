@@ -1,4 +1,4 @@
-"""What a guest is booted from: its guest file's kernel, package or disk, made ready and checked."""
+"""Prepares and checks what a guest boots from: the kernel, package or disk of its guest file."""
 
 import hashlib
 import os
@@ -24,11 +24,11 @@ from harness.transport.keys import make_key, public_key, read_key
 
 
 class Images(Struct, frozen=True):
-    """Files to boot, how to log in to what they make, and what they were made from.
+    """Files to boot, how to log in to the guest, and where the files came from.
 
-    `host_key` has to answer; `offered` may, for the guest need not take it from the seed.
-    `backing` is the image that `disk` writes beside. `told` is what our own initramfs is told on
-    its line; None: it is not ours.
+    The guest must show `host_key`. It may show `offered`, but need not accept it from the seed.
+    `backing` is the image below the overlay `disk`. `told` is the line that our own initramfs
+    reads; None for any other root file system.
     """
 
     key: paramiko.PKey
@@ -45,21 +45,21 @@ class Images(Struct, frozen=True):
 
 
 def refusal(qemu: Qemu) -> str | None:
-    """Why the images cannot be had on this machine, without asking any other; None if they can."""
+    """Return why this machine lacks something for the images, or None; uses no network."""
     for path in (qemu.kernel, qemu.initrd, qemu.modules, qemu.disk, qemu.ssh.key):
-        if path is not None and not os.path.exists(path):  # Path's raises for some
-            return f"there is no {path}"
+        if path is not None and not os.path.exists(path):  # Path.exists raises for some names
+            return f"{path} does not exist"
     if (qemu.disk or qemu.image) and shutil.which("qemu-img") is None:
-        return "no qemu-img here, which protects the disk image from being written"
+        return "qemu-img not found, needed to keep the disk image unchanged"
     if _is_ours(qemu):
         return debian.refusal()
     if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)):
         return None
-    return "a guest with a system of its own needs `ssh: {key: …}`, or a `seed` if it takes one"
+    return "a guest with its own system needs `ssh: {key: …}`, or `seed` if its image reads one"
 
 
 def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Images:
-    """Make everything ready; files of this boot's own go into `folder`."""
+    """Prepare everything for a boot; files for this boot only go into `folder`."""
     facts: dict[str, str] = {}
     image, modules = _kernel(qemu, places, deadline, facts)
     if image is not None and _is_ours(qemu):
@@ -84,14 +84,14 @@ def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Ima
 
 
 def _is_ours(qemu: Qemu) -> bool:
-    """Whether the guest's root file system is the one that we make."""
+    """Return whether the guest boots from our own initramfs."""
     return qemu.disk is None and qemu.image is None and qemu.initrd is None
 
 
 def _kernel(
     qemu: Qemu, places: Places, deadline: Deadline, facts: dict[str, str]
 ) -> tuple[Path | None, tuple[Path, ...]]:
-    """Return the kernel to boot, if it is not on the disk, and folders with its modules."""
+    """Return the kernel to boot (None if it is on the disk) and the folders with its modules."""
     modules: tuple[Path, ...] = () if qemu.modules is None else (Path(qemu.modules),)
     if qemu.kernel is not None:
         image = Path(qemu.kernel)
@@ -119,7 +119,7 @@ def image_in(packages: tuple[debian.Unpacked, ...]) -> tuple[Path, debian.Unpack
         for path in package.root.rglob("vmlinuz*"):
             return path, package
     names = ", ".join(package.package for package in packages)
-    raise ImageError(f"there is no kernel in {names}")
+    raise ImageError(f"no kernel found in {names}")
 
 
 def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline) -> Path:
@@ -140,13 +140,13 @@ def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) 
 def _disk(
     qemu: Qemu, places: Places, folder: Path, deadline: Deadline, facts: dict[str, str]
 ) -> tuple[Path | None, Path | None]:
-    """Make a disk on which the guest writes in place of the image; return both."""
+    """Make an overlay that takes the guest's writes; return it and the image below it."""
     disk, expected = _source(qemu, places, deadline, facts)
     if disk is None:
         return None, None
     facts["disk_sha256"] = found = overlay.disk_sha256(disk, places)
     if expected is not None and found != expected.lower():
-        hint = "correct `disk_sha256`, or delete a changed file of the cache: it is fetched again"
+        hint = "correct `disk_sha256`; if a cached file was changed, delete it to fetch it again"
         raise ImageError(f"{disk} has sha256 {found}, not {expected}: refused", hint=hint)
     if qemu.image is not None:
         overlay.refuse_references(disk, deadline)
@@ -158,7 +158,7 @@ def _disk(
 def _source(
     qemu: Qemu, places: Places, deadline: Deadline, facts: dict[str, str]
 ) -> tuple[Path | None, str | None]:
-    """Return the image, a user's or a vendor's, and the sha256 that it has to have."""
+    """Return the image, the user's or a vendor's, and the sha256 that it must have."""
     if qemu.image is None:
         return (None if qemu.disk is None else Path(qemu.disk)), qemu.disk_sha256
     found = download.fetch(qemu.image, places, deadline)
@@ -169,7 +169,7 @@ def _source(
 def _seeded(
     qemu: Qemu, folder: Path, key: paramiko.PKey
 ) -> tuple[Path | None, paramiko.PKey | None]:
-    """Make the seed, if the image wants one; return the host key that it offers the guest, too."""
+    """Make the seed, if the guest file asks for one; return it and the host key that it offers."""
     if qemu.seed is None:
         return None, None
     made = seed.make(folder / "seed.iso", qemu.ssh.user, key)

@@ -1,4 +1,4 @@
-"""A socket that QEMU inherits: no port and no file by which anybody else could meet it."""
+"""A socket that QEMU inherits: it has no port and no file, so no other process can connect."""
 
 import socket
 import time
@@ -10,20 +10,20 @@ from harness.errors import BootError
 from harness.transport import Alive
 
 GLANCE = 0.1
-"""Seconds between two looks at the deadline, and at whether QEMU lives."""
+"""Seconds between two checks of the deadline and of whether QEMU still runs."""
 
 CLOSING_SECONDS = 2.0
-"""For QEMU's exit status to come once its descriptors are closed; the message is poorer without."""
+"""Limit for QEMU's exit status to arrive after its descriptors close, to show in the message."""
 
 LINE_LIMIT = 1 << 20
 
 
-class Silence(Exception):  # noqa: N818 - it is what it says, and is translated at once
-    """Nothing was said in time, or too much without an end."""
+class Silence(Exception):  # noqa: N818 - callers translate it at once
+    """No line arrived in time, or one longer than `LINE_LIMIT`."""
 
 
 class InheritedSocket:
-    """A line of text to QEMU: `theirs` goes to it (`-chardev socket,fd=`), the other end stays."""
+    """A text connection to QEMU, which inherits the end `theirs` (`-chardev socket,fd=`)."""
 
     def __init__(self) -> None:
         self._ours, self.theirs = socket.socketpair()
@@ -43,18 +43,18 @@ class InheritedSocket:
         self._ours.close()
 
     def release(self) -> None:
-        """Give up our copy of QEMU's end, so that its end is seen."""
+        """Close our copy of QEMU's end, so that we notice when QEMU closes its own."""
         self.theirs.close()
 
     def say(self, line: bytes, alive: Alive) -> None:
-        """Send a line; raise `BootError` if nobody is there any more."""
+        """Send a line; raise `BootError` if QEMU has closed its end."""
         try:
             self._ours.sendall(line + b"\n")
         except OSError as exc:
             raise self._closed(alive) from exc
 
     def hear(self, deadline: Deadline, alive: Alive) -> bytes:
-        """Return the next line; raise `BootError` with what the guest died of, or `Silence`."""
+        """Return the next line; raise `BootError` with the reason of its death, or `Silence`."""
         while b"\n" not in self._read:
             reason = alive()
             if reason is not None:
@@ -65,7 +65,7 @@ class InheritedSocket:
                 said = self._ours.recv(65536)
             except TimeoutError:
                 continue
-            except OSError as exc:  # it ended without having read all that we said: a reset
+            except OSError as exc:  # a reset: QEMU ended before it read everything
                 raise self._closed(alive) from exc
             if not said:
                 raise self._closed(alive)
@@ -75,7 +75,7 @@ class InheritedSocket:
 
     @staticmethod
     def _closed(alive: Alive) -> BootError:
-        """Say why it closed: QEMU's descriptors go before its exit status comes."""
+        """Return why QEMU closed it; its descriptors close before its exit status arrives."""
         until = Deadline(CLOSING_SECONDS)
         while (reason := alive()) is None and not until.passed:
             time.sleep(0.01)

@@ -1,8 +1,8 @@
-"""The root file system of a Linux guest without a disk: busybox, dropbear, drivers.
+"""Builds the root file system of a Linux guest without a disk: busybox, dropbear, drivers.
 
-The archive is made once per kernel and userland. Who may log in the guest is told when it is up
-(login_line.py); a box instead brings its keys along, in a second archive (the kernel unpacks
-archives that follow each other, buffer-format.rst).
+The archive is built once per kernel and userland. The guest gets its login key after it has booted
+(login_line.py). A box has its keys in a second archive instead: the kernel unpacks archives that
+follow each other (buffer-format.rst).
 """
 
 import base64
@@ -42,7 +42,7 @@ MODULES = (
     *("virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci"),
     *("failover", "net_failover", "virtio_net", "tun"),
 )
-"""In an order in which each finds what it needs; a kernel that has one built in lacks the file."""
+"""In load order: each module comes after those it needs. One that is built in has no file."""
 
 FOLDERS = (
     *("bin", "dev", "etc", "etc/dropbear", "lib", "lib64", "lib/x86_64-linux-gnu", "modules"),
@@ -57,35 +57,35 @@ ACCOUNTS = {
 }
 
 LAYOUT = 2
-"""To be raised when entries are made otherwise: old archives in caches are then not taken."""
+"""Increase this when you change how entries are made, so that cached archives are rebuilt."""
 
 LIST_SECONDS = 10.0
-"""For busybox to list its commands, on this machine."""
+"""Limit for busybox, on this machine, to list its commands."""
 
 MODULE_LIMIT = 16 << 20
 
 
 class GuestKeys(Struct, frozen=True):
-    """Who may log in, and what the guest proves itself by: made for one boot."""
+    """The key that may log in, and the guest's host key; both made for one boot."""
 
     authorized: paramiko.PKey
     host: Ed25519PrivateKey
 
     @property
     def login(self) -> str:
-        """The line of authorized_keys."""
+        """The line for authorized_keys."""
         return key_text(self.authorized)
 
     @property
     def told(self) -> str:
-        """What `guests/setup/init.sh` is told: the host key for dropbear, who may log in."""
+        """The line for `guests/setup/init.sh`: the host key for dropbear, and `login`."""
         return f"{base64.b64encode(_dropbear_key(self.host)).decode()} {self.login}"
 
 
 class Userland(Struct, frozen=True):
-    """Folders that programs and libraries were unpacked to, and the script that runs first.
+    """Folders with unpacked programs and libraries, and the script that runs first in the guest.
 
-    `programs` are taken besides busybox, with their libraries: paths in the guest.
+    `programs` are paths in the guest of what comes besides busybox, with its libraries.
     """
 
     roots: tuple[Path, ...]
@@ -94,9 +94,9 @@ class Userland(Struct, frozen=True):
 
 
 def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
-    """Return the archive that all boots of a kernel share, from the cache after the first time.
+    """Return the archive that all boots of a kernel share; build it only the first time.
 
-    `modules` are folders in which the kernel's modules are, at any depth.
+    `modules` are folders that contain the kernel's modules, at any depth.
     """
     inputs = (*(str(root) for root in userland.roots), *(str(path) for path in modules))
     key = hashlib.sha256("\0".join(inputs).encode() + userland.init + SHAPE)
@@ -107,7 +107,7 @@ def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
 
 
 def own(keys: GuestKeys) -> bytes:
-    """Return an archive of keys: only `keys.authorized` gets in, `keys.host` answers."""
+    """Return an archive of keys: `keys.authorized` may log in, `keys.host` is the host key."""
     return archive(
         (
             CpioEntry("root", PRIVATE),
@@ -119,7 +119,7 @@ def own(keys: GuestKeys) -> bytes:
 
 
 def _dropbear_key(key: Ed25519PrivateKey) -> bytes:
-    """Return a private key as dropbear keeps it (buf_put_ed25519_priv_key, ed25519.c)."""
+    """Return a private key in dropbear's format (buf_put_ed25519_priv_key, ed25519.c)."""
     pair = key.private_bytes_raw() + key.public_key().public_bytes_raw()
     return b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", pair))
 
@@ -135,7 +135,7 @@ def system(userland: Userland) -> Iterator[CpioEntry]:
     files = {path.name: path for root in userland.roots for path in sorted(root.rglob("*"))}
     for name in ("busybox", *(Path(program).name for program in userland.programs)):
         if name not in files:
-            raise ImageError(f"the packages for a guest's userland hold no {name}")
+            raise ImageError(f"the packages for a guest's userland do not contain {name}")
     yield CpioEntry("bin/busybox", PROGRAM, files["busybox"].read_bytes())
     yield CpioEntry("bin/reseed", PROGRAM, reseed.program())
     for applet in _applets(files["busybox"]):
@@ -151,9 +151,9 @@ def system(userland: Userland) -> Iterator[CpioEntry]:
 
 
 def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator[tuple[str, bytes]]:
-    """Yield the libraries that programs name, and those that they name.
+    """Yield the libraries that programs need, and the libraries that those need.
 
-    A name anywhere among a file's strings counts: a library too many does no harm.
+    Any string of a file that equals a library's name counts: one library too many does no harm.
     """
     rest = {name: path for name, path in files.items() if ".so." in name}
     todo = list(programs)
@@ -166,7 +166,7 @@ def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator
 
 
 def _applets(busybox: Path) -> tuple[str, ...]:
-    """Ask busybox itself, which is static, for the commands that it has."""
+    """Run busybox, which is static, to list its commands."""
     try:
         done = execute([str(busybox), "--list"], Deadline(LIST_SECONDS))
     except ToolTimeoutError as exc:
@@ -178,7 +178,7 @@ def _applets(busybox: Path) -> tuple[str, ...]:
 
 
 def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterator[CpioEntry]:
-    """Yield modules, uncompressed, and the list by which they are loaded."""
+    """Yield the wanted modules, uncompressed, and the list of them in load order."""
     found = {module_name(path): path for folder in folders for path in folder.rglob("*.ko*")}
     order = [name for name in wanted if name in found]
     for name in order:
@@ -187,12 +187,12 @@ def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterato
 
 
 def module_name(path: Path) -> str:
-    """Return the name by which modules name each other: `-` and `_` are one."""
+    """Return the name that other modules use for it: `-` and `_` are the same."""
     return path.name.partition(".")[0].replace("-", "_")
 
 
 def module_content(path: Path) -> bytes:
-    """Return a module uncompressed: the guest's insmod need not know how."""
+    """Return a module uncompressed: the guest's insmod may not know the compression."""
     content = path.read_bytes()
     try:
         if path.suffix == ".xz":
@@ -206,4 +206,4 @@ def module_content(path: Path) -> bytes:
 
 
 SHAPE = repr((MODULES, FOLDERS, ACCOUNTS, LAYOUT)).encode()
-"""Part of the cache's key: what of this file an archive depends on."""
+"""Part of the cache key: everything in this file that an archive depends on."""

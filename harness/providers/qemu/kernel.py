@@ -1,6 +1,6 @@
-"""The uncompressed vmlinux out of a bzImage: QEMU boots it through PVH, with nothing to unpack.
+"""Extracts the uncompressed vmlinux from a bzImage, which QEMU can boot directly (PVH).
 
-Emulated, a kernel's own decompressor takes up to half of the boot (zstd the longest).
+Under emulation, the kernel's own decompressor takes up to half of the boot (zstd the longest).
 """
 
 import hashlib
@@ -38,22 +38,22 @@ DAMAGES = (zlib.error, lzma.LZMAError, zstandard.ZstdError, lz4.block.LZ4BlockEr
 
 PT_NOTE = 4
 XEN_ELFNOTE_PHYS32_ENTRY = 18
-"""What QEMU looks for in an ELF kernel (read_pvh_start_addr, hw/i386/x86.c)."""
+"""The ELF note that QEMU needs in a kernel (read_pvh_start_addr, hw/i386/x86.c)."""
 
 
 class UnknownFormatError(ValueError):
-    """The image is in no format that is known here; the bzImage itself still boots."""
+    """The image cannot be unpacked here; the bzImage itself may still boot."""
 
 
 class KernelFile(Struct, frozen=True):
-    """A kernel file to boot, and the sha256 of the file that it came from."""
+    """A kernel file to boot, and the sha256 of the file that it was made from."""
 
     path: Path
     sha256: str
 
 
 def prepare(image: Path, places: Places) -> KernelFile:
-    """Return the fastest form of a kernel image, from the cache after the first time."""
+    """Return the form of a kernel image that boots fastest, cached after the first time."""
     try:
         with image.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -71,10 +71,11 @@ def prepare(image: Path, places: Places) -> KernelFile:
 
 
 def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
-    """Unpack in a process of its own, and return what it failed by: xz takes 130 MiB for a kernel,
-    more than all the rest of us.
+    """Unpack into `cached` in a separate process; return the exception if that failed, or None.
 
-    No pool: its workers hold both ends of their queue, and wait for ever when we are killed.
+    xz takes 130 MiB for a kernel, more than the whole rest of this program, and the process gives
+    them back. We use no process pool: its workers hold both ends of their queue, so they would wait
+    for ever if we were killed.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -85,7 +86,7 @@ def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
                 child.start()
             failure: Exception | None = ours.recv()
         except (EOFError, BrokenPipeError):
-            failure = EOFError("its process was ended from outside")
+            failure = EOFError("the process that unpacks it was killed")
         if child.pid is not None:
             child.join()
     return failure
@@ -97,12 +98,12 @@ def _unpack(image: Path, cached: Path, theirs: "Connection") -> None:
         write_whole(cached, vmlinux(image.read_bytes()))
     except (UnknownFormatError, OSError) as exc:
         failure = exc
-    with suppress(BrokenPipeError):  # who waited was killed
+    with suppress(BrokenPipeError):  # our parent was killed
         theirs.send(failure)
 
 
 def vmlinux(image: bytes) -> bytes:
-    """Unpack a bzImage; `UnknownFormatError` if it is none, is damaged, or cannot be booted so."""
+    """Unpack a bzImage; raise `UnknownFormatError` if it is damaged or the result cannot boot."""
     payload = _payload_of(image)
     for magic, unpack in UNPACKERS.items():
         if payload.startswith(magic):
@@ -110,9 +111,9 @@ def vmlinux(image: bytes) -> bytes:
                 unpacked = unpack(payload)
             except (ValueError, EOFError, *DAMAGES) as exc:
                 raise UnknownFormatError(f"damaged: {exc}") from exc
-            # mkpiggy reads it there too: appended by the build, for gzip the format's own.
+            # The last 4 bytes are the size: the build appends it, gzip's format ends with it.
             if struct.unpack("<I", payload[-4:])[0] != len(unpacked):
-                raise UnknownFormatError("damaged: not of the size that it says")
+                raise UnknownFormatError("damaged: its size is not the one that it records")
             if not _has_pvh_entry(unpacked):
                 raise UnknownFormatError("no PVH entry (CONFIG_PVH), which QEMU needs")
             return unpacked
@@ -126,7 +127,7 @@ def _payload_of(image: bytes) -> bytes:
     (protocol,) = struct.unpack_from("<H", image, 0x206)
     if protocol < 0x208:
         raise UnknownFormatError(f"boot protocol {protocol:#x} has no payload_offset")
-    # 0 means 4, for old boot loaders' sake; the boot sector itself is one more.
+    # 0 means 4 (boot.rst, `setup_sects`); the boot sector itself is one more.
     sectors = (image[SETUP_HEADER] or 4) + 1
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = sectors * 512 + offset
@@ -137,7 +138,7 @@ def _payload_of(image: bytes) -> bytes:
 
 
 def _has_pvh_entry(elf: bytes) -> bool:
-    """Whether a 64-bit ELF file has the note that QEMU starts an uncompressed kernel by."""
+    """Return whether a 64-bit ELF file has the note by which QEMU boots a vmlinux."""
     if len(elf) < 64 or elf[:6] != b"\x7fELF\x02\x01":
         return False
     (start,) = struct.unpack_from("<Q", elf, 32)
@@ -167,12 +168,12 @@ def _padded(size: int) -> int:
 
 
 def _lz4(payload: bytes) -> bytes:
-    """Unpack LZ4's legacy frame, for which the lz4 package has only blocks."""
+    """Unpack LZ4's legacy frame; the lz4 package decodes only its blocks."""
     parts = []
     at = len(LZ4_LEGACY)
     while at + 4 < len(payload):
         (size,) = struct.unpack_from("<I", payload, at)
-        # What is left is the unpacked size (scripts/Makefile.lib, size_append): no block.
+        # The last 4 bytes are the unpacked size (scripts/Makefile.lib, size_append), not a block.
         block = payload[at + 4 :][:size]
         if len(block) < size:
             break
@@ -187,7 +188,7 @@ def _zstd(payload: bytes) -> bytes:
 
 
 def _gzip(payload: bytes) -> bytes:
-    # Not the gzip module: it takes what the build appended for a second, broken member.
+    # The gzip module would read the bytes that the build appended as a second, broken member.
     return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(payload, UNPACKED_LIMIT)
 
 
@@ -201,4 +202,4 @@ UNPACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": _gzip,
     b"\xfd7zXZ": _xz,
 }
-"""By the first bytes of the payload."""
+"""First bytes of the payload to its unpacker."""

@@ -1,8 +1,8 @@
-"""The second serial line of a guest from our initramfs, on which it is told who may log in.
+"""The second serial line of a guest from our initramfs, which gives it the login key.
 
-What guests/setup/init.sh says there: `ready` when it waits to be told, `up STATUS` when that is
-done; STATUS is how renewing its randomness ended. What it is told is one line: the time, a seed,
-and the credentials. So the guest that waits is the same for every boot, and can be kept.
+guests/setup/init.sh writes `ready` when it waits for its line, and `up STATUS` when its network is
+up; STATUS is the exit status of renewing its randomness. We send one line: the time, a seed, and
+the credentials. So a waiting guest is the same at every boot, and its state can be saved.
 """
 
 import secrets
@@ -21,11 +21,11 @@ class LoginLine(InheritedSocket):
     """Our end of the line."""
 
     def until_ready(self, deadline: Deadline, alive: Alive) -> None:
-        """Wait for the guest to ask."""
+        """Wait until the guest asks for its line."""
         self._until(b"ready", deadline, alive)
 
     def tell(self, credentials: str, deadline: Deadline, alive: Alive) -> bool:
-        """Tell the guest the time, a seed and its credentials, and wait until its network is up.
+        """Send the guest the time, a seed and its credentials; wait until its network is up.
 
         Return whether its randomness was renewed from the seed.
         """
@@ -34,14 +34,14 @@ class LoginLine(InheritedSocket):
         return self._until(b"up", deadline, alive) == RENEWED
 
     def _until(self, word: bytes, deadline: Deadline, alive: Alive) -> bytes:
-        """Return what follows the word; other lines are the terminal's echo."""
+        """Return what follows the word on its line; other lines are the terminal's echo."""
         while True:
             try:
                 first, _, rest = self.hear(deadline, alive).strip().partition(b" ")
             except Silence as exc:
                 raise BootError(
                     f"the guest did not bring its network up within {deadline.seconds:.0f} s",
-                    hint="its console's tail says how far it came; `boot_timeout` allows more time",
+                    hint="its console's end shows how far it got; `boot_timeout` allows more time",
                 ) from exc
             if first == word:
                 return rest

@@ -1,4 +1,4 @@
-"""A QEMU process: started so that it ends with us, watched for its own end, and ended."""
+"""A QEMU process: we start it so that it dies with us, watch whether it dies, and end it."""
 
 import logging
 import subprocess
@@ -16,13 +16,13 @@ from harness.text import plain
 logger = logging.getLogger(__name__)
 
 LEAVE_SECONDS = 2.0
-"""For a QEMU of ours to end in order, before it is killed: nothing of its guest is kept then."""
+"""Limit for QEMU to end after SIGTERM, before it is killed; nothing of its guest is lost then."""
 
 SAID_LIMIT = 64 << 10
 
 
 class Machine:
-    """A QEMU process of ours, and what it says of its own end."""
+    """A running QEMU process with its monitor, login line and console."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Machine:
         self.console = console
 
     def death(self) -> str | None:
-        """Why the guest is dead, None while it lives."""
+        """Return why the guest is dead, None while it lives."""
         status = self._process.poll()
         panic = self.console.panic()
         if panic is not None:
@@ -49,19 +49,19 @@ class Machine:
         return f"QEMU ended with status {status}: {self.said() or 'it said nothing'}"
 
     def said(self) -> str:
-        """What QEMU itself had to say."""
+        """Return QEMU's own messages (its standard error)."""
         try:
             with self._said.open("rb") as file:
                 return plain(file.read(SAID_LIMIT)).strip()
-        except FileNotFoundError:  # asked by who still holds a connection after all has ended
+        except FileNotFoundError:  # a connection may outlive the lease's folder
             return ""
 
     def leave(self) -> None:
-        """Let it live on: it is no child to be waited for any more (no ResourceWarning)."""
+        """Let QEMU live on; a set returncode stops Popen from warning (ResourceWarning)."""
         self._process.returncode = 0
 
     def end(self, guest: str) -> None:
-        """End it, orderly if it does so at once; reap it, and keep what it said."""
+        """End QEMU, by SIGKILL if SIGTERM does not; reap it, and append its messages to a log."""
         reason = self.death()
         if reason is not None:
             logger.warning("%s ended by itself: %s", guest, reason)
@@ -83,9 +83,10 @@ class Machine:
 def started(
     command: Callable[[int, int], list[str]], tenancy: Tenancy, console: Console, *, keep: bool
 ) -> Iterator[Machine]:
-    """Start what `command` says for the monitor's and the line's descriptor; end it with the block.
+    """Start QEMU and yield it; end it with the block, unless its lease is kept by then.
 
-    With `keep` it may outlive us, so nothing ties it to our thread, and a kept lease lets it run.
+    `command` returns the argv for the descriptors of the monitor and the login line. With `keep`
+    QEMU may outlive us, so it does not get the signal that would end it with our thread.
     """
     said = tenancy.folder / "stderr"
     with Monitor() as monitor, LoginLine() as line, said.open("wb") as complaints:
@@ -98,7 +99,7 @@ def started(
             stdout=complaints,
             stderr=complaints,
             pass_fds=theirs,
-            start_new_session=True,  # a terminal's Ctrl-C is for us alone: we end it in order
+            start_new_session=True,  # Ctrl-C must reach only us: we end QEMU in order
         )
         machine = Machine(process, monitor, line, console, said)
         try:

@@ -1,4 +1,4 @@
-"""Copy-on-write disks: QEMU writes to a file of the boot's own, and the image stays as it is."""
+"""Makes copy-on-write disks: each boot writes to its own file, and the image does not change."""
 
 import hashlib
 from pathlib import Path
@@ -17,14 +17,15 @@ GIB = 1 << 30
 QCOW, VMDK = b"QFI\xfb", (b"KDMV", b"COWD", b"# Disk DescriptorFile")
 
 VERSION, EXTERNAL = slice(4, 8), slice(79, 80)
-"""Of qcow2's header (QEMU, docs/interop/qcow2.txt): the version, and the last byte of the
-incompatible features, whose bit 2 says that the data are in another file. Version 2 has none."""
+"""Bytes of the qcow2 header (QEMU, docs/interop/qcow2.txt): the version, and the last byte of the
+incompatible features. Its bit 2 means that the data are in another file. Version 2 has no
+features."""
 
-FORMAT_HINT = "`disk_format` is what `qemu-img info` says; leave it out, and it is found"
+FORMAT_HINT = "set `disk_format` to the format that `qemu-img info` prints, or leave it out"
 
 
 class _Details(Struct, frozen=True, rename="kebab"):
-    """What `qemu-img info --output=json` says of an image, as far as it matters."""
+    """The fields of `qemu-img info --output=json` that we need."""
 
     format: str
     virtual_size: int
@@ -34,9 +35,9 @@ class _Details(Struct, frozen=True, rename="kebab"):
 def make(
     disk: Path, declared: str | None, size: int | None, into: Path, deadline: Deadline
 ) -> None:
-    """Make an overlay over `disk`, of at least `size` GiB; raise `ImageError`."""
+    """Make the overlay `into` over `disk`, of at least `size` GiB; raise `ImageError`."""
     details = _inspect(disk, deadline)
-    # A raw image of an image is a mistake: a guest's first sector is never a qcow2 header.
+    # Declaring a qcow2 as raw is a mistake: the guest would see its header as first sector.
     if declared not in (None, details.format) and details.format != "raw":
         raise ImageError(f"{disk} is {details.format}, not {declared}", hint=FORMAT_HINT)
     argv = ["create", "-q", "-f", "qcow2", "-b", str(disk), "-F", declared or details.format]
@@ -45,34 +46,35 @@ def make(
 
 
 def refuse_references(disk: Path, deadline: Deadline) -> None:
-    """Raise `ImageError` for an image that is completed by another file, which may be any of ours.
+    """Raise `ImageError` for an image that refers to another file.
 
-    Of a stranger's image that is an attack (QEMU, docs/system/images.rst); a user's own may.
+    The reference may name any file of this machine, so in a downloaded image it is an attack
+    (QEMU, docs/system/images.rst). The user's own images may have one.
     """
-    hint = "a vendor's image is one file, qcow2 or raw; this one was not made by a vendor"
+    hint = "vendors' images are one file, qcow2 or raw; do not trust this one"
     with disk.open("rb") as file:
         header = file.read(EXTERNAL.stop)
-    # Before qemu-img looks: it opens what these name, be that on another machine.
+    # Check this before qemu-img runs: it opens the files that these name, even remote ones.
     if header.startswith(VMDK):
-        raise ImageError(f"{disk} is a vmdk, which names further files: refused", hint=hint)
+        raise ImageError(f"{disk} is a vmdk, which refers to other files: refused", hint=hint)
     newer = header.startswith(QCOW) and header[VERSION] > b"\0\0\0\2"
     if newer and any(byte & 4 for byte in header[EXTERNAL]):
-        raise ImageError(f"{disk} has its data in another file: refused", hint=hint)
+        raise ImageError(f"{disk} keeps its data in another file: refused", hint=hint)
     details = _inspect(disk, deadline)
     if details.backing_filename is not None:
         wanted = details.backing_filename
-        raise ImageError(f"{disk} wants the file {wanted!r} below itself: refused", hint=hint)
+        raise ImageError(f"{disk} has the backing file {wanted!r}: refused", hint=hint)
     if details.format not in ("qcow2", "raw"):
         raise ImageError(f"{disk} is {details.format}, not qcow2 or raw: refused", hint=hint)
 
 
 def _inspect(disk: Path, deadline: Deadline) -> _Details:
-    """Ask qemu-img, which probes the format."""
+    """Return what `qemu-img info` finds; it probes the format."""
     said = _img(["info", "--output=json", str(disk)], deadline)
     try:
         return msgspec.json.decode(said, type=_Details)
-    except ValueError as exc:  # no JSON, or a name that is no UTF-8
-        raise ImageError(f"qemu-img says nothing usable of {disk}: {exc}") from exc
+    except ValueError as exc:  # not JSON, or a name that is not UTF-8
+        raise ImageError(f"qemu-img printed nothing usable about {disk}: {exc}") from exc
 
 
 def _img(words: list[str], deadline: Deadline) -> bytes:
@@ -82,13 +84,13 @@ def _img(words: list[str], deadline: Deadline) -> bytes:
         raise ImageError(f"qemu-img {words[0]} did not end in time") from exc
     if done.status != 0:
         said = done.stderr.decode(errors="replace").strip()
-        hint = FORMAT_HINT if "format" in said else "`qemu-img check` says whether it is damaged"
+        hint = FORMAT_HINT if "format" in said else "`qemu-img check` shows whether it is damaged"
         raise ImageError(f"qemu-img: {said}", hint=hint)
     return done.stdout
 
 
 def disk_sha256(disk: Path, places: Places) -> str:
-    """Return a disk image's sha256, computed once for as long as the file stays as it is."""
+    """Return a disk image's sha256; compute it again only if the file has changed."""
     name = hashlib.sha256(identity(disk.resolve()).encode()).hexdigest()
     memory = places.folder("disks") / f"{name[:32]}.json"
     known = recall(memory, str)

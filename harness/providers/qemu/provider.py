@@ -1,4 +1,4 @@
-"""The `qemu` provider: a guest is a QEMU of our own, reached by SSH, and gone with its context."""
+"""The `qemu` provider: each guest is a QEMU process, reached by SSH; it ends with its context."""
 
 import logging
 import shutil
@@ -25,15 +25,15 @@ from harness.transport import SshTransport
 logger = logging.getLogger(__name__)
 
 TOOLS = {
-    PROGRAM: "boots Linux guests, and disk images",
-    "qemu-img": "keeps disk images from being written",
-    "setpriv": "lets a guest die with the run that started it (Linux)",
-    "apt-get": "finds and verifies kernels of Debian's archive",
+    PROGRAM: "boots Linux guests and disk images",
+    "qemu-img": "keeps disk images unchanged",
+    "setpriv": "ends a guest together with the run that started it (Linux)",
+    "apt-get": "finds and verifies kernels in Debian's archive",
     "dpkg-deb": "unpacks them",
 }
-"""Command to what it is for."""
+"""Command to its purpose."""
 
-HINT = "`reuseport-matrix doctor` says what is missing, and installs it with --install"
+HINT = "`reuseport-matrix doctor` lists what is missing; `--install` installs it"
 
 
 class QemuProvider:
@@ -43,25 +43,25 @@ class QemuProvider:
         self._workshop = workshop
 
     def refusal(self, guest: Guest) -> str | None:
-        """Why this machine cannot boot the guest; None if it can."""
+        """Return why this machine cannot boot the guest; None if it can."""
         if guest.qemu is None:
             return f"{guest.name} has no `qemu` section"
         if shutil.which(PROGRAM) is None:
-            return f"no {PROGRAM} here"
+            return f"{PROGRAM} not found"
         if guest.architecture != ARCHITECTURE:
-            return f"this provider makes {ARCHITECTURE} machines, not {guest.architecture}"
+            return f"this provider emulates {ARCHITECTURE}, not {guest.architecture}"
         return images.refusal(guest.qemu)
 
     def download(self, guest: Guest) -> str | None:
-        """Name the disk image to be fetched first; packages are apt's care."""
+        """Return the disk image to download first, or None; apt fetches packages in `boot`."""
         image = None if guest.qemu is None else guest.qemu.image
         return None if image is None else download.pending(image, self._workshop.places)
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
-        """Start a QEMU and yield the guest, logged in.
+        """Start QEMU and yield the connection to the guest.
 
-        With `keep` in the workshop, a guest that is left in good order stays.
+        With `keep` in the workshop, the guest stays up if the block ends without an exception.
         """
         reason = self.refusal(guest)
         if reason is not None or guest.qemu is None:
@@ -69,7 +69,7 @@ class QemuProvider:
         if guest.qemu.image is not None:
             limit = deadline.afresh(clocks.DOWNLOAD)
             download.fetch(guest.qemu.image, self._workshop.places, limit)
-            deadline = deadline.afresh(deadline.seconds)  # a slow network is no slow boot
+            deadline = deadline.afresh(deadline.seconds)  # the download is not boot time
         with ExitStack() as stack:
             tenancy = stack.enter_context(self._workshop.lease(guest))
             boot = self._prepare(guest, guest.qemu, tenancy, deadline)

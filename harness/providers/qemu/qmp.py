@@ -1,6 +1,6 @@
-"""QEMU's monitor: which port it holds, its version, and how its guest is kept and brought back.
+"""A client of QEMU's monitor (QMP): version, forwarded port, saving and resuming the guest.
 
-QEMU picks the forwarded port itself (port 0), so that it is never free for somebody else.
+QEMU picks the forwarded port itself (port 0), so no other program can take it before.
 """
 
 import json
@@ -18,17 +18,17 @@ from harness.providers.qemu.inherited_socket import InheritedSocket, Silence
 from harness.transport import Alive
 
 POLL = 0.01
-"""Seconds between two questions to QEMU about what it has not done yet."""
+"""Seconds between two questions to QEMU about an unfinished task."""
 
 FORWARD = re.compile(r"^\s*TCP\[HOST_FORWARD\]\s+\d+\s+\S+\s+(\d+)\s", re.MULTILINE)
 """A line of `info usernet` (slirp_connection_info): fd, source address, source port."""
 
 BANDWIDTH = 1 << 40
-"""Bytes a second: into a file as fast as it goes, not as fast as a network should be used."""
+"""Bytes per second, in effect no limit: QEMU's default is meant for networks, not for files."""
 
 
 class _RefusedError(BootError):
-    """QEMU understood a command, and does not do it."""
+    """QEMU understood a command and refused it."""
 
 
 def _nothing() -> None:
@@ -55,7 +55,7 @@ class Monitor(InheritedSocket):
         return int(found[1])
 
     def go_on(self, deadline: Deadline, alive: Alive) -> None:
-        """Let a guest that was saved go on; it stands still, as it did then, once it is read."""
+        """Continue a saved guest: once QEMU has read the state, the guest is still stopped."""
         while self._ask("query-status", {}, deadline, alive)["status"] == "inmigrate":
             time.sleep(POLL)
         self._cont(deadline, alive)
@@ -63,10 +63,11 @@ class Monitor(InheritedSocket):
     def save(
         self, into: Path, deadline: Deadline, alive: Alive, beside: Callable[[], None] = _nothing
     ) -> None:
-        """Write the guest's state into a file, which appears when it is whole; then run `beside`.
+        """Write the guest's state to the file `into`, which appears when complete; run `beside`.
 
-        The guest stands still meanwhile, its disks written back, and then goes on. QEMU's
-        `exec:` is a shell's command (docs/devel/migration); the file's name is ours.
+        The guest is stopped until both are done, with its disks written back, and then continues.
+        QEMU runs `exec:` as a shell command (docs/devel/migration), so the name is quoted. Raise
+        `BootError` if QEMU fails or the deadline passes.
         """
         part, whole = shlex.quote(f"{into}.part"), shlex.quote(str(into))
         self._ask("stop", {}, deadline, alive)
@@ -81,7 +82,7 @@ class Monitor(InheritedSocket):
             while not into.exists():
                 state = self._ask("query-migrate", {}, deadline, alive)
                 if state.get("status") in ("failed", "cancelled"):
-                    raise BootError(f"QEMU does not save it: {state.get('error-desc', state)}")
+                    raise BootError(f"QEMU cannot save it: {state.get('error-desc', state)}")
                 if deadline.passed:
                     raise BootError("saving did not end in time")
                 time.sleep(POLL)
@@ -90,7 +91,7 @@ class Monitor(InheritedSocket):
             self._cont(deadline.afresh(clocks.GO_ON), alive)
 
     def _cont(self, deadline: Deadline, alive: Alive) -> None:
-        """Let the guest go on; for a moment after saving, QEMU refuses ("not finalized yet")."""
+        """Continue the guest; QEMU refuses this just after saving ("not finalized yet")."""
         while True:
             try:
                 self._ask("cont", {}, deadline, alive)

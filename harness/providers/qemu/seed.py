@@ -1,8 +1,8 @@
-"""The CD from which a vendor's image takes a key of ours at its first boot: cloud-init's NoCloud.
+"""Makes the CD that gives a vendor's image our login key at its first boot: cloud-init's NoCloud.
 
-Two programs read it. cloud-init (cloudinit.readthedocs.io: "NoCloud", "Module reference") honours
-all of it. FreeBSD's nuageinit(7) makes users with their keys since 14.1; what an older one does not
-know it passes over: `ssh_keys`, so the host key may be the guest's own, and `runcmd`.
+Two programs read it. cloud-init (cloudinit.readthedocs.io: "NoCloud", "Module reference") supports
+all of it. FreeBSD's nuageinit(7) creates users with their keys since 14.1. An older one ignores
+what it does not support: `runcmd`, and `ssh_keys`, so the guest may make its own host key.
 """
 
 import io
@@ -18,10 +18,10 @@ from msgspec import Struct
 from harness.transport.keys import key_text, private_text, public_key
 
 LABEL = "cidata"
-"""In lower case, although ISO 9660 has none: nuageinit looks for /dev/iso9660/cidata."""
+"""In lower case, against ISO 9660, as nuageinit looks for /dev/iso9660/cidata."""
 
 NAMES = {"/USERDATA.;1": "user-data", "/METADATA.;1": "meta-data"}
-"""ISO 9660 allows no hyphen: the names are in Rock Ridge and Joliet."""
+"""ISO 9660 name to real name: ISO 9660 allows no hyphen, Rock Ridge and Joliet do."""
 
 USER_DATA = """\
 #cloud-config
@@ -40,8 +40,8 @@ ssh_keys:
 {private}
   ed25519_public: {public}
 """
-"""A user that exists is left as it is, and gets the key. Both make, or pass over, a missing group;
-where there is no sudo or doas, its rule has no effect."""
+"""An existing user is not changed, except that it gets the key. A missing group is created or
+ignored, by both programs. Without sudo or doas, its rule has no effect."""
 
 ROOT_LOGIN = """\
 ssh_authorized_keys:
@@ -50,20 +50,20 @@ runcmd:
   - "sed -i.orig 's/^#*PermitRootLogin.*/PermitRootLogin prohibit-password/' /etc/ssh/sshd_config"
   - "service sshd restart || service ssh restart"
 """
-"""sshd_config(5) of FreeBSD forbids root. nuageinit wants each command as one string."""
+"""FreeBSD's sshd refuses root by default. nuageinit needs each command as one string."""
 
 
 class Seed(Struct, frozen=True):
-    """A seed image, and the host key that a guest has if it takes all of it."""
+    """A seed image, and the host key that it offers the guest."""
 
     path: Path
     host_key: Ed25519PrivateKey
 
 
 def make(path: Path, user: str, key: paramiko.PKey) -> Seed:
-    """Write a seed that lets `key` log in as `user`, with a host key of its own."""
+    """Write a seed that lets `key` log in as `user`, and offers a new host key."""
     host_key = Ed25519PrivateKey.generate()
-    # Another instance at each boot: on a copy of a disk that was booted before, keys count anew.
+    # A new instance id at each boot makes the keys apply again on a disk that was booted before.
     meta = json.dumps({"instance-id": f"reuseport-matrix-{uuid.uuid4().hex}"})
     files = {"user-data": user_data(user, key, host_key), "meta-data": f"{meta}\n"}
     image = pycdlib.PyCdlib()
@@ -85,7 +85,7 @@ def make(path: Path, user: str, key: paramiko.PKey) -> Seed:
 
 
 def user_data(user: str, key: paramiko.PKey, host_key: Ed25519PrivateKey) -> str:
-    """Return the cloud-config; a literal block for the host key, which everybody can parse."""
+    """Return the cloud-config; the host key is a literal block, which both programs can parse."""
     line, private = key_text(key), private_text(host_key).decode()
     text = USER_DATA.format(
         user=json.dumps(user),

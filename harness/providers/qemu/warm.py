@@ -1,7 +1,7 @@
-"""Guests that are kept as they were when they came up, so that the next one need not boot.
+"""Saved states of guests that have just come up, so that the next one need not boot.
 
-A state is a folder of the cache: the guest's memory, and what its console had said by then. Its
-name stands for all that QEMU must find again: kernel, initramfs, machine, and QEMU itself.
+A state is a folder in the cache: the guest's memory, and its console's output until then. Its name
+is a hash of everything that must be the same to resume: kernel, initramfs, machine, QEMU itself.
 """
 
 import hashlib
@@ -23,32 +23,32 @@ logger = logging.getLogger(__name__)
 SHELF = "warm"
 
 LIMIT = 2 << 30
-"""Bytes that all states may take: some 25 guests of our initramfs, or four with a disk of a BSD's
-usual size; those unused for longest go."""
+"""Bytes that all states together may take: about 25 guests with our initramfs, or four BSDs with a
+disk of the usual size. The least recently used states are deleted first."""
 
 SCRATCH = "."
 ABANDONED_SECONDS = 3600.0
-"""Nobody writes a state for that long: whoever began it was killed."""
+"""After this time an unfinished state is abandoned: the run that wrote it was killed."""
 
 SHAPE = "2"
-"""To be changed when a guest waits to be kept at another point than before."""
+"""Change this when guests are saved at a different point of their boot."""
 
 NOTE = "[reuseport-matrix: the guest was kept at this point, and goes on from here]\n"
 
 
 class WarmState(Struct, frozen=True):
-    """Where a guest is kept, or is to be; `folder` may not be there yet."""
+    """Where a guest is saved, or will be; `folder` may not exist yet."""
 
     places: Places
     folder: Path
 
     @property
     def memory(self) -> Path:
-        """What QEMU wrote of the guest."""
+        """The file with the guest's state, written by QEMU."""
         return self.folder / "memory"
 
     def take(self) -> bool:
-        """Whether the guest can be brought back; then the state counts as used."""
+        """Return whether the guest can be resumed, and mark the state as used now."""
         try:
             os.utime(self.folder)
         except OSError:
@@ -56,13 +56,13 @@ class WarmState(Struct, frozen=True):
         return self.memory.exists()
 
     def replay(self, console: Path) -> None:
-        """Begin a console's log with what the guest had said when it was kept."""
+        """Append to a console log what the guest had printed when it was saved."""
         console.parent.mkdir(parents=True, exist_ok=True)
         with console.open("ab") as log:
             log.write((self.folder / "console.log").read_bytes() + NOTE.encode())
 
     def keep(self, said: bytes, save: Callable[[Path], None]) -> None:
-        """Keep a guest: `save` writes its memory to a path. Whole or not at all; first one wins."""
+        """Save a guest: `save` writes its memory to a path. A state that exists already stays."""
         folder = self.folder.parent
         with tempfile.TemporaryDirectory(
             dir=folder, prefix=".", ignore_cleanup_errors=True
@@ -73,25 +73,25 @@ class WarmState(Struct, frozen=True):
             save(made / "memory")
             try:
                 made.rename(self.folder)
-            except OSError as exc:  # somebody else kept the same one
+            except OSError as exc:  # another run saved the same guest
                 logger.debug("%s: %s", self.folder, exc)
         _prune(self.places)
 
     def forget(self) -> None:
-        """Take away a state that is of no use."""
+        """Delete a state that does not work."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def state_of(parts: Sequence[str], places: Places) -> WarmState:
-    """Return the state of a guest that is made of `parts`, in the order of a command line."""
+    """Return the state of a guest that is made of `parts`; their order counts."""
     name = hashlib.sha256("\0".join((SHAPE, *parts)).encode()).hexdigest()
     return WarmState(places, places.folder(SHELF) / name[:32])
 
 
 def _prune(places: Places) -> None:
-    """Delete what a killed run began, and the states used longest ago until all fit the limit.
+    """Delete abandoned states, then the least recently used ones until the rest fits `LIMIT`.
 
-    A guest that is being brought back from one of them has it open.
+    A guest that is being resumed has its state open, so deleting it does no harm.
     """
     found = sorted(cache.items(places, (SHELF,)), key=lambda item: item.used)
     left = sum(item.size for item in found)

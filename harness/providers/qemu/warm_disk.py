@@ -1,4 +1,4 @@
-"""What a guest from a disk has of its own, and is kept with it: disk, seed, key, host key."""
+"""The files that are saved with a guest from a disk: disk, seed, key, host key."""
 
 import shutil
 from collections.abc import Mapping
@@ -11,21 +11,21 @@ from harness.providers.qemu.images import Images
 from harness.transport.keys import parse_key, read_key
 
 HOST_KEY = "host_key"
-"""The file that holds what the guest proves itself by, as in known_hosts: type and base64; and in
-its second line where that came from, for the guest's record."""
+"""The file with the guest's host key. Line 1 is the key as in known_hosts, type and base64; line 2
+is where the key came from, for the guest's provenance."""
 
 
 def keep(made: Images, boot: Path, host_key: str, whose: str, into: Path) -> None:
-    """Copy what was made for one boot, in its folder `boot`; its disk is written back by then."""
+    """Copy what was made for one boot from its folder `boot`; its disk must be written back."""
     (into / HOST_KEY).write_text(f"{host_key}\n{whose}\n")
     for path in _own(made, boot).values():
         shutil.copy(path, into / path.name)
 
 
 def bring_back(made: Images, boot: Path, kept: Path) -> Images:
-    """Return the images of a guest that goes on, with copies of what was kept; else `BootError`.
+    """Return the images of a resumed guest, with copies of the saved files; raise `BootError`.
 
-    Those that were made for this boot stay, should it come to a boot after all.
+    The files that were made for this boot stay, in case resuming fails and the guest must boot.
     """
     into = boot / "kept"
     into.mkdir(mode=0o700)
@@ -51,6 +51,6 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
 
 
 def _own(made: Images, boot: Path) -> Mapping[str, Path]:
-    """Return those of the images that were made for one boot; a user's key is none of them."""
+    """Return the images that were made for one boot, by name; a user's key is not included."""
     paths = {"disk": made.disk, "seed": made.seed, "private": Path(made.private)}
     return {name: path for name, path in paths.items() if path is not None and path.parent == boot}
