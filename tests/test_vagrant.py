@@ -120,7 +120,7 @@ def test_without_vagrant_it_says_what_installs_it(workshop: Workshop, programs: 
 
 def test_without_a_hypervisor_it_says_which(workshop: Workshop, programs: Path) -> None:
     (programs / "VBoxManage").unlink()
-    assert "no VBoxManage here" in refusal(workshop, guest())
+    assert "VBoxManage not found" in refusal(workshop, guest())
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_without_a_plug_in_it_says_what_installs_it(
 ) -> None:
     monkeypatch.setenv("FAKE_PLUGINS", "")
     said = refusal(workshop, guest(provider))
-    assert f"no plug-in vagrant-{provider}" in said
+    assert f"lacks the plug-in vagrant-{provider}" in said
     assert advice in said
 
 
@@ -143,7 +143,7 @@ def test_each_provider_of_vagrants_says_its_own(workshop: Workshop, programs: Pa
     (programs / "VBoxManage").unlink()
     both = Vagrant(boxes={"virtualbox": Box("a/b"), "tart": Box("a/c")})
     said = refusal(workshop, replace(guest(), vagrant=both))
-    assert "no VBoxManage here" in said
+    assert "VBoxManage not found" in said
     assert "nor by tart" in said
 
 
@@ -222,7 +222,7 @@ def failed(workshop: Workshop, of: Guest, seconds: float = 30) -> HarnessError:
 FAILURES: Mapping[str, tuple[type[HarnessError], str, str]] = {
     "no-box": (ImageError, "no catalogue has the box", "correct `box`"),
     "no-version": (ImageError, "no such version", "the catalogue lists"),
-    "other-provider": (ImageError, "not made for this provider", "name a box"),
+    "other-provider": (ImageError, "does not support this Vagrant provider", "name a box"),
     "checksum": (ImageError, "sha256 differs", "do not use it"),
     "cut-off": (ImageError, "could not be downloaded", "try again"),
     "disk-full": (ImageError, "the disk is full", "free some space"),
@@ -390,7 +390,7 @@ def test_one_that_cannot_be_saved_or_halted_is_destroyed_and_told(
     caplog.set_level("INFO")
     monkeypatch.setenv("FAKE_VAGRANT", mode)
     assert start_of(workshop, renewable) == "cold"
-    assert "g is not kept for later runs: vagrant" in caplog.text
+    assert "g is not parked for later runs: vagrant" in caplog.text
     nothing_is_left(workshop)
 
 
@@ -413,7 +413,7 @@ def test_one_that_does_not_come_back_is_destroyed_and_booted(
     start_of(workshop, renewable)
     monkeypatch.setenv("FAKE_VAGRANT", "snapshot-fails")
     assert start_of(workshop, renewable) == "cold"
-    assert "booted anew, as it was parked in vain" in caplog.text
+    assert "booting it: its parked guest failed" in caplog.text
     lines = asked(programs)
     assert lines[-6:-4] == ["snapshot restore g first-login --no-provision", "destroy -f g"]
     nothing_is_left(workshop)

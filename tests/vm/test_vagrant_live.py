@@ -321,7 +321,7 @@ def test_a_snapshot_that_is_damaged_costs_a_boot_and_no_more(inside: Inside, par
     image = f"/var/lib/libvirt/images/{NAME}-{parked.id[:16]}-linux-box.img"
     inside("truncate", "--size", "16M", image)
     assert start_of(inside, "damaged") == "cold"
-    assert "booted anew, as it was parked in vain" in inside.said()
+    assert "booting it: its parked guest failed" in inside.said()
     assert start_of(inside, "mended") == "warm"
     assert [lease.id for lease in inside.leases()] != [parked.id]
 

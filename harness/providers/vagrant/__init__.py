@@ -1,1 +1,1 @@
-"""Vagrant's guests: boxes, plug-ins, the machine, and libvirt below it."""
+"""The `vagrant` provider: boxes, plug-ins, the guest, and libvirt below it."""

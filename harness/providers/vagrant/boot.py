@@ -1,4 +1,4 @@
-"""One boot of one of Vagrant's guests: from its box to a login, or on from where it was parked."""
+"""One boot of one Vagrant guest: from its box, or from where it was parked, to the login."""
 
 import logging
 import shutil
@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 
 
 class _RunningMachine(Struct, frozen=True):
-    """A guest that is up, under its lease.
+    """A guest that is up, and its lease.
 
-    `saved` is how to log in when it goes on from its snapshot; `key` what it is parked under then.
+    `saved` is how to log in after a restore of its snapshot; `key` is what it is parked under.
     """
 
     tenancy: Tenancy
@@ -44,7 +44,7 @@ class _RunningMachine(Struct, frozen=True):
 
 
 class VagrantBoot(Struct, frozen=True):
-    """What is to be brought up, for whom, and until when."""
+    """A guest to bring up, the run's settings, and the deadline."""
 
     workshop: Workshop
     making: Making
@@ -52,7 +52,7 @@ class VagrantBoot(Struct, frozen=True):
 
     @contextmanager
     def up(self) -> Iterator[VagrantMachine]:
-        """Bring the guest up; it ends with the block, unless it is kept, or parked for later."""
+        """Bring the guest up for the block; then keep, park or destroy it."""
         with ExitStack() as stack:
             live = self._back(stack) or self._anew(stack)
             yield live.machine
@@ -62,7 +62,7 @@ class VagrantBoot(Struct, frozen=True):
                 self._park(live, live.key, live.saved)
 
     def _back(self, stack: ExitStack) -> _RunningMachine | None:
-        """Let a parked guest go on; None if there is none, or it is of no use."""
+        """Resume a parked guest; None if none is parked, or resuming it failed."""
         key = None if self.workshop.cold else warm.key_of(self.making)
         if key is None:
             return None
@@ -77,16 +77,17 @@ class VagrantBoot(Struct, frozen=True):
                 if self.deadline.passed:
                     raise
                 name = self.making.guest.name
-                logger.warning("%s: booted anew, as it was parked in vain: %s", name, exc)
+                logger.warning("%s: booting it: its parked guest failed: %s", name, exc)
                 return None
             stack.enter_context(attempt.pop_all())
             return _RunningMachine(tenancy, machine, key, tenancy.lease.login)
 
     def _anew(self, stack: ExitStack) -> _RunningMachine:
-        """Make the guest; save it as it is after the first login, if it may be parked."""
+        """Make the guest; save it after its first login, if it may be parked later."""
         tenancy = stack.enter_context(self.workshop.lease(self.making.guest))
         machine = self._machine(stack, tenancy, "cold")
         ends = tenancy.lease.undo
+        # If we are killed while Vagrant copies the box, its half-made image must go as well.
         with machine.box_ready(self.deadline) as forget:
             tenancy.undone_by(*ends, *forget)
             machine.up(self.deadline)
@@ -97,15 +98,15 @@ class VagrantBoot(Struct, frozen=True):
         return _RunningMachine(tenancy, machine, warm.key_of(self.making), saved)
 
     def _park(self, live: _RunningMachine, key: str, login: Login) -> None:
-        """Power the guest off and leave it to a later run; it ends if that fails."""
+        """Power the guest off and leave it to a later run; if that fails, it is destroyed."""
         try:
             live.machine.power_off(self.deadline.afresh(clocks.VAGRANT_OFF))
             live.tenancy.park(key, login)
         except (InfrastructureError, OSError) as exc:
-            logger.info("%s is not kept for later runs: %s", self.making.guest.name, exc)
+            logger.info("%s is not parked for later runs: %s", self.making.guest.name, exc)
 
     def _machine(self, stack: ExitStack, tenancy: Tenancy, start: str) -> VagrantMachine:
-        """Return the guest, which need not be there; what ends it is written down first."""
+        """Return the guest, which need not exist yet; record first how to destroy it."""
         place = self._place(tenancy)
         machine: VagrantMachine
         if self.making.provider == "libvirt":
@@ -118,15 +119,16 @@ class VagrantBoot(Struct, frozen=True):
     def _domain(
         self, stack: ExitStack, tenancy: Tenancy, place: "CommandPlace", start: str
     ) -> Domain:
-        """Return a guest of libvirt's on a network of ours, of which Vagrant may leave rests."""
+        """Return a libvirt guest on our network; record how to remove what Vagrant may leave."""
         ground = Ground(self.workshop.places)
         name = f"{_prefix(tenancy)}{place.name}"
+        # Record the undo before anything exists: `ground.used` may already make the network.
         off, *rests = ground.undo(name)
         tenancy.undone_by(off, *rests)
         subnet = stack.enter_context(ground.used(self.deadline))
         network = {"REUSEPORT_MATRIX_NETWORK": f"{ground.network}={subnet}"}
         place = replace(place, environment={**place.environment, **network})
-        destroy = replace(_destruction(place), decisive=False)  # the rests tell
+        destroy = replace(_destruction(place), decisive=False)  # the commands after it decide
         tenancy.undone_by(off, destroy, *rests)
         return Domain(self.making, place, start, name=name, ground=ground, subnet=subnet)
 
@@ -134,7 +136,7 @@ class VagrantBoot(Struct, frozen=True):
         from harness.providers.vagrant.commands import CommandPlace
 
         guest = self.making.guest
-        # A copy, for a lease may outlive the installation that it was written by.
+        # A copy: the lease may outlive the installation that wrote it.
         shutil.copyfile(vagrant_folder() / "Vagrantfile", tenancy.folder / "Vagrantfile")
         environment = {
             "VAGRANT_CWD": str(tenancy.folder),
@@ -153,19 +155,19 @@ class VagrantBoot(Struct, frozen=True):
 
 
 def _prefix(tenancy: Tenancy) -> str:
-    """Return what a machine's name begins with, as no other lease's does."""
+    """Return the prefix of a machine's name, unique to its lease."""
     return f"{NAME}-{tenancy.lease.id[:16]}-"
 
 
 def _destruction(place: "CommandPlace") -> Undo:
-    """Return the command that destroys the guest, and succeeds also if there is none."""
+    """Return the command that destroys the guest; it also succeeds if the guest does not exist."""
     return Undo((PROGRAM, "destroy", "-f", place.name), clocks.VAGRANT_DESTROY, place.environment)
 
 
 def _written(guest: Guest, folder: Path) -> Path:
-    """Write the guest's own file, for the Vagrantfile: its source may change or go before it does.
+    """Write a guest file for the Vagrantfile, and return its folder.
 
-    JSON is YAML. Return the folder.
+    A copy, because the source may change or disappear before the guest does. JSON is also YAML.
     """
     folder.mkdir(exist_ok=True)
     content = {

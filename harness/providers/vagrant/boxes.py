@@ -1,4 +1,4 @@
-"""The boxes that Vagrant has here, read from its folder: asking Vagrant takes seconds."""
+"""Finds the installed boxes in Vagrant's folder; asking Vagrant itself takes seconds."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.model import Box
 
 SLASH = "-VAGRANTSLASH-"
-"""Stands for `/` in a box's folder (lib/vagrant/box_collection.rb), and its image's name."""
+"""Replaces `/` in a box's folder (lib/vagrant/box_collection.rb) and in its image's name."""
 
 
 def home() -> Path:
@@ -15,7 +15,7 @@ def home() -> Path:
 
 
 def version_here(box: Box, provider: str) -> str | None:
-    """Return the newest version of a box that is here and fits; None if none does."""
+    """Return the newest installed version of a box that matches its guest file, or None."""
     folder = home() / "boxes" / box.box.replace("/", SLASH)
     # VERSION/PROVIDER, from Vagrant 2.4 on also VERSION/ARCHITECTURE/PROVIDER.
     places = [*folder.glob(f"*/{provider}"), *folder.glob(f"*/*/{provider}")]

@@ -1,6 +1,6 @@
-"""python-vagrant behind our own deadlines and process groups.
+"""Runs Vagrant's commands: python-vagrant with our deadlines and process groups.
 
-To be imported late, and only where Vagrant is: python-vagrant's import complains if it is not.
+Import this late, and only if Vagrant is installed: else importing python-vagrant warns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,13 +16,13 @@ from harness.providers.vagrant.failures import failure
 from harness.providers.vagrant.plugins import PROGRAM
 
 GRACE_SECONDS = 15.0
-"""For Vagrant to tidy up after an interrupt; what it leaves is destroyed afterwards."""
+"""Limit for Vagrant to clean up after an interrupt; what it leaves is destroyed afterwards."""
 
 
 class CommandPlace(Struct, frozen=True):
-    """Where a guest's commands run: the guest's name and box, Vagrant's settings, the console log.
+    """What a guest's commands need: its name and box, Vagrant's environment, the console log.
 
-    `started` is told the pid of each.
+    `started` is called with the pid of each command.
     """
 
     name: str
@@ -33,7 +33,7 @@ class CommandPlace(Struct, frozen=True):
 
 
 class Commands(vagrant.Vagrant):
-    """Vagrant's commands on one guest, under one deadline; a failure is one of `words`."""
+    """Vagrant's commands on one guest, under one deadline; they raise what `failure` returns."""
 
     def __init__(self, place: CommandPlace, deadline: Deadline) -> None:
         super().__init__(place.environment["VAGRANT_CWD"])
@@ -41,11 +41,11 @@ class Commands(vagrant.Vagrant):
         self._deadline = deadline
 
     def start(self, provider: str) -> None:
-        """Make the guest and wait for it, as Vagrant does."""
+        """Make the guest and wait until Vagrant calls it up."""
         self.up(vm_name=self._place.name, provider=provider, no_provision=True)
 
     def state(self) -> str:
-        """Return Vagrant's word for the guest's state: `running`, `not_created`, …"""
+        """Return the guest's state in Vagrant's words: `running`, `not_created`, …"""
         (status,) = self.status(vm_name=self._place.name)
         return str(status.state)
 
@@ -55,26 +55,26 @@ class Commands(vagrant.Vagrant):
         return found
 
     def power_off(self) -> None:
-        """Power the guest off without asking it."""
+        """Power the guest off at once, without a shutdown."""
         self.halt(vm_name=self._place.name, force=True)
 
     def snapshot(self, verb: str, snapshot: str) -> None:
-        """`save`, `restore` or `delete` a snapshot: python-vagrant's own do so of all guests."""
+        """`save`, `restore` or `delete` one guest's snapshot; python-vagrant's methods do all."""
         words = ["snapshot", verb, self._place.name, snapshot]
         self._call_vagrant_command([*words, "--no-provision"] if verb == "restore" else words)
 
     def snapshots(self) -> tuple[str, ...]:
         """Return the names of the guest's snapshots."""
         said = self._run_vagrant_command(["snapshot", "list", self._place.name])
-        # Vagrant's own words are indented, or begin with an arrow (python-vagrant takes them, too).
+        # Vagrant's messages are indented or begin with `==>`; python-vagrant does not skip them.
         return tuple(line for line in said.splitlines() if line and line[0] not in " =")
 
     def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
-        """Run a command; all that it says is on the console log while it runs."""
+        """Run a command; write its output to the console log while it runs."""
         self._execute(args, self._place.console)
 
     def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
-        """Run a command and return what it said; the console log gets it, too."""
+        """Run a command, append its output to the console log, and return it."""
         said = self._execute(args, None)
         with self._place.console.open("ab") as log:
             log.write(said)

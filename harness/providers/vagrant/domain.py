@@ -1,7 +1,7 @@
-"""A guest that Vagrant made at libvirt's, saved and brought back by virsh.
+"""A guest that Vagrant made in libvirt, saved and restored by virsh.
 
-It takes half a second where Vagrant takes two to five. And vagrant-libvirt finds a guest only while
-dnsmasq knows its address, for an hour after it was last seen; ours is where it was.
+virsh takes half a second, Vagrant two to five. Also, vagrant-libvirt finds a guest only while
+dnsmasq has its address, for an hour after it was last seen. We reserve the address instead.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Domain(VagrantMachine):
-    """A guest of this name on our network, which is at `subnet`."""
+    """The libvirt domain `name` on our network, whose addresses are `subnet`."""
 
     def __init__(
         self,
@@ -39,22 +39,22 @@ class Domain(VagrantMachine):
 
     @contextmanager
     def box_ready(self, deadline: Deadline) -> Iterator[tuple[Undo, ...]]:
-        """Let one at a time bring the box's image into libvirt's pool."""
+        """Hold a lock while the box's image is copied into libvirt's pool, if it is not there."""
         making = self._making
         with self._ground.box_ready(making.box, making.version, deadline) as forget:
             yield () if forget is None else (forget,)
 
     def save(self, snapshot: str, deadline: Deadline) -> None:
-        """Save the guest as it is, memory included; its address stays its own from here on."""
+        """Save the guest with its memory, and reserve its address for it from now on."""
         assert self.login is not None
         self._ground.reserve(self._name, self.login.host, deadline)
         do(deadline, "snapshot-create-as", self._name, snapshot)
 
     def restore(self, snapshot: str, deadline: Deadline) -> None:
-        """Bring the guest back to a snapshot, and log in again where it was."""
+        """Restore a snapshot, and log in at the same address again."""
         assert self.login is not None
         if ip_address(self.login.host) not in ip_network(self._subnet):
-            raise BootError(f"it is at {self.login.host}, the network now at {self._subnet}")
+            raise BootError(f"its address {self.login.host} is not in the network {self._subnet}")
         self.close()
         do(deadline, "snapshot-revert", self._name, snapshot, "--force")
         self._log_in(self.login, deadline)

@@ -1,4 +1,4 @@
-"""What Vagrant says when it fails, as errors of ours: what it means, and what to do about it."""
+"""Translates Vagrant's error messages into our errors, with the cause and a hint."""
 
 import re
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from harness.model import Box
 from harness.text import plain
 
 REPEATED = 600
-"""Characters of the end of what Vagrant said that go into a message; the console log has all."""
+"""Characters of the end of Vagrant's output in a message; the console log has all of it."""
 
 
 class Meaning(Struct, frozen=True):
-    """A failure that is known: how it is said, what to do, and whether it is the box's."""
+    """A known failure: what to tell the user, and whether its cause is the box."""
 
     sentence: str
     hint: str
@@ -27,7 +27,7 @@ KNOWN: Mapping[str, Meaning] = {
     ),
     r"checksum of the (downloaded box did|requested file does) not match": Meaning(
         "the box is not the one that the guest file expects (its sha256 differs)",
-        "do not use it; if its maker published it anew, correct `sha256` in the guest file",
+        "do not use it; if its maker has published a new one, correct `sha256` in the guest file",
         of_box=True,
     ),
     r"could not be found or\s+could not be accessed": Meaning(
@@ -38,41 +38,41 @@ KNOWN: Mapping[str, Meaning] = {
     r"box you're attempting to add has no available version|"
     r"could not be located|couldn't find any (version|provider)": Meaning(
         "the catalogue has no such version of the box",
-        "`version` in the guest file has to be one that the catalogue lists",
+        "set `version` in the guest file to one that the catalogue lists",
         of_box=True,
     ),
     r"box you're attempting to add doesn't support the provider|"
     r"box you attempted to add doesn't match the provider": Meaning(
-        "the box is not made for this provider of Vagrant's",
-        "name a box for it under `vagrant.boxes` in the guest file",
+        "the box does not support this Vagrant provider",
+        "name a box for this provider under `vagrant.boxes` in the guest file",
         of_box=True,
     ),
     r"error occurred while downloading the remote file": Meaning(
         "the box could not be downloaded",
-        "try again: Vagrant goes on where a download was cut off",
+        "try again: Vagrant resumes an interrupted download",
         of_box=True,
     ),
     r"authentication methods failed|SSH authentication failed|Authentication failure": Meaning(
         "the guest refuses the SSH key",
-        "`vagrant.ssh` in the guest file says who logs in, and with which key",
+        "set the user and the key in `vagrant.ssh` in the guest file",
     ),
     r"Timed out while waiting for the machine to boot": Meaning(
         "the guest did not answer in time", "`boot_timeout` in the guest file allows more time"
     ),
     r"private_key_path`? file must exist": Meaning(
-        "the SSH key is not there", "correct `vagrant.ssh.key` in the guest file"
+        "the SSH key does not exist", "correct `vagrant.ssh.key` in the guest file"
     ),
     r"Failed to connect socket|Error while connecting to [Ll]ibvirt": Meaning(
         "libvirt's daemon does not answer", "start it: `systemctl start libvirtd`"
     ),
 }
-"""Patterns of Vagrant's messages (templates/locales/en.yml of Vagrant and of its plug-ins)."""
+"""Pattern of a message to its meaning (templates/locales/en.yml of Vagrant and its plug-ins)."""
 
-UNKNOWN_HINT = "the console log holds all that Vagrant said"
+UNKNOWN_HINT = "the console log has Vagrant's whole output"
 
 
 def failure(step: str, said: bytes, box: Box, why: str | None = None) -> HarnessError:
-    """Return what a failed `vagrant STEP` amounts to; `why` is ours where Vagrant has no say."""
+    """Return the error for a failed `vagrant STEP`; `why` is our own reason (time, interrupt)."""
     text = plain(said).strip()
     meaning = next((known for words, known in KNOWN.items() if _found(words, text)), None)
     tail = f": {text[-REPEATED:]}" if text else ""

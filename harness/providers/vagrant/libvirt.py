@@ -1,8 +1,8 @@
-"""What Vagrant leaves to us about libvirt: a network, a lock around the first use of a box, rests.
+"""What we do for Vagrant in libvirt: the network, a lock for a box's first use, the clean-up.
 
-vagrant-libvirt 0.11 locks within one process only: two `vagrant up` at once that both find no
-network, or no image of the box in the pool, both make it, and one fails. What it makes for one
-guest it may leave behind when that guest is not the last, or is killed half-way.
+vagrant-libvirt 0.11 locks only within one process. If two `vagrant up` run at once, and both find
+no network, or no image of the box in the pool, both create it and one fails. It may also leave
+behind what it made for a guest, if other guests run or the guest is killed half-way.
 """
 
 import hashlib
@@ -26,19 +26,19 @@ from harness.providers.vagrant import boxes
 PROGRAM = "virsh"
 
 SOCKETS = ("/run/libvirt/libvirt-sock", "/run/libvirt/virtqemud-sock")
-"""Of the one daemon, or of the one for QEMU where there is a daemon for each kind."""
+"""Socket of libvirtd, or of virtqemud where each hypervisor has its own daemon."""
 
 POOL = "default"
-"""vagrant-libvirt's storage_pool_name where none is given."""
+"""vagrant-libvirt's default storage_pool_name."""
 
 SUBNETS = range(130, 150)
-"""The third byte of the network's addresses: libvirt's own is 122, vagrant-libvirt's 121."""
+"""Third bytes to try for our network: libvirt's own uses 122, vagrant-libvirt's 121."""
 
 NETWORK = """<network><name>{name}</name><forward mode='nat'/><bridge stp='off'/>
 <ip address='192.168.{byte}.1' netmask='255.255.255.0'><dhcp>
 <range start='192.168.{byte}.2' end='192.168.{byte}.254'/></dhcp></ip></network>
 """
-"""Without the spanning tree protocol, libvirt's default: there is no loop to be broken, and with it
+"""We turn off the spanning tree protocol, libvirt's default: the network has no loops, and with it
 the bridge forwards nothing in a guest's first four seconds."""
 
 VIRSH = 'virsh() { command virsh --quiet --connect "$URI" "$@"; }'
@@ -49,7 +49,7 @@ RESERVE = f"""{VIRSH}
 {MAC}
 virsh net-update "$2" add ip-dhcp-host "<host mac='$mac' ip='$3'/>" --live --config
 """
-"""Keeps a guest's address for it: else others get it an hour after it was last seen."""
+"""Reserves a guest's address; otherwise another guest may get it an hour after its last use."""
 
 OFF = f"""{VIRSH}
 {{ {MAC}
@@ -59,8 +59,8 @@ OFF = f"""{VIRSH}
   virsh destroy "$1"; }} >/dev/null 2>&1
 :
 """
-"""Frees the address, and powers the guest off: while one runs whose address dnsmasq has forgotten,
-each command of vagrant-libvirt's waits for that, half a minute."""
+"""Frees the address and powers the guest off. If a guest runs and dnsmasq has forgotten its
+address, every command of vagrant-libvirt waits half a minute for it."""
 
 SWEEP = f"""{VIRSH}
 virsh version >/dev/null || exit 1
@@ -68,7 +68,7 @@ virsh version >/dev/null || exit 1
   virsh undefine "$1"; virsh vol-delete --pool "$2" "$1.img"; }} >/dev/null 2>&1
 ! virsh domstate "$1" >/dev/null 2>&1 && ! virsh vol-info --pool "$2" "$1.img" >/dev/null 2>&1
 """
-"""Succeeds if and only if neither domain nor volume of that name is there afterwards."""
+"""Succeeds if and only if neither the domain nor its volume exists afterwards."""
 
 CLEAR = f"""{VIRSH}
 connections=$(virsh net-dumpxml "$1" 2>/dev/null | grep "<network.* connections=")
@@ -78,7 +78,7 @@ connections=$(virsh net-dumpxml "$1" 2>/dev/null | grep "<network.* connections=
 }} >/dev/null 2>&1
 :
 """
-"""Ends the network unless a guest is on it; it stays defined while addresses are kept in it."""
+"""Stops the network if no guest is on it; removes it only if it has no reserved addresses."""
 
 FORGET = f"""{VIRSH}
 virsh vol-delete --pool "$2" "$1" >/dev/null 2>&1; :
@@ -86,21 +86,21 @@ virsh vol-delete --pool "$2" "$1" >/dev/null 2>&1; :
 
 
 def refusal() -> str | None:
-    """Why no machine can be made through libvirt here; None if one can."""
+    """Return why libvirt cannot make guests on this machine; None if it can."""
     if shutil.which(PROGRAM) is None:
-        return f"no {PROGRAM} here: `reuseport-matrix doctor --install --with vagrant`"
+        return f"{PROGRAM} not found: `reuseport-matrix doctor --install --with vagrant`"
     if "LIBVIRT_DEFAULT_URI" not in os.environ and not any(Path(one).exists() for one in SOCKETS):
-        return "its daemon does not run: `systemctl start libvirtd`"
+        return "libvirt's daemon is not running: `systemctl start libvirtd`"
     return None
 
 
 def uri() -> str:
-    """Return the address of the daemon, as vagrant-libvirt decides it, too."""
+    """Return libvirt's URI, chosen as vagrant-libvirt does."""
     return os.environ.get("LIBVIRT_DEFAULT_URI", "qemu:///system")
 
 
 class Ground:
-    """What the guests of one state share at libvirt's: a network, and the locks around it."""
+    """What the guests of one state folder share in libvirt: a network, and its locks."""
 
     def __init__(self, places: Places) -> None:
         self._folder = places.folder("vagrant")
@@ -109,7 +109,7 @@ class Ground:
         self._users = self._folder / f"{self.network}.lock"
 
     def undo(self, domain: str) -> tuple[Undo, Undo, Undo]:
-        """Return what powers a guest off, what takes away its rests, and the unused network."""
+        """Return three steps: power the guest off, remove it, remove the network if unused."""
         off = ("sh", "-c", OFF, "off", domain, self.network)
         sweep = ("sh", "-c", SWEEP, "sweep", domain, POOL)
         return (
@@ -119,29 +119,29 @@ class Ground:
         )
 
     def _clear(self) -> tuple[str, ...]:
-        # flock(1) shares its locks with `used`: not while a guest comes up or is up.
+        # flock(1) conflicts with the lock of `used`, so nothing is removed while a guest is up.
         lock = ("flock", "--timeout", "0.5", "--conflict-exit-code", "0", str(self._users))
         return (*lock, "sh", "-c", CLEAR, "clear", self.network)
 
     @contextmanager
     def used(self, deadline: Deadline) -> Iterator[str]:
-        """Yield the network's address, which stays while the block runs."""
+        """Yield our network's subnet; the network stays up while the block runs."""
         try:
             with _shared(self._users):
                 with _locked(self._folder / f"{self.network}.made.lock", deadline):
                     address = self._made(deadline)
                 yield address
-        finally:  # a guest that is parked by now needs none
+        finally:  # a guest that is parked now does not need it
             with suppress(ToolTimeoutError):
                 execute(self._clear(), Deadline(clocks.LIBVIRT), environment=_environment())
 
     def _made(self, deadline: Deadline) -> str:
         there = virsh(deadline, "net-dumpxml", self.network)
         if there.status == 0:
-            virsh(deadline, "net-start", self.network)  # fails if it is up
+            virsh(deadline, "net-start", self.network)  # fails if it is up already
             if self.network in virsh(deadline, "net-list", "--name").stdout.decode().split():
                 return _subnet(there.stdout.decode())
-            # Somebody else has its addresses now; what is parked in it will not be found again.
+            # Another network has its addresses now, so its parked guests cannot be reached again.
             virsh(deadline, "net-undefine", self.network)
         said = there
         for byte in SUBNETS:
@@ -153,19 +153,19 @@ class Ground:
                 return f"192.168.{byte}.0/24"
             virsh(deadline, "net-undefine", self.network)
         why = said.stderr.decode(errors="replace").strip()
-        hint = "`virsh net-start default` has to work; `iptables` and `dnsmasq` are needed"
+        hint = "does `virsh net-start default` work? it needs `iptables` and `dnsmasq`"
         raise BootError(f"libvirt cannot make a network: {why}", hint=hint)
 
     def reserve(self, domain: str, address: str, deadline: Deadline) -> None:
-        """Keep a guest's address for it, until its `undo`."""
+        """Reserve a guest's address until its `undo`; raise `BootError`."""
         argv = ("sh", "-c", RESERVE, "reserve", domain, self.network, address)
         _well(_executed(argv, "net-update", deadline), "net-update")
 
     @contextmanager
     def box_ready(self, box: Box, version: str | None, deadline: Deadline) -> Iterator[Undo | None]:
-        """Let one at a time bring a box's image into the pool; later ones pass freely.
+        """Hold a lock while a box's image is copied into the pool, if it is not there yet.
 
-        Yield what forgets a half-made image, for as long as there may be one.
+        Yield the command that removes a half-copied image; None if the image is complete.
         """
         volume = volume_of(box.box, version)
         if volume is not None and _is_there(volume, deadline):
@@ -187,12 +187,12 @@ def volume_of(box: str, version: str | None) -> str | None:
 
 
 def virsh(deadline: Deadline, *words: str) -> Completed:
-    """Ask libvirt's daemon; raise `BootError` if it does not answer."""
+    """Run a virsh command; raise `BootError` if it does not end in time."""
     return _executed((PROGRAM, "--connect", uri(), *words), words[0], deadline)
 
 
 def do(deadline: Deadline, *words: str) -> None:
-    """Have libvirt's daemon do something; raise `BootError` if it does not."""
+    """Run a virsh command; raise `BootError` if it fails."""
     _well(virsh(deadline, *words), words[0])
 
 
@@ -200,7 +200,7 @@ def _executed(argv: Sequence[str], what: str, deadline: Deadline) -> Completed:
     try:
         return execute(argv, deadline.within(clocks.LIBVIRT), environment=_environment())
     except ToolTimeoutError as exc:
-        hint = "is libvirt's daemon well? `systemctl restart libvirtd`"
+        hint = "libvirt's daemon may hang: `systemctl restart libvirtd`"
         raise BootError(f"virsh {what} did not end in time", hint=hint) from exc
 
 
@@ -227,13 +227,13 @@ def _subnet(xml: str) -> str:
 def _locked(path: Path, deadline: Deadline) -> Iterator[None]:
     with locked(path, deadline) as ours:
         if not ours:
-            raise BootError(f"another run holds {path} for too long")
+            raise BootError(f"another run has held the lock {path} for too long")
         yield
 
 
 @contextmanager
 def _shared(path: Path) -> Iterator[None]:
-    import fcntl  # not on Windows, nor is libvirt's daemon
+    import fcntl  # Windows has neither fcntl nor libvirt's daemon
 
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_SH)

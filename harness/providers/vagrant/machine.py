@@ -1,4 +1,4 @@
-"""A guest that Vagrant made: logged in to, saved and restored, and what it was made of."""
+"""A guest that Vagrant made: login, save and restore, and its provenance."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 class Making(Struct, frozen=True):
-    """How a guest is made: by which of Vagrant's providers, on which accelerator."""
+    """How a guest is made: the Vagrant provider, the accelerator, and the slow-host `factor`."""
 
     guest: Guest
     provider: str
@@ -42,11 +42,11 @@ class Making(Struct, frozen=True):
 
     @property
     def version(self) -> str | None:
-        """The version of the box that is here, or None."""
+        """The installed version of the box, or None."""
         return boxes.version_here(self.box, self.provider)
 
     def provenance(self) -> Mapping[str, str]:
-        """Say so, of a guest whose box is here."""
+        """Return how the guest was made, for its record; its box must be installed."""
         vagrant = self.guest.vagrant
         assert vagrant is not None
         plugin = PLUGINS.get(self.provider)
@@ -65,7 +65,7 @@ class Making(Struct, frozen=True):
 
 
 class VagrantMachine:
-    """A guest that is up; `start` says whether it was booted (`cold`) or went on (`warm`)."""
+    """A guest; `start` is `cold` if it was booted, `warm` if it was resumed."""
 
     def __init__(self, making: Making, place: "CommandPlace", start: str) -> None:
         self._making = making
@@ -82,11 +82,11 @@ class VagrantMachine:
 
     @contextmanager
     def box_ready(self, deadline: Deadline) -> Iterator[tuple[Undo, ...]]:
-        """While the block runs nobody else brings the box in; yield what may be undone of that."""
+        """Lock the box's first use for the block, if needed; yield the commands that undo it."""
         yield ()
 
     def up(self, deadline: Deadline) -> None:
-        """Make the guest, and wait for it, as Vagrant does."""
+        """Make the guest, and wait until Vagrant calls it up."""
         making = self._making
         assert making.guest.vagrant is not None
         limit = deadline
@@ -94,11 +94,11 @@ class VagrantMachine:
             seconds = making.guest.vagrant.boot_timeout + clocks.VAGRANT_UP
             limit = deadline.within(seconds * making.factor)
         else:
-            logger.info("%s: Vagrant fetches %s", making.guest.name, making.box.box)
+            logger.info("%s: Vagrant is fetching %s", making.guest.name, making.box.box)
         self._commands(limit).start(making.provider)
 
     def connect(self, deadline: Deadline) -> None:
-        """Log in as Vagrant would; the host key that the first login met is pinned."""
+        """Log in as Vagrant would; pin the host key of the first login."""
         found = self._commands(deadline).login()
         assert self._making.guest.vagrant is not None
         key = self._making.guest.vagrant.ssh.key or found["IdentityFile"]
@@ -110,9 +110,9 @@ class VagrantMachine:
         try:
             key = paramiko.PKey.from_path(to.key)
         except (OSError, ValueError, paramiko.SSHException) as exc:
-            hint = "`vagrant.ssh.key` in the guest file is a private key without a passphrase"
+            hint = "`vagrant.ssh.key` in the guest file must be a private key without a passphrase"
             raise BootError(f"the SSH key {to.key} cannot be used: {exc}", hint=hint) from exc
-        remedy = "the console log has what Vagrant said; does `vagrant.ssh` name the right key?"
+        remedy = "the console log has Vagrant's output; does `vagrant.ssh` name the right key?"
         known = _host_key(to.host_key) if to.host_key else None
         login = SshLogin(to.host, to.port, to.user, (key,), known, remedy=remedy)
         limit = deadline.within(clocks.VAGRANT_LOGIN * self._making.factor)
@@ -121,26 +121,26 @@ class VagrantMachine:
         self.login = replace(to, host_key=key_text(self._transport.host_key))
 
     def close(self) -> None:
-        """End the connection; the guest stays up."""
+        """Close the connection; the guest stays up."""
         if self._transport is not None:
             self._transport.close()
 
     def state(self, deadline: Deadline) -> str:
-        """Return Vagrant's word for how the guest is."""
+        """Return the guest's state in Vagrant's words."""
         return self._commands(deadline).state()
 
     def save(self, snapshot: str, deadline: Deadline) -> None:
-        """Save the guest as it is, memory included."""
+        """Save the guest with its memory."""
         self._commands(deadline).snapshot("save", snapshot)
 
     def restore(self, snapshot: str, deadline: Deadline) -> None:
-        """Bring the guest back to a snapshot, and log in again: connections do not survive."""
+        """Restore a snapshot, and log in again, as connections do not survive that."""
         self.close()
         self._commands(deadline).snapshot("restore", snapshot)
         self.connect(deadline)
 
     def delete(self, snapshot: str, deadline: Deadline) -> None:
-        """Forget a snapshot."""
+        """Delete a snapshot."""
         self._commands(deadline).snapshot("delete", snapshot)
 
     def snapshots(self, deadline: Deadline) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ class VagrantMachine:
         return self._commands(deadline).snapshots()
 
     def power_off(self, deadline: Deadline) -> None:
-        """Power the guest off, at once."""
+        """Power the guest off at once."""
         self.close()
         self._commands(deadline).power_off()
 

@@ -1,4 +1,4 @@
-"""Which of Vagrant's own providers work here: what has to be there besides Vagrant, and is."""
+"""Finds which of Vagrant's own providers work on this machine, and what the others lack."""
 
 import platform
 import shutil
@@ -25,7 +25,7 @@ PLUGINS: Mapping[str, str] = {
     "qemu": "vagrant-qemu",
     "tart": "vagrant-tart",
 }
-"""Vagrant's provider to the plug-in that it comes with; virtualbox is a part of Vagrant."""
+"""Vagrant provider to its plug-in; virtualbox is part of Vagrant."""
 
 PROGRAMS: Mapping[str, str] = {
     "virtualbox": "VBoxManage",
@@ -34,14 +34,14 @@ PROGRAMS: Mapping[str, str] = {
     "qemu": "qemu-img",
     "tart": "tart",
 }
-"""Vagrant's provider to a program of the hypervisor's; libvirt has a module of its own."""
+"""Vagrant provider to a program of its hypervisor; for libvirt see the module `libvirt`."""
 
 SYSTEM_PLUGINS = (Path("/usr/share/vagrant-plugins/plugins.d"), Path("/usr/share/vagrant-plugins"))
-"""Where Debian's packages put plug-ins (its patch to lib/vagrant/plugin/state_file.rb)."""
+"""Where Debian's packages put plug-ins (Debian's patch of lib/vagrant/plugin/state_file.rb)."""
 
 
 class Installed(Struct, frozen=True):
-    """Vagrant's version, and its plug-ins with theirs; `why` says why that is not known."""
+    """Vagrant's version, and plug-in to its version; `why` is set if Vagrant did not answer."""
 
     version: str
     plugins: Mapping[str, str]
@@ -49,14 +49,14 @@ class Installed(Struct, frozen=True):
 
 
 class _Known(Struct, frozen=True):
-    """An answer, and the files that it holds for as long as they stay as they are."""
+    """A remembered answer; it is valid as long as `files` do not change."""
 
     files: tuple[str, ...]
     installed: Installed
 
 
 def refusal(guest: Guest, provider: str, places: Places) -> str | None:
-    """Why one of Vagrant's providers cannot start a guest here; None if it can."""
+    """Return why a Vagrant provider cannot start a guest here; None if it can."""
     assert guest.vagrant is not None
     box = guest.vagrant.boxes[provider]
     reason = _lacks(provider, places)
@@ -64,9 +64,9 @@ def refusal(guest: Guest, provider: str, places: Places) -> str | None:
         return reason
     machine = MACHINES.get(platform.machine(), platform.machine())
     if guest.architecture != machine and provider != "qemu":  # only that one emulates
-        return f"{provider}'s box is for {guest.architecture}, this machine is {machine}"
+        return f"the box for {provider} is {guest.architecture}, this machine is {machine}"
     if box.made_by is not None and boxes.version_here(box, provider) is None:
-        return f"the box {box.box} is not made yet: `{box.made_by}`"
+        return f"the box {box.box} does not exist yet; make it: `{box.made_by}`"
     return None
 
 
@@ -77,11 +77,11 @@ def _lacks(provider: str, places: Places) -> str | None:
         if here.why is not None:
             return here.why
         if plugin not in here.plugins:
-            return f"Vagrant has no plug-in {plugin}: {_how_to_install(plugin)}"
+            return f"Vagrant lacks the plug-in {plugin}: {_how_to_install(plugin)}"
     if provider == "libvirt":
         return libvirt.refusal()
     program = PROGRAMS[provider]
-    return f"no {program} here" if shutil.which(program) is None else None
+    return f"{program} not found" if shutil.which(program) is None else None
 
 
 def _how_to_install(plugin: str) -> str:
@@ -91,7 +91,7 @@ def _how_to_install(plugin: str) -> str:
 
 
 def installed(places: Places) -> Installed:
-    """Return what Vagrant says is installed: asked once, and again when its files change."""
+    """Return Vagrant's version and plug-ins; ask it again only if its files change."""
     program = shutil.which(PROGRAM)
     assert program is not None
     files = _files(Path(program))
@@ -106,13 +106,13 @@ def installed(places: Places) -> Installed:
 
 
 def _files(program: Path) -> tuple[str, ...]:
-    """Name the files that decide: Vagrant itself, and the lists of its plug-ins."""
+    """Identify the files that decide: Vagrant itself, and the lists of its plug-ins."""
     paths = (program, boxes.home() / "plugins.json", *SYSTEM_PLUGINS)
     return tuple(map(identity, paths))
 
 
 def _ask(program: str, folder: Path) -> Installed:
-    """Ask Vagrant, in a folder of ours: where a Vagrantfile is it would make a `.vagrant`."""
+    """Ask Vagrant, in our own folder: beside a Vagrantfile it would create `.vagrant`."""
     deadline = Deadline(clocks.VAGRANT_START)
     quiet = {"VAGRANT_CHECKPOINT_DISABLE": "1"}
     try:
@@ -129,7 +129,7 @@ def _ask(program: str, folder: Path) -> Installed:
 
 
 def _listed(said: str) -> Mapping[str, str]:
-    """Read lines such as `1795408177,vagrant-libvirt,plugin-version,0.11.2%!(VAGRANT_COMMA) …`."""
+    """Parse lines such as `1795408177,vagrant-libvirt,plugin-version,0.11.2%!(VAGRANT_COMMA) …`."""
     lines = [line.split(",", 3) for line in said.splitlines()]
     return {
         line[1]: line[3].split("%!(VAGRANT_COMMA)")[0]

@@ -1,4 +1,4 @@
-"""The `vagrant` provider: a guest from a box, through the Vagrantfile, gone with its context."""
+"""The `vagrant` provider: boots a guest from a box; the guest ends with its context."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,12 @@ from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 
 TOOLS = {PROGRAM: "boots other systems from boxes"}
-"""Command to what it is for."""
+"""Command to its purpose."""
 
 EMULATING = ("libvirt", "qemu")
-"""Vagrant's providers that are QEMU, and may run a guest without hardware acceleration."""
+"""Vagrant providers that run QEMU, so a guest may have no hardware acceleration."""
 
-HINT = "`reuseport-matrix doctor` says what is missing; `--install --with vagrant` installs it"
+HINT = "`reuseport-matrix doctor` lists what is missing; `--install --with vagrant` installs it"
 
 
 class VagrantProvider:
@@ -31,11 +31,11 @@ class VagrantProvider:
         self._workshop = workshop
 
     def refusal(self, guest: Guest) -> str | None:
-        """Why no provider of Vagrant's can start the guest here; None if one can."""
+        """Return why no Vagrant provider can start the guest here; None if one can."""
         if guest.vagrant is None:
             return f"{guest.name} has no `vagrant` section"
         if shutil.which(PROGRAM) is None:
-            return "no vagrant here: `reuseport-matrix doctor --install --with vagrant`"
+            return "vagrant not found: `reuseport-matrix doctor --install --with vagrant`"
         refusals = self._refusals(guest)
         if None in refusals.values():
             return None
@@ -44,7 +44,7 @@ class VagrantProvider:
         return f"{first}: {refusals[first]}{told}"
 
     def download(self, guest: Guest) -> str | None:
-        """Name the box that is not here yet."""
+        """Return the box that must be fetched first; None if it is installed."""
         provider = self._chosen(guest)
         assert guest.vagrant is not None
         box = guest.vagrant.boxes[provider]
@@ -56,16 +56,17 @@ class VagrantProvider:
 
     @contextmanager
     def boot(self, guest: Guest, deadline: Deadline) -> Iterator[SshTransport]:
-        """Bring the guest up and yield it, logged in.
+        """Bring the guest up and yield the connection to it.
 
-        Left in good order it stays up with `keep` in the workshop; else a later run may have it.
+        If the block ends without an exception, the guest stays up (with `keep` in the workshop) or
+        may be parked for a later run.
         """
         with self.started(guest, deadline) as machine:
             yield machine.transport
 
     @contextmanager
     def started(self, guest: Guest, deadline: Deadline) -> Iterator[VagrantMachine]:
-        """Bring the guest up and yield it as what can also be saved, restored and halted."""
+        """Bring the guest up and yield it; it can also be saved, restored and powered off."""
         reason = self.refusal(guest)
         if reason is not None:
             raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
@@ -97,6 +98,6 @@ class VagrantProvider:
         if guest.vagrant.accelerator is not None:
             return guest.vagrant.accelerator
         program = accelerators.program_for(guest.architecture)
-        if program is None:  # one that cannot be tried is not trusted
+        if program is None:  # do not trust an accelerator that we cannot try
             return accelerators.TCG
         return accelerators.best(program, self._workshop.places)

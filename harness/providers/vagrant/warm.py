@@ -1,4 +1,4 @@
-"""Guests that go on from a snapshot of their first login: what they depend on, and the steps.
+"""Saves and restores guests by a snapshot of their first login, for parking between runs.
 
 Between two runs such a guest is powered off and its lease parked (harness/leases/parking.py).
 """
@@ -27,11 +27,11 @@ logger = logging.getLogger(__name__)
 SNAPSHOT = "first-login"
 
 SHAPE = "1"
-"""To be changed when a guest is saved at another point than before."""
+"""Change this when guests are saved at a different point."""
 
 
 def key_of(making: Making) -> str | None:
-    """Return what stands for all that has to be the same; None if the box is not here."""
+    """Return a hash of all that must be the same to resume; None if the box is not installed."""
     guest, version = making.guest, making.version
     if version is None:
         return None
@@ -48,7 +48,7 @@ def key_of(making: Making) -> str | None:
 
 
 def save(making: Making, machine: VagrantMachine, deadline: Deadline) -> Login | None:
-    """Save a guest that has just come up, if it lets itself be renewed; return how to log in."""
+    """Save a guest that has just come up; return how to log in, None if it cannot be saved."""
     limit = deadline.within(clocks.SAVE * making.factor)
     try:
         renew(making.guest, machine.transport, limit)
@@ -56,7 +56,7 @@ def save(making: Making, machine: VagrantMachine, deadline: Deadline) -> Login |
     except InfrastructureError as exc:
         if deadline.passed:
             raise
-        logger.info("%s is not kept for later runs: %s", making.guest.name, exc)
+        logger.info("%s is not parked for later runs: %s", making.guest.name, exc)
         return None
     return machine.login
 
@@ -64,9 +64,9 @@ def save(making: Making, machine: VagrantMachine, deadline: Deadline) -> Login |
 def bring_back(
     making: Making, machine: VagrantMachine, tenancy: Tenancy, deadline: Deadline
 ) -> None:
-    """Let a guest go on, with a clock, randomness and, if its key was made for it, one of its own.
+    """Restore a guest and renew its clock and randomness; replace its login key if we made it.
 
-    A user's key, or a box's, stays: `vagrant up` leaves it, too.
+    A key of the user or of the box stays, as `vagrant up` does not replace it either.
     """
     limit = deadline.within(clocks.VAGRANT_RESTORE * making.factor)
     machine.login = tenancy.lease.login
