@@ -38,7 +38,7 @@ BOX = f"reuseport-matrix/{NAME}"
 HERE = Path(__file__).parent
 
 KERNEL = DebianKernel(("bookworm",), "linux-image-cloud-amd64")
-"""The quickest to boot under emulation, and never seen to fail there."""
+"""The kernel that boots fastest under emulation; we never saw it fail there."""
 
 TOOLS = ("mtools", "syslinux", "syslinux-common")
 
@@ -47,8 +47,8 @@ MODULES = (
     *("virtio_blk", "scsi_common", "scsi_mod", "cdrom", "sr_mod", "libata", "ata_piix"),
     *("libahci", "ahci", "isofs", "evdev", "button"),
 )
-"""For the seed's CD (the cloud kernel has no AHCI: a q35 machine's CD is not seen) and the power
-button, each after what it needs."""
+"""In load order. Those added here are for the seed's CD and the power button. The cloud kernel has
+no AHCI, so it does not find the CD of a q35 machine."""
 
 PROGRAMS = ("usr/sbin/dropbear", "usr/bin/dropbearconvert")
 
@@ -69,7 +69,7 @@ POWER_BUTTON = CpioEntry("etc/acpi/PWRF/00000080", PROGRAM, b"#!/bin/sh\nexec /b
 """Run by acpid (busybox, util-linux/acpid.c, f_act)."""
 
 VAGRANTFILE = """\
-# The key that the box lets in is made with it, and known to nobody else.
+# The box accepts only this key, which was made together with it.
 Vagrant.configure("2") do |config|
   config.ssh.username = "root"
   config.ssh.private_key_path = File.expand_path("key", __dir__)
@@ -85,13 +85,13 @@ SECONDS = 600.0
 
 
 def main() -> int:
-    """Build what the command line asks for; return the exit status."""
+    """Build the files that the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the files are to go")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the files")
     parser.add_argument("--add", action="store_true", help=f"add it to Vagrant as {BOX}")
     asked = parser.parse_args()
     if asked.out is None and not asked.add:
-        parser.error("say --out DIR, or --add")
+        parser.error("give --out DIR or --add")
     try:
         with tempfile.TemporaryDirectory(prefix="linux-box-") as scratch:
             folder = asked.out or Path(scratch, "out")
@@ -106,12 +106,12 @@ def main() -> int:
 
 
 def say(text: str) -> None:
-    """Tell whoever waits."""
+    """Write a line to standard error."""
     sys.stderr.write(f"{text}\n")
 
 
 def build(out: Path, places: Places, deadline: Deadline) -> None:
-    """Write the image, the box and the key into `out`, in place of those of a former build."""
+    """Write the image, the box and the key into `out`; replace those of an earlier build."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".build-") as name:
         folder = Path(name)
@@ -149,20 +149,20 @@ def root_file_system(
 
 
 def find_tools(folder: Path, archive_of: Debian, deadline: Deadline) -> disk.Tools:
-    """Return this machine's mtools and syslinux, or those of Debian's packages, not installed."""
+    """Return this machine's mtools and syslinux, or unpack Debian's without installing them."""
     boot_code = Path("/usr/lib/syslinux/mbr/mbr.bin")
     if all(map(shutil.which, ("mformat", "mcopy", "syslinux"))) and boot_code.exists():
         return disk.Tools(folder, boot_code)
     say("packages: mtools, syslinux")
     roots = [package.root for package in archive_of.tools(TOOLS, deadline)]
     folder.mkdir()
-    # Linked into one folder: those of the packages have colons, at which PATH would be split.
+    # Link them into one folder: the packages' folders have colons, which would split PATH.
     for program in [path for root in roots for path in root.glob("usr/bin/*")]:
         (folder / program.name).symlink_to(program)
     for root in roots:
         for code in root.rglob("mbr.bin"):
             return disk.Tools(folder, code)
-    raise ImageError("Debian's syslinux-common holds no mbr.bin")
+    raise ImageError("Debian's syslinux-common does not contain mbr.bin")
 
 
 def pack(raw: Path, folder: Path, deadline: Deadline) -> Iterator[Path]:
@@ -176,7 +176,7 @@ def pack(raw: Path, folder: Path, deadline: Deadline) -> Iterator[Path]:
     if done.status != 0:
         raise ImageError(f"qemu-img: {done.stderr.decode(errors='replace').strip()}")
     box = folder / f"{NAME}.box"
-    # vagrant-libvirt's format (its docs, "Box formats"); the virtual size is in whole GiB.
+    # The format of vagrant-libvirt (its docs, "Box formats"); the virtual size is in whole GiB.
     metadata = {"provider": "libvirt", "format": "qcow2", "virtual_size": 1}
     box.write_bytes(
         boxed(
@@ -192,7 +192,7 @@ def pack(raw: Path, folder: Path, deadline: Deadline) -> Iterator[Path]:
 
 
 def boxed(files: dict[str, bytes]) -> bytes:
-    """Return a compressed archive without times and owners."""
+    """Return a compressed tar archive of the files, without times and owners."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, compresslevel=1) as stream,
@@ -207,15 +207,15 @@ def boxed(files: dict[str, bytes]) -> bytes:
 
 
 def add(box: Path, deadline: Deadline) -> None:
-    """Give Vagrant the box, in place of an older one of the name.
+    """Add the box to Vagrant, and remove older versions of it.
 
-    Each build is a version: vagrant-libvirt keeps images in its storage pool by name and version,
-    and would go on with the one that lets another key in.
+    Each build gets a new version. vagrant-libvirt keeps images in its storage pool by name and
+    version; for the same version it would use the old image, which accepts another key.
     """
     if shutil.which("vagrant") is None:
         raise ImageError(
-            "no vagrant here to add the box to",
-            hint="`reuseport-matrix doctor --install`, or `--out DIR` for the files alone",
+            "vagrant not found: the box cannot be added",
+            hint="`reuseport-matrix doctor --install`, or `--out DIR` to write only the files",
         )
     version = datetime.now(UTC).strftime("%Y.%m.%d%H%M%S")
     made = {"name": "libvirt", "url": box.absolute().as_uri()}
@@ -229,7 +229,7 @@ def add(box: Path, deadline: Deadline) -> None:
 
 
 def vagrant(words: Sequence[str], deadline: Deadline) -> None:
-    """Run Vagrant, which is to keep to itself."""
+    """Run Vagrant without its checks for updates; raise `ImageError` if it fails."""
     say(f"vagrant {' '.join(words)}")
     quiet = {"VAGRANT_CHECKPOINT_DISABLE": "1", "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1"}
     try:

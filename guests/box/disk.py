@@ -1,4 +1,4 @@
-"""A disk image that a PC's BIOS boots, made in plain files: no root, no loop device, no mount."""
+"""Makes a disk image that a PC's BIOS boots, without root, loop devices or mounts."""
 
 import os
 import shutil
@@ -15,22 +15,22 @@ from harness.machine.process import ToolTimeoutError, execute
 SECTOR = 512
 TOTAL = 48 << 20
 START = 1 << 20
-"""Of the partition: aligned as every partitioning tool does it, with room for what is before."""
+"""Offset of the partition: aligned to 1 MiB, as partitioning tools do it."""
 
 BOOT_CODE = 440
-"""Bytes of a master boot record before the disk's signature and the partition table."""
+"""Bytes of boot code in a master boot record, before the signature and partition table."""
 
 FAT16_LBA = 0x0E
 ACTIVE = 0x80
 
 NO_CHS = b"\xfe\xff\xff"
-"""Beyond cylinders, heads and sectors: the boot code then reads by block numbers."""
+"""The value for "beyond cylinders, heads and sectors": the boot code then uses block numbers."""
 
 SERIAL = 0x52504D58
-"""Of disk and file system: any, as long as it is the same in each build."""
+"""Serial number of the disk and its file system: arbitrary, but the same in each build."""
 
 EPOCH = "1577836800"
-"""mtools stamps files with SOURCE_DATE_EPOCH: the same input, the same bytes (2020-01-01)."""
+"""2020-01-01. mtools stamps files with SOURCE_DATE_EPOCH, so equal inputs give equal images."""
 
 CONFIGURATION = """\
 SERIAL 0 115200
@@ -41,22 +41,22 @@ LABEL linux
   INITRD initrd
   APPEND console=ttyS0 panic=-1
 """
-"""syslinux.cfg. A panic restarts at once."""
+"""syslinux.cfg; panic=-1 restarts at once after a panic."""
 
 
 class Tools(Struct, frozen=True):
-    """Where mtools and syslinux are, before those on PATH, and the master boot record's code."""
+    """The folder of mtools and syslinux, preferred to PATH, and the master boot record's code."""
 
     folder: Path
     boot_code: Path
 
     def run(self, argv: Sequence[str], folder: Path, deadline: Deadline) -> None:
-        """Run one of them; syslinux calls mtools itself, by name."""
+        """Run a tool in `folder`; raise `ImageError`. syslinux itself calls mtools by name."""
         path = os.pathsep.join([str(self.folder), os.environ.get("PATH", os.defpath)])
         program = shutil.which(argv[0], path=path)
         if program is None:
-            raise ImageError(f"no {argv[0]} among the tools: {path}")
-        # mtools tells by its name what to do; its checks of geometry mean floppies.
+            raise ImageError(f"{argv[0]} not found in {path}")
+        # Start mtools by name: it shows mtools what to do. Its geometry checks are for floppies.
         environment = {"PATH": path, "MTOOLS_SKIP_CHECK": "1", "SOURCE_DATE_EPOCH": EPOCH}
         environment |= {"TZ": "UTC", "MTOOLSRC": os.devnull}
         try:

@@ -1,7 +1,8 @@
 #!/bin/busybox sh
-# The first process of the box: drivers, a seed if there is one, the network by DHCP, then busybox's
-# init, which keeps dropbear running and knows how to halt. Nothing of what is measured (sysctls,
-# IPv6, limits) is changed. The root file system is the initramfs: each boot begins afresh.
+# The first process of the box. It loads drivers, reads a seed if one is attached, sets up the
+# network by DHCP, and then becomes busybox's init, which keeps dropbear running and can halt. It
+# changes nothing that we measure (sysctls, IPv6, limits). The root file system is the initramfs, so
+# no boot leaves anything for the next.
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -13,20 +14,21 @@ hostname linux-box
 keys=/root/.ssh
 ip link set lo up
 
-# Each returns after its devices were looked for (async_synchronize_full, kernel/module/main.c).
+# insmod returns once the driver has probed its devices (kernel/module/main.c,
+# async_synchronize_full).
 while read -r module; do
 	insmod "/modules/$module"
 done </modules/order
 
-# In the background: the lease comes while the seed is read. udhcpc stays, to renew it.
+# In the background, so that we read the seed meanwhile. udhcpc keeps running to renew the lease.
 {
 	ip link set eth0 up
 	udhcpc -i eth0 -s /etc/udhcpc.sh -t 30 -T 1 -b >/dev/console 2>&1
 } &
 
-# NoCloud, as far as a box needs it: keys that may log in, and the host's own key, from the user-data
-# of a disk or CD labelled cidata (cloudinit.readthedocs.io, "NoCloud"). A key of any user's may log
-# in as any: it is a box for tests.
+# The part of NoCloud that a box needs: login keys and the host key, from the user-data of a disk or
+# CD labelled cidata (cloudinit.readthedocs.io, "NoCloud"). The key of one user may log in as any
+# user, as this box is for tests.
 # busybox's findfs does not look at CDs: the label is at byte 32808 (ECMA-119, 8.4.7).
 seed=
 for device in /dev/sr? /dev/vd? /dev/sd?; do
@@ -48,7 +50,7 @@ if [ -n "$seed" ] && mount -o ro -t iso9660 "$seed" /run/seed; then
 	echo "linux-box: seed taken from $seed" >/dev/console
 fi
 
-# An archive's files all belong to root.
+# All files of the initramfs belong to root, so change the owner here.
 mkdir -p /home/vagrant
 cp -r "$keys" /home/vagrant/
 chown -R vagrant:vagrant /home/vagrant

@@ -1,6 +1,6 @@
 #!/bin/sh
-# shutdown(8) as Vagrant calls it (`shutdown -h now`), which busybox lacks. A second later, so that
-# who asked over SSH has the answer first: `vagrant halt` waits for it for ever.
+# shutdown(8), which busybox lacks, as Vagrant calls it (`shutdown -h now`). It waits a second, so
+# that the answer goes out over SSH first: without an answer `vagrant halt` would wait for ever.
 action=poweroff
 for word in "$@"; do
 	[ "$word" = -r ] && action=reboot

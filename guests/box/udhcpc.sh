@@ -1,5 +1,5 @@
 #!/bin/sh
-# What udhcpc found out, applied (busybox, examples/udhcp/simple.script).
+# Applies what udhcpc has learnt (see busybox, examples/udhcp/simple.script).
 case "$1" in
 deconfig)
 	ip addr flush dev "$interface" scope global

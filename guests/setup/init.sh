@@ -1,7 +1,7 @@
 #!/bin/busybox sh
-# The first process of a Linux guest that is booted from our initramfs: makes it reachable by SSH
-# as fast as it can, and changes nothing of what is measured (sysctls, IPv6, limits).
-# busybox runs its own applets from this shell without a search in $PATH.
+# The first process of a Linux guest with our initramfs. It makes the guest reachable by SSH as fast
+# as it can, and changes nothing that we measure (sysctls, IPv6, limits).
+# This shell runs busybox's own applets without a search in $PATH.
 
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -18,9 +18,9 @@ done </modules/order
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 ip route add default via 10.0.2.2
 
-# Who may log in is said on the second serial line, with the time and a seed. Up to here every boot
-# is the same: a guest that waits here can be kept and brought back, and has neither used a secret
-# nor drawn one for its network yet. An initramfs that brings its keys along does not ask.
+# The harness sends the login key over the second serial line, with the time and a seed. Up to here
+# every boot is the same: a guest that waits here can be saved and resumed, as it has not yet used a
+# secret or drawn one for its network. An initramfs that already has its keys does not ask.
 if [ ! -e /etc/dropbear/host_key ]; then
 	umask 077
 	mkdir -p root/.ssh
@@ -40,6 +40,6 @@ if [ ! -e /etc/dropbear/host_key ]; then
 fi
 echo 'reuseport-matrix: the network is up' >/dev/console
 
-# As process 1 it also reaps orphans; should it end, the kernel panics, and QEMU ends with that.
-# -s no passwords, -j -k no forwarding; a large window (-W), or an agent's upload waits for acks.
+# As process 1 dropbear also reaps orphans. If it ends, the kernel panics, and then QEMU ends.
+# -s no passwords, -j -k no forwarding, -W a large window: else the agent's upload waits for acks.
 exec /usr/sbin/dropbear -F -E -s -j -k -m -W 1048576 -r /etc/dropbear/host_key
