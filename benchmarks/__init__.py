@@ -1,1 +1,1 @@
-"""What it costs, printed as ratios of one sitting; see each module."""
+"""Measures what the harness costs, as ratios from one sitting; see each module."""

@@ -1,10 +1,10 @@
-"""What reports cost, in seconds of CPU, and what they may; exit 1 if one costs more.
+"""Measures the CPU seconds of each report against a limit; exits with 1 if one exceeds it.
 
     python benchmarks/reports.py [DIR|FILE]
 
-From one run, the one that is named or a made-up one of the whole catalogue, two of 10 000 cells
-and a hundred of its own size are made; they are read from files, as the command line does. The
-time is the reading's and the showing's, without Python's start.
+The input is the run that you name, or else an invented one of the whole catalogue. From it the
+script makes two runs of 10 000 cells, and a hundred of its own size. It reads them from files, as
+the command line does. The time covers reading and rendering, not the start of Python.
 """
 
 import sys
@@ -40,7 +40,7 @@ WIDTH = 100
 
 
 class Case(Struct, frozen=True):
-    """What is measured; it returns how many characters or cells came out."""
+    """One measurement; `work` returns the number of characters or cells of its output."""
 
     name: str
     ceiling: float
@@ -48,7 +48,7 @@ class Case(Struct, frozen=True):
 
 
 def catalogue() -> Matrix:
-    """Return a run in which every cell was measured; words differ from cell to cell."""
+    """Return a run in which every cell was measured, with different verdicts."""
     judgements = [
         Judgement(State.MEASURED, word, counts={f"member_{n}": 100 + n for n in range(8)})
         for word in ("balanced", "newest", "reset:3/100")
@@ -62,7 +62,7 @@ def catalogue() -> Matrix:
 
 
 def wide(one: Matrix) -> Matrix:
-    """Return a run of 10 000 cells: the same guests over and over, each with its own name."""
+    """Return a run of 10 000 cells: copies of the same guests under different names."""
     copies = -(-CELLS // max(len(one.cells), 1))
     guests = {f"{name}-{n}": facts for n in range(copies) for name, facts in one.guests.items()}
     entries = (
@@ -73,7 +73,7 @@ def wide(one: Matrix) -> Matrix:
 
 
 def another(one: Matrix, every: int) -> Matrix:
-    """Return a run in which each so many-th measured cell has another word."""
+    """Return a run in which one of `every` cells, if measured, has another verdict."""
     return replace(one, cells=tuple(_turned(one.cells, every)))
 
 
@@ -84,14 +84,14 @@ def _turned(entries: Iterable[Entry], every: int) -> Iterator[Entry]:
 
 
 def dated(one: Matrix, number: int) -> Matrix:
-    """Return a run of another day; each seventh is not like the others."""
+    """Return the run of another day; in every seventh some verdicts differ."""
     run = Run(f"r{number:03}", f"2026-{number // 28 + 1:02}-{number % 28 + 1:02}", Depth.FULL)
     found = replace(one, run=run)
     return another(found, 50) if number % 7 == 6 else found
 
 
 def cases(folder: Path, one: Matrix) -> Iterator[Case]:
-    """Write what is read, and yield what is done with it."""
+    """Write the input files, and yield the cases."""
     old, new = folder / "old.json", folder / "new.json"
     whole = wide(one)
     old.write_bytes(encode(whole))
@@ -110,24 +110,24 @@ def cases(folder: Path, one: Matrix) -> Iterator[Case]:
 
 
 def rendered(render: Callable[[Report], str], file: Path) -> int:
-    """Read a run, and show it."""
+    """Read a run and render it; return the length."""
     return len(render(Report(load_matrix(file))))
 
 
 def told(old: Path, new: Path) -> int:
-    """Compare two runs, and say it."""
+    """Compare two runs and render the changes; return the length."""
     both = [load_matrix(path) for path in (old, new)]
     return sum(map(len, changes.terminal(both, compare(*both), WIDTH, Paint(on=False))))
 
 
 def shown(kept: Path, db: Path | None) -> int:
-    """Look at all runs, and say it."""
+    """Read all runs and render their history; return the length."""
     found = history(nights([kept], db, RUNS), RUNS)
     return sum(map(len, histories.terminal(found, WIDTH, Paint(on=False))))
 
 
 def main() -> int:
-    """Print a line for each case; return 1 if one is over its ceiling."""
+    """Print a line for each case; return 1 if one exceeds its limit."""
     one = load_matrix(Path(sys.argv[1])) if len(sys.argv) > 1 else catalogue()
     print(f"report, diff: {CELLS} cells; merge, history: {RUNS} runs of {len(one.cells)} cells")
     print(f"{'':20}{'CPU s':>8}{'may be':>8}{'ratio':>8}{'output':>12}")

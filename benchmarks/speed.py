@@ -1,9 +1,9 @@
-"""How fast a run is, as ratios of one sitting: against a bare QEMU, warm against cold, and so on.
+"""Measures how fast a run is, as ratios from one sitting: run to bare QEMU, warm to cold, etc.
 
     python -m benchmarks.speed [cold] [warm] [parallel] [start] [memory] [--guest G] [--repeat N]
 
-Without a name, all of them. The caches are filled first. Each line says what was measured; the last
-line of each the median ratio and its goal.
+Without a name, it measures all of them. It fills the caches first. Each line shows one measurement;
+the last line of each part shows the median ratio and its goal.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ FOUR = ("linux-5.10", "linux-6.1", "linux-6.12", "linux-newest")
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago: good enough for a benchmark."""
+    """Return a port that was free a moment ago, which is good enough for a benchmark."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
@@ -53,7 +53,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def raw_qemu(qemu: Qemu, made: Images, port: int) -> Iterator[None]:
-    """Run the barest QEMU that boots this kernel and initramfs."""
+    """Run QEMU with the fewest options that boot this kernel and initramfs."""
     accelerator = accelerators.best(Path("/usr/bin") / PROGRAM, PLACES)
     argv = [PROGRAM, "-nodefaults", "-display", "none", "-no-reboot", "-m", str(qemu.memory)]
     argv += ["-accel", accelerator, "-cpu", qemu.cpu or CPU]
@@ -72,7 +72,7 @@ def raw_qemu(qemu: Qemu, made: Images, port: int) -> Iterator[None]:
 
 
 def log_in(port: int, key: paramiko.PKey) -> paramiko.SSHClient:
-    """Try every tenth of a second until a login works."""
+    """Try to log in, every tenth of a second, until it works."""
     while True:
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
@@ -94,7 +94,7 @@ def log_in(port: int, key: paramiko.PKey) -> paramiko.SSHClient:
 
 
 def command(client: paramiko.SSHClient, line: str, stdin: bytes = b"") -> bytes:
-    """Run a command to its end."""
+    """Run a command until it ends; return its output."""
     _in, out, _err = client.exec_command(line)
     with _in, out, _err:
         _in.write(stdin)
@@ -105,7 +105,7 @@ def command(client: paramiko.SSHClient, line: str, stdin: bytes = b"") -> bytes:
 
 
 def bare(made: Images, folder: Path) -> Images:
-    """Return images that come up without anybody to tell them their keys."""
+    """Return images that contain their keys, so that they boot without our login line."""
     assert made.initrd is not None
     keys = GuestKeys(made.key, Ed25519PrivateKey.generate())
     initrd = folder / "initrd"
@@ -114,8 +114,9 @@ def bare(made: Images, folder: Path) -> Images:
 
 
 def asked(scenarios: Iterable[str] | None = None) -> Iterator[tuple[int, bytes]]:
-    """Yield what `run --quick` asks a slow guest, of all scenarios or of some: how many at once,
-    and the questions.
+    """Yield the batches that `run --quick` asks a slow guest, of all scenarios or of some.
+
+    Each is the number of questions at once, and the questions.
     """
     pace, todo = Pace(slow=True), [Pending(cell) for cell in cells(Depth.QUICK, scenarios)]
     for batch in batches(todo, Depth.QUICK, pace):
@@ -128,7 +129,7 @@ def asked(scenarios: Iterable[str] | None = None) -> Iterator[tuple[int, bytes]]
 
 
 def by_hand(guest: Guest) -> tuple[float, float]:
-    """Return seconds from QEMU's start to the first command's end, and the agent's own."""
+    """Return the seconds from QEMU's start to the end of the first command, and the agent's."""
     assert guest.qemu is not None
     program = Builder(PLACES).program(guest.agent).content
     with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +146,7 @@ def by_hand(guest: Guest) -> tuple[float, float]:
 
 
 def by_harness(names: Sequence[str], *options: str, peak: bool = False) -> float:
-    """Return the wall time of one `run`, from the command's start to its end, or its memory."""
+    """Return the wall time of one `run` command, or with `peak` its most memory in MiB."""
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         run = [sys.executable, "-m", "harness", "run", *names, "--out", f"{folder}/run", *options]
@@ -159,7 +160,7 @@ def by_harness(names: Sequence[str], *options: str, peak: bool = False) -> float
 
 
 def watched(process: subprocess.Popen[bytes]) -> int:
-    """Return the most memory that a process had, in KiB: its peak as last seen (VmHWM)."""
+    """Return the peak memory of a process in KiB, as last seen before its end (VmHWM)."""
     most = 0
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status")
@@ -172,7 +173,7 @@ def watched(process: subprocess.Popen[bytes]) -> int:
 
 
 def cold(guest: str, repeat: int) -> None:
-    """Compare a run with a bare QEMU, a bare login and the same questions."""
+    """Compare a run with the same boot, login and questions without the harness."""
     machine = guests.load([guests_folder()])[guest]
     by_harness([guest], "--quick", "--cold")
     ratios = []
@@ -185,7 +186,7 @@ def cold(guest: str, repeat: int) -> None:
 
 
 def warm(guest: str, repeat: int) -> None:
-    """Compare a guest that goes on from where it was kept with one that boots."""
+    """Compare a guest that is resumed from a saved state with one that boots."""
     machine = guests.load([guests_folder()])[guest]
     with_one(machine, cold=False)
     starts, firsts, totals, backs = [], [], [], []
@@ -208,7 +209,7 @@ def warm(guest: str, repeat: int) -> None:
 
 
 def with_one(guest: Guest, *, cold: bool) -> float:
-    """Return seconds until a guest is logged in to, its images ready before."""
+    """Return the seconds until the login to a guest; its images must be ready."""
     with tempfile.TemporaryDirectory() as folder:
         workshop = Workshop(PLACES, lambda name: Path(folder, name), cold=cold)
         began = time.monotonic()
@@ -220,7 +221,7 @@ def with_one(guest: Guest, *, cold: bool) -> float:
 
 
 def parallel(__: str, repeat: int) -> None:
-    """Compare four guests at once with the four alone, shared out over the cores."""
+    """Compare four guests at once with the same guests one by one, on two cores."""
     by_harness(FOUR, "--quick")
     ratios = []
     for _ in range(repeat):
@@ -232,7 +233,7 @@ def parallel(__: str, repeat: int) -> None:
 
 
 def start(__: str, repeat: int) -> None:
-    """Measure what the command takes to say something."""
+    """Measure how long a command takes that only prints something."""
     for words, goal in ((["--help"], 0.25), (["guests"], 0.5)):
         times = []
         for _ in range(repeat + 2):
@@ -245,7 +246,7 @@ def start(__: str, repeat: int) -> None:
 
 
 def memory(guest: str, _: int) -> None:
-    """Measure the harness's own memory with eight guests at once (one at a time is measured)."""
+    """Measure the harness's own memory with eight guests up (it measures one at a time)."""
     with tempfile.TemporaryDirectory() as folder:
         text = "system: Linux\nagent: {target: x86_64-linux-musl}\nqemu:\n"
         text += "  debian: {suites: [bookworm], package: linux-image-cloud-amd64}\n"
@@ -258,7 +259,7 @@ def memory(guest: str, _: int) -> None:
 
 
 def say(line: str) -> None:
-    """Print at once."""
+    """Print a line immediately."""
     click.echo(line)
     sys.stdout.flush()
 
@@ -271,8 +272,8 @@ PARTS = {"cold": cold, "warm": warm, "parallel": parallel, "start": start, "memo
 @click.option("--guest", default="linux-6.1", show_default=True)
 @click.option("--repeat", default=3, show_default=True)
 def main(parts: Sequence[str], guest: str, repeat: int) -> None:
-    """Measure what the harness costs."""
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # of logins that come too early
+    """Measure the cost of the harness: the parts you name, or all."""
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # logins that come too early
     for part in parts or PARTS:
         PARTS[part](guest, repeat)
 

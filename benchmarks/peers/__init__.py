@@ -1,1 +1,1 @@
-"""Our run against other programs that bring up the same kernel, in one sitting."""
+"""Compares our run with other programs that boot the same kernel, in one sitting."""

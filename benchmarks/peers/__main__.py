@@ -1,4 +1,4 @@
-"""Compares with each peer, or with those named; what one needs is in its module.
+"""Compares with all peers, or with the named ones; each peer's module lists what it needs.
 
 python -m benchmarks.peers [vagrant] [virtme] [--repeat N]
 """
@@ -18,7 +18,7 @@ PEERS = {"vagrant": vagrant.ready, "virtme": virtme.ready}
 @click.argument("names", nargs=-1, type=click.Choice([*PEERS]))
 @click.option("--repeat", default=3, show_default=True)
 def main(names: Sequence[str], repeat: int) -> None:
-    """Compare with other programs."""
+    """Compare a run with other programs: with those you name, or with all."""
     for name in names or PEERS:
         try:
             with PEERS[name]() as peer:

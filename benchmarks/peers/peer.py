@@ -1,4 +1,4 @@
-"""A program that does the same work, and the comparison: taking turns, ratios of one sitting."""
+"""A program that does the same work as ours, and the comparison: they take turns in one sitting."""
 
 import statistics
 import time
@@ -17,11 +17,11 @@ SCENARIO = "sharing"
 ASKED = ("--scenario", SCENARIO, "--quick")
 
 PATIENCE = 1800.0
-"""Seconds for any one command of a peer's."""
+"""Limit in seconds for one command of a peer."""
 
 
 class Peer(NamedTuple):
-    """What it does, how to have it done once (in seconds), and our run of the same kernel."""
+    """A description, a function that does the work once (in seconds), and our matching run."""
 
     does: str
     once: Callable[[], float]
@@ -31,7 +31,7 @@ class Peer(NamedTuple):
 
 
 def timed(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[float, bytes]:
-    """Return the wall time of a command that has to succeed, and what it said."""
+    """Return the wall time of a command, and its output; raise if it fails."""
     began = time.monotonic()
     try:
         done = execute(argv, Deadline(PATIENCE), environment=environment)
@@ -44,7 +44,7 @@ def timed(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[float, b
 
 
 def compare(name: str, peer: Peer, repeat: int) -> None:
-    """Take turns, after one turn of each that fills the caches; say what each took."""
+    """Measure both in turn, after one turn each to fill the caches; print the times and ratios."""
     ours = partial(by_harness, [peer.guest], *peer.options, *ASKED)
     peer.once()
     ours()

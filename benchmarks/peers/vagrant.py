@@ -1,8 +1,8 @@
 """Vagrant: `up`, one command by `ssh`, `destroy` of a box with the kernel of linux-6.1.
 
-Needs root, Vagrant and libvirt (`reuseport-matrix doctor --install --with vagrant`): libvirtd runs
-in namespaces of its own, as in the tests. Both sides emulate; ours also writes its reports. Beside
-each turn, the same box through our provider `vagrant`, cold and warm.
+Needs root, Vagrant and libvirt (`reuseport-matrix doctor --install --with vagrant`). libvirtd runs
+in separate namespaces, as in the tests. Both sides emulate the CPU; our side also writes its
+reports. Each turn also runs the same box through our provider `vagrant`, cold and warm.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 @contextlib.contextmanager
 def ready() -> Iterator[Peer]:
-    """Have a libvirtd, and a Vagrant that has the box."""
+    """Start a libvirtd, give Vagrant the box, and yield the peer."""
     sys.path.insert(0, str(ROOT / "tests" / "vm"))
     import libvirt_namespace
 
@@ -58,7 +58,7 @@ def ready() -> Iterator[Peer]:
 
 
 def cycle(prefix: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Return what up, one command and destroy take together."""
+    """Return the seconds that up, one command and destroy take together."""
     steps = (
         ("up", "--provider", "libvirt", "linux-box"),
         ("ssh", "linux-box", "-c", "true"),
@@ -68,15 +68,15 @@ def cycle(prefix: Sequence[str], environment: Mapping[str, str]) -> float:
 
 
 def warm_to_cold(prefix: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Compare a run through our provider whose guest goes on with one that boots."""
-    by_provider(prefix, environment)  # parks the guest, or takes the one that is parked
+    """Return the time of a run with a resumed guest divided by one that boots (our provider)."""
+    by_provider(prefix, environment)  # so that a guest is parked
     cold, warm = by_provider(prefix, environment, "--cold"), by_provider(prefix, environment)
     say(f"a run of the box through our provider: cold {cold:.1f} s, warm {warm:.1f} s")
     return warm / cold
 
 
 def by_provider(prefix: Sequence[str], environment: Mapping[str, str], *options: str) -> float:
-    """Return what a run of the box takes, through our provider."""
+    """Return the seconds that a run of the box takes, through our provider."""
     with tempfile.TemporaryDirectory() as out:
         words = ("run", "linux-box", "--provider", "vagrant", "--out", f"{out}/run")
         command = [*prefix, sys.executable, "-m", "harness", *words, *ASKED, *options]

@@ -1,9 +1,9 @@
-"""virtme-ng: `vng --run KERNEL --exec AGENT`, whose guest has this machine's files as its own.
+"""virtme-ng: `vng --run KERNEL --exec AGENT`, a guest that uses this machine's files.
 
 Needs virtme-ng beside this Python or on the PATH, and the tools in `NEEDS`. Both sides emulate one
-CPU of the same kind with the same memory, boot the same file and answer the same questions; ours
-also writes its reports. The kernel is Debian's generic one: a cloud kernel has no 9p, so that
-virtme-ng panics with it where there is no virtiofsd that it can use.
+CPU of the same kind with the same memory, boot the same file and answer the same questions; our
+side also writes its reports. The kernel is Debian's generic one, because a cloud kernel has no 9p
+and panics under virtme-ng without a suitable virtiofsd.
 """
 
 import contextlib
@@ -46,19 +46,19 @@ NEEDS = {
 }
 
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}:/usr/sbin:/sbin"
-"""With the commands of this Python's environment, which need not be activated."""
+"""Includes the commands of this Python's environment, so you need not activate it."""
 
 VIRTIOFSD = "/usr/libexec/virtiofsd"
-"""Where Debian has the one in Rust (from 13 on). The one in C that came with QEMU up to 7.2 is not
-good enough for virtme-ng, which takes three seconds to find that out."""
+"""Debian's path of the Rust version (from 13 on). The C version, part of QEMU up to 7.2, is too old
+for virtme-ng, which takes three seconds to find that out."""
 
 
 @contextlib.contextmanager
 def ready() -> Iterator[Peer]:
-    """Have a kernel with all its modules, a guest file for it, the agent and the questions."""
+    """Prepare a kernel with all modules, a guest file, agent and questions; yield the peer."""
     missing = [how for tool, how in NEEDS.items() if shutil.which(tool, path=PATH) is None]
     if missing:
-        raise click.ClickException(f"virtme-ng cannot be run here before: {'; '.join(missing)}")
+        raise click.ClickException(f"virtme-ng cannot run yet; first: {'; '.join(missing)}")
     packages = Debian(PLACES, wanted=(*WANTED, "*lib/modules/*")).kernel(KERNEL, Deadline(900))
     kernel, package = image_in(packages)
     with tempfile.TemporaryDirectory() as name:
@@ -79,7 +79,7 @@ def ready() -> Iterator[Peer]:
 
 
 def asking(guest: Guest, folder: Path) -> tuple[str, int]:
-    """Put agent and questions into a folder; return what a shell asks them by, and how many."""
+    """Write agent and questions to a folder; return the shell command that asks, and the number."""
     program, questions = folder / "agent", folder / "questions"
     program.write_bytes(Builder(PLACES).program(guest.agent).content)
     program.chmod(0o755)
@@ -90,13 +90,13 @@ def asking(guest: Guest, folder: Path) -> tuple[str, int]:
 
 
 def shared() -> str:
-    """Return by what virtme-ng gives its guest this machine's files: the fastest that works."""
+    """Return the fastest way that works to share this machine's files with virtme-ng's guest."""
     rust = shutil.which("virtiofsd", path=PATH) or Path(VIRTIOFSD).exists()
     return "virtiofs" if rust else "9p"
 
 
 def vng(guest: Guest, how: str) -> Sequence[str]:
-    """Return the command that boots the kernel of a guest, with CPUs and memory of the guest."""
+    """Return the command that boots a guest's kernel with the guest's CPUs and memory."""
     assert guest.qemu is not None
     assert guest.qemu.kernel is not None
     argv = ["vng", "--run", guest.qemu.kernel, "--disable-kvm"]
