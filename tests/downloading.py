@@ -1,4 +1,4 @@
-"""Images asked of the web server, and what is left in the cache."""
+"""Fetches images from the test's web server, and checks what is left in the cache."""
 
 import hashlib
 import random
@@ -25,7 +25,7 @@ def get(wanted: Image, places: Places, seconds: float = 20.0) -> Downloaded:
 
 
 def refused(wanted: Image, places: Places, seconds: float = 20.0) -> ImageError:
-    """Fail to get an image; nothing that could be booted may be left."""
+    """Return the error of fetching an image; check that nothing bootable is left."""
     with pytest.raises(ImageError) as caught:
         get(wanted, places, seconds)
     assert pending(wanted, places) is not None

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Stands in for QEMU where what is tested is how a guest dies: speaks QMP, writes a console.
+"""A fake QEMU for tests of how guests die: it speaks QMP and writes a console log.
 
-FAKE_QEMU says what becomes of the guest: `exit` at once, `panic`, `silent`, `mute` (no monitor).
+FAKE_QEMU chooses what happens: `exit` at once, `panic`, `silent`, `mute` (no monitor).
 """
 
 import json

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Stands in for Vagrant where what is tested is how it fails; the words are Vagrant 2.3.4's own.
+"""A fake Vagrant for tests of how Vagrant fails; its messages are those of Vagrant 2.3.4.
 
-FAKE_VAGRANT says how `up` goes, FAKE_SSH which port and key `ssh-config` names; what is asked is
-appended to `asked` beside this file.
+FAKE_VAGRANT chooses how `up` ends, FAKE_SSH the port and key that `ssh-config` prints. Each call is
+appended to the file `asked` beside this one.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What every transport and every provider keeps, whatever guest; test classes inherit this."""
+"""The tests that every transport and every provider must pass; test classes inherit them."""
 
 import os
 import re
@@ -64,7 +64,7 @@ SOON = 30.0
 
 
 class TransportContract:
-    """Every test takes the fixture `transport`, and `folder`, a folder of the guest's."""
+    """The tests use the fixtures `transport`, and `folder`, a folder in the guest."""
 
     def test_a_missing_command_has_status_127(self, transport: Transport) -> None:
         done = transport.run(["no-such-command-anywhere"], timeout=SOON)
@@ -218,7 +218,7 @@ class TransportContract:
 
 
 def left_of(places: Places) -> list[str]:
-    """Return what is left of guests on this machine: leases, folders, processes that name them."""
+    """Return what guests left on this machine: leases, folders, processes that name them."""
     found = [*map(str, places.state.glob("leases/*")), *map(str, places.state.glob("guests/*"))]
     for process in processes_of(places.state):
         with suppress(psutil.Error):
@@ -226,22 +226,22 @@ def left_of(places: Places) -> list[str]:
     return found
 
 
-class OnPurpose(Exception):  # noqa: N818 - not an error of anything
-    """Raised in a block that holds a guest."""
+class OnPurpose(Exception):  # noqa: N818 - no real error
+    """Raised on purpose in a block that holds a guest."""
 
 
 class ProviderContract:
-    """Every test takes the fixtures `provider`, `guest`, which it can boot here, and `left`, which
-    says what is left of guests, here and where they were.
+    """The tests use the fixtures `provider`, `guest`, which it can boot here, and `left`, which
+    returns what guests left behind, here and where they ran.
 
-    `boot` bounds a boot, `soon` whatever has to come without one.
+    `boot` is the limit of a boot in seconds, `soon` of anything without a boot.
     """
 
     boot = 60.0
     soon = 15.0
 
     def refused(self, guest: Guest) -> Guest:
-        """Return a guest that the provider has nothing to boot from."""
+        """Return a guest without a section for the provider."""
         return replace(guest, host=None, qemu=None, vagrant=None, ssh=None)
 
     def test_a_guest_without_its_section_is_refused_in_a_sentence(
@@ -290,7 +290,7 @@ class ProviderContract:
     def test_a_cancellation_ends_a_boot(
         self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]
     ) -> None:
-        """A provider that boots nothing may be done before; then it just has to end."""
+        """A provider that boots nothing may finish before it is cancelled."""
         cancellation = Cancellation()
         timer = threading.Timer(0.1, cancellation.say)
         timer.start()
@@ -323,7 +323,7 @@ class ProviderContract:
 
 
 def said(sentence: str | None) -> bool:
-    """Check that somebody can read this: one line, no trace."""
+    """Check that the text is a readable message: one line, no traceback."""
     assert sentence
     assert "\n" not in sentence
     assert "Traceback" not in sentence

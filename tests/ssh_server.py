@@ -1,4 +1,4 @@
-"""An SSH server on loopback that runs commands with sh: the real protocol, paramiko's server."""
+"""An SSH server on loopback that runs commands with sh; paramiko speaks the protocol."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ GONE = (OSError, EOFError, paramiko.SSHException)
 
 
 class Session(paramiko.ServerInterface):
-    """Lets one user in with one key, and runs what it asks."""
+    """Accepts one user with one key, and runs its commands."""
 
     def __init__(self, server: "SshServer") -> None:
         self._server = server
@@ -52,9 +52,9 @@ class Session(paramiko.ServerInterface):
 
 
 def run_command(channel: paramiko.Channel, command: bytes) -> None:
-    """Do what sshd does: `sh -c command`, streams relayed, exit status, EOF, close."""
+    """Run a command as sshd does: `sh -c command`, relay the streams, exit status, EOF, close."""
     pipe = subprocess.PIPE
-    # Nobody may wait for ever: not for input that never comes, not for a window that never opens.
+    # No thread may wait for ever: not for input that never comes, nor for a window that stays shut.
     channel.settimeout(0.1)
     with subprocess.Popen(
         ["sh", "-c", command], bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe
@@ -105,7 +105,7 @@ def drain(output: IO[bytes], send: Callable[[bytes], int], channel: paramiko.Cha
 
 
 class SshServer:
-    """Accepts until closed. `execute` may be replaced by something hostile."""
+    """Accepts connections until it is closed. A test may replace `execute` by a hostile one."""
 
     def __init__(
         self, execute: Callable[[paramiko.Channel, bytes], None] = run_command, port: int = 0
@@ -132,7 +132,7 @@ class SshServer:
             connection.set_log_channel("harness.transport.paramiko")
             connection.add_server_key(self.host_key)
             self.connections.append(connection)
-            # With an event it does not wait; a client that goes away is no concern of the server.
+            # With an event, start_server does not wait, and so does not raise if the client leaves.
             connection.start_server(threading.Event(), Session(self))
 
     def close(self) -> None:
@@ -143,7 +143,7 @@ class SshServer:
         self.cut()
 
     def cut(self) -> None:
-        """End every connection without a word."""
+        """End every connection without notice."""
         for connection in self.connections:
             connection.close()
             connection.join(5)
@@ -153,7 +153,7 @@ class SshServer:
 def serving(
     execute: Callable[[paramiko.Channel, bytes], None] = run_command,
 ) -> Iterator[SshServer]:
-    """Yield a server; close it."""
+    """Yield a server, and close it afterwards."""
     server = SshServer(execute)
     try:
         yield server
@@ -163,7 +163,7 @@ def serving(
 
 @contextmanager
 def talking(talk: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Yield the port of a server that does to each connection what `talk` does."""
+    """Yield the port of a server that calls `talk` with each connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         kept: list[socket.socket] = []
 

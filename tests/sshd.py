@@ -1,8 +1,8 @@
-"""A real OpenSSH server on loopback, with users, sudo, doas and su of its own.
+"""A real OpenSSH server on loopback, with its own users, sudo, doas and su.
 
-It runs in a private mount namespace with its own copy of /etc and its own /tmp, /home and /run:
-neither the machine's users nor its files are touched. Needs root; else, and where there is no
-sshd and no package of it to be had, a test skips with the reason.
+It runs in a private mount namespace with its own copy of /etc and its own /tmp, /home and /run, so
+it does not touch the machine's users or files. It needs root, and sshd or its package: without them
+a test skips with the reason.
 """
 
 import os
@@ -34,7 +34,7 @@ PACKAGES = (
     *("openssh-server", "libwrap0", "libgssapi-krb5-2", "libkrb5-3", "libk5crypto3"),
     *("libkrb5support0", "libkeyutils1", "libnsl2", "libtirpc3", "libsystemd0", "libssl3"),
 )
-"""sshd, and what it links that a small Debian may lack."""
+"""sshd, and the libraries it needs that a small Debian may lack."""
 
 SCRIPT = """\
 set -e
@@ -51,7 +51,7 @@ chmod 1777 /tmp /var/tmp
 ulimit -n 4096
 exec "$2" -D -e -f /run/sshd/config
 """
-# All is copied from the test's own folder, which is below /tmp, before that is covered.
+# The test's folder is below /tmp, so copy everything before the new /tmp covers it.
 
 CONFIG = """\
 ListenAddress 127.0.0.1:{port}
@@ -74,7 +74,7 @@ def write_key(path: Path) -> paramiko.PKey:
 
 
 class Sshd:
-    """A server that runs; `key` is the file of a key that gets every user in."""
+    """A running server; `key` is the file of a key that may log in as any user."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
         self.process = process
@@ -84,20 +84,20 @@ class Sshd:
         self._namespace = os.readlink(f"/proc/{process.pid}/ns/mnt")
 
     def path(self, inside: str) -> Path:
-        """Return a path of this machine's for one in there."""
+        """Return this machine's path of a path inside the server's namespace."""
         return Path(f"/proc/{self.process.pid}/root{inside}")
 
     def left(self) -> list[str]:
-        """Return what is left of visits: files, processes (a zombie is none)."""
+        """Return what logins left behind: files, and processes except zombies."""
         folders = ("/tmp", "/var/tmp", "/root", f"/home/{USER}")
         found = [str(one) for folder in folders for one in self.path(folder).rglob("*")]
         for one in self.processes():
-            with suppress(psutil.Error, OSError):  # it may end while it is looked at
+            with suppress(psutil.Error, OSError):  # the process may end meanwhile
                 found.append(" ".join(one.cmdline()))
         return found
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process in there but the server itself."""
+        """Return every process in the namespace except the server itself."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
@@ -107,7 +107,7 @@ class Sshd:
         return found
 
     def until_left_alone(self, seconds: float = 10) -> list[str]:
-        """Wait until nothing is left; return what still is."""
+        """Wait until nothing is left; return what remains."""
         until = time.monotonic() + seconds
         while (left := self.left()) and time.monotonic() < until:
             time.sleep(0.05)
@@ -118,7 +118,7 @@ class Sshd:
 def serving(
     folder: Path, files: Mapping[str, str] | None = None, shell: str = "/bin/sh", setup: str = ""
 ) -> Iterator[Sshd]:
-    """Yield a server; `files` are put below its /etc, `setup` is run in there before it starts."""
+    """Yield a server; `files` go below its /etc, `setup` runs in its namespace before it starts."""
     program, environment, unpacked = need_sshd(folder)
     port = free_port()
     lay_out(folder, CONFIG.format(port=port), files or {}, shell, setup)
@@ -140,7 +140,7 @@ def serving(
 
 
 def lay_out(folder: Path, config: str, files: Mapping[str, str], shell: str, setup: str) -> None:
-    """Write what the server finds in its /run/sshd, the last of it a script that sets it up."""
+    """Write the files of the server's /run/sshd, including its setup script."""
     inside = folder / "machine.files"
     inside.mkdir()
     (folder / "machine").mkdir()
@@ -180,7 +180,7 @@ def until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> N
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago: sshd can be given a number only."""
+    """Return a port that was free a moment ago: sshd needs a port number in its configuration."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -188,7 +188,7 @@ def free_port() -> int:
 
 
 def need_sshd(folder: Path) -> tuple[str, dict[str, str], str]:
-    """Return the server, its environment, and the folder that it was unpacked in, if it was."""
+    """Return the server, its environment, and the folder of its package if it was unpacked."""
     if os.geteuid() != 0:
         pytest.skip("only root can give an sshd a mount namespace and users of its own")
     environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
@@ -206,7 +206,7 @@ def need_sshd(folder: Path) -> tuple[str, dict[str, str], str]:
 
 
 def unpack(folder: Path, into: Path) -> None:
-    """Fetch sshd's package through the machine's apt, and unpack it; nothing is installed."""
+    """Fetch sshd's package through the machine's apt, and unpack it without installing it."""
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         pytest.skip("no sshd here, and no apt-get to fetch one with (openssh-server)")
     packages = folder / "packages"

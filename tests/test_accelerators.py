@@ -1,4 +1,4 @@
-"""Accelerators: believed after they ran something, remembered for one boot of one machine."""
+"""Accelerators: trusted only after a trial, remembered for one boot of one machine."""
 
 import platform
 import shutil

@@ -1,4 +1,4 @@
-"""The box: what its disk begins with, and what a box file holds."""
+"""The box: the first sector of its disk, and the contents of the box file."""
 
 import gzip
 import io
@@ -65,7 +65,7 @@ def test_the_disk_holds_what_the_boot_loader_names_and_is_the_same_each_time(
 
 def test_a_tool_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ImageError, match="no mformat"):
+    with pytest.raises(ImageError, match="mformat not found"):
         disk.Tools(tmp_path, MBR).run(["mformat"], tmp_path, Deadline(5))
 
 
@@ -109,7 +109,7 @@ def test_the_scripts_of_the_box_are_shell(tmp_path: Path) -> None:
 
 
 def test_the_seed_of_ours_is_understood_by_the_box(tmp_path: Path) -> None:
-    """What init.sh picks out of the user-data with sed is what seed.py put in."""
+    """init.sh must extract with sed the same keys that seed.py writes."""
     key = make_key(tmp_path / "key")
     data = user_data("root", key, Ed25519PrivateKey.generate())
     (tmp_path / "user-data").write_text(data)

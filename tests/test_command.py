@@ -1,4 +1,4 @@
-"""QEMU's command line, from what guest files say."""
+"""QEMU's command line for guest files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Console logs: read as they grow, hostile as they are."""
+"""Console logs: read while they grow, with hostile content."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_a_guest_that_floods_for_hours_does_not_fill_the_disk(
     monkeypatch.setattr("harness.providers.qemu.console.FLOOD", 6 << 20)
     console = Console(tmp_path / "console.log")
     most = 0
-    with console.path.open("ab", buffering=0) as guest:  # as QEMU writes: at the end, wherever
+    with console.path.open("ab", buffering=0) as guest:  # append, as QEMU does
         guest.write(b"Linux version 6\n")
         for _ in range(40):
             guest.write(b"noise\n" * (1 << 17))

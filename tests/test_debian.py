@@ -1,7 +1,7 @@
-"""Packages from an archive: what apt is asked and what is made of its answers.
+"""Packages from an archive: our questions to apt, and what we do with its answers.
 
-apt itself is played by scripts (a real archive has to be signed, and checking that is apt's part,
-seen in tests/vm); the packages are real ones, made here.
+Scripts play apt: a real archive must be signed, and apt checks that (tests/vm tests it for real).
+The packages are real ones, made here.
 """
 
 import shutil
@@ -52,7 +52,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive with two suites, and an apt that serves it; `asked` has what it was asked."""
+    """An archive with two suites, and a fake apt for it; `asked` records apt's calls."""
     folder = tmp_path / "archive"
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -135,7 +135,7 @@ def test_the_first_suite_that_offers_it_is_taken(places: Places, archive: Path) 
 
 def test_the_main_archive_is_asked_first(places: Places, archive: Path) -> None:
     names(places, "old")
-    assert asked(archive).count("update") == 2  # --print-uris, then the one with -updates
+    assert asked(archive).count("update") == 2  # --print-uris, then the suite's own
 
 
 def test_the_answer_is_remembered_for_a_day(places: Places, archive: Path) -> None:

@@ -1,4 +1,4 @@
-"""What this machine has; and installing, with a package manager that is a script."""
+"""The diagnosis of this machine, and installing with a scripted package manager."""
 
 import os
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
-    """Make a command; no other is on PATH but sh's own."""
+    """Return a function that makes a command; PATH has no other commands."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -42,7 +42,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
 
 @pytest.fixture
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be root, as far as anybody asks."""
+    """Pretend to be root: os.geteuid returns 0."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -98,7 +98,7 @@ def test_root_installs_after_fetching_missing_lists(
 ) -> None:
     caplog.set_level("INFO")
     tool("apt-get", 'echo "$DEBIAN_FRONTEND" >>' + str(tmp_path / "frontend"))
-    # As `apt-cache show` is: of several packages it is content with one.
+    # The real `apt-cache show` also succeeds if it knows one of several packages.
     tool("apt-cache", 'case "$*" in *qemu-utils*) exit 0 ;; *) exit 100 ;; esac')
     tool("setpriv", "")
     found = examine(places)

@@ -1,4 +1,4 @@
-"""Downloads of disk images: whole and verified, or not there at all."""
+"""Downloads of disk images: complete and verified, or absent."""
 
 import bz2
 import gzip
@@ -49,7 +49,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def test_an_image_is_downloaded_once_and_verified(site: Site, places: Places) -> None:
     wanted = image(site)
     assert pending(wanted, places) == wanted.url
-    assert site.asked == []  # nobody was asked
+    assert site.asked == []  # no request
     found = get(wanted, places)
     assert Path(found.path).read_bytes() == DISK
     assert (found.sha256, found.unpacked_sha256) == (wanted.sha256, wanted.sha256)
@@ -127,7 +127,7 @@ def test_a_list_without_the_file_is_no_permission(text: str, site: Site, places:
     site.files["CHECKSUM"] = text.encode()
     wanted = Image(site.address("disk.img"), checksums=site.address("CHECKSUM"))
     assert "has no sha256 or sha512 for disk.img" in str(refused(wanted, places))
-    assert site.asked == [None]  # the image itself was not even begun
+    assert site.asked == [None]  # only the list: the image was not requested
 
 
 def test_of_two_files_of_one_name_the_one_in_the_folder_is_meant() -> None:
@@ -160,7 +160,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_download(
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a mebibyte."""
+    """A file system of one MiB."""
     folder = tmp_path / "tiny"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]

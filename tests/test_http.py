@@ -1,4 +1,4 @@
-"""Downloads over HTTP from servers that have a bad day."""
+"""Downloads over HTTP from servers that fail in several ways."""
 
 import hashlib
 import socket
@@ -60,7 +60,7 @@ def test_a_file_that_changed_in_between_is_not_glued_together(site: Site, places
 
 
 def stopped_after(site: Site) -> Deadline:
-    """A deadline that is cancelled once the server has been asked."""
+    """A deadline that is cancelled after the first request."""
     cancellation = Cancellation()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""What guests are booted from: checked, and never written."""
+"""The images that guests boot from: checked, and never written."""
 
 import hashlib
 import json
@@ -107,7 +107,7 @@ def test_a_disk_needs_a_key_and_the_tool_that_protects_it(
 
 
 def details(image: Path) -> dict[str, object]:
-    """Return what qemu-img says of an image."""
+    """Return the output of `qemu-img info` for an image."""
     argv = ["qemu-img", "info", "--output=json", str(image)]
     said = json.loads(subprocess.run(argv, capture_output=True, check=True).stdout)
     assert isinstance(said, dict)
@@ -156,7 +156,7 @@ def test_a_seed_brings_a_key_of_ours_and_offers_a_host_key(
     assert made.key.get_base64().encode() in content
     assert made.offered is not None
     assert made.offered.get_base64().encode() in content
-    assert made.host_key is None  # it need not be taken
+    assert made.host_key is None  # the guest need not accept it
     assert read_key(Path(made.private)).asbytes() == made.key.asbytes()
 
 
@@ -180,7 +180,7 @@ def test_whose_host_key_answered_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A vendor with an image, and with one that wants a file of ours below itself."""
+    """A vendor with an image, and with one whose backing file is ours."""
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", str(tmp_path / "good"), "1M"], check=True
     )

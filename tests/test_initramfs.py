@@ -1,4 +1,4 @@
-"""The first root file system: read back as the kernel would."""
+"""The initramfs: read back as the kernel would read it."""
 
 import gzip
 import lzma

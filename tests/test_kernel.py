@@ -1,4 +1,4 @@
-"""Kernels out of bzImages: built here by hand, in every compression that Debian has used."""
+"""Unpacking bzImages, which the tests build in every compression that Debian has used."""
 
 import gzip
 import lzma
@@ -21,7 +21,7 @@ from harness.providers.qemu.kernel import UnknownFormatError, prepare, unpacked_
 
 
 def elf(note: int = kernel.XEN_ELFNOTE_PHYS32_ENTRY) -> bytes:
-    """A 64-bit ELF file with one segment of two notes, and 9 MiB behind it."""
+    """A 64-bit ELF file with one segment of two notes, followed by 9 MiB."""
     notes = struct.pack("<III", 4, 2, 1) + b"GNU\0" + b"ab\0\0"
     notes += struct.pack("<III", 4, 4, note) + b"Xen\0" + b"\0\0\0\1"
     header = b"\x7fELF\x02\x01\x01" + bytes(9)

@@ -1,4 +1,4 @@
-"""What is left to us about libvirt, with a virsh that is a script over a folder."""
+"""Our own work in libvirt, tested with a fake virsh that keeps its state in a folder."""
 
 import os
 import subprocess
@@ -44,7 +44,7 @@ esac
 
 @pytest.fixture
 def rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of what libvirt has."""
+    """The folder with the fake libvirt's state."""
     folder = tmp_path / "libvirt"
     folder.mkdir()
     (folder / "taken").write_text("192.168.99.1\n")
@@ -105,7 +105,7 @@ def test_a_network_whose_address_was_taken_meanwhile_gets_another(
 
 
 def park(ground: Ground, rests: Path) -> None:
-    """Put a guest there that is powered off, and keep its address."""
+    """Create a guest that is powered off, and reserve its address."""
     (rests / "dom-parked").write_text("52:54:00:00:00:01")
     ground.reserve("parked", "192.168.130.7", Deadline(10))
 

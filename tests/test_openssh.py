@@ -1,4 +1,4 @@
-"""What ~/.ssh says of a machine is taken as ssh takes it, or refused in a sentence."""
+"""~/.ssh is read as ssh(1) reads it, or refused with a message."""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from harness.transport import generate_key
 
 
 def offered(folder: Path, remote: Remote) -> list[str]:
-    """Return the fingerprints of what would be offered."""
+    """Return the fingerprints of the keys that would be offered."""
     openssh = Openssh(folder)
     with openssh.keys(remote, openssh.place(remote)) as keys:
         return [key.fingerprint for key in keys]
@@ -29,7 +29,7 @@ def offered(folder: Path, remote: Remote) -> list[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ~/.ssh of the test's own; no ssh-agent."""
+    """A ~/.ssh for the test, without an ssh-agent."""
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     made = tmp_path / "dot-ssh"
     made.mkdir(mode=0o700)
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_key(path: Path, passphrase: str | None = None) -> paramiko.PKey | None:
-    """Write a new private key; return it, if it can be read."""
+    """Write a new private key; return it if it is readable without a passphrase."""
     secret: KeySerializationEncryption = NoEncryption()
     if passphrase is not None:
         secret = BestAvailableEncryption(passphrase.encode())
@@ -120,7 +120,7 @@ def test_without_a_key_the_usual_files_are_read_but_for_locked_ones(folder: Path
     with pytest.raises(OpensshError, match="no key to log in with"):
         offered(folder, Remote())
     write_key(folder / "id_ed25519", "secret")
-    usual = write_key(folder / "id_rsa")  # its name does not make its kind
+    usual = write_key(folder / "id_rsa")  # the file's name does not decide the key's type
     assert usual is not None
     assert offered(folder, Remote()) == [usual.fingerprint]
 
@@ -135,7 +135,7 @@ def test_a_key_in_nobodys_home_is_a_key_that_is_not_there(folder: Path) -> None:
 
 @pytest.fixture
 def agent(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A real ssh-agent; yields its socket."""
+    """Start a real ssh-agent; yield the path of its socket."""
     sock = tmp_path / "agent"
     try:
         process = subprocess.Popen(["ssh-agent", "-D", "-a", str(sock)], stdout=subprocess.DEVNULL)
@@ -213,7 +213,7 @@ def test_host_keys_are_found_under_the_real_name_and_port(folder: Path) -> None:
     (folder / "known_hosts").write_text(line.replace("[real.example]:2022", hashed))
     found = openssh.host_key(place)
     assert found is not None
-    assert (folder / "known_hosts").read_text().startswith("|1|")  # it is only ever read
+    assert (folder / "known_hosts").read_text().startswith("|1|")  # never written
 
 
 def test_a_host_key_in_the_guest_file_is_read() -> None:

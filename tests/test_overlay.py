@@ -1,4 +1,4 @@
-"""A stranger's disk image is one file, or it is refused before anything that it names is opened."""
+"""A downloaded image that refers to other files is refused before any of them is opened."""
 
 import shutil
 import subprocess
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qem
 
 
 def create(folder: Path, *words: str) -> Path:
-    """Make an image of 1 MiB beside a file of the user's, and return it."""
+    """Make an image of 1 MiB beside a file of the user, and return its path."""
     (folder / "mine").write_bytes(b"secret" + bytes(1 << 20))
     argv = ["qemu-img", "create", "-q", *words, "image", "1M"]
     subprocess.run(argv, check=True, cwd=folder)
@@ -44,7 +44,7 @@ def test_an_image_that_may_name_another_file_is_refused(
 ) -> None:
     image = create(tmp_path, *words)
     for other in tmp_path.glob("other"):
-        other.unlink()  # qemu-img would say that it cannot open it
+        other.unlink()  # otherwise qemu-img fails to open it
     with pytest.raises(ImageError, match=said.partition(",")[0]):
         refuse_references(image, Deadline(30))
 

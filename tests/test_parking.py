@@ -1,4 +1,4 @@
-"""Parked guests: nobody's until one run takes them, bounded, and ended like any other."""
+"""Parked guests: no run owns them until one takes them; they are limited, and end like others."""
 
 import subprocess
 import sys
@@ -34,7 +34,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def ended(places: Places) -> list[str]:
-    """Return the guests that were taken away, in order."""
+    """Return the guests that were ended, in order."""
     log = places.state / "ended"
     return log.read_text().split() if log.exists() else []
 
@@ -170,7 +170,7 @@ def test_one_that_is_parked_while_gc_looks_stays(
 
 
 def test_the_one_who_discards_is_seen_as_the_owner(places: Places) -> None:
-    """So that one whose end fails is no longer there to be taken."""
+    """So no run can take a guest whose undo failed."""
     lease = park(places, "one")
     rewrite(places, replace(lease, undo=(Undo(("false",), 10),)))
     assert leases.stop(places) == ()

@@ -1,4 +1,4 @@
-"""The providers that boot nothing, and who is chosen for a guest."""
+"""The providers that boot nothing, and the choice of a guest's provider."""
 
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ def guest(host: Host | None = None, ssh: Remote | None = None) -> Guest:
 
 
 class TestHost(TransportContract):
-    """This machine, isolated as well as it can be."""
+    """This machine, with the best isolation that works here."""
 
     @pytest.fixture
     def transport(self, workshop: Workshop) -> Iterator[Transport]:
@@ -64,7 +64,7 @@ class TestHostProvider(ProviderContract):
 
 
 class TestFakeProvider(ProviderContract):
-    """What the tests of the engine believe in."""
+    """The fake provider that the engine's tests rely on."""
 
     @pytest.fixture
     def provider(self) -> FakeProvider:

@@ -1,4 +1,4 @@
-"""The `qemu` provider where the guest dies: said at once, with the reason, and nothing is left."""
+"""The `qemu` provider when a guest dies: reported at once with a reason, and nothing is left."""
 
 import hashlib
 import platform
@@ -36,7 +36,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put the stand-in first on PATH, in a mode."""
+    """Return a function that puts the fake QEMU first on PATH, in a mode."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / PROGRAM).symlink_to(FAKE)
@@ -46,7 +46,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Non
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Qemu:
-    """A guest of a kernel and an initrd of its own, which needs nothing from anywhere."""
+    """A guest with its own kernel and initrd, so nothing is downloaded."""
     make_key(tmp_path / "key")
     for name in ("kernel", "initrd"):
         (tmp_path / name).write_bytes(name.encode())
@@ -64,7 +64,7 @@ def guest(machine: Qemu | None) -> Guest:
 
 
 def failure(workshop: Workshop, machine: Qemu, deadline: Deadline | None = None) -> BootError:
-    """Boot in vain; whatever happened, nothing may be left."""
+    """Return the error of a boot that fails; check that nothing is left."""
     boot = QemuProvider(workshop).boot(guest(machine), deadline or Deadline(30))
     with pytest.raises(BootError) as caught, boot:
         pytest.fail("this guest cannot come up")

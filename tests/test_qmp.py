@@ -1,4 +1,4 @@
-"""QEMU's monitor, played by a thread."""
+"""QEMU's monitor, faked by a thread."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ USERNET = (
 def play(
     their: socket.socket, replies: Sequence[object], heard: list[bytes] | None = None
 ) -> Callable[[], None]:
-    """Greet, then give one reply to each line, events in between; note what was `heard`."""
+    """Send the greeting, then a reply to each line, with events between; record the lines."""
     end = their.dup()
 
     def speak() -> None:
@@ -83,7 +83,7 @@ def test_a_monitor_that_dies_with_our_question_unread_gives_the_reason() -> None
         calls = iter(range(9))
 
         def reason() -> str | None:
-            """Die at the second look: it is after the first question."""
+            """Report death at the second check, which is after the first question."""
             look = next(calls)
             if look == 1:
                 monitor.theirs.close()

@@ -1,4 +1,4 @@
-"""The seed CD: what is on it, and that what reads it can parse it."""
+"""The seed CD: its contents, and whether its readers can parse them."""
 
 import io
 import json
@@ -15,7 +15,7 @@ from harness.transport.keys import make_key, public_key
 
 
 def files_of(image: Path, facet: str) -> dict[str, str]:
-    """Read both files by the names of one facet (Rock Ridge, Joliet)."""
+    """Read both files by their names in one naming scheme (Rock Ridge, Joliet)."""
     found = {}
     disc = pycdlib.PyCdlib()
     disc.open(str(image))
@@ -41,7 +41,7 @@ def test_the_label_is_where_everybody_looks_for_it(tmp_path: Path) -> None:
     content = made.path.read_bytes()
     assert content[32769:32774] == b"CD001"  # ECMA-119, 8.4.2
     assert content[32808:32840].rstrip() == b"cidata"
-    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600  # the host's private key is in it
+    assert stat.S_IMODE(made.path.stat().st_mode) == 0o600  # it contains the host's private key
 
 
 @pytest.mark.parametrize("user", ["root", "freebsd"])

@@ -1,4 +1,4 @@
-"""The `vagrant` provider against a Vagrant that is a script: what it refuses, and how it fails."""
+"""The `vagrant` provider with a fake Vagrant: what it refuses, and how it fails."""
 
 import errno
 import os
@@ -43,7 +43,7 @@ HERE: Literal["x86_64", "aarch64"] = "aarch64" if ARM else "x86_64"
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH with a Vagrant and VirtualBox's command, and no more of either."""
+    """A PATH with only a fake Vagrant and VirtualBox's command."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("vagrant", "VBoxManage"):
@@ -76,7 +76,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshServe
 
 
 class TestVagrantProvider(ProviderContract):
-    """Vagrant is a script, the guest an SSH server of ours."""
+    """Vagrant is a script, and the guest is our own SSH server."""
 
     @pytest.fixture
     def guest(self, server: SshServer) -> Guest:
@@ -254,7 +254,7 @@ def test_an_up_that_hangs_is_interrupted_and_destroyed(
     assert time.monotonic() - began < 10
     assert isinstance(error, BootError)
     assert "did not end within" in str(error)
-    assert "cleaned up" in error.console  # it was asked before it would have been killed
+    assert "cleaned up" in error.console  # it was interrupted before it was killed
     assert asked(programs)[-1] == "destroy -f g"
 
 
@@ -320,7 +320,7 @@ def test_commands_name_the_guest(workshop: Workshop, programs: Path, server: Ssh
 def renewable(
     programs: Path, server: SshServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Guest:
-    """A guest whose clock may be set, by a script here, and whose home is the test's folder."""
+    """A guest whose `date` is a script, and whose home is the test's folder."""
     for name in ("mkdir", "chmod", "rm", "cat", "id"):
         found = shutil.which(name, path="/usr/bin:/bin")
         assert found is not None
@@ -434,7 +434,7 @@ def test_one_with_another_host_key_is_not_taken_for_it(
 def test_one_that_cannot_be_parked_is_destroyed_and_no_failure(
     workshop: Workshop, renewable: Guest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk at the end of a run takes nothing from what was measured."""
+    """A full disk at the end of a run must not lose measurements."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,4 +1,4 @@
-"""Boxes as Vagrant keeps them in its folder, older Vagrants and newer ones."""
+"""Boxes in Vagrant's folder, as older and newer versions of Vagrant store them."""
 
 from pathlib import Path
 

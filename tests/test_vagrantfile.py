@@ -1,4 +1,4 @@
-"""The Vagrantfile says of Vagrant's providers and of what a guest file leaves out what we say."""
+"""The Vagrantfile has the same providers, and the same defaults of a guest file, as the harness."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Guests that are kept warm: whole or not at all, bounded, and named by all that they depend on."""
+"""Saved states of guests: complete or absent, limited in size, named by all that they depend on."""
 
 import errno
 import os
@@ -83,7 +83,7 @@ def test_the_states_used_longest_ago_go_when_there_is_no_room(
         keep(state, b"x" * (1 << 20))
         for path in (state.folder, *state.folder.iterdir()):
             os.utime(path, (1000 + age, 1000 + age))
-    assert states[0].take()  # and so it is used now
+    assert states[0].take()  # which marks it as used
     keep(state_of(["new"], places), b"x" * (1 << 20))
     assert [state.take() for state in states] == [True, False, True]
 
@@ -179,7 +179,7 @@ def test_the_cache_loses_what_is_old_and_then_what_was_unused_longest(places: Pl
     assert [path.exists() for path in (old, unused, recent, used)] == [False, True, True, True]
     assert cache.prune(places, 2 << 20, now) == 1 << 20
     assert [path.exists() for path in (unused, recent, used)] == [False, True, True]
-    assert cache.prune(places, 0, now) == 1 << 20  # and no more: a run may use the last one
+    assert cache.prune(places, 0, now) == 1 << 20  # only one: a run may be using the other
     assert [path.exists() for path in (recent, used, locks)] == [False, True, True]
 
 

@@ -1,4 +1,4 @@
-"""A web server on loopback that can do what vendors' servers do on a bad day."""
+"""A web server on loopback that can fail in the ways that vendors' servers do."""
 
 import http.server
 import threading
@@ -11,22 +11,22 @@ from typing import ClassVar
 
 @dataclass
 class Site:
-    """What the server has and how it behaves; `asked` is the Range of each request, or None."""
+    """The server's files and behaviour; `asked` has the Range of each request, or None."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     ranges: bool = True
     etag: str | None = '"one"'
     cut: list[int] = field(default_factory=list)
-    """Bytes after which the connection of each next answer is closed."""
+    """For each of the next responses, the bytes after which the connection is closed."""
     statuses: list[int] = field(default_factory=list)
-    """Of the next answers, if they are to fail."""
+    """Status codes of the next responses, to make them fail."""
     length: int | None = None
-    """Said in place of the truth."""
+    """Content-Length to send instead of the true one."""
     chunked: bool = False
     silent: float = 0.0
-    """Seconds before the content."""
+    """Seconds to wait before the content."""
     trickle: float = 0.0
-    """Seconds after each byte."""
+    """Seconds to wait after each byte."""
     asked: list[str | None] = field(default_factory=list)
     port: int = 0
 
