@@ -85,7 +85,7 @@ def trials(program: Path, places: Places) -> tuple[AcceleratorTrial, ...]:
 
 
 def attempt(program: Path, accelerator: str) -> AcceleratorTrial:
-    """Start a virtual CPU like a guest's and wait, at most `TRY_SECONDS`, for long mode."""
+    """Start a virtual CPU like a guest's; wait for long mode, at most `TRY_SECONDS`."""
     with tempfile.TemporaryDirectory() as folder:
         bios = Path(folder, "firmware")
         bios.write_bytes(firmware.image())

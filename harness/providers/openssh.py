@@ -80,6 +80,7 @@ class Openssh:
     def place(self, remote: Remote) -> Address:
         """Return the address: from the guest file, else from `config`, else ssh(1)'s defaults."""
         said = self._config(remote.host)
+        # `none` turns an option off (ssh_config(5)).
         for name in DETOURS:
             if said.get(name, "none").lower() != "none":
                 raise OpensshError(

@@ -110,6 +110,7 @@ def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
             problem = _sentence(exc)
         if deadline.passed:
             raise ImageError(f"{url}: interrupted, or too slow: {problem}", hint=HINT)
+        # A slow connection that makes progress is no reason to give up.
         silent = 0 if part.have > had else silent + 1
         logger.info("%s: %s: trying again", url, problem)
         time.sleep(min(PAUSE * 2**silent, deadline.left()))
@@ -152,9 +153,11 @@ def _attempt(part: PartialDownload, url: str, deadline: Deadline) -> bool:
     if have and origin is not None and origin.validator is not None and origin.url == url:
         if origin.size == have:
             return True
+        # If the file has changed, the server sends the whole new one (RFC 9110, 13.1.5).
         headers = {"Range": f"bytes={have}-", "If-Range": origin.validator}
     with _asked(url, headers) as (response, raw):
         if response.status_code == requests.codes.requested_range_not_satisfiable:
+            # The part does not fit the server's file, so start again from the beginning.
             part.discard()
             return False
         _check_status(response, url)

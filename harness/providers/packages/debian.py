@@ -162,6 +162,7 @@ class Debian:
             sources = self._sources(deadline)
         except AptError as exc:
             raise NotRunError(f"apt has no archive configured: {exc}", hint=HINT) from exc
+        # The suites are in order of preference: try all archives for one before the next.
         for name in suites:
             for source in sources:
                 try:

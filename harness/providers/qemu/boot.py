@@ -173,13 +173,16 @@ def _log_in(
     )
     facts: dict[str, str] = {"start": "cold" if memory is None else "warm"}
     try:
+        # QMP allows no other command before the greeting is answered.
         facts |= boot.provenance(machine.monitor.greet(limit, machine.death))
         port = machine.monitor.forwarded_port(limit, machine.death)
         if memory is not None:
             machine.monitor.go_on(limit, machine.death)
+        # A guest from our initramfs starts its SSH server only after it has read its line.
         if made.told is not None:
             _introduce(boot, made.told, machine, limit, back=memory is not None)
         live = _connected(boot, port, machine, limit, facts)
+        # Any other guest has no such line, so it is renewed over SSH.
         if made.told is None:
             _renew(boot, live, machine, limit, back=memory is not None)
     except BootError as exc:
@@ -234,12 +237,13 @@ def _renew(
         renew(boot.guest, transport, limit)
     except BootError as exc:
         if back:
-            raise
+            raise  # `_back` boots the guest instead
         logger.info("%s is not saved for later runs: %s", boot.guest.name, exc)
         return
     if not back:
         _keep(boot, machine, limit, (live.login.host_key, transport.provenance["host_key"]))
     elif boot.qemu.ssh.key is None:
+        # Every guest that is resumed from this state has the saved key, so replace it.
         private.unlink()
         change_key(transport, make_key(private), limit)
 
@@ -256,6 +260,7 @@ def _keep(
     allowed = limit.within(clocks.SAVE * boot.factor)
 
     def save(memory: Path) -> None:
+        # The guest is stopped while this runs, so the copied disk matches the saved memory.
         def beside() -> None:
             if host_key is not None:
                 belongings.keep(boot.made, boot.tenancy.folder, *host_key, memory.parent)

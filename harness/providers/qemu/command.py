@@ -57,6 +57,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     if qemu.machine is not None:
         argv += ["-machine", qemu.machine]
     argv += ["-accel", parts.accelerator, "-cpu", qemu.cpu or CPU]
+    # Append, as the log also holds the guest's earlier boots.
     argv += ["-chardev", f"file,id=console,append=on,path={_escape(parts.console)}"]
     argv += ["-serial", "chardev:console"]
     argv += ["-chardev", f"socket,id=monitor,fd={parts.monitor}", "-mon", "monitor,mode=control"]

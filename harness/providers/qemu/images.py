@@ -103,6 +103,7 @@ def _kernel(
         modules = modules or tuple(package.root for package in packages)
     else:
         return None, ()
+    # The sha256 is that of the file itself, not of the vmlinux that is unpacked from it.
     ready = kernel.prepare(image, places)
     if qemu.kernel_sha256 is not None and ready.sha256 != qemu.kernel_sha256.lower():
         raise ImageError(

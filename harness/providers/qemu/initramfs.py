@@ -143,6 +143,7 @@ def system(userland: Userland) -> Iterator[CpioEntry]:
     contents = {path: files[Path(path).name].read_bytes() for path in userland.programs}
     for path, content in contents.items():
         yield CpioEntry(path, PROGRAM, content)
+    # The programs name the dynamic loader by this path.
     yield CpioEntry(
         "lib64/ld-linux-x86-64.so.2", PROGRAM, files["ld-linux-x86-64.so.2"].read_bytes()
     )

@@ -82,6 +82,7 @@ def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
     with ours:
         child = context.Process(target=_unpack, args=(image, cached, theirs))
         try:
+            # Close our copy of the child's end: else `recv` would not notice the child's death.
             with theirs:
                 child.start()
             failure: Exception | None = ours.recv()

@@ -79,6 +79,7 @@ class Monitor(InheritedSocket):
                 deadline,
                 alive,
             )
+            # The shell renames the file last, so it exists only when it is complete.
             while not into.exists():
                 state = self._ask("query-migrate", {}, deadline, alive)
                 if state.get("status") in ("failed", "cancelled"):
@@ -88,6 +89,7 @@ class Monitor(InheritedSocket):
                 time.sleep(POLL)
             beside()
         finally:
+            # Let the guest run on even if saving failed, or used up its deadline.
             self._cont(deadline.afresh(clocks.GO_ON), alive)
 
     def _cont(self, deadline: Deadline, alive: Alive) -> None:

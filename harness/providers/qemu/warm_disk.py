@@ -30,6 +30,7 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
     into = boot / "kept"
     into.mkdir(mode=0o700)
     found: dict[str, Path] = {}
+    # Copies, because the guest writes to its disk, and the state must stay as it was saved.
     for name, path in _own(made, boot).items():
         found[name] = into / path.name
         shutil.copy(kept / path.name, found[name])

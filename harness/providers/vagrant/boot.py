@@ -75,10 +75,11 @@ class VagrantBoot(Struct, frozen=True):
                 warm.bring_back(self.making, machine, tenancy, self.deadline)
             except (InfrastructureError, OSError) as exc:
                 if self.deadline.passed:
-                    raise
+                    raise  # no time is left for a boot
                 name = self.making.guest.name
                 logger.warning("%s: booting it: its parked guest failed: %s", name, exc)
                 return None
+            # Only now does the caller's stack own the guest; a failed attempt ended it above.
             stack.enter_context(attempt.pop_all())
             return _RunningMachine(tenancy, machine, key, tenancy.lease.login)
 

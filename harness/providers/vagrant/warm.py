@@ -38,6 +38,7 @@ def key_of(making: Making) -> str | None:
     parts: list[object] = [SHAPE, guest.name, guest.system, guest.architecture, guest.vagrant]
     parts += [making.provider, making.accelerator, making.installed, version]
     parts.append((vagrant_folder() / "Vagrantfile").read_text())
+    # A snapshot with memory can be restored only by the QEMU, on the CPU, that saved it.
     qemu = accelerators.program_for(guest.architecture)
     if qemu is not None:
         parts.append(identity(qemu))
