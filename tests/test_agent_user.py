@@ -120,7 +120,7 @@ def test_a_guest_without_id_is_asked_nothing_more(tools: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("root", "remedy"), [("none", "`root: sudo`"), ("sudo", "tester ALL=(root) NOPASSWD: ALL")]
+    ("root", "remedy"), [("none", "`root` to `sudo`"), ("sudo", "tester ALL=(root) NOPASSWD: ALL")]
 )
 def test_what_is_left_out_is_told_once_with_what_to_do(
     tools: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, root: Root, remedy: str

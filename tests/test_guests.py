@@ -1,4 +1,4 @@
-"""Guest files: what they mean, and that each mistake is told with its line."""
+"""Guest files: their meaning, and that each mistake is reported with its line."""
 
 import logging
 import math
@@ -44,7 +44,7 @@ def mistake(folder: Path, text: str) -> FileError:
 
 
 def one(**keys: str) -> str:
-    """Return a guest that is right but for the keys given."""
+    """Return a guest file that is valid except for the given keys."""
     lines = {"name": "g", "system": "s", "host": "{}", **keys}
     return "".join(f"{key}: {value}\n" for key, value in lines.items())
 
@@ -194,15 +194,15 @@ MISTAKES = [
     ("a list", "- a\n", 1, "expected a mapping", None),
     ("empty", "# nothing\n", 1, "is empty", None),
     ("not YAML", "name: [1, 2\nsystem: s\n", 2, "is not YAML", None),
-    ("a tab", "name: g\n\tsystem: s\n", 2, "is not YAML", "blanks"),
+    ("a tab", "name: g\n\tsystem: s\n", 2, "is not YAML", "spaces"),
     ("an alias", "name: &n g\nsystem: *n\n", 2, "aliases", None),
     ("a merge", "name: g\n<<: {system: s}\n", 2, "`<<`", None),
     ("a tag", "name: g\nsystem: !!python/name:os.system x\n", 2, "quote it", None),
     ("a tagged mapping", "name: g\nhost: !!python/object:os.x {}\n", 2, "quote it", None),
-    ("nobody's home", one(agent="{path: '~no-such-user/x'}"), 4, "nobody here", None),
-    ("a NUL", one(notes=r'"a\0b"'), 4, "a character that is none", None),
-    ("half a character", one(notes=r'"\ud800"'), 4, "a character that is none", None),
-    ("half a character in a key", one() + 'releases: {"\\udfff": {}}\n', 4, "none (NUL or", None),
+    ("nobody's home", one(agent="{path: '~no-such-user/x'}"), 4, "no user here", None),
+    ("a NUL", one(notes=r'"a\0b"'), 4, "an invalid character", None),
+    ("half a character", one(notes=r'"\ud800"'), 4, "an invalid character", None),
+    ("half a character in a key", one() + 'releases: {"\\udfff": {}}\n', 4, "(NUL or a lone", None),
     ("an empty number", one(notes="!!int"), 4, "`` is not a valid int", None),
     ("a number of any size", one(notes="1:" * 40 + "1"), 4, "is too large a number", None),
     ("a long word", one(notes="1" * 99), 4, "1…` is too large", None),
@@ -248,7 +248,7 @@ def test_what_is_no_text_is_a_mistake(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_that_is_none_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match="no folder"):
+    with pytest.raises(FileError, match="not a folder"):
         guests.load([tmp_path / "none"])
 
 
@@ -292,9 +292,9 @@ def test_available_is_what_this_machine_can_start(matrix: dict[str, Guest]) -> N
 
 
 def test_an_unknown_guest_is_answered_with_the_nearest(matrix: dict[str, Guest]) -> None:
-    with pytest.raises(UsageError, match=r"no guest linux-6\.21") as caught:
+    with pytest.raises(UsageError, match=r"no guest is called 'linux-6\.21'") as caught:
         guests.select(matrix, ["linux-6.21"], lambda guest: True)
     assert "linux-6.12" in str(caught.value.hint)
     with pytest.raises(UsageError) as caught:
         guests.select(matrix, ["zzz"], lambda guest: True)
-    assert "lists them" in str(caught.value.hint)
+    assert "lists all guests" in str(caught.value.hint)

@@ -159,7 +159,7 @@ def test_a_guest_that_outlives_its_time_is_ended_though_its_owner_lives(
         assert leases.gc(places) == (tenancy.lease,)
         assert guest.wait() == -signal.SIGTERM
         assert not leases.leases(places)
-        assert f"though process {os.getpid()} owns it" in caplog.text
+        assert f"although process {os.getpid()} still owns it" in caplog.text
 
 
 def test_a_kept_guest_does_not_expire_unless_its_lease_says_so(places: Places) -> None:
@@ -282,7 +282,7 @@ def test_a_file_that_is_no_lease_is_left_alone(
     file.write_text("{}")
     assert leases.gc(places) == ()
     assert file.exists()
-    assert "not a lease" in caplog.text
+    assert "is not a valid lease" in caplog.text
 
 
 def undo(folder: Path, word: str, status: int = 0, seconds: float = 10) -> Undo:
