@@ -20,8 +20,9 @@ struct client {
     /* Begins the flow; 0, or -1 while its port is still in use. */
     int (*start)(struct trial *, const struct phase *, struct flow *, uint32_t number);
 
-    /* Goes on with the flow as it is, with its final ACK if that was held back. */
-    void (*resume)(struct trial *, struct flow *);
+    /* Goes on with the flow as it is, with its final ACK if that was held back and the phase does
+     * not hold it back any longer. */
+    void (*resume)(struct trial *, const struct phase *, struct flow *);
 
     /* Sends again on a connection that was served; null if this client cannot. */
     void (*echo)(struct trial *, struct flow *, uint32_t number);
@@ -36,6 +37,11 @@ struct client {
     void (*hang_up)(struct flow *);
     void (*hung_up)(struct trial *, struct phase *);
 
+    /* Connections that are ended here and not yet at the server; their packets are on the way. */
+    int (*closing)(void);
+
+    int window;       /* flows that may be under way at once */
+    int young;        /* ms for which an unanswered flow holds its place in the window */
     int sockets;      /* each flow has a descriptor, and a port that other questions may want */
     int all_at_once;  /* any number of flows may resume at once */
 };

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-    YOUNG = 100,     /* ms for which an unanswered flow holds its place in the window */
+    YOUNG = 100,     /* ms for which a flow that goes on holds its place in the window */
     LINGER = 30,     /* ms in which a second reply to a datagram may come */
     PATIENCE = 2000, /* ms beyond the deadline for which a port may stay in use */
     TURN = 10        /* ms, the longest wait while more flows are to begin */
@@ -20,7 +20,7 @@ static int begin(struct trial *trial, struct phase *phase, struct flow *flow)
 {
     uint32_t number = (uint32_t)trial->phases << 20 | (uint32_t)phase->started;
     if (phase->resume) {
-        trial->client->resume(trial, flow);
+        trial->client->resume(trial, phase, flow);
     } else if (phase->echo) {
         trial->client->echo(trial, flow, number);
     } else if (trial->client->start(trial, phase, flow, number) != 0) {
@@ -36,21 +36,24 @@ static int begin(struct trial *trial, struct phase *phase, struct flow *flow)
 
 /* All flows in flight may reach one listener, and must fit its accept queue.  A SYN that is dropped
  * because the agent hurries comes again after a second, and the kernel would look slow. */
-static int queue_holds(int backlog)
+static int window_of(const struct trial *trial, const struct phase *phase)
 {
-    return backlog < 1 ? 1 : backlog < WINDOW ? backlog : WINDOW;
+    int usual = trial->client->window, backlog = trial->backlog < 1 ? 1 : trial->backlog;
+    if (phase->window > 0)
+        return phase->window;
+    return trial->question->udp || usual < backlog ? usual : backlog;
 }
 
 /* A flow holds its place in the window only while it is young: a listener that answers nobody must
  * not stop the flows of the others. */
 static void begin_more(struct trial *trial, struct phase *phase)
 {
-    int usual = trial->question->udp ? WINDOW : queue_holds(trial->backlog);
-    int young = 0, window = phase->window > 0 ? phase->window : usual;
+    int closing = trial->client->closing(), window = window_of(trial, phase);
+    int young = closing < window ? closing : window - 1; /* one goes on, whatever never closes */
     int at_once = phase->resume && trial->client->all_at_once;
-    int64_t now = clock_ms();
+    int64_t now = clock_ms(), age = phase->resume ? YOUNG : trial->client->young;
     for (int i = phase->settled; i < phase->started; i++)
-        young += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < YOUNG;
+        young += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < age;
     while (phase->started < phase->count && !phase->pause && (young < window || at_once)) {
         struct flow *flow = &phase->flows[phase->started];
         if (begin(trial, phase, flow) != 0)

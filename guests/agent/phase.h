@@ -18,7 +18,7 @@ struct phase {
     int keep;      /* leave served connections open */
     int handshake; /* a flow is `open`, and done, once its handshake is */
     int half_open; /* hold the final ACK back; a flow is `open` after this many SYN-ACKs */
-    int resume;    /* go on with the connections as they are */
+    int resume;    /* go on with the connections as they are; with `half_open`, hold on */
     int echo;      /* send again on served connections, and expect the reply again */
     int deadline;  /* ms; 0: the question's */
     int window;    /* flows that may be unanswered at once; 0: the usual */

@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { BIND_TRIES = 300, RESTART_TRIES = 200 };
+/* YOUNG: a listener that answers nobody must not stop the flows of the others. */
+enum { BIND_TRIES = 300, RESTART_TRIES = 200, YOUNG = 100 };
 
 /* SO_LINGER 0 makes it a RST, so that the 4-tuple can be used again (docs/traps.md, trap 7). */
 static void hang_up(struct flow *flow)
@@ -250,9 +251,9 @@ static void close_nothing(void)
 {
 }
 
-static void resume(struct trial *trial, struct flow *flow)
+static void resume(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
-    (void)trial;
+    (void)trial, (void)phase;
     flow_resume(flow);
 }
 
@@ -268,8 +269,14 @@ static void hung_up(struct trial *trial, struct phase *phase)
     (void)trial, (void)phase;
 }
 
+static int closing(void)
+{
+    return 0;
+}
+
 const struct client socket_client = {
     .open = open_nothing, .leave = close_nothing, .close = close_nothing, .start = start,
     .resume = resume, .echo = echo, .turn = turn, .unheard = unheard, .hang_up = hang_up,
-    .hung_up = hung_up, .sockets = 1, .all_at_once = 1
+    .hung_up = hung_up, .closing = closing, .window = WINDOW, .young = YOUNG, .sockets = 1,
+    .all_at_once = 1
 };

@@ -15,9 +15,14 @@
 #include <poll.h>
 #include <stddef.h>
 
+/* WAY: each flow under way has two packets in the device's queue at most, and the shortest queue
+ * known holds 50 (freebsd: net.link.ifqmaxlen).  YOUNG: longer than a SYN takes that is sent again
+ * (RFC 6298 2.1), so that a slow guest has no more flows under way than a fast one. */
 enum {
-    TURN = 10,     /* ms, the longest wait: segments may have to be sent again */
-    HANG_UP = 1000 /* ms, the longest wait for both ends of what was closed */
+    TURN = 10,      /* ms, the longest wait: segments may have to be sent again */
+    HANG_UP = 1000, /* ms, the longest wait for both ends of what was closed */
+    WAY = 20,
+    YOUNG = 1500
 };
 
 static int start(struct trial *trial, const struct phase *phase, struct flow *flow,
@@ -27,10 +32,13 @@ static int start(struct trial *trial, const struct phase *phase, struct flow *fl
     return tcp_start(trial, flow, number);
 }
 
-static void resume(struct trial *trial, struct flow *flow)
+static void resume(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
     flow_resume(flow);
-    tcp_complete(trial, flow);
+    if (phase->half_open > 0)
+        tcp_hold(phase, flow);
+    else
+        tcp_complete(trial, flow);
 }
 
 /* All flows share one wire: whatever comes is heard. */
@@ -61,5 +69,6 @@ static void hung_up(struct trial *trial, struct phase *phase)
 const struct client tun_client = {
     .open = link_open, .leave = link_leave, .close = link_close, .start = start, .resume = resume,
     .echo = NULL, .turn = turn, .unheard = tcp_unheard, .hang_up = tcp_hang_up,
-    .hung_up = hung_up, .sockets = 0, .all_at_once = 0
+    .hung_up = hung_up, .closing = tcp_closing, .window = WAY, .young = YOUNG, .sockets = 0,
+    .all_at_once = 0
 };

@@ -24,6 +24,7 @@ enum { STEP = 1024, RTO = 1000, TRIES = 5, SWEEP = 50, TEARDOWN = 3000, BURST = 
 static struct {
     uint32_t sequence;
     int64_t swept;
+    int closing;
     struct flow *flows[65536]; /* by the client's port, which no two flows share */
 } hosts;
 
@@ -49,10 +50,25 @@ static void say_surely(struct flow *flow, int flags, const unsigned char *bytes,
 
 static void forget(struct flow *flow)
 {
+    hosts.closing -= flow->tcp.at == CLOSING;
     flow->tcp.at = CLOSED;
     flow->tcp.due = 0;
     if (hosts.flows[flow->port] == flow)
         hosts.flows[flow->port] = NULL;
+}
+
+static void say_end(struct flow *flow)
+{
+    flow->tcp.at = CLOSING;
+    flow->tcp.closing = clock_ms();
+    flow->tcp.owes = 0;
+    hosts.closing++;
+    say_surely(flow, FIN | ACK, NULL, 0);
+}
+
+int tcp_closing(void)
+{
+    return hosts.closing;
 }
 
 static void say_request(struct trial *trial, struct flow *flow)
@@ -66,8 +82,10 @@ int tcp_start(struct trial *trial, struct flow *flow, uint32_t number)
 {
     if (flow->tcp.at != CLOSED && clock_ms() - flow->tcp.closing < TEARDOWN)
         return -1;
-    if (flow->tcp.at != CLOSED)
+    if (flow->tcp.at != CLOSED) {
         say(flow, RST | ACK, flow->tcp.next, NULL, 0);
+        forget(flow);
+    }
     if (flow->port == 0)
         flow->port = draw_port(trial);
     flow_begin(flow, number);
@@ -97,6 +115,12 @@ void tcp_complete(struct trial *trial, struct flow *flow)
     establish(trial, flow);
 }
 
+void tcp_hold(const struct phase *phase, struct flow *flow)
+{
+    if (flow->tcp.answers >= phase->half_open && flow->fate == UNDECIDED)
+        flow_end(flow, LEFT_OPEN, 0);
+}
+
 int tcp_unheard(const struct flow *flow)
 {
     return flow->tcp.at == ESTABLISHED && flow->tcp.acknowledged != flow->tcp.next;
@@ -106,10 +130,7 @@ int tcp_unheard(const struct flow *flow)
 void tcp_hang_up(struct flow *flow)
 {
     if (flow->tcp.at == ESTABLISHED && flow->fate == SERVED) {
-        flow->tcp.at = CLOSING;
-        flow->tcp.closing = clock_ms();
-        flow->tcp.owes = 0;
-        say_surely(flow, FIN | ACK, NULL, 0);
+        say_end(flow);
     } else if (flow->tcp.at == ESTABLISHED || flow->tcp.at == HALF_OPEN) {
         say(flow, RST | ACK, flow->tcp.next, NULL, 0);
         forget(flow);
@@ -140,21 +161,23 @@ static void take_reset(struct flow *flow, const struct segment *got)
     int waits = flow->tcp.at == SYN_SENT;
     if (waits ? got->acknowledged != flow->tcp.next : got->sequence != flow->tcp.expected)
         return; /* of another connection (RFC 9293 3.10.7.3, RFC 5961 3.2) */
-    if (flow->fate == UNDECIDED)
+    if (flow->fate == UNDECIDED || flow->tcp.at == HALF_OPEN)
         flow_end(flow, FAILED, waits ? ECONNREFUSED : ECONNRESET);
     forget(flow);
 }
 
-/* The first SYN-ACK completes the handshake, unless the phase leaves it half open until more have
- * come. */
+/* The first SYN-ACK completes the handshake, unless the phase leaves it half open.  One that comes
+ * again completes nothing: the flow waits until a phase goes on with it, and would otherwise be
+ * served before that phase has begun it. */
 static void take_syn_ack(struct trial *trial, const struct phase *phase, struct flow *flow,
                          const struct segment *got)
 {
-    if (got->acknowledged != flow->tcp.acknowledged + 1 && flow->tcp.at == SYN_SENT) {
+    int first = flow->tcp.at == SYN_SENT;
+    if (got->acknowledged != flow->tcp.acknowledged + 1 && first) {
         refuse(got); /* of an older SYN (RFC 9293 3.10.7.3) */
         return;
     }
-    if (flow->tcp.at == SYN_SENT) {
+    if (first) {
         flow->tcp.at = HALF_OPEN;
         flow->tcp.acknowledged = got->acknowledged;
         flow->tcp.expected = got->sequence + 1;
@@ -164,11 +187,10 @@ static void take_syn_ack(struct trial *trial, const struct phase *phase, struct 
         return;
     }
     flow->tcp.answers++;
-    if (phase->half_open == 0) {
+    if (phase->half_open > 0)
+        tcp_hold(phase, flow);
+    else if (first)
         establish(trial, flow);
-    } else if (flow->tcp.answers >= phase->half_open && flow->fate == UNDECIDED) {
-        flow_end(flow, LEFT_OPEN, 0);
-    }
 }
 
 static void take_acknowledgement(struct flow *flow, const struct segment *got)
@@ -202,12 +224,8 @@ static void take_bytes(struct trial *trial, struct flow *flow, const struct segm
 /* Answers the FIN of the server; the connection ends once both FINs are acknowledged. */
 static void close_both(struct flow *flow)
 {
-    if (flow->tcp.theirs && flow->tcp.at == ESTABLISHED) {
-        flow->tcp.at = CLOSING;
-        flow->tcp.closing = clock_ms();
-        flow->tcp.owes = 0;
-        say_surely(flow, FIN | ACK, NULL, 0);
-    }
+    if (flow->tcp.theirs && flow->tcp.at == ESTABLISHED)
+        say_end(flow);
     if (flow->tcp.owes)
         say(flow, ACK, flow->tcp.next, NULL, 0);
     flow->tcp.owes = 0;

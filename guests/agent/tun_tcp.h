@@ -16,6 +16,13 @@ int tcp_start(struct trial *, struct flow *, uint32_t number);
 /* Sends the final ACK of a handshake that was left half open, and the request. */
 void tcp_complete(struct trial *, struct flow *);
 
+/* Leaves the handshake half open: the flow is done once its SYN-ACK has come as often as the phase
+ * asks. */
+void tcp_hold(const struct phase *, struct flow *);
+
+/* Connections that are closed here, and not yet at the server. */
+int tcp_closing(void);
+
 /* Closes with FIN if the flow was served, else with RST. */
 void tcp_hang_up(struct flow *);
 
