@@ -124,6 +124,13 @@ static int run(const char *path, const char *const *words)
     return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) == 127 ? ENOENT : EINVAL;
 }
 
+/* route(8) does not say in its status why it failed.  Most often the net has a route already. */
+static int add_route(const char *const *words)
+{
+    int error = run("/sbin/route", words);
+    return error == EINVAL ? EEXIST : error;
+}
+
 /* A point-to-point link, and a route to the net behind its far end (ifconfig(8), route(8)). */
 int platform_tun_address(const struct tun *tun, int six, const char *ours, const char *theirs,
                          const char *net)
@@ -140,7 +147,7 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
     int error = run("/sbin/ifconfig", six ? six_link : four_link);
     if (error == 0)
         error = run("/sbin/ifconfig", up);
-    return error == 0 ? run("/sbin/route", six ? six_route : four_route) : error;
+    return error == 0 ? add_route(six ? six_route : four_route) : error;
 }
 
 #ifdef __APPLE__
@@ -228,7 +235,8 @@ static int destroy(const char *name)
 }
 
 /* A device that exists may be left over from an agent that was killed, and can be used; it is
- * destroyed in the end only if it was made here.  If a process has it open, open() says EBUSY. */
+ * destroyed in the end only if it was made here.  If a process has it open, open() says EBUSY; while
+ * another makes it or destroys it, ENXIO or ENOENT (freebsd: a node without its interface). */
 static int open_unit(struct tun *tun, int ether, int unit)
 {
     struct ifreq request;
@@ -243,27 +251,31 @@ static int open_unit(struct tun *tun, int ether, int unit)
     tun->fd = open(path, O_RDWR);
     if (tun->fd >= 0 && tell_family(tun->fd) == 0)
         return 0;
-    int error = errno;
+    int error = errno, passing = !tun->made && (error == ENXIO || error == ENOENT);
     if (tun->fd >= 0)
         close(tun->fd);
     if (tun->made)
         destroy(tun->name);
-    return error;
+    return passing ? EBUSY : error;
 }
 
-/* Units 3 to 0: some systems have device nodes for these only. */
+/* Some systems have device nodes for units 0 to 3 only; elsewhere a node comes with its device. */
 int platform_tun_open(struct tun *tun)
 {
+    enum { NODES = 4, UNITS = 16 };
     int error = EBUSY;
     int ether = socket(AF_INET, SOCK_DGRAM, 0);
     if (ether < 0)
         return errno;
     memset(tun, 0, sizeof *tun);
     tun->headed = 1;
-    for (int unit = 3; unit >= 0 && error == EBUSY; unit--)
+    for (int unit = 0; unit < NODES && error == EBUSY; unit++)
+        error = open_unit(tun, ether, NODES - 1 - unit);
+    int nodes = error;
+    for (int unit = NODES; unit < UNITS && error == EBUSY; unit++)
         error = open_unit(tun, ether, unit);
     close(ether);
-    return error;
+    return error == 0 ? 0 : nodes;
 }
 
 void platform_tun_close(const struct tun *tun)

@@ -13,14 +13,14 @@ struct tun {
     char name[16];
 };
 
-/* 0, or the errno that says why there is none. */
+/* 0, or the errno that says why there is none; EBUSY if others have every device that there is. */
 int platform_tun_open(struct tun *);
 
 /* Async-signal-safe. */
 void platform_tun_close(const struct tun *);
 
 /* Gives both ends an address, as text, and routes the net (/24, or /64) to the far end; 0, or the
- * errno. */
+ * errno.  EEXIST: the net may be somebody else's. */
 int platform_tun_address(const struct tun *, int six, const char *ours, const char *theirs,
                          const char *net);
 

@@ -18,9 +18,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* SOURCES: hosts behind the device; the first two addresses of the net are the device's own. */
+/* SOURCES: hosts behind the device; the first two addresses of the net are the device's own.
+ * OPEN_WAIT: ms, for a device that another question has. */
 enum {
-    SOURCES = 200, FIRST_SOURCE = 3, NETS = 40, BIND_TRIES = 200, WRITE_TRIES = 200, FAMILY = 4
+    SOURCES = 200, FIRST_SOURCE = 3, NETS = 40, BENCHMARK_NETS = 512, BIND_TRIES = 200,
+    WRITE_TRIES = 200, FAMILY = 4, OPEN_WAIT = 20000
 };
 
 /* A process asks one question, and so has one device. */
@@ -30,12 +32,15 @@ static struct {
     unsigned char ours[16], theirs[16];
 } tunnel;
 
-/* Draws a net for benchmarks (RFC 2544 C.2.2), or a unique local one (RFC 4193): several questions
- * may have one each at the same time. */
+/* Draws a net for benchmarks (RFC 2544 C.2.2), or a unique local one (RFC 4193).  Questions that run
+ * at once each draw from nets of their own: Linux gives two devices the same net without a word, and
+ * sends the packets of both to one. */
 static int choose_net(struct trial *trial)
 {
     char ours[46], theirs[46], net[46];
-    uint32_t low = draw(trial) & 0xffff, high = draw(trial) & 0xffff;
+    uint32_t slots = (uint32_t)trial->question->slots, slot = (uint32_t)trial->question->slot;
+    uint32_t low = draw(trial) % (BENCHMARK_NETS / slots) * slots + slot;
+    uint32_t high = draw(trial) & 0xffff;
     if (tunnel.six) {
         const char *const form = "fd72:%lx:%lx::%s";
         snprintf(ours, sizeof ours, form, (unsigned long)high, (unsigned long)low, "1");
@@ -43,7 +48,7 @@ static int choose_net(struct trial *trial)
         snprintf(net, sizeof net, form, (unsigned long)high, (unsigned long)low, "");
     } else {
         const char *const form = "198.%lu.%lu.%s";
-        unsigned long half = 18 + high % 2, third = low % 256;
+        unsigned long half = 18 + low / 256, third = low % 256;
         snprintf(ours, sizeof ours, form, half, third, "1");
         snprintf(theirs, sizeof theirs, form, half, third, "2");
         snprintf(net, sizeof net, form, half, third, "0");
@@ -84,10 +89,24 @@ static void close_link(void *unused)
     link_close();
 }
 
+/* Other questions may have all devices that there are. */
+static int open_device(void)
+{
+    int64_t until = clock_ms() + OPEN_WAIT;
+    int error = platform_tun_open(&tunnel.tun);
+    while (error == EBUSY && clock_ms() < until) {
+        pause_ms(20);
+        error = platform_tun_open(&tunnel.tun);
+    }
+    return error;
+}
+
 void link_open(struct trial *trial)
 {
     const char *who = geteuid() == 0 ? "" : "needs root: ";
-    int error = platform_tun_open(&tunnel.tun), tries = 0;
+    int error = open_device(), tries = 0;
+    if (error == EBUSY)
+        broken("every tun device has been in use for %d s", OPEN_WAIT / 1000);
     if (error != 0)
         unsupported(trial, "%sno tun device can be opened: %s", who, errno_name(error));
     tunnel.open = 1;
