@@ -27,8 +27,8 @@ deadline makes the cell inconclusive (docs/traps.md, trap 12)."""
 
 GUEST_STARVED = "guest was starved"
 
-NOT_YET_SERVED = "queued"
-"""The phase in which a flow is expected to be `open`, so that this is not a time-out."""
+NOT_YET_SERVED = ("queued", "held", "repeated", "control-held", "control-repeated")
+"""Phases in which `open` is what a flow is to be, not a time-out."""
 
 
 class AskedQuestion(Protocol):
@@ -126,7 +126,7 @@ def starved(judgement: Judgement) -> bool:
 def _unless_starved(seen: Observation, judgement: Judgement) -> Judgement:
     """Withdraw a verdict if flows timed out and the guest did not run for too long."""
     late = sum(
-        fate == "timeout" or (fate == "open" and flows.phase != NOT_YET_SERVED)
+        fate == "timeout" or (fate == "open" and flows.phase not in NOT_YET_SERVED)
         for flows in seen.flows
         for fate in flows.fates
     )

@@ -39,6 +39,15 @@ def paired(port: int, turn: int, group: Group) -> Fate:
     return scaled(port // 2, turn, group)
 
 
+def walked(port: int, turn: int, group: Group) -> Fate:
+    """Choose as Linux did until 4.5 (net/ipv4/inet_hashtables.c, __inet_lookup_listener())."""
+    random, found = hashed(port), group[-1]
+    for matches, member in enumerate(reversed(group[:-1]), 2):
+        found = member if random * matches >> 32 == 0 else found
+        random = (random * 1664525 + 1013904223) % 2**32
+    return found
+
+
 def newest(port: int, turn: int, group: Group) -> Fate:
     return group[-1]
 
@@ -95,6 +104,10 @@ class Kernel(Struct, frozen=True):
     the survivors' flows does beside a hung member. `preferred` is the side of
     `precedence` that serves, None for both; `limit` how many members a group serves. `half_open` is
     the fate of handshakes that a failed listener had not finished (`own`: it serves them yet);
+    `repeated` is that fate once the SYN-ACK was sent again, if it is another. A kernel that
+    `searches` looks for a handshake at the listener whose a new connection would be, and resets
+    those that it does not find there; with `forgetting` every tenth that is held becomes that;
+    `hold` is how many ms the guest needs from SYN to ACK;
     `port_counts` is 1 where the server's port is among the hash's inputs; another port moves all
     flows by `port_shifts` places together.
     `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
@@ -120,6 +133,10 @@ class Kernel(Struct, frozen=True):
     preferred: int | None = None
     limit: int = 1000
     half_open: Fate = "ECONNRESET"
+    repeated: Fate | None = None
+    searches: bool = False
+    forgetting: Fate | None = None
+    hold: int = 60
     port_counts: int = 0
     port_shifts: int = 0
     retiring: str | None = None

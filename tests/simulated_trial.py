@@ -69,9 +69,11 @@ class Trial:
         self.turn += len(ports)
         return fates
 
-    def phase(self, name: str, ports: Sequence[int], fates: Sequence[Fate]) -> list[Fate]:
+    def phase(
+        self, name: str, ports: Sequence[int], fates: Sequence[Fate], later: int = 0
+    ) -> list[Fate]:
         took = [self.deadline if fate in ("timeout", "open") else 3 for fate in fates]
-        started = list(range(len(ports)))
+        started = list(range(later, later + len(ports)))
         self.say("flows", phase=name, fates=fates, ports=ports, started=started, took=took)
         return list(fates)
 

@@ -51,7 +51,7 @@ def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
 OWN = {
     "group-limit": {"sockets"},
     "drain": {"rounds"},
-    "failure-handshake": {"peer"},
+    "failure-handshake": {"peer", "round"},
     "server-port": {"peer", "ports"},
 }
 """Parameters that a scenario adds to those that every question has."""

@@ -89,8 +89,13 @@ void emit_member(int index, int bind, int listen, struct outcome outcome)
 
 void emit_change(const struct trial *trial, const char *what, int member, int error)
 {
+    emit_change_at(trial, what, member, error, clock_ms());
+}
+
+void emit_change_at(const struct trial *trial, const char *what, int member, int error, int64_t at)
+{
     printf("{\"event\":\"change\",\"what\":\"%s\",\"member\":%d,\"at\":%d,\"error\":", what, member,
-           (int)(clock_ms() - trial->began));
+           (int)(at - trial->began));
     say_or_null(error == 0 ? NULL : errno_name(error));
     putchar('}');
     line_end();

@@ -6,6 +6,7 @@
 #include "outcome.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct flow;
 struct trial;
@@ -15,6 +16,9 @@ void emit_begin(const struct trial *, const char *scenario);
 /* `bind` and `listen` are ranks, -1 if not done. */
 void emit_member(int index, int bind, int listen, struct outcome);
 void emit_change(const struct trial *, const char *what, int member, int error);
+
+/* Of a change that happened before, `at` by clock_ms(). */
+void emit_change_at(const struct trial *, const char *what, int member, int error, int64_t at);
 
 /* The flows of this group only. */
 void emit_flows(const struct trial *, const char *phase, const struct flow *, int count, int group);

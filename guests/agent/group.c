@@ -19,3 +19,13 @@ struct flow *group_stands(struct trial *trial, int spare)
         return NULL;
     return flows_new(trial, trial->question->flows);
 }
+
+struct outcome group_stands_again(struct trial *trial, int spare)
+{
+    int count = trial->question->listeners;
+    struct outcome outcome = { .call = NO_CALL };
+    members_fork(trial, count + spare);
+    for (int i = 0; i < count && outcome.call == NO_CALL; i++)
+        outcome = member_stand_again(trial, i);
+    return outcome;
+}

@@ -53,7 +53,9 @@ static void become_member(const struct trial *trial, int index, const int ends[2
 void members_fork_as(struct trial *trial, int count,
                      void (*run)(const struct trial *, int index, int control))
 {
-    at_end(kill_members, trial);
+    static int registered; /* a process asks one question */
+    if (!registered++)
+        at_end(kill_members, trial);
     for (int i = 0; i < count; i++) {
         int ends[2];
         if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0)
@@ -81,7 +83,8 @@ void members_fork(struct trial *trial, int count)
 /* A member that died by itself has lost flows that no kernel lost. */
 void members_end(struct trial *trial)
 {
-    for (int i = 0; i < trial->member_count; i++) {
+    int count = trial->member_count;
+    for (int i = 0; i < count; i++) {
         int status;
         pid_t pid = trial->members[i].pid;
         if (pid <= 0 || waitpid(pid, &status, WNOHANG) != pid)
@@ -91,6 +94,8 @@ void members_end(struct trial *trial)
                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     }
     kill_members(trial);
+    for (int i = 0; i < count; i++)
+        close(trial->members[i].control);
 }
 
 void member_send(struct trial *trial, int index, enum operation operation, int option, int late)
@@ -152,20 +157,33 @@ struct outcome member_bind_first(struct trial *trial, int index)
     return outcome;
 }
 
-int member_stand(struct trial *trial, int index)
+static struct outcome stand(struct trial *trial, int index, int *bind, int *listen)
 {
-    int bind = -1, listen = -1;
     struct outcome outcome = member_bind_first(trial, index);
+    *bind = *listen = -1;
     if (outcome.call == NO_CALL) {
-        bind = trial->binds++;
+        *bind = trial->binds++;
         if (!trial->question->udp) {
             outcome = member_do(trial, index, LISTEN);
             if (outcome.call == NO_CALL)
-                listen = trial->listens++;
+                *listen = trial->listens++;
         }
     }
+    return outcome;
+}
+
+int member_stand(struct trial *trial, int index)
+{
+    int bind, listen;
+    struct outcome outcome = stand(trial, index, &bind, &listen);
     emit_member(index, bind, listen, outcome);
     return outcome.call == NO_CALL ? 0 : -1;
+}
+
+struct outcome member_stand_again(struct trial *trial, int index)
+{
+    int bind, listen;
+    return stand(trial, index, &bind, &listen);
 }
 
 int members_stand(struct trial *trial, int count)
@@ -191,7 +209,7 @@ static int signal_member(struct trial *trial, int index, int number)
     return 0;
 }
 
-void member_fail(struct trial *trial, int index, int failure)
+int member_fail_quietly(struct trial *trial, int index, int failure)
 {
     static const enum operation operations[] = {
         [CLOSE] = CLOSE_LISTENER, [SHUTDOWN] = SHUT_DOWN, [RELISTEN_ZERO] = LISTEN_ZERO
@@ -205,5 +223,11 @@ void member_fail(struct trial *trial, int index, int failure)
     } else {
         error = member_do(trial, index, operations[failure]).error;
     }
+    return error;
+}
+
+void member_fail(struct trial *trial, int index, int failure)
+{
+    int error = member_fail_quietly(trial, index, failure);
     emit_change(trial, failure_name(failure), index, error);
 }

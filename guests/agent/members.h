@@ -15,7 +15,8 @@ void members_fork(struct trial *, int count);
 void members_fork_as(struct trial *, int count,
                      void (*run)(const struct trial *, int index, int control));
 
-/* Ends them all; a member that had ended by itself breaks the trial. */
+/* Ends them all, so that others can be started; a member that had ended by itself breaks the
+ * trial. */
 void members_end(struct trial *);
 
 /* One step of one member: send and hear, or both at once. */
@@ -31,7 +32,13 @@ struct outcome member_bind_first(struct trial *, int index);
 int member_stand(struct trial *, int index);
 int members_stand(struct trial *, int count);
 
+/* As member_stand(), and says nothing: what the kernel answered. */
+struct outcome member_stand_again(struct trial *, int index);
+
 /* Makes the member fail in this way, and says so. */
 void member_fail(struct trial *, int index, int failure);
+
+/* As member_fail(), and says nothing; 0, or the errno. */
+int member_fail_quietly(struct trial *, int index, int failure);
 
 #endif

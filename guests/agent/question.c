@@ -67,7 +67,8 @@ static const struct key keys[] = {
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
-    NUMBER(rounds, 1, 1000), NUMBER(ports, 2, 8), NUMBER(load, 0, FULL)
+    NUMBER(rounds, 1, 1000), NUMBER(round, 1, MAX_FLOWS), NUMBER(ports, 2, 8),
+    NUMBER(load, 0, FULL)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)

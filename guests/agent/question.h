@@ -37,6 +37,7 @@ struct question {
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
     int way, rounds, ports;
+    int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
     uint32_t seed;
     const char *tunables; /* names whose values to say, or one NAME=VALUE to set */

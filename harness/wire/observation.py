@@ -169,6 +169,7 @@ DEFAULTS = {
     "sockets": 300,
     "rounds": 40,
     "ports": 2,
+    "round": 20000,
 }
 """The agent's defaults for parameters that a question leaves out (docs/wire.md, "Asking")."""
 
@@ -180,6 +181,7 @@ MOST = {
     "sockets": 1000,
     "rounds": 1000,
     "ports": 8,
+    "round": 20000,
 }
 """The largest values that the agent accepts (docs/wire.md, "Asking"). They also limit what a guest
 can make the harness count."""
