@@ -1,7 +1,7 @@
 """The claims of the article this project started from."""
 
 from harness.claims.claim import Claim, Part, where
-from harness.claims.predicates import repeated, said, survivors_lost
+from harness.claims.predicates import others_collapse, repeated, said, survivors_lost
 from harness.claims.questions import (
     BINDS,
     ENDED,
@@ -52,6 +52,14 @@ ARTICLE = (
             ("bind",),
         ),
         queue(LINUX, "connections in the survivors' queues are lost", survivors_lost),
+        Part(
+            "handshakes of the survivors are reset",
+            LINUX,
+            "failure-handshake",
+            others_collapse,
+            where(option=PLAIN, protocol="tcp", failure=ENDED, bind=BINDS),
+            ("bind",),
+        ),
         Part(
             "flows of the survivors move to another listener",
             LINUX,

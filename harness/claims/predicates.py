@@ -5,6 +5,7 @@ from harness.matrix.evidence import Evidence
 from harness.model import Cell, Depth
 from harness.model.guest import SECTIONS
 from harness.scenarios import CATALOGUE
+from harness.scenarios.handshake_rounds import COLLAPSED
 from harness.scenarios.tally import SAME, STRAY
 
 MADE_BY_US = tuple(name for name, section in SECTIONS.items() if section.made)
@@ -52,6 +53,18 @@ def survivors_lost(evidence: Evidence) -> bool | None:
     counts = evidence.entry.counts
     total = counts.get("survivors_total", 0)
     return None if not total else total - counts.get("survivors_served", 0) > STRAY * total
+
+
+def others_collapse(evidence: Evidence) -> bool | None:
+    """A failure resets handshakes of the others, too.
+
+    A member that joins is no failure. The first member is a case of its own: nobody's place
+    depends on it where members are searched from the newest to the oldest.
+    """
+    axes = evidence.entry.cell.axes
+    if axes.get("member") == "first" or axes.get("change") == "join":
+        return None
+    return head(evidence) == COLLAPSED
 
 
 def last_inherits(evidence: Evidence) -> bool | None:
