@@ -1,4 +1,4 @@
-"""What something costs in CPU: the least of a few times, as a busy neighbour can double it."""
+"""Measures CPU time: the least of a few attempts, because a busy neighbour can double it."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ TIMES = 4
 
 
 def cheap(work: Callable[[], Made], most: float) -> Made:
-    """Do something until it takes less than `most` seconds of CPU; fail if it never does."""
+    """Repeat an action until it takes less than `most` seconds of CPU; fail if it never does."""
     taken = []
     for _ in range(TIMES):
         begun = time.process_time()

@@ -1,10 +1,11 @@
-"""What tests/test_fuzz.py does, led by coverage (atheris), by hand and for as long as one likes.
+"""Like tests/test_fuzz.py, but guided by coverage (atheris). Run it by hand, as long as you like.
 
     pip install atheris                  # wheels for Linux and CPython 3.11 to 3.13
     PYTHONPATH=. python tests/fuzz_atheris.py wire -max_total_time=600 [CORPUS FOLDER]
 
-The first word is `wire`, or a reader of tests/fuzzed.py: `guest file`, `matrix`, `journal`, ….
-All that follows is libFuzzer's. It ends at the first trace, with the input in a file `crash-…`.
+The first argument is `wire`, or a reader of tests/fuzzed.py: `guest file`, `matrix`, `journal`, ….
+The other arguments go to libFuzzer. It stops at the first traceback and writes the input to a file
+`crash-…`.
 """
 
 import logging
@@ -26,7 +27,7 @@ Look = Callable[[bytes], object]
 
 
 def looks() -> dict[str, tuple[Look, tuple[bytes, ...]]]:
-    """Return what may be fuzzed: what takes the bytes, and what to begin with."""
+    """Return what can be fuzzed, by name: the function that takes the bytes, and its seeds."""
     recordings = tuple(path.read_bytes() for path in sorted(DATA.glob("*/*.jsonl"))[::20])
     return {"wire": (_said, recordings)} | {
         reader.name: (_in_a_folder(reader), reader.seeds) for reader in READERS
@@ -47,12 +48,12 @@ def _said(content: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz what the first word names."""
+    """Fuzz what the first argument names."""
     known = looks()
     if len(sys.argv) < 2 or sys.argv[1] not in known:
-        sys.exit(f"what is to be fuzzed? {', '.join(known)}")
+        sys.exit(f"name one of these to fuzz: {', '.join(known)}")
     look, seeds = known[sys.argv.pop(1)]
-    logging.disable()  # a lease that is none is told in the log
+    logging.disable()  # invalid leases are logged
     with tempfile.TemporaryDirectory() as corpus:
         for number, seed in enumerate(seeds):
             Path(corpus, str(number)).write_bytes(seed)

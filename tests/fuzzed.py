@@ -1,4 +1,4 @@
-"""All that reads a file which may be somebody else's, with files of ours to be mutated."""
+"""Everything that reads files from others, with valid files as seeds for mutation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +54,7 @@ known:
 
 
 class Reader(Struct, frozen=True):
-    """Something that reads `file`, which is put in a folder of its own, so many times."""
+    """A reader of `file`, which is written to its own folder; tried with `examples` mutants."""
 
     name: str
     file: str
@@ -63,7 +63,7 @@ class Reader(Struct, frozen=True):
     examples: int = 200
 
     def look(self, folder: Path, content: bytes) -> FileError | None:
-        """Read it; return the refusal, if it was one."""
+        """Read the content; return the `FileError` if it was rejected, else None."""
         path = folder / self.file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -81,13 +81,13 @@ def _baseline(path: Path) -> object:
 
 def _lease(path: Path) -> object:
     found = leases.leases(Places(path.parent, path.parent.parent))
-    # It names a folder that goes with it.
+    # The file names a folder that must exist.
     assert all(lease.id and not {*lease.id} & {"/", ".", "\0"} for lease in found)
     return found
 
 
 def _run(path: Path) -> object:
-    """Judge a run whose journal is this."""
+    """Judge a run with this journal."""
     replies = path.parent / "guests" / "one" / "agent.jsonl"
     replies.parent.mkdir(parents=True)
     replies.write_bytes(RAW)
@@ -95,7 +95,7 @@ def _run(path: Path) -> object:
 
 
 def _said(path: Path) -> object:
-    """Judge a run in which a guest said this."""
+    """Judge a run in which a guest sent this."""
     folder = path.parent / "run"
     with Store.create(folder, BEGUN) as store:
         store.guest("one").answered(asked(), path.read_bytes())

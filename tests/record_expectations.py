@@ -1,4 +1,4 @@
-"""Writes what each recording is judged to be, after new recordings came in: read the diff!
+"""Writes the judgement of each recording to a file. Run it after adding recordings; read the diff.
 
 `python tests/record_expectations.py` with the repository on PYTHONPATH; no test calls this.
 """

@@ -1,4 +1,4 @@
-"""The recordings in `tests/data` as one matrix: what real kernels said, judged by our rules."""
+"""The recordings of real kernels in `tests/data`, judged and gathered into one matrix."""
 
 from pathlib import Path
 
@@ -32,11 +32,11 @@ DEFAULTS = {
     "delivery": "unicast",
     "tunables": "",
 }
-"""The agent's own (docs/wire.md, "Asking")."""
+"""The agent's defaults (docs/wire.md, "Asking")."""
 
 
 def observations(scenario: str) -> list[Observation]:
-    """Return what was said of a scenario on a kernel, file by file; `invented-*` is not of one."""
+    """Return the observations of a scenario on real kernels; files `invented-*` are left out."""
     files = sorted((DATA / scenario).glob("*.jsonl"))
     replies = [
         parse(path.read_bytes(), SCRIPTS) for path in files if not path.name.startswith("invented")
@@ -47,13 +47,13 @@ def observations(scenario: str) -> list[Observation]:
 
 
 def whole(scenario: Scenario, cell: Cell) -> dict[str, str]:
-    """Return what the agent is asked for a cell, with what it takes for granted, not the sizes."""
+    """Return a cell's parameters, with the defaults for axes but without the numbers."""
     asked = {"peer": DEFAULTS["peer"], "tunables": "", **scenario.parameters(cell, Depth.FULL)}
     return {name: value for name, value in asked.items() if name in DEFAULTS}
 
 
 def recorded() -> Matrix:
-    """Gather the recordings that are of a cell of the catalogue; several of one are repeats."""
+    """Return the matrix of all recordings of catalogue cells; several of one cell are repeats."""
     known = observations("facts")[0].facts
     repeats: dict[Cell, list[Judgement]] = {}
     for name, scenario in CATALOGUE.items():

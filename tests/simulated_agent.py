@@ -1,6 +1,6 @@
-"""What an agent would say of a simulated kernel: every scenario's script, in the wire's words.
+"""The lines that an agent would write on a simulated kernel, for every scenario.
 
-For tests only, as the kernels are.
+For tests only, like the kernels.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES}
 
 
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:
-    """Return what the agent would say of this kernel, as one block of a batch."""
+    """Return the agent's answer on this kernel, as one block of a batch."""
     trial = Trial(kernel, scenario, parameters)
     SIMULATED[scenario].say(trial)
     return b"".join(trial.lines_of())

@@ -1,4 +1,4 @@
-"""What an agent would say of a simulated kernel while members come, fail, hang and leave."""
+"""An agent's answers on a simulated kernel while members join, fail, hang and leave."""
 
 from collections.abc import Mapping, Sequence
 
@@ -167,7 +167,7 @@ def forgotten(trial: Trial, fates: Sequence[Fate]) -> list[Fate]:
 
 
 def failure_arrivals(trial: Trial) -> None:
-    """One flow a ms; the failure at half time, when `drops` flows are under way at the victim."""
+    """One flow per ms; the victim fails half-way, with `drops` flows under way at it."""
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
     ports, half = trial.ports(), trial.flows // 2
@@ -227,7 +227,7 @@ def last_gone(trial: Trial) -> None:
 
 
 def drain(trial: Trial) -> None:
-    """One flow a ms; `drops` of them are under way when the first member retires."""
+    """One flow per ms; `drops` of them are under way when the first member retires."""
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
     calm = trial.ports(200)

@@ -1,4 +1,4 @@
-"""What an agent would say of a simulated kernel whose groups stand: who may join, who serves."""
+"""An agent's answers on a simulated kernel with stable groups: who can join, who serves."""
 
 from collections.abc import Mapping
 
@@ -65,7 +65,7 @@ def shifted(trial: Trial, fate: Fate, other: int) -> Fate:
 
 
 def listen_order(trial: Trial) -> None:
-    """Ask the same again of a group that has listened in the opposite order."""
+    """Ask the same again, after the members listened in the opposite order."""
     if all(trial.stand(index) for index in range(trial.listeners)):
         ports, error = trial.ports(), trial.kernel.crossing
         trial.phase("all", ports, trial.serve(ports))
@@ -91,7 +91,7 @@ def bound_only(trial: Trial) -> None:
 
 
 def precedence(trial: Trial) -> None:
-    """Whoever the kernel chooses among the preferred side serves; `preferred` None: among all."""
+    """The kernel chooses among the preferred side; among all members if `preferred` is None."""
     half = trial.listeners // 2
     order = list(range(trial.listeners))
     if trial.parameters.get("position", "last") == "last":
@@ -110,7 +110,7 @@ def order_of(side: int, half: int, group: Group) -> Group:
 
 
 def group_limit(trial: Trial) -> None:
-    """Members beyond the kernel's limit are deaf, or refused where it says so."""
+    """Members beyond the kernel's limit are deaf, or refused if `refused` is set."""
     kernel, asked = trial.kernel, int(trial.parameters.get("sockets", "300"))
     stood = asked if kernel.refused is None else min(asked, kernel.limit)
     error = kernel.refused if stood < asked else None
@@ -122,7 +122,7 @@ def group_limit(trial: Trial) -> None:
 
 
 def datagrams(trial: Trial) -> None:
-    """Of 17 senders, or of as many as there are datagrams."""
+    """Send from 17 senders, or from a new one for each datagram."""
     if all(trial.stand(index) for index in range(trial.listeners)):
         few = trial.parameters.get("source") == "one-sender" or "delivery" in trial.parameters
         ports = trial.ports(17) if few else trial.ports()

@@ -1,4 +1,4 @@
-"""Kernels that nobody ships, to try the classifiers on: they speak the agent's language.
+"""Invented kernels, to test the classifiers with answers in the agent's language.
 
 For tests only; a test makes sure that nothing in `harness` can reach this.
 """
@@ -11,14 +11,14 @@ from msgspec import Struct
 from harness.wire.observation import Fate
 
 Group = list[int]
-"""The members that stand, oldest first."""
+"""The members that are up, oldest first."""
 
 GONE = -1
-"""The place of a member that left, where a kernel keeps it."""
+"""Marks the place of a member that left, on kernels that keep it."""
 
 
 def hashed(port: int, salt: int = 0) -> int:
-    """Return 32 bits that look random and are a function of the port."""
+    """Return 32 bits that look random but depend only on the port."""
     key = port.to_bytes(2, "big") + (salt & 0xFFFF).to_bytes(2, "big")
     return int.from_bytes(hashlib.blake2b(key, digest_size=4).digest(), "big")
 
@@ -93,21 +93,23 @@ def rejected(port: int, turn: int, group: Group) -> Fate:
 
 
 class Kernel(Struct, frozen=True):
-    """What a kernel does: `choose` who is served, what a failure makes of a queue, and so on.
+    """How a kernel behaves: `choose` picks the member that serves; the rest is about failures.
 
-    `queued` is the fate of connections in a failed listener's queue (`heir`: the newest that
-    remains accepts them); `hung` that of flows which find a hung member's queue of `room` full;
-    `arriving` that of flows under way at the failed member. `swap`: the last takes the leaver's
-    place (Linux, reuseport_detach_sock); `place`: a newcomer takes it (DragonFly). `bystander` is
-    the fate of flows that go to a socket which does not listen; None: it gets none. `drops`
-    survivors' connections, or flows under way, suffer from a failure; with `losing` every tenth of
-    the survivors' flows does beside a hung member. `preferred` is the side of
-    `precedence` that serves, None for both; `limit` how many members a group serves. `half_open` is
-    the fate of handshakes that a failed listener had not finished (`own`: it serves them yet);
-    `repeated` is that fate once the SYN-ACK was sent again, if it is another. A kernel that
-    `searches` looks for a handshake at the listener whose a new connection would be, and resets
-    those that it does not find there; with `forgetting` every tenth that is held becomes that;
-    `hold` is how many ms the guest needs from SYN to ACK;
+    `queued` is the fate of connections in a failed listener's queue (`heir`: the newest survivor
+    accepts them). `hung` is the fate of flows that find a hung member's queue of `room` full, and
+    `arriving` that of flows under way at the failed member. `swap`: the last member takes the place
+    of one that leaves (Linux, reuseport_detach_sock); `place`: a newcomer takes it (DragonFly).
+    `bystander` is the fate of flows to a socket that does not listen; None if it gets none.
+
+    `drops` is how many of the survivors' connections, or flows under way, a failure hits. With
+    `losing`, every tenth of the survivors' flows is hit beside a hung member. `preferred` is the
+    side of `precedence` that serves, None for both. `limit` is how many members of a group serve.
+    `half_open` is the fate of handshakes in progress at a failed listener (`own`: it still serves
+    them).
+    `repeated` replaces it once the SYN-ACK was sent again. A kernel that `searches` looks for a
+    handshake at the listener that a new connection would reach, and resets it if it is not there.
+    `forgetting` is the fate of every tenth held handshake. `hold` is how many ms the guest needs
+    from SYN to ACK.
     `port_counts` is 1 where the server's port is among the hash's inputs; another port moves all
     flows by `port_shifts` places together.
     `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
@@ -150,7 +152,7 @@ HEIR, OWN = "heir", "own"
 
 
 class Fragile(Kernel, frozen=True):
-    """A kernel where nobody serves any more once a member has left."""
+    """A kernel where no member serves any more once one has left."""
 
     def refused_after(self, k: int) -> Fate:
         return "ECONNREFUSED"
@@ -166,4 +168,4 @@ KERNELS = {
     "lossy": Kernel(lossy),
     "starved": Kernel(lossy, gap=4000),
 }
-"""Each kind of kernel that has misled somebody."""
+"""One kernel of each kind that has led to wrong conclusions."""

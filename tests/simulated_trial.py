@@ -1,4 +1,4 @@
-"""One asking of a simulated kernel: what any scenario does with members, flows and changes."""
+"""A trial on a simulated kernel: what every scenario does with members, flows and changes."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from harness.wire.observation import Fate
 
 
 class Trial:
-    """One asking of a simulated kernel: the lines that the agent would say."""
+    """A trial on a simulated kernel, which collects the lines that the agent would write."""
 
     def __init__(self, kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> None:
         self.kernel, self.scenario, self.parameters = kernel, scenario, dict(parameters)
@@ -29,7 +29,7 @@ class Trial:
         self.lines.append({"event": event, **keys})
 
     def stand(self, index: int, listens: bool = True) -> bool:
-        """Set a member up; False if the kernel refuses it."""
+        """Set up a member; return False if the kernel refuses it."""
         error = self.kernel.refused if self.group else None
         rank = len(self.group)
         call = "bind" if error else None
@@ -109,7 +109,7 @@ SCALED, NEWEST, TURNS = Kernel(), Kernel(newest), Kernel(turns)
 
 
 class Case(NamedTuple):
-    """What a kernel is to be called when it is asked this: a verdict, or a part of the reason."""
+    """The expected result of a question to a kernel: a verdict, or a part of the reason."""
 
     kernel: Kernel
     word: str
@@ -118,13 +118,12 @@ class Case(NamedTuple):
 
 
 class Simulated(NamedTuple):
-    """How a scenario is answered, and what each of `KERNELS` is to be called, in their order.
+    """How a scenario is answered, and the expected result for each of `KERNELS`, in order.
 
-    That is a verdict's word, a reason, or None where any reason will do (TCP does not copy). A
-    kernel whose loss is no part of the question, because its queue is as usual (`last-gone`) or it
-    is asked to bind only (`sharing`), is judged all the same. `asked` are parameters without which
-    the answer would not be what the scenario is about, or too short to judge. `cases` have every
-    word of the scenario's, and the reasons for which it gives none.
+    A result is a verdict word, a reason, or None if any reason will do (TCP does not copy). A lossy
+    kernel still gets a verdict if its loss does not matter: its queue works (`last-gone`), or it
+    only has to bind (`sharing`). `asked` are parameters that the scenario needs to make sense, or
+    for a long enough answer. `cases` have every word of the scenario, and every reason for none.
     """
 
     say: Callable[[Trial], None]

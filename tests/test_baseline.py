@@ -1,4 +1,4 @@
-"""A run against what is expected: agreement, difference, excuses, and excuses nobody needs."""
+"""A run against a baseline: agreement, differences, excuses, and excuses no longer needed."""
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ HERE = {"ipv4": cell("ipv4"), "ipv6": cell("ipv6")}
 
 
 def run(**words: str | State) -> Matrix:
-    """A run of guest `a`, a Linux: what each family came to."""
+    """Return a run of guest `a`, a Linux, with a result for each family."""
     return matrix({("a", HERE[family]): judgement(said) for family, said in words.items()})
 
 
@@ -177,7 +177,7 @@ def document(report: Report) -> JUnitXml:
 
 
 def results_of(report: Report) -> Mapping[str, list[str]]:
-    """Return of each cell what the document says, by its family."""
+    """Return each cell's result in the document, by family."""
     (suite,) = document(report)
     assert isinstance(suite, TestSuite)
     return {

@@ -1,4 +1,4 @@
-"""A batch's output is taken apart within bounds, whatever stands in it."""
+"""The output of a batch is split within fixed limits, whatever it contains."""
 
 import time
 import tracemalloc
@@ -40,7 +40,7 @@ def test_a_block_of_more_numbers_than_anybody_has_is_torn_and_spoils_no_other(
 
 
 def flows(fate: bytes, other: bytes, phase: int) -> bytes:
-    """Return a line of 2000 flows, as small as they can be written."""
+    """Return the shortest line with 2000 flows."""
     arrays = [b"[" + b",".join([one] * 2000) + b"]" for one in (fate, other, other, other)]
     names = (b"fates", b"ports", b"started", b"took")
     said = b",".join(b'"%s":%s' % pair for pair in zip(names, arrays, strict=True))
@@ -72,7 +72,7 @@ def test_an_answer_that_is_held_costs_no_more_than_an_honest_one_could(
 
 @pytest.mark.parametrize("line", [b"\n", b"x\n", END, MEMBER, b'"exit"\n'], ids=repr)
 def test_a_flood_of_lines_costs_little_time_and_memory(line: bytes) -> None:
-    """Held were an object and a sentence for each line: 1.9 GiB and 23 s for newlines."""
+    """With an object and a sentence held for each line, newlines once took 1.9 GiB and 23 s."""
     flood = line * ((2 << 20) // len(line))
     tracemalloc.start()
     began = time.process_time()
@@ -80,5 +80,5 @@ def test_a_flood_of_lines_costs_little_time_and_memory(line: bytes) -> None:
     took, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert reply.torn
-    assert took < 10  # tracemalloc's own cost is most of it
+    assert took < 10  # most of it is tracemalloc's own cost
     assert peak < len(flood) + (8 << 20)

@@ -1,4 +1,4 @@
-"""What changed is told by cell, and a verdict changed only where both runs have one."""
+"""Changes are found cell by cell, and a verdict can change only if both runs have one."""
 
 from collections.abc import Mapping
 
@@ -131,7 +131,7 @@ def test_what_is_not_drawn_by_each_flow_is_not_tested() -> None:
 
 
 def test_the_more_shares_are_tested_the_more_it_takes() -> None:
-    """Bonferroni: p is 5e-7 here, which is small enough for one test but not for a hundred."""
+    """Bonferroni: p is 5e-7 here, small enough for one test but not for a hundred."""
     cells = [Cell.at("failure-flows", number=str(number)) for number in range(100)]
     even = {cell: moved(120, 200) for cell in cells}
     old = matrix(g=Guest("Linux", "6.1", even))

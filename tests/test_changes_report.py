@@ -1,4 +1,4 @@
-"""Changes in words: many cells that changed in the same way are one line, and nothing is lost."""
+"""Changes in words: cells that changed in the same way share a line, and nothing is lost."""
 
 import json
 import re
@@ -133,7 +133,7 @@ FOUR = matrix(
     b=Guest("Linux", "6.1", INHERITS, {"net.x": None}),
     e=Guest("NetBSD", "10", queued()),
 )
-"""Four releases of a system: verdicts change to the next one, then a tunable, then nothing."""
+"""Four releases of a system. From one to the next verdicts change, then a tunable, then nothing."""
 
 
 def test_releases_are_told_pair_by_pair() -> None:
@@ -238,7 +238,7 @@ def test_data_has_every_cell_that_changed() -> None:
 
 
 def test_two_runs_of_10_000_cells_take_less_than_two_seconds() -> None:
-    """All of it: reading, comparing (a thousand shares are tested), folding, both forms."""
+    """This covers reading, comparing (a thousand shares are tested), folding, and both formats."""
     words = ("balanced", "newest", "oldest", "skewed")
 
     def file(odd: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What an application chooses by: spans of releases, only over what was measured."""
+"""The answers for an application: spans of releases that cover only what was measured."""
 
 import pytest
 from test_formats import QUEUED, kernels
@@ -13,7 +13,7 @@ QUEUE = next(one for one in QUESTIONS if one.name == "QUEUE_AT_KILL")
 
 
 def spans(one: Matrix, system: str = "Linux") -> list[tuple[str, str, str]]:
-    """Return first and last release, and the words (none: `-`), of the queue of a killed worker."""
+    """Return first release, last release and words (`-` if none) of a killed worker's queue."""
     return [
         (span.told[0].release, span.told[-1].release, " ".join(sorted(span.words)) or "-")
         for span in Answers(one).spans(system, QUEUE, "reuseport")
@@ -26,7 +26,7 @@ def at(*points: tuple[str, str]) -> Cell:
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name)
 def test_the_catalogue_has_cells_that_answer_each_question(question: Choice) -> None:
-    """Else a renamed axis would make every answer unknown, and no test fail."""
+    """Without this test, a renamed axis could make every answer unknown unnoticed."""
     plain = [
         cell
         for cell in CATALOGUE[question.scenario].cells(Depth.FULL)

@@ -1,4 +1,4 @@
-"""Claims stand by what was measured of the systems that they are about, and by nothing else."""
+"""Only measurements of the systems that a claim is about can decide it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,17 +18,17 @@ from harness.scenarios import CATALOGUE
 NUMBERS = (*range(1, 11), *range(12, 21), *range(22, 28))
 
 IDS = (*(f"A{number}" for number in range(1, 10)), *(f"C{number}" for number in NUMBERS))
-"""As the list of claims numbers them: it has no C11 and no C21."""
+"""The ids in the list of claims, which has no C11 and no C21."""
 
 UNASKED = {
     ("C17", "distribution"),
     ("C24", "sharing"),
 }
-"""Claims with parts that no scenario asks yet: a jail, local sockets."""
+"""Parts of claims that no scenario asks yet: a jail, local sockets."""
 
 
 class Guest(Struct, frozen=True):
-    """A guest for a matrix, and what its cells came to."""
+    """A guest for a matrix, with its cells."""
 
     system: str
     release: str | None
@@ -67,7 +67,7 @@ def spread(
     protocols: Sequence[str] = ("tcp", "udp"),
     **axes: str,
 ) -> dict[Cell, Judgement]:
-    """Return the cells of `distribution`, two families each, with a word for each bind address."""
+    """Return cells of `distribution` in two families, with a word for each bind address."""
     points = {"option": "reuseport", **axes}
     words = {"specific": specific, "wildcard": wildcard}
     return {
@@ -136,11 +136,11 @@ COUNTS: tuple[Mapping[str, int], ...] = (
     {"lost_during": 0, "alive_lost": 0},
     {"lost_during": 1, "alive_lost": 0},
 )
-"""What tells one kernel from another where the word alone does not."""
+"""Counts that distinguish kernels with the same verdict word."""
 
 
 def possible(part: Part) -> Iterable[Judgement]:
-    """Yield what cells of the part's scenario may say."""
+    """Yield the verdicts and counts that cells of the part's scenario may have."""
     for word in CATALOGUE[part.scenario].words:
         for counts in COUNTS:
             for share in (1.0, 0.25):
@@ -285,14 +285,14 @@ def test_a_setting_tells_guests_apart() -> None:
 
 
 def under(value: int, word: str) -> Mapping[Cell, Judgement]:
-    """Return the cells that are asked with the migration of requests switched off or on."""
+    """Return the cells that are asked with request migration off or on."""
     setting = ("net.ipv4.tcp_migrate_req", str(value))
     every = CATALOGUE["failure-queued"].cells(Depth.FULL)
     return {cell: measured(word) for cell in every if cell.setting == setting}
 
 
 def test_a_cell_that_sets_a_tunable_speaks_for_that_value_alone() -> None:
-    """Whatever the guest has by itself, and never for what the system does as found."""
+    """It does so whatever the guest's own setting is, and never decides claims about that."""
     cells = {**under(0, "reset"), **under(1, "inherited")}
     guest = Guest("Linux", "6.1", cells, {"net.ipv4.tcp_migrate_req": 0})
     saved = found("C14", matrix(a=guest)).parts[0]
@@ -455,7 +455,7 @@ STATES = st.sampled_from([state for state in State if state is not State.MEASURE
 
 @st.composite
 def guests(draw: st.DrawFn) -> Guest:
-    """Draw a guest that says anything of any cells."""
+    """Draw a guest with any results for any cells."""
     chosen = draw(st.lists(st.sampled_from(EVERY), unique=True, max_size=24))
     cells = {}
     for cell in chosen:

@@ -1,4 +1,4 @@
-"""The edges of the classifiers: few flows that go astray, and flows that tell no story."""
+"""Edge cases of the classifiers: a few flows go astray, or the flows fit no verdict."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -209,7 +209,7 @@ def test_flows_lost_before_a_failure_are_not_its_doing(count: int, verdict: str 
 def test_what_a_worker_was_serving_when_it_ended_is_not_its_listeners(
     resets: int, failure: str, verdict: str
 ) -> None:
-    """Whether it had one in its hands is luck: with tcp_migrate_req=1, eight times of twelve."""
+    """It may or may not serve one when it ends: with tcp_migrate_req=1 it did 8 times of 12."""
     found = edited(Kernel(drops=resets), "failure-arrivals", "stream", list, failure=failure)
     assert (found.verdict or "").startswith(verdict)
     assert found.counts["reset"] == resets
@@ -222,7 +222,7 @@ def test_a_flow_lost_before_anybody_retired_spoils_the_stream() -> None:
 
 
 def test_a_flow_that_waits_for_a_member_as_it_retires_is_that_retirements() -> None:
-    """One of 4000 flows a ms: the first step is ordered after the 65th, which took until then."""
+    """Flows begin every ms, 4000 in all. The first step is ordered after the 65th, still open."""
     asked = {"flows": "4000", "rounds": "30"}
     lines = answer(Kernel(drops=1), "drain", asked).splitlines(keepends=True)
     stream = next(k for k, line in enumerate(lines) if b'"stream"' in line)

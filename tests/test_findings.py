@@ -1,4 +1,4 @@
-"""Findings in words: what was tested is shown with its cells, the rest is counted."""
+"""Findings in words: tested claims are shown with their cells, the others are counted."""
 
 import re
 

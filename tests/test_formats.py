@@ -1,4 +1,4 @@
-"""CSV, compatibility data and the C header: only what was measured, whatever a guest calls it."""
+"""CSV, compatibility data and the C header: only measurements, and no harm from guests' texts."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ SPREAD = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv
 
 
 def kernels(said: Mapping[str, str | State], one: Cell = QUEUED, system: str = "Linux") -> Matrix:
-    """Guests named after their releases, and what each says of a cell."""
+    """Return guests named after their releases, with the result of each for one cell."""
     facts: dict[str, Facts] = {
         f"g{release}": {"system": system, "release": release} for release in said
     }
@@ -172,7 +172,7 @@ def says(program: Path, *releases: str) -> str:
 
 
 def asked(folder: Path, said: Mapping[str, str | State], *releases: str) -> list[str]:
-    """Return the answers and the nearest ones to QUEUE_AT_KILL, as a program has them."""
+    """Return the answers and the nearest answers to QUEUE_AT_KILL, as a C program gets them."""
     source = folder / "ask.c"
     source.write_text(ASK)
     program = built(folder, kernels(said, system=platform.system()), source)

@@ -1,6 +1,6 @@
-"""Files and texts of others, mutated: read whole, or refused by name; never a trace or a bomb.
+"""Mutated files and texts are read, or rejected with their name; never a traceback or a blow-up.
 
-`tests/fuzz_atheris.py` does the same by coverage, by hand, for as long as one likes.
+`tests/fuzz_atheris.py` does the same guided by coverage; run it by hand, as long as you like.
 """
 
 import logging
@@ -35,11 +35,11 @@ WORDS = (
     *(b"[" * 200, b'{"a":' * 200, b"{a: " * 40, b'"a\\0b"', b'"a\\u0000b"', b'"\\ud800"'),
     *(b"../../x", b"~", b"~no-such-user/x", b"$HOME", b"a" * 4000),
 )
-"""What parsers stumble over."""
+"""Texts that often break parsers."""
 
 
 def spans(text: bytes) -> st.SearchStrategy[tuple[int, int]]:
-    """Draw what is to be overwritten: a token, or any few bytes."""
+    """Draw the bytes to overwrite: a token, or any few bytes."""
     tokens = [match.span() for match in TOKEN.finditer(text)] or [(0, 0)]
     starts, sizes = st.integers(0, len(text)), st.sampled_from([0, 1, 5, 80])
     return st.sampled_from(tokens) | st.builds(lambda at, size: (at, at + size), starts, sizes)
@@ -47,7 +47,7 @@ def spans(text: bytes) -> st.SearchStrategy[tuple[int, int]]:
 
 @st.composite
 def mutants(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
-    """Draw a file of ours in which something is cut, overwritten or repeated elsewhere."""
+    """Draw a valid file in which something was cut, overwritten or repeated."""
     text = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(1, 3))):
         (start, end), (first, last) = draw(spans(text)), draw(spans(text))
@@ -60,7 +60,7 @@ def mutants(draw: st.DrawFn, seeds: Sequence[bytes]) -> bytes:
 def test_any_file_is_read_or_refused_by_its_name(
     reader: Reader, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.CRITICAL)  # a lease that is none is told in the log
+    caplog.set_level(logging.CRITICAL)  # invalid leases are logged
 
     @settings(max_examples=reader.examples, deadline=None, database=None)
     @given(mutants(reader.seeds))
@@ -99,7 +99,7 @@ def test_no_file_is_a_bomb(reader: Reader, bomb: bytes, tmp_path: Path) -> None:
     began = time.process_time()
     refusal = reader.look(tmp_path, bomb + b"\n")
     assert time.process_time() - began < 5
-    if reader.name not in ("lease", "answer"):  # which are told in the log, and judged
+    if reader.name not in ("lease", "answer"):  # which are logged, and judged
         assert refusal is not None
 
 

@@ -1,4 +1,4 @@
-"""Over many runs: what is steady, what flickers, what a new kernel changed, what grew old."""
+"""Cells over many runs: steady, flaky, changed by a new kernel, or stale."""
 
 import json
 import sqlite3
@@ -23,7 +23,7 @@ from harness.text import Paint
 CELL = Cell.at("distribution", protocol="tcp", family="ipv4")
 
 Said = str | State | None
-"""Of a run: a word, a state, or None where the cell was not asked."""
+"""A cell's result in a run: a word, a state, or None if it was not asked."""
 
 
 def matrix(number: int, said: Said, release: str = "6.1", cell: Cell = CELL) -> Matrix:

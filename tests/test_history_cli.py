@@ -1,4 +1,4 @@
-"""`history`, `merge` and `diff` as a user, and as somebody who means harm, would type them."""
+"""`history`, `merge` and `diff` as users and attackers would type them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ __all__ = ["command"]  # a fixture, found by its name
 CELL = Cell.at("distribution", protocol="tcp", family="ipv4")
 
 EVIL = HOSTILE.replace("\ud800", "")
-"""What JSON can hold of it."""
+"""The part of `HOSTILE` that JSON can hold."""
 
 
 def written(
@@ -33,7 +33,7 @@ def written(
     facts: Facts = LINUX,
     depth: Depth = Depth.FULL,
 ) -> Path:
-    """Write a run's matrix.json: what each guest said of one cell."""
+    """Write a run's matrix.json with each guest's result for one cell."""
     run = Run(f"r{day}", f"2026-11-{day:02}T00:00:00+00:00", depth)
     trials = [
         Trial(
@@ -56,7 +56,7 @@ def written(
 
 
 def edited(path: Path, name: str, **changes: object) -> None:
-    """Write a copy of a matrix whose first cell is another."""
+    """Write a copy of a matrix with another first cell."""
     found = json.loads(path.read_text())
     found["cells"][0] |= changes
     Path(name).write_text(json.dumps(found))
@@ -220,7 +220,7 @@ def test_a_file_of_runs_that_may_only_be_read_is_not_added_to(command: Command) 
 
 
 def test_many_at_once_add_to_one_file(command: Command) -> None:
-    """Eight processes make the file and add runs, each with a cell that no other has."""
+    """Eight processes create the file and add runs; each has a cell of its own."""
     processes = []
     for day in range(1, 9):
         file = written(f"{day}.json", day, {"a": "x"}, Cell.at("sharing", number=str(day)))

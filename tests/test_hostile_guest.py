@@ -1,4 +1,4 @@
-"""A guest may say what it likes: it gets no verdict for a lie, no memory, and no terminal."""
+"""A hostile guest gets no verdict for a lie, and cannot fill the memory or alter the terminal."""
 
 import json
 import shlex
@@ -15,7 +15,7 @@ from harness.model import State
 from harness.protocols import Sink
 
 BUDGET = 150 << 10
-"""KiB of the harness's own process, whatever a guest does."""
+"""The most KiB that the harness's process may take, whatever a guest does."""
 
 GIB = 1 << 30
 
@@ -35,11 +35,11 @@ if [ "$2" = facts ]; then
   exit 0
 fi
 """
-"""It vouches and says what it runs on as ours does, and is hostile from the first question on."""
+"""Passes the checks of a real agent, reports its system, and is hostile from then on."""
 
 
 class Host:
-    """This machine as a guest with a hostile agent, and the whole command to measure it with."""
+    """This machine as a guest with a hostile agent, and the full command that measures it."""
 
     def __init__(self, folder: Path) -> None:
         self.here = Here(folder)
@@ -131,7 +131,7 @@ ASKED = [
     for cell in SHARING
     if (cell.axes["protocol"], cell.axes["family"], "peer" in cell.axes) == ("tcp", "ipv4", False)
 ]
-"""Cells to whose questions there are recordings."""
+"""Cells with recordings."""
 
 Lie = Callable[[str], str]
 
@@ -145,7 +145,7 @@ def spoken(said: Sequence[object]) -> str:
 
 
 def with_flows(**keys: Callable[[list[int]], object]) -> Lie:
-    """Return a lie about the flows' arrays."""
+    """Return a lie about the arrays of the flows."""
 
     def lie(line: str) -> str:
         said = events(line)
@@ -161,7 +161,7 @@ def with_flows(**keys: Callable[[list[int]], object]) -> Lie:
 
 
 def with_begin(**changes: str) -> Lie:
-    """Return a lie about what was asked."""
+    """Return a lie about the question."""
 
     def lie(line: str) -> str:
         begin, *rest = events(line)
@@ -182,13 +182,13 @@ def member(index: int) -> dict[str, object]:
 
 
 def renamed(line: str) -> str:
-    """Answer each question under the name of the next."""
+    """Answer each question under the id of the next one."""
     name, rest = line.split(" ", 1)
     return reply(f"q{int(name[1:]) + 1} {rest}") if name.startswith("q") else reply(line)
 
 
 def asked_otherwise(line: str) -> str:
-    """Answer with a whole answer to another question."""
+    """Give a complete answer, but to another question."""
     words = shlex.split(line)
     other = [{"listeners=4": "listeners=2"}.get(word, word) for word in words]
     return reply(" ".join(other if other != words else [*words, "listeners=2"]))
@@ -246,10 +246,10 @@ def test_the_same_guest_that_does_not_lie_gets_verdicts(tmp_path: Path) -> None:
 
 
 class Early(FakeTransport):
-    """A guest that knows the catalogue: it answers with its facts what it is asked later."""
+    """A guest that knows the catalogue: together with its facts it answers later questions."""
 
     def batch(self, lines: Sequence[str], into: Sink) -> None:
-        """Say all at the first question, and nothing at any other."""
+        """Answer everything at the first question, and nothing later."""
         if not lines[0].startswith("facts "):
             return
         super().batch(lines, into)
@@ -263,10 +263,10 @@ def test_an_answer_before_the_question_is_none(tmp_path: Path) -> None:
 
 
 class Talkative(FakeTransport):
-    """A guest that goes on after its last answer."""
+    """A guest that goes on sending after its last answer."""
 
     def batch(self, lines: Sequence[str], into: Sink) -> None:
-        """Answer, then say more: of nobody, and of a question that was never asked."""
+        """Answer, then send more: lines without a question, and an answer that was never asked."""
         super().batch(lines, into)
         more = reply("q99 distribution flows=400") + "\x1b[2J and so on\n" * 1000
         into(more.encode())

@@ -1,4 +1,4 @@
-"""The page is whole in itself, inert whatever a guest says, and bounded however much it says."""
+"""The page needs no other file, is safe whatever a guest says, and has a limited size."""
 
 import base64
 import hashlib
@@ -26,11 +26,11 @@ from harness.report.page_recordings import shown, tail
 from harness.report.report import Report
 
 MOST = 5 << 20
-"""Bytes of a page."""
+"""The most bytes of a page."""
 
 
 class Page(HTMLParser):
-    """A page taken apart: its elements and their attributes, and the text of some."""
+    """A parsed page: its elements with their attributes, and the text of some."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(convert_charrefs=True)
@@ -56,7 +56,7 @@ class Page(HTMLParser):
 
     @property
     def data(self) -> dict[str, list[list[object]]]:
-        """What the script reads."""
+        """Return the data that the script reads."""
         found = json.loads(self.contents["script"][0])
         assert isinstance(found, dict)
         return found

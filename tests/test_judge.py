@@ -1,4 +1,4 @@
-"""What the kernel did, what cannot be asked, and what failed never share a state."""
+"""A kernel's answer, a question that cannot be asked, and a failure never share a state."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ ASKED = {"listeners": "4", "flows": "40", "deadline": "7000", "protocol": "tcp",
 
 
 class Question:
-    """What was asked, as `judge` needs it."""
+    """A question, as `judge` needs it."""
 
     def __init__(self, scenario: str, parameters: Mapping[str, str] = ASKED) -> None:
         self.id, self.scenario, self.parameters = "q", scenario, parameters

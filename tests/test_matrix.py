@@ -1,4 +1,4 @@
-"""`matrix.json` keeps the keys that were promised, and says what is wrong with any other file."""
+"""`matrix.json` keeps the promised keys, and errors explain what is wrong with another file."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_any_trial_comes_back_the_same(judgements: list[Judgement]) -> None:
 
 
 def test_the_published_schema_is_fresh() -> None:
-    """`python -c` with `harness.matrix.published()` writes it anew."""
+    """To update the file, write the bytes of `harness.matrix.published()` to it."""
     assert SCHEMA_FILE.read_bytes() == matrix.published()
 
 

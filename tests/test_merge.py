@@ -1,4 +1,4 @@
-"""Runs of several machines as one matrix: nobody's guest is lost, mixed up or believed twice."""
+"""Runs of several machines as one matrix: no guest is lost, mixed up or counted twice."""
 
 from collections.abc import Mapping
 from itertools import permutations
@@ -144,7 +144,7 @@ def test_a_guest_that_did_not_boot_elsewhere_is_no_other_guest() -> None:
 
 
 def test_a_failure_elsewhere_is_not_lost() -> None:
-    """A Mac whose `host` failed is no Linux machine's; what failed of a Linux is of that Linux."""
+    """A failure of a Mac's `host` stays apart from a Linux `host`; one of a Linux joins it."""
     dead: Facts = {"system": "macOS", "release": None, "provider": None}
     failed = run(2, {"host": State.INFRASTRUCTURE}, {"host": dead})
     assert said(merge([run(1, {"host": "x"}), failed]).matrix) == {

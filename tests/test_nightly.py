@@ -1,4 +1,4 @@
-"""A night after a night: kept, compared with the last complete one, never lost."""
+"""Nightly runs are kept, compared with the last complete one, and never lost."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def runs() -> list[Path]:
 
 
 def rewritten(run: Path, word: str | None, why: str = "because") -> None:
-    """Let every verdict of a run have been another word, or none."""
+    """Change every verdict of a run to another word, or to none."""
     found = load_matrix(run)
     cells = tuple(
         entry

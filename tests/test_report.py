@@ -1,4 +1,4 @@
-"""Reports show every state apart, merge only what agrees, and pass nothing hostile on."""
+"""Reports show each state differently, merge only equal cells, and make hostile text safe."""
 
 import re
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def cell(family: str = "ipv4", bind: str = "specific", **more: str) -> Cell:
 
 
 def square(**odd: str) -> Matrix:
-    """Four cells on one guest; those named by `family_bind` differ."""
+    """Return four cells on one guest; those named by `family_bind` differ."""
     return matrix(
         {
             ("a", cell(family, bind)): word(odd.get(f"{family}_{bind}", "balanced"))

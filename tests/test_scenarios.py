@@ -1,4 +1,4 @@
-"""The catalogue is complete and of bounded size, and each classifier names each kernel rightly."""
+"""The catalogue is complete and not too large, and each classifier judges each kernel correctly."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,14 +23,14 @@ HARNESS = Path(__file__).parent.parent / "harness"
 
 
 class Question:
-    """What was asked, as `judge` needs it."""
+    """A question, as `judge` needs it."""
 
     def __init__(self, scenario: str, parameters: Mapping[str, str]) -> None:
         self.id, self.scenario, self.parameters = "q", scenario, parameters
 
 
 def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
-    """Ask a simulated kernel, by way of the wire and the judge, as a real one is."""
+    """Ask a simulated kernel through the wire parser and the judge, like a real one."""
     asked = {"listeners": "4", "flows": "400", "deadline": "7000", **parameters}
     (reply,) = parse(answer(kernel, scenario, asked), SCRIPTS)
     assert reply.torn is None, reply.torn
@@ -140,7 +140,7 @@ def test_every_word_is_given_to_some_kernel() -> None:
     measured = [one for one in CASES.values() if one[1].state is State.MEASURED]
     given = {(scenario, case.word.split(":")[0]) for scenario, case in measured}
     words = {(name, word) for name, one in CATALOGUE.items() for word in one.words}
-    # Both need words of the agent that no simulated kernel says: see test_judge.
+    # Both need lines of the agent that no simulated kernel writes: see test_judge.
     assert words - given == {("sharing", "undefined"), ("sharing", "unsupported")}
 
 
@@ -191,7 +191,7 @@ def test_the_capacity_of_a_hung_queue_is_counted() -> None:
 
 
 def test_the_share_of_moved_flows_is_that_of_the_kernel() -> None:
-    # Four places to three by scaling: nobody keeps more than the lower part of a place.
+    # Scaling maps four places to three, so no member keeps more than the lower part of its place.
     figures = judged(Kernel(), "failure-flows", flows="4000", member="last").statistics
     assert figures["moved_of_survivors"] == pytest.approx(1 / 3, abs=0.03)
     modulo = Kernel(kernels.modulo)

@@ -1,4 +1,4 @@
-"""An answer is whole when the kernel refused something, and no further than that."""
+"""If the kernel refuses something, an answer is complete at exactly that point."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ def script(scenario: str, **asked: str) -> Script:
 
 
 def length(found: Script) -> tuple[int, ...]:
-    """Return how many phases, members, changes and attempts there are."""
+    """Return the number of phases, members, changes and attempts."""
     return len(found.phases), len(found.members), found.changes, len(found.attempts)
 
 

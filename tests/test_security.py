@@ -1,4 +1,4 @@
-"""What SECURITY.md promises of keys, files, ports and logs, where no other test holds it."""
+"""Promises of SECURITY.md about keys, files, ports and logs that no other test checks."""
 
 import logging
 import os
@@ -36,7 +36,7 @@ MACHINES = [guest for guest in guests.load([guests_folder()]).values() if guest.
 PARTS = Parts("tag", "Linux", "tcg", Path("/console.log"), 7, kernel=Path("/k"), line=8)
 
 OUTWARDS = re.compile(r"hostfwd|guestfwd|smb=|tcp:|udp:|telnet:|unix:|listen|server|bridge|tap|vnc")
-"""What of QEMU's options makes a way in or out (qemu(1): -netdev, -chardev, -display)."""
+"""The QEMU options that open a way in or out (qemu(1): -netdev, -chardev, -display)."""
 
 
 @pytest.mark.parametrize("guest", MACHINES, ids=lambda guest: guest.name)
@@ -51,14 +51,14 @@ def test_a_machine_of_ours_has_no_way_out_and_one_in_from_this_machine(guest: Gu
 
 
 def test_only_the_guest_file_can_open_another_way() -> None:
-    """`arguments` are QEMU's own words: who writes them decides."""
+    """The key `arguments` holds QEMU options, so only the author of a guest file decides."""
     way = ("-netdev", "user,id=out", "-device", "e1000,netdev=out")
     assert command_line(Qemu(arguments=way), PARTS)[-4:] == list(way)
 
 
 @pytest.fixture
 def careless() -> Iterator[None]:
-    """A user whose umask lets everybody in."""
+    """A user whose umask gives everyone access."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -106,7 +106,7 @@ def test_a_kept_guest_whose_host_key_changed_is_not_logged_in_to(tmp_path: Path)
 
 
 def secrets_of(private: str) -> list[str]:
-    """Return the lines of a private key that nobody else may see."""
+    """Return the lines of a private key that must stay secret."""
     return [line for line in private.splitlines() if line and not line.startswith("-----")]
 
 
@@ -136,7 +136,7 @@ def test_no_log_holds_a_key_however_much_is_said(
 
 
 def told_to_a_guest(credentials: str) -> str:
-    """Tell a guest its credentials on the line; return what it heard."""
+    """Pass a guest its credentials over the serial line; return what arrived."""
     with LoginLine() as line:
         line.theirs.sendall(b"ready\nup 0\n")
         line.until_ready(Deadline(5), lambda: None)

@@ -1,4 +1,4 @@
-"""Each classifier of the catalogue against each kind of kernel that has misled somebody."""
+"""Each classifier of the catalogue against each kind of kernel that has misled people."""
 
 import pytest
 from simulated_agent import SIMULATED

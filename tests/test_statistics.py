@@ -1,4 +1,4 @@
-"""The stated error rates hold: by enumeration, by the union bound with scipy's tails, by trial."""
+"""The stated error rates hold: by enumeration, the union bound with scipy's tails, simulation."""
 
 import math
 import random
@@ -33,7 +33,7 @@ def test_tails_are_those_of_scipy(flows: int, members: int) -> None:
 def test_the_union_bound_with_scipys_tails_proves_the_size(
     flows: int, members: int, alpha: float
 ) -> None:
-    """P(any member's count out of bounds) <= k P(one's is): no dependence matters."""
+    """P(any member's count is out of bounds) <= k P(one member's is), whatever the dependence."""
     least, most = acceptance(flows, members, alpha)
     share = 1 / members
     out = members * (binom.cdf(least - 1, flows, share) + binom.sf(most, flows, share))
@@ -57,7 +57,7 @@ def test_the_bounds_are_those_of_the_decision(flows: int, members: int) -> None:
 
 
 def every_count(flows: int, members: int) -> Iterator[tuple[int, ...]]:
-    """Yield every way to share the flows (stars and bars)."""
+    """Yield every way to divide the flows among the members (stars and bars)."""
     for bars in combinations(range(flows + members - 1), members - 1):
         ends = (-1, *bars, flows + members - 1)
         yield tuple(right - left - 1 for left, right in pairwise(ends))
@@ -78,11 +78,10 @@ def test_enumeration_of_all_outcomes_proves_both_rates(flows: int, members: int)
 
 @pytest.mark.parametrize(("flows", "members"), [(400, 4), (400, 2), (100, 3), (20000, 300)])
 def test_simulation_agrees_with_both_rates(flows: int, members: int) -> None:
-    """A uniform hash, many times, seeded.
+    """A uniform hash with a fixed seed, 2 million times (40000 for the largest case).
 
-    2 million trials (40000 for the largest). If the true rate of `not balanced` were above 0.001,
-    more rejections than the 1e-6 upper quantile of Binomial(trials, 0.001) would be no surprise;
-    fewer than that are seen, and of `other` no more than the same quantile at 1e-6.
+    The limit for `not balanced` is the 1e-6 upper quantile of Binomial(trials, 0.001): at a true
+    rate of 0.001 more rejections would be a surprise. For `other` it is that of rate 1e-6.
     """
     trials = 40_000 if members == 300 else 2_000_000
     draws = np.random.default_rng(20261122)
@@ -191,7 +190,7 @@ def test_the_p_value_of_one_share_is_twice_the_tail_of_scipys_hypergeometric(
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.5, 0.64])
 @pytest.mark.parametrize("alpha", [1e-3, 1e-6])
 def test_one_share_is_hardly_ever_taken_for_two(share: float, alpha: float) -> None:
-    """Over all pairs of counts that 40 and 60 flows with one share may show, exactly."""
+    """Exact, over all pairs of counts that 40 and 60 flows with the same share can have."""
     wrong = sum(
         binom.pmf(hits, 40, share) * binom.pmf(others, 60, share)
         for hits in range(41)

@@ -1,4 +1,4 @@
-"""What a guest says is read strictly, never raises, and never spoils what another said."""
+"""A guest's lines are parsed strictly; nothing raises, and no answer affects another."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def torn(text: bytes) -> str:
 
 
 def changed(line: bytes, **keys: object) -> bytes:
-    """Return the block with other keys in the line that begins alike; None takes a key away."""
+    """Return the block with keys changed in the line that begins alike; None removes a key."""
     event = {**json.loads(line), **keys}
     event = {name: value for name, value in event.items() if value != "absent"}
     return GOOD.replace(line, json.dumps(event).encode() + b"\n")
@@ -264,7 +264,7 @@ def asks_hundreds(seen: Observation) -> bool:
 
 
 def promises(reply: Reply, seen: Observation) -> None:
-    """State docs/wire.md once more, in the words of the observation."""
+    """Check the promises of docs/wire.md once more, on the observation."""
     asked = seen.begin.parameters
     members = ("sockets", "300") if asks_hundreds(seen) else ("listeners", "4")
     limit = int(asked.get(*members)) + 2

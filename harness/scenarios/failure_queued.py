@@ -43,7 +43,7 @@ def _named(fate: Fate) -> str:
 
 def classify(seen: Observation) -> Judgement:
     """Name what happened to nearly all connections in the failed listener's queue."""
-    # Only a flow that was open, so accepted by nobody, was in a queue when the worker failed.
+    # Only an open flow, which no worker had accepted, was in a queue when the worker failed.
     queued = [fate == "open" for fate in seen.phase("queued").fates]
     fates = [
         fate if was else None for fate, was in zip(seen.phase("fates").fates, queued, strict=True)

@@ -1,4 +1,4 @@
-"""The pictures of a cell: as long as the counts say, named for who does not see them."""
+"""The pictures of a cell: bars match the counts, and screen readers get a label."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def test_every_scenario_with_counts_has_a_picture_that_says_them(page: Browser, 
 
 
 def widths(page: Browser, counts: str, scenario: str = "distribution") -> list[float]:
-    """Draw, and return the widths of what has a title: the bars."""
+    """Draw, and return the widths of the bars, which are the elements with a title."""
     found = page.script(
         f"const picture = chart({{scenario: '{scenario}', guest: 'g', state: 'measured',"
         f"verdict: 'v', axes: {{}}, counts: {counts}, statistics: {{}}}});"
@@ -79,7 +79,7 @@ def test_odd_counts_are_drawn_or_not_but_never_throw(
 
 
 def words(page: Browser, file: Path, scenario: str, counts: str, more: str = "") -> list[str]:
-    """Draw, and return what stands in the picture."""
+    """Draw, and return the texts in the picture."""
     page.open(file)
     found = page.script(
         f"return [...chart({{scenario: '{scenario}', guest: 'g', state: 'measured', verdict: 'v',"

@@ -1,4 +1,4 @@
-"""The report in a real browser: filtered, opened, linked to, walked with keys, on a phone."""
+"""The report in a real browser: filters, dialog, links, keyboard, and a phone."""
 
 import re
 import time
@@ -28,7 +28,7 @@ SAID = b'{"event":"begin"}\n{"event":"unheard-of"}\n'
 
 
 def two_guests() -> Matrix:
-    """The recordings of real kernels as guest `recorded`, and `other`, on which some differ."""
+    """The recordings of real kernels as guest `recorded`, and `other`, which differs in some."""
     one = recorded()
     others = [
         replace(entry, guest="other", verdict="newest", repeats=())
@@ -64,7 +64,7 @@ def unfold(page: Browser) -> None:
 
 
 def tally(page: Browser) -> tuple[int, int]:
-    """Return how many cells are shown, of how many."""
+    """Return how many cells are shown, and how many there are."""
     numbers = re.findall(r"\d+", page.texts("#tally")[0])
     return int(numbers[0]), int(numbers[1])
 
@@ -272,7 +272,7 @@ def test_ten_thousand_cells_are_filtered_in_a_tenth_of_a_second(
             "select.value = arguments[0] === 'any' ? '' : arguments[0];"
             "const begun = performance.now();"
             "select.dispatchEvent(new Event('input', {bubbles: true}));"
-            "document.body.offsetHeight;"  # the layout is part of it
+            "document.body.offsetHeight;"  # includes the time for layout
             "return performance.now() - begun;",
             family,
         )
