@@ -136,7 +136,8 @@ def _blocks(
         width - sum(needed + GAP for needed in _columns(matrix, texts, room).values())
         for room in (width, 0)
     )
-    # Labels get what they need, but not more than the widest column layout or half the page leaves.
+    # Labels get what they need, within two limits: the room beside the narrowest columns (at least
+    # LABEL_LEAST), and half the page, or the room beside the widest columns if that is more.
     label = min(max(labels, default=0) + 2, max(LABEL_LEAST, most), max(width // 2 + 2, least))
     room = width - label
     wide = _columns(matrix, texts, room)
