@@ -116,7 +116,7 @@ def failure_handshake(trial: Trial) -> None:
 
 
 def handshakes_in_rounds(trial: Trial) -> None:
-    """As one round; an agent says as many changes as it had rounds."""
+    """Answer as if in one round, but with one change for each round, as an agent does."""
     joins, repeats = (
         trial.parameters.get(key) == value
         for key, value in (("change", "join"), ("ack", "after-repeat"))

@@ -105,17 +105,15 @@ class Kernel(Struct, frozen=True):
     `losing`, every tenth of the survivors' flows is hit beside a hung member. `preferred` is the
     side of `precedence` that serves, None for both. `limit` is how many members of a group serve.
     `half_open` is the fate of handshakes in progress at a failed listener (`own`: it still serves
-    them).
-    `repeated` replaces it once the SYN-ACK was sent again. A kernel that `searches` looks for a
-    handshake at the listener that a new connection would reach, and resets it if it is not there.
-    `forgetting` is the fate of every tenth held handshake. `hold` is how many ms the guest needs
-    from SYN to ACK.
-    `port_counts` is 1 where the server's port is among the hash's inputs; another port moves all
-    flows by `port_shifts` places together.
-    `retiring` is the errno by which it refuses the `stays`-th change of `drain`, the first if 0;
-    `waiting` flows are in the queue of each member that is told to retire.
-    `by_bind`: groups follow bind(), not listen(); `crossing` is the errno by which it refuses to
-    listen in another order.
+    them). `repeated` replaces it once the SYN-ACK was sent again. A kernel that `searches` looks
+    for a handshake at the listener that a new connection would reach, and resets it if it is not
+    there. `forgetting` is the fate of every tenth held handshake. `hold` is how many ms the guest
+    needs from SYN to ACK.
+
+    `port_counts` is 1 if the hash includes the server's port; another port moves all flows together
+    by `port_shifts` places. `retiring` is the errno for the `stays`-th change of `drain` (the first
+    if 0). `waiting` flows are in the queue of each member that is told to retire. `by_bind`: groups
+    follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled

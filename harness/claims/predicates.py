@@ -56,10 +56,10 @@ def survivors_lost(evidence: Evidence) -> bool | None:
 
 
 def others_collapse(evidence: Evidence) -> bool | None:
-    """A failure resets handshakes of the others, too.
+    """Whether a failure also resets handshakes of the survivors; None for the special cases.
 
-    A member that joins is no failure. The first member is a case of its own: nobody's place
-    depends on it where members are searched from the newest to the oldest.
+    A join is no failure. The first member is special, too: if a kernel searches members from the
+    newest to the oldest, no other place depends on it.
     """
     axes = evidence.entry.cell.axes
     if axes.get("member") == "first" or axes.get("change") == "join":

@@ -1,4 +1,4 @@
-"""`failure-handshake`: a worker fails or joins after the SYN-ACK, then comes the final ACK."""
+"""`failure-handshake`: a worker fails or joins after the SYN-ACK; then the final ACK arrives."""
 
 import math
 from collections.abc import Mapping
@@ -47,8 +47,8 @@ REPEATED = ("close", "kill")
 """Failures after which the ACK is also held back until the kernel has sent its SYN-ACK again."""
 
 ENDS = ("first", "last")
-"""Members that are also asked to fail: where the others' handshakes depend on who is left, it
-matters which one leaves. Elsewhere it is the middle one."""
+"""Members that also fail in turn: if the survivors' handshakes depend on the remaining members, it
+matters which one leaves. In all other cells the middle one fails."""
 
 SET = row("reuseport tcp ipv4 specific kill", ack="at-once")
 
@@ -61,22 +61,22 @@ SET_FULL = (
 request at all."""
 
 FLOWS = {Depth.QUICK: 96, Depth.FULL: 240}
-"""A quarter is the failed listener's, if they are spread: 24 and 60. What becomes of another share
-than 5 % of these shows: a fate that every fourth of them does not share is called all of theirs
-with 1 % and 1e-6."""
+"""If they are spread, a quarter belongs to the failed listener: 24 or 60. This is enough to notice
+that more than 5 % of these have another fate: if every fourth has, nearly all seem to have the same
+one with a chance of 1 % or 1e-6."""
 
 ROUND = 24
-"""Handshakes held at once: no more than the shortest queue on their way takes, with two packets
-each (freebsd: tun's, 50), nor than a slow guest answers in a part of a second."""
+"""Handshakes held at once. With two packets each they must fit into the shortest queue on their way
+(freebsd: 50 packets, tun), and a slow guest must answer them within a fraction of a second."""
 
 REPEATED_FLOWS = {Depth.QUICK: 40, Depth.FULL: 120}
 
 REPEATED_ROUND = 40
-"""Where the ACK waits for another SYN-ACK, a round takes seconds. Its packets come one for each."""
+"""If the ACK waits for a second SYN-ACK, a round takes seconds; it has one packet for each flow."""
 
 FEW = {"hang": (48, ROUND), "relisten-zero": (96, 8)}
-"""Flows, and of one round, by failure. Nobody serves those of a listener that hangs, so that a
-round takes seconds; after listen(fd, 0) ACKs go one at a time, and few may wait for the others."""
+"""Flows in all and in one round, by failure. A hung listener serves nothing, so a round takes
+seconds. After listen(fd, 0) ACKs go one at a time, so only few may wait for the others."""
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
@@ -101,7 +101,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
-    """Return what the agent is asked; only a far end of its own can hold an ACK back."""
+    """Return the parameters of the question; only the agent's own TCP peer can hold back an ACK."""
     flows, size = FLOWS[depth], ROUND
     if cell.axes.get("ack") == "after-repeat":
         flows, size = REPEATED_FLOWS[depth], REPEATED_ROUND
@@ -110,7 +110,7 @@ def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 
 
 def script(asked: Mapping[str, str]) -> Script:
-    """Return what a whole answer consists of; one that was asked without rounds has no control."""
+    """Return the script of a complete answer; older recordings have no rounds and no control."""
     if "round" not in asked:
         steps = (DueFlows("home"), DueFlows("held"), DueChanges(), DueFlows("fates"))
         return members_then(*steps)(asked)
@@ -129,7 +129,7 @@ def script(asked: Mapping[str, str]) -> Script:
 
 
 def classify(seen: Observation) -> Judgement:
-    """Judge by the control; of handshakes that were not held in rounds, by the survivors."""
+    """Judge by the control; without rounds, as in older recordings, by the survivors."""
     refused = seen.attempt("again")
     if refused is None:
         return _without_control(seen)
@@ -139,7 +139,7 @@ def classify(seen: Observation) -> Judgement:
 
 
 def _without_control(seen: Observation) -> Judgement:
-    """Name what became of nearly all handshakes that were with the listener that failed.
+    """Name what happened to nearly all handshakes held by the listener that failed.
 
     An earlier phase shows which listener each 4-tuple belongs to. This mapping is trusted only if
     nearly all handshakes of the survivors complete: with a wrong mapping some of these would be the
@@ -174,7 +174,7 @@ def _without_control(seen: Observation) -> Judgement:
 
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
-    sentence="A worker fails, or joins, between SYN-ACK and ACK: what becomes of the handshakes?",
+    sentence="A worker fails, or joins, between SYN-ACK and ACK: what happens to the handshakes?",
     words=(*WORDS.values(), COLLAPSED),
     cells=cells,
     parameters=parameters,

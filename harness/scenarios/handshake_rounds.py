@@ -1,4 +1,4 @@
-"""Handshakes held in rounds: what became of them beside what becomes of them when nobody fails."""
+"""Handshakes held in rounds, compared with a control: the same handshakes without a failure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
@@ -12,13 +12,13 @@ from harness.scenarios.tally import NEARLY_ALL, STRAY, kind, measured, prevailin
 from harness.wire.observation import Fate, Flows, Observation
 
 LATE_MS = 700
-"""From SYN to ACK, at most. A system sends its SYN-ACK again after 1 s, and DragonFly then drops a
-handshake that until then is another listener's (docs/traps.md, trap 17)."""
+"""The longest time from SYN to ACK. A system repeats its SYN-ACK after 1 s, and DragonFly then
+drops a handshake that until then belongs to another listener (docs/traps.md, trap 17)."""
 
 CHANCE = 1e-6
-"""Largest chance of calling survivors' handshakes reset where no more are than without a failure.
-Of 72 survivors' 8 are enough; a kernel that resets half of them is called so for certain
-(1 - 1e-12), one that resets a quarter with 0.999."""
+"""Largest chance of the verdict `collapsed` if no more handshakes are reset than without a failure.
+Of 72 survivors' handshakes 8 are enough. A kernel that resets half of them is noticed with a
+probability of 1 - 1e-12, one that resets a quarter with 0.999."""
 
 WORDS = {
     "served": "completed",
@@ -28,30 +28,31 @@ WORDS = {
     "stranded": "stranded",
     "closed": "closed",
 }
-"""Word of each outcome. `own`: the listener that had it serves it all the same; `ignored`: the ACK
-and what follows it are never acknowledged; `stranded`: they are, and nobody serves."""
+"""The verdict word of each outcome. `own`: the listener that held it serves it anyway. `ignored`:
+the kernel acknowledges neither the ACK nor the data after it. `stranded`: the kernel acknowledges
+them, but no listener serves the connection."""
 
 COLLAPSED = "collapsed"
-"""The failure of one listener resets others' handshakes, too."""
+"""The verdict word if the failure of one listener also resets handshakes of the others."""
 
 
 def outcome(fate: Fate, home: int) -> str:
-    """Return what became of a handshake that was with this listener."""
+    """Return the outcome of a handshake that was held by the listener `home`."""
     if server(fate) == home:
         return "own"
     return "ignored" if fate == "timeout" else kind(fate)
 
 
 def named(fate: Fate, home: int) -> str:
-    """Return the word for what became of it, or the name of its fate if there is none."""
+    """Return the verdict word of its outcome, or the outcome itself if it has none."""
     found = outcome(fate, home)
     return WORDS.get(found, found)
 
 
 class Held(Struct, frozen=True):
-    """Handshakes of one phase that were held, and what became of them; `ages` from SYN to ACK.
+    """Handshakes held in one phase, with their fates, and their `ages` from SYN to ACK in ms.
 
-    A fate is None if the handshake was not held, or its ACK came too late to be about the change.
+    A fate is None if the handshake was not held, or if its ACK came too late to count.
     """
 
     fates: tuple[Fate | None, ...]
@@ -60,7 +61,7 @@ class Held(Struct, frozen=True):
 
     @classmethod
     def of(cls, held: Flows, fates: Flows, latest: int | None) -> "Held":
-        """Pair the phase in which they are held with that in which they go on."""
+        """Pair the phase in which the handshakes are held with the one in which they continue."""
         ages = [done - begun for begun, done in zip(held.started, fates.started, strict=True)]
         was = [fate == "open" for fate in held.fates]
         late = [
@@ -75,12 +76,12 @@ class Held(Struct, frozen=True):
 
     @property
     def kinds(self) -> Sequence[str]:
-        """What those that count are counted as."""
+        """The kinds of the fates that count."""
         return [kind(fate) for fate in self.fates if fate is not None]
 
 
 class Rounds(Struct, frozen=True):
-    """An answer in rounds: the same handshakes, held and completed without and with a change."""
+    """An answer in rounds: the same handshakes, held and continued without and with a change."""
 
     control: Held
     changed: Held
@@ -90,7 +91,7 @@ class Rounds(Struct, frozen=True):
 
     @classmethod
     def of(cls, seen: Observation) -> "Rounds":
-        """Take an observation apart."""
+        """Read the phases of an observation."""
         repeats = seen.parameters.get("ack") == "after-repeat"
         latest = None if repeats else LATE_MS
         home = seen.phase("home").fates
@@ -107,7 +108,7 @@ class Rounds(Struct, frozen=True):
 
     @property
     def lost(self) -> Sequence[str]:
-        """What became of survivors' handshakes that nobody has served."""
+        """The kinds of the survivors' handshakes that were not served."""
         own = [kind(now) for _, now in self.homes.survivors]
         return [name for name in own if name != "served"]
 
@@ -118,13 +119,13 @@ class Rounds(Struct, frozen=True):
 
     @property
     def collapses(self) -> bool:
-        """Whether more of the survivors' were reset than chance, or the guest, makes of it."""
+        """Whether more of the survivors' handshakes were reset than chance or guest explain."""
         total, control = len(self.homes.survivors), self.control.kinds
         usual = max(STRAY, control.count("reset") / len(control) if control else 1.0)
         return bool(total) and usual < 1 and upper_tail(total, self.reset, usual) <= CHANCE
 
     def counts(self, failed: int) -> Mapping[str, int]:
-        """Count everything."""
+        """Return all counts by name."""
         kinds, held = self.control.kinds, [fate for fate in self.changed.fates if fate is not None]
         return {
             "held": len(held),
@@ -138,7 +139,7 @@ class Rounds(Struct, frozen=True):
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """How long they were held, and whether they came home."""
+        """How long the handshakes were held, and the share that reached their home again."""
         ages, control = self.changed.ages or (0,), self.control.ages or (0,)
         return {
             "home_kept_share": self.homes.kept,
@@ -148,7 +149,7 @@ class Rounds(Struct, frozen=True):
         }
 
     def obstacles(self, failed: int) -> Iterator[str]:
-        """Yield why no verdict can be given, the nearest reason first."""
+        """Yield the reasons why there can be no verdict, the closest to the cause first."""
         kinds, total = self.control.kinds, len(self.changed.fates)
         if self.homes.loss is not None:
             yield self.homes.loss
@@ -167,10 +168,10 @@ class Rounds(Struct, frozen=True):
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name what became of nearly all handshakes of the listener that failed, or of the others'.
+    """Name what happened to nearly all handshakes of the failed listener, or to the survivors'.
 
-    Whose they were is known from before. That the others' were lost by the change, and not by the
-    guest, is known from the control: the same ones, held as long while nobody failed.
+    An earlier phase shows which listener each handshake belongs to. The control holds the same
+    handshakes for as long without a failure, so it shows whether the change or the guest lost them.
     """
     failed, rounds = seen.changes[0].member, Rounds.of(seen)
     counts, figures = rounds.counts(failed), rounds.figures
@@ -195,6 +196,6 @@ def _failed(rounds: Rounds, failed: int) -> str | None:
 
 
 def _joined(rounds: Rounds) -> str | None:
-    """Nobody has failed: are they served by whom they were with, or by anybody?"""
+    """Return the outcome after a join: kept by their own listener, or served by any."""
     outcomes = [outcome(now, home) for home, now in rounds.homes.survivors]
     return prevailing(outcomes) or prevailing(kind(now) for _, now in rounds.homes.survivors)
