@@ -3,6 +3,7 @@
 
 #include "addresses.h"
 #include "client.h"
+#include "dual_stack.h"
 #include "ending.h"
 #include "errno_name.h"
 #include "sockets.h"
@@ -92,6 +93,7 @@ void reserve_port(struct trial *trial)
 {
     struct outcome outcome;
     int tries = 0;
+    need_dual_stack(trial);
     do
         if (try_reserve(trial, &outcome) == 0)
             return;
