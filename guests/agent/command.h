@@ -19,7 +19,8 @@ struct command {
 
 struct answer {
     struct outcome outcome;
-    int taken; /* connections that it accepted while it retired */
+    int taken;   /* connections that it accepted while it retired */
+    int endless; /* and never heard that its queue was empty */
 };
 
 #endif

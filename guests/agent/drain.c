@@ -200,4 +200,6 @@ void drain(struct trial *trial)
     flows_serve_new(trial, "calm", CALM);
     stream(trial);
     emit_fact("drained", trial->drained);
+    if (trial->endless > 0)
+        emit_fact("endless", trial->endless);
 }

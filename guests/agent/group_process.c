@@ -59,7 +59,7 @@ static int stand(struct process *process, const struct address *place, struct ou
 static void stand_all(struct process *process, int control)
 {
     struct address place = address_of_member(process->trial);
-    struct answer answer = { { NO_CALL, 0 }, 0 };
+    struct answer answer = { .outcome = { NO_CALL, 0 } };
     int sockets = process->trial->question->sockets;
     while (process->stood < sockets && stand(process, &place, &answer.outcome) == 0)
         continue;

@@ -121,6 +121,7 @@ struct outcome member_hear(struct trial *trial, int index)
     if (got != (ssize_t)sizeof answer)
         broken("member %d does not answer", index);
     trial->drained += answer.taken;
+    trial->endless += answer.endless;
     return answer.outcome;
 }
 

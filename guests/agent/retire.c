@@ -1,6 +1,7 @@
 /* How a member retires and comes back: what it does with its listener, inside its own process. */
 #include "retire.h"
 
+#include "clock.h"
 #include "ending.h"
 #include "outcome.h"
 #include "trial.h"
@@ -10,8 +11,12 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
+
+/* ROUNDING: kernels queue a few connections more than the backlog, or half of it more. */
+enum { ABORTING = 1000, ROUNDING = 16 };
 
 /* Room for one descriptor; not sized by CMSG_SPACE(), which is no constant on NetBSD (cmsg(3)). */
 union ancillary {
@@ -64,15 +69,20 @@ static struct outcome receive_descriptor(int channel, int *fd)
     return outcome_of(NO_CALL, 0);
 }
 
-/* ECONNABORTED is one connection whose client has gone (accept(2)); others may wait. */
-static int accept_until_empty(struct worker *worker)
+/* ECONNABORTED is one connection whose client has gone (accept(2)); others may wait.  But after
+ * shutdown() some kernels answer it for ever (dragonfly: soaccept_predicate()), so more
+ * of them than the queue has places, or ABORTING ms of them, are no connections. */
+static void accept_until_empty(struct worker *worker)
 {
-    int taken = 0, one;
+    int one, error, aborted = 0, most = 2 * worker->trial->backlog + ROUNDING;
+    int64_t until = clock_ms() + ABORTING;
     do {
         one = accept_one(worker, worker->listener);
-        taken += one;
-    } while (one || errno == ECONNABORTED || errno == EINTR);
-    return taken;
+        error = errno;
+        worker->taken += one;
+        aborted += !one && error == ECONNABORTED;
+        worker->endless = aborted > most || (aborted > 0 && clock_ms() > until);
+    } while (one || error == EINTR || (error == ECONNABORTED && !worker->endless));
 }
 
 /* Accepts what waits, and then no more, but keeps the listener open until DROP: the scenario asks
@@ -87,7 +97,7 @@ static struct outcome withdraw(struct worker *worker, int way)
         outcome = outcome_of(CALL_LISTEN, listen(worker->listener, 0));
     worker->serving = outcome.call != NO_CALL;
     if (!worker->serving)
-        worker->taken = accept_until_empty(worker);
+        accept_until_empty(worker);
     return outcome;
 }
 
@@ -188,7 +198,7 @@ static struct outcome bequeath(struct worker *worker)
 static void tell_heir(struct worker *worker, enum operation operation)
 {
     struct command command;
-    struct answer answer = { { NO_CALL, 0 }, 0 };
+    struct answer answer = { .outcome = { NO_CALL, 0 } };
     ssize_t got;
     memset(&command, 0, sizeof command);
     command.operation = operation;

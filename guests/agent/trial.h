@@ -33,6 +33,7 @@ struct trial {
     int indexes;                        /* replies bear numbers below this */
     int handover[2];                    /* a channel that all members share, for descriptors */
     long drained;                       /* connections that members accepted while they retired */
+    long endless;                       /* retirements in which accept() never found none left */
     struct member members[MAX_MEMBERS];
     int member_count, binds, listens, phases, retries, rebinds, resends;
 };

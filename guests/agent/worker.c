@@ -105,9 +105,10 @@ static void hear(struct worker *worker)
         return;
     if (got != (ssize_t)sizeof command)
         _exit(0);
-    worker->taken = 0;
+    worker->taken = worker->endless = 0;
     answer.outcome = obey(worker, &command);
     answer.taken = worker->taken;
+    answer.endless = worker->endless;
     if (send(worker->control, &answer, sizeof answer, 0) != (ssize_t)sizeof answer)
         _exit(0);
 }

@@ -25,6 +25,7 @@ struct worker {
     int handing;   /* the adopted one is on its way to another member */
     int finishing; /* ends with its last connection */
     int taken;     /* connections accepted while it retires */
+    int endless;   /* accept() never said that none is left */
     pid_t heir;    /* the child that inherited the listener by fork(), 0: none */
     int heir_control;
     struct connection *connections;
