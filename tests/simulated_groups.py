@@ -91,18 +91,28 @@ def bound_only(trial: Trial) -> None:
 
 
 def precedence(trial: Trial) -> None:
-    """The kernel chooses among the preferred side; among all members if `preferred` is None."""
-    half = trial.listeners // 2
+    """Whoever the kernel chooses among the preferred side serves; `preferred` None: among all."""
+    half, position = trial.listeners // 2, trial.parameters.get("position", "last")
     order = list(range(trial.listeners))
-    if trial.parameters.get("position", "last") == "last":
-        order = order[half:] + order[:half]
-    if not all(trial.stand(index) for index in order):
+    turned = order[half:] + order[:half]
+    if not all(trial.stand(index) for index in (turned if position == "last" else order)):
         return
+    _serve_side(trial, "all", half)
+    if position != "both":
+        return
+    error = trial.kernel.crossing
+    trial.say("attempt", what="crossed", call="bind" if error else None, error=error)
+    if error is None:
+        trial.group = turned
+        _serve_side(trial, "crossed", half)
+
+
+def _serve_side(trial: Trial, phase: str, half: int) -> None:
     side = trial.kernel.preferred
     if side is not None:
         trial.group = order_of(side, half, trial.group)
     ports = trial.ports()
-    trial.phase("all", ports, trial.serve(ports))
+    trial.phase(phase, ports, trial.serve(ports))
 
 
 def order_of(side: int, half: int, group: Group) -> Group:
@@ -209,9 +219,21 @@ GROUPS: Mapping[str, Simulated] = {
                 Case(Kernel(preferred=side), word, {"pair": pair, "position": position})
                 for pair, sides in SIDES.items()
                 for side, word in enumerate(sides)
-                for position in ("first", "last")
+                for position in ("first", "last", "both")
             ),
             Case(SCALED, "both:0.54"),
+            Case(SCALED, "both:0.51", {"position": "both"}),
+            Case(NEWEST, "newest", {"position": "both"}),
+            Case(Kernel(oldest), "oldest", {"position": "both"}),
+            Case(Kernel(copies), "copied", {"protocol": "udp", "position": "both"}),
+            Case(Kernel(lossy), "lossy", {"position": "both"}, state=State.INCONCLUSIVE),
+            Case(
+                Kernel(newest, crossing="EADDRINUSE"),
+                "with wildcard bound first the other is refused: bind EADDRINUSE; with specific"
+                " bound first: wildcard",
+                {"position": "both"},
+                state=State.NOT_APPLICABLE,
+            ),
             Case(Kernel(newest), "wildcard", {"position": "first"}),
             Case(Kernel(newest), "specific", {"position": "last"}),
             Case(Kernel(copies), "copied", {"protocol": "udp"}),

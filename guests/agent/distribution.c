@@ -13,6 +13,7 @@
 #include "outcome.h"
 #include "ports.h"
 #include "trial.h"
+#include "unsupported.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -107,7 +108,9 @@ static int bind_bystander(struct trial *trial, int index)
 
 void bound_only(struct trial *trial)
 {
-    int count = trial->question->listeners, first = trial->question->position == FIRST;
+    int count = trial->question->listeners, first = trial->question->position == BOUND_FIRST;
+    if (trial->question->position == BOTH_ORDERS)
+        unsupported(trial, "the socket that does not listen is bound first or last");
     reserve_port(trial);
     need_descriptors(trial, trial->question->flows);
     members_fork(trial, count + 1);

@@ -1,10 +1,13 @@
 /* `precedence`: the members of one port are two sides, which differ in their bind address, their
- * option or their family.  Which side serves a client that matches both? */
+ * option or their family.  Which side serves a client that matches both?  The one that binds first or
+ * last may, whatever it is, so `position=both` asks in both orders (docs/traps.md, trap 16). */
 #include "scenarios.h"
 
+#include "emit.h"
 #include "flows.h"
 #include "limits.h"
 #include "members.h"
+#include "outcome.h"
 #include "ports.h"
 #include "sockets.h"
 #include "trial.h"
@@ -37,21 +40,57 @@ static void need_sense(struct trial *trial)
         unsupported(trial, "two sides need two listeners");
 }
 
+/* The members of a side are those from its first to the first of the other, or to the last. */
+static int first_of(const struct trial *trial, int side)
+{
+    return side == 0 ? 0 : trial->question->listeners / (side == 1 ? 2 : 1);
+}
+
 static int side_stands(struct trial *trial, int side)
 {
-    int count = trial->question->listeners, half = count / 2;
     take_side(trial, side);
-    for (int i = side == 0 ? 0 : half; i < (side == 0 ? half : count); i++)
+    for (int i = first_of(trial, side); i < first_of(trial, side + 1); i++)
         if (member_stand(trial, i) != 0)
             return -1;
     return 0;
+}
+
+static struct outcome side_again(struct trial *trial, int side)
+{
+    struct outcome outcome = { NO_CALL, 0 };
+    take_side(trial, side);
+    for (int i = first_of(trial, side); i < first_of(trial, side + 1); i++) {
+        outcome = member_bind(trial, i, trial->option, 0);
+        if (outcome.call == NO_CALL && !trial->question->udp)
+            outcome = member_do(trial, i, LISTEN);
+        if (outcome.call != NO_CALL)
+            break;
+    }
+    return outcome;
+}
+
+/* The same members in the opposite order, at another port, where nothing is left of the first
+ * order's connections. */
+static void cross(struct trial *trial, int first)
+{
+    for (int i = 0; i < trial->question->listeners; i++)
+        member_do(trial, i, CLOSE_LISTENER);
+    trial->family = trial->question->family;
+    trial->wildcard = trial->question->wildcard != SPECIFIC;
+    reserve_port(trial);
+    struct outcome outcome = side_again(trial, first);
+    if (outcome.call == NO_CALL)
+        outcome = side_again(trial, !first);
+    emit_attempt("crossed", outcome);
+    if (outcome.call == NO_CALL)
+        flows_serve_new(trial, "crossed", trial->question->flows);
 }
 
 /* With `bind=mixed` the port is reserved at the wildcard: if it is free there, it is free at every
  * address. */
 void precedence(struct trial *trial)
 {
-    int count = trial->question->flows, first = trial->question->position == FIRST ? 0 : 1;
+    int count = trial->question->flows, first = trial->question->position == BOUND_LAST;
     need_sense(trial);
     reserve_port(trial);
     need_descriptors(trial, count);
@@ -59,4 +98,6 @@ void precedence(struct trial *trial)
     if (side_stands(trial, first) != 0 || side_stands(trial, !first) != 0)
         return;
     flows_serve_new(trial, "all", count);
+    if (trial->question->position == BOTH_ORDERS)
+        cross(trial, !first);
 }

@@ -19,6 +19,8 @@ static const char *const failures[] = {
     "close", "exit", "kill", "hang", "shutdown", "relisten-zero", NULL
 };
 static const char *const places[] = { "first", "middle", "last", NULL };
+static const char *const positions[] = { "first", "last", "both", NULL };
+static const char *const joinings[] = { "together", "in-turn", NULL };
 static const char *const orders[] = { "newest", "oldest", "middle", NULL };
 static const char *const changes[] = { "leave", "join", "restart", NULL };
 static const char *const cases[] = {
@@ -60,7 +62,8 @@ static const struct key keys[] = {
     WORD("family", family, families), WORD("bind", wildcard, binds),
     WORD("failure", failure, failures), WORD("member", member, places),
     WORD("order", order, orders), WORD("change", change, changes),
-    WORD("position", position, places), WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
+    WORD("position", position, positions), WORD("joining", joining, joinings),
+    WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("source", source, sources),
     WORD("delivery", delivery, deliveries),
@@ -146,8 +149,8 @@ const char *question_parse(struct question *question, char **pairs, int count)
     const char *id = question->id;
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
-                                   .position = LAST, .backlog = -1, .sockets = 300, .rounds = 40,
-                                   .ports = 2, .tunables = "", .obstacle = "", .pairs = pairs,
+                                   .position = BOUND_LAST, .backlog = -1, .sockets = 300,
+                                   .rounds = 40, .ports = 2, .tunables = "", .obstacle = "", .pairs = pairs,
                                    .pair_count = count, .slots = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];
@@ -162,7 +165,6 @@ const char *question_parse(struct question *question, char **pairs, int count)
             return sentence;
         }
     }
-    if (question->load > 0 && question->load < LEAST)
-        return "load is 0, or a quarter of a CPU at least";
-    return question->position == MIDDLE ? "position is first or last" : NULL;
+    int light = question->load > 0 && question->load < LEAST;
+    return light ? "load is 0, or a quarter of a CPU at least" : NULL;
 }

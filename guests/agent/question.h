@@ -17,6 +17,8 @@ enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB };
 enum family { IPV4, IPV6, MAPPED };
 enum failure { CLOSE, EXIT, KILL, HANG, SHUTDOWN, RELISTEN_ZERO };
 enum place { FIRST, MIDDLE, LAST };
+enum position { BOUND_FIRST, BOUND_LAST, BOTH_ORDERS };
+enum entry { TOGETHER, IN_TURN };
 enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART };
 enum bind { SPECIFIC, WILDCARD, MIXED };
@@ -33,7 +35,7 @@ enum sharing {
 struct question {
     const char *id;
     int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
-    int member, order, change, position, sharing, pair, sockets, backlog, raise_loopback;
+    int member, order, change, position, joining, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
     int way, rounds, ports;

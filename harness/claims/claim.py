@@ -23,6 +23,9 @@ Predicate = Callable[[Evidence], bool | None]
 
 Axes = Mapping[str, tuple[str, ...]]
 
+EACH = {"position": "both"}
+"""The value of an axis at which a cell was asked at each of the others."""
+
 
 class Subject(Struct, frozen=True):
     """What a part is about: systems by their name in uname, and a range of releases.

@@ -91,6 +91,6 @@ def another_user(subject: Subject, says: str, holds: Predicate, bind: str = BIND
 
 def exact_address(subject: Subject, option: str) -> Part:
     """Ask whether a specific address is preferred to the wildcard, in both orders of bind()."""
-    axes = where(option=option, pair="address", position="first last")
+    axes = where(option=option, pair="address", position="first last both")
     says = f"with {option} a specific address is served before the wildcard"
     return Part(says, subject, "precedence", said("specific"), axes, ("position",))

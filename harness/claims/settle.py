@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from harness.claims.claim import Claim, Part, Standing
+from harness.claims.claim import EACH, Claim, Part, Standing
 from harness.claims.finding import Decided, Finding, PartFinding
 from harness.claims.separate import Point, Separator, separators
 from harness.claims.spans import spans, standing
@@ -118,7 +118,8 @@ def _missing(part: Part, cells: Sequence[Decided]) -> str | None:
             f"{axis}={value}"
             for axis in part.across
             for value in part.axes[axis]
-            if all(axes.get(axis) != value for axes in decided)
+            if value != EACH.get(axis)
+            and all(axes.get(axis) not in (value, EACH.get(axis, value)) for axes in decided)
         ]
         for decided in guests.values()
     ]

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from harness.model import Cell, Depth, Judgement
+from msgspec.structs import replace
+
+from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
-from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
+from harness.scenarios.tally import SAME, STRAY, Tally, measured, tally, unclear
 from harness.wire.observation import Observation, number
-from harness.wire.script import DueFlows, Script, members
+from harness.wire.script import DueAttempt, DueFlows, Script, Step, members
 
 ID = "precedence"
 
@@ -19,23 +21,24 @@ SIDES: Mapping[str, tuple[str, str]] = {
 }
 """The kinds of the first and the second half of the members, by `pair` (docs/wire.md)."""
 
-POSITIONS = ("first", "last")
-"""When the first half (for example the specific sockets) binds. A kernel that simply serves the
-newest socket serves the other side when the order is reversed (docs/traps.md, trap 16)."""
+BOTH_ORDERS = "both"
+"""The position that asks in both orders. A kernel that simply serves the newest socket serves the
+other side when the order is reversed (docs/traps.md, trap 16). Older runs have a cell for each
+order, at `first` and at `last`; each says what was seen in that order."""
 
 QUICK = (
-    row("reuseport tcp ipv4 mixed", pair="address", position="first"),
-    row("reuseport tcp ipv6 mixed", pair="address", position="last"),
-    row("reuseport udp ipv4 mixed", pair="address", position="first"),
-    row("reuseport_lb tcp ipv4 mixed", pair="address", position="first"),
-    row("reuseport+reuseport_lb tcp ipv4 specific", pair="option", position="first"),
-    row("reuseport+reuseport_lb tcp ipv6 wildcard", pair="option", position="last"),
-    row("reuseport tcp mapped wildcard", pair="family", position="first"),
-    row("reuseport udp mapped wildcard", pair="family", position="last"),
+    row("reuseport tcp ipv4 mixed", pair="address"),
+    row("reuseport tcp ipv6 mixed", pair="address"),
+    row("reuseport udp ipv4 mixed", pair="address"),
+    row("reuseport_lb tcp ipv4 mixed", pair="address"),
+    row("reuseport+reuseport_lb tcp ipv4 specific", pair="option"),
+    row("reuseport+reuseport_lb tcp ipv6 wildcard", pair="option"),
+    row("reuseport tcp mapped wildcard", pair="family"),
+    row("reuseport udp mapped wildcard", pair="family"),
 )
 
-
-NUMBERS = Numbers(160, 400)
+NUMBERS = Numbers(80, 400)
+"""Flows of each order."""
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
@@ -49,65 +52,120 @@ def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
-    """Return the cells of this scenario; the full catalogue asks each pair in both orders."""
-    return table(ID, QUICK if depth is Depth.QUICK else _full())
+    """Return the cells of this scenario; each is asked in both orders."""
+    rows = QUICK if depth is Depth.QUICK else tuple(_full())
+    return table(ID, ({**one, "position": BOTH_ORDERS} for one in rows))
 
 
 def _full() -> Iterator[Row]:
-    for option, protocol, position in product(GROUPING[:3], BOTH, POSITIONS):
+    for option, protocol in product(GROUPING[:3], BOTH):
         for family in ("ipv4", "ipv6"):
-            yield row(f"{option} {protocol} {family} mixed", pair="address", position=position)
+            yield row(f"{option} {protocol} {family} mixed", pair="address")
         for bind in ("wildcard", "mixed"):
-            yield row(f"{option} {protocol} mapped {bind}", pair="family", position=position)
-    for protocol, (family, bind), position in product(BOTH, PLACES, POSITIONS):
-        place = f"reuseport+reuseport_lb {protocol} {family} {bind}"
-        yield row(place, pair="option", position=position)
+            yield row(f"{option} {protocol} mapped {bind}", pair="family")
+    for protocol, (family, bind) in product(BOTH, PLACES):
+        yield row(f"reuseport+reuseport_lb {protocol} {family} {bind}", pair="option")
 
 
 def script(asked: Mapping[str, str]) -> Script:
     """Return the script of a complete answer: one side's members bind before the other's."""
     order = range(number(asked, "listeners"))
     half = len(order) // 2
-    if asked.get("position", "last") == "first":
-        return Script((*members(order), DueFlows("all")))
-    return Script((*members(order[half:]), *members(order[:half]), DueFlows("all")))
+    first, second = members(order[:half]), members(order[half:])
+    position = asked.get("position", "last")
+    if position == "last":
+        return Script((*second, *first, DueFlows("all")))
+    again: tuple[Step, ...] = (DueAttempt("crossed", needed=True), DueFlows("crossed"))
+    more = again if position == BOTH_ORDERS else ()
+    return Script((*first, *second, DueFlows("all"), *more))
 
 
 def classify(seen: Observation) -> Judgement:
-    """Name the side that serves all flows, or `both` with the share of the first side."""
-    everything = tally(seen.phase("all"))
+    """Name the side that serves all flows in both orders, or `newest`, `oldest` or `both`.
+
+    `both` has the share of the first side.
+    """
+    sides = SIDES[seen.parameters.get("pair", "address")]
+    every = Tally.of([fate for flows in seen.flows for fate in flows.fates])
+    one = _in_order(seen, "all", sides, every.flows)
+    if seen.parameters.get("position") != BOTH_ORDERS:
+        return one
+    crossed = seen.attempt("crossed")
+    if crossed is not None and crossed.error is not None:
+        found = one.verdict or one.why
+        why = f"with {sides[1]} bound first the other is refused: {crossed.call} {crossed.error};"
+        why += f" with {sides[0]} bound first: {found}"
+        return Judgement(State.NOT_APPLICABLE, why=why, counts=one.counts)
+    other = _in_order(seen, "crossed", sides, every.flows)
+    counts = {**every.counts(), **_by_side(seen, every, sides)}
+    counts |= {f"crossed_{name}": count for name, count in other.counts.items()}
+    if (loss := every.loss()) is not None:
+        return unclear(loss, counts)
+    return replace(_of_both(one, other, sides, seen), counts=counts)
+
+
+def _by_side(seen: Observation, served: Tally, sides: tuple[str, str]) -> dict[str, int]:
+    """Count the flows of each side."""
     half = seen.listeners // 2
-    ahead = sum(count for index, count in everything.members.items() if index < half)
-    first, second = SIDES[seen.parameters.get("pair", "address")]
-    counts = {
-        **everything.counts(),
-        f"served_by_{first}": ahead,
-        f"served_by_{second}": everything.served - ahead,
-    }
+    ahead = sum(count for index, count in served.members.items() if index < half)
+    return {f"served_by_{sides[0]}": ahead, f"served_by_{sides[1]}": served.served - ahead}
+
+
+def _in_order(seen: Observation, phase: str, sides: tuple[str, str], flows: int) -> Judgement:
+    """Name who serves in one order; so many flows were asked in all."""
+    everything = tally(seen.phase(phase))
+    by_side = _by_side(seen, everything, sides)
+    counts = {**everything.counts(), **by_side}
     if everything.copied >= SAME * everything.flows:
         return measured("copied", counts)
-    loss = everything.loss()
-    if loss is not None or everything.copied > STRAY * everything.flows:
+    loss = everything.loss() if everything.astray > STRAY * flows else None
+    if loss is not None or everything.copied > STRAY * flows:
         return unclear(loss or f"{everything.copied} datagrams reached several, others one", counts)
-    return _named(ahead, everything.served, (first, second), counts)
+    return _named(by_side[f"served_by_{sides[0]}"], everything.served, sides, counts, STRAY * flows)
 
 
-def _named(ahead: int, served: int, sides: tuple[str, str], counts: Mapping[str, int]) -> Judgement:
+def _named(
+    ahead: int, served: int, sides: tuple[str, str], counts: Mapping[str, int], few: float
+) -> Judgement:
     """Name a preference or a share; a few flows to the other side are neither."""
     share = ahead / served
     figures = {"first_share": share}
     if ahead in (0, served):
         return measured(sides[ahead == 0], counts, figures)
-    if min(ahead, served - ahead) <= STRAY * served:
+    if min(ahead, served - ahead) <= few:
         why = f"{share:.1%} of the flows reached {sides[0]}: neither a preference nor a share"
         return unclear(why, counts, figures)
     return measured(f"both:{share:.2f}", counts, figures)
 
 
+def _of_both(
+    one: Judgement, other: Judgement, sides: tuple[str, str], seen: Observation
+) -> Judgement:
+    """Judge both orders together: in `one` the first side binds first, in `other` the second."""
+    words = tuple((found.verdict or "").partition(":")[0] for found in (one, other))
+    found = tuple(found.verdict or found.why or "" for found in (one, other))
+    if "" in words or (words[0] != words[1] and not {*words} <= {*sides}):
+        said = (f"with {side} bound first: {word}" for side, word in zip(sides, found, strict=True))
+        return unclear("; ".join(said), {})
+    if words[0] != words[1]:
+        return measured("newest" if words == sides[::-1] else "oldest", {})
+    if words[0] != "both":
+        return measured(words[0], {})
+    served = Tally.of([fate for flows in seen.flows for fate in flows.fates])
+    share = _by_side(seen, served, sides)[f"served_by_{sides[0]}"] / served.served
+    return measured(f"both:{share:.2f}", {}, {"first_share": share})
+
+
 PRECEDENCE = Scenario(
     id=ID,
     sentence="Two kinds of socket match a flow: which one is served?",
-    words=(*(word for sides in SIDES.values() for word in sides), "both", "copied"),
+    words=(
+        *(word for sides in SIDES.values() for word in sides),
+        "newest",
+        "oldest",
+        "both",
+        "copied",
+    ),
     cells=cells,
     parameters=parameters,
     script=script,
