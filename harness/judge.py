@@ -10,8 +10,9 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from harness.model import TUNABLES, Judgement, State
-from harness.scenarios.scenario import Scenario
-from harness.wire.observation import DEFAULTS, Member, Observation, number
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.tally import server
+from harness.wire.observation import DEFAULTS, Change, Member, Observation, number
 from harness.wire.replies import UNSUPPORTED, Reply, check_echo, visible
 
 ANSWERED, USAGE, BROKEN = 0, 64, 99
@@ -26,6 +27,9 @@ STARVED = 4
 deadline makes the cell inconclusive (docs/traps.md, trap 12)."""
 
 GUEST_STARVED = "guest was starved"
+
+SHUTDOWN = "shutdown"
+"""What a change is called in which a listener was to be shut down."""
 
 NOT_YET_SERVED = ("queued", "held", "repeated", "control-held", "control-repeated")
 """Phases in which `open` is what a flow is to be, not a time-out."""
@@ -69,8 +73,7 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
         return Judgement(State.NOT_APPLICABLE, why=_refused(refused, seen.listeners))
     failed = next((change for change in seen.changes if change.error is not None), None)
     if failed is not None:
-        what = f"{visible(failed.what)} of listener {failed.member + 1} failed: {failed.error}"
-        return Judgement(State.NOT_APPLICABLE, why=what)
+        return _not_done(scenario, seen, failed)
     strangers = sum(flows.fates.count("foreign") for flows in seen.flows)
     if strangers:
         why = f"somebody else's server answered {strangers} flows on this port"
@@ -116,6 +119,31 @@ def _refused(member: Member, listeners: int) -> str:
     if member.index >= listeners:
         which = "one more socket"
     return f"{which} was refused: {visible(member.call or '')} {member.error}"
+
+
+def _not_done(scenario: Scenario, seen: Observation, failed: Change) -> Judgement:
+    """Judge that a change was refused: of a listener's shutdown() that is the kernel's answer.
+
+    Only the first change says so; a later one that is refused, when others were not, does not.
+    Nor does a datagram socket, which is no listener and has no peer (ENOTCONN, POSIX).
+    """
+    listens = any(one.index == failed.member and one.listen is not None for one in seen.members)
+    shut = failed.what == SHUTDOWN and NO_SHUTDOWN in scenario.words
+    if shut and listens and failed is seen.changes[0]:
+        later = _served_later(seen, failed)
+        counts = {"served_by_it_afterwards": later} if later else {}
+        return Judgement(State.MEASURED, f"{NO_SHUTDOWN}:{failed.error}", counts=counts)
+    what = f"{visible(failed.what)} of listener {failed.member + 1} failed: {failed.error}"
+    return Judgement(State.NOT_APPLICABLE, why=what)
+
+
+def _served_later(seen: Observation, change: Change) -> int:
+    """Count what the member answered after the change; nothing if it was told to pause before."""
+    return sum(
+        server(fate) == change.member and began + took > change.at
+        for flows in seen.flows
+        for fate, began, took in zip(flows.fates, flows.started, flows.took, strict=True)
+    )
 
 
 def starved(judgement: Judgement) -> bool:

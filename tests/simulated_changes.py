@@ -14,6 +14,7 @@ from simulated_kernels import (
     newest,
     oldest,
     rendezvous,
+    scaled,
     second,
     turns,
     walked,
@@ -25,6 +26,10 @@ from harness.scenarios.drain import WAYS
 from harness.wire.observation import Fate
 
 SWAP = Kernel(swap=True)
+
+IN_TURN = {"joining": "in-turn"}
+
+NOT_SHUT = Case(Kernel(shutting="ENOTCONN"), "no-shutdown:ENOTCONN", {"failure": "shutdown"})
 
 ROUNDS = {"round": "24"}
 
@@ -70,10 +75,19 @@ def fallback(trial: Trial) -> None:
 
 
 def failure_established(trial: Trial) -> None:
-    if not all(trial.stand(index) for index in range(trial.listeners)):
-        return
-    ports = trial.ports()
-    before = trial.phase("before", ports, trial.serve(ports))
+    """Ask flows of all members, or in turn: a part of them whenever one has come."""
+    ports, fates = trial.ports(), list[Fate]()
+    in_turn = trial.parameters.get("joining") == "in-turn"
+    for index in range(trial.listeners):
+        if not trial.stand(index):
+            return
+        if in_turn or index == trial.listeners - 1:
+            due = trial.flows * (index + 1) // trial.listeners
+            fates += trial.serve(ports[len(fates) : due])
+    before = trial.phase("before", ports, fates)
+    if in_turn:
+        broken: list[Fate] = ["eof"] * trial.kernel.ousting
+        trial.phase("joined", ports, broken + before[len(broken) :])
     victim = trial.victim(before)
     trial.leave(victim, trial.parameters.get("failure", "kill"))
     after = [trial.kernel.echo if fate == victim else fate for fate in before]
@@ -247,6 +261,8 @@ def drain(trial: Trial) -> None:
     trial.phase("stream", ports, fates)
     trial.say("fact", name="exposed", value=32 * rounds)
     trial.say("fact", name="drained", value=kernel.waiting * rounds)
+    if kernel.endless:
+        trial.say("fact", name="endless", value=kernel.endless)
 
 
 CHANGES: Mapping[str, Simulated] = {
@@ -288,6 +304,16 @@ CHANGES: Mapping[str, Simulated] = {
         cases=(
             Case(SCALED, "unaffected"),
             Case(Kernel(drops=3), "dropped:3/289"),
+            *(Case(Kernel(one), "unaffected", IN_TURN) for one in (scaled, newest, turns)),
+            Case(Kernel(newest, drops=3), "dropped:3/300", IN_TURN),
+            Case(Kernel(oldest), "no survivor", IN_TURN, state=State.NOT_APPLICABLE),
+            Case(
+                Kernel(newest, ousting=2),
+                "2 connections broke when newer members came",
+                IN_TURN,
+                state=State.INCONCLUSIVE,
+            ),
+            NOT_SHUT,
         ),
     ),
     "failure-queued": Simulated(
@@ -295,6 +321,7 @@ CHANGES: Mapping[str, Simulated] = {
         (*["reset"] * 5, *UNCLEAR),
         cases=(
             Case(SCALED, "reset"),
+            NOT_SHUT,
             Case(Kernel(queued=HEIR), "inherited"),
             Case(Kernel(queued="eof"), "closed"),
             Case(Kernel(queued="open"), "stranded"),
@@ -312,6 +339,7 @@ CHANGES: Mapping[str, Simulated] = {
         cases=(
             Case(SCALED, "reset"),
             Case(NEWEST, "reset"),
+            NOT_SHUT,
             Case(Kernel(half_open=HEIR), "completed", {"ack": "after-repeat"}),
             Case(Kernel(half_open=OWN), "kept"),
             Case(Kernel(half_open="timeout"), "ignored"),
@@ -346,6 +374,7 @@ CHANGES: Mapping[str, Simulated] = {
         cases=(
             Case(SCALED, "served"),
             Case(Kernel(drops=5), "reset:5/203"),
+            NOT_SHUT,
             Case(Kernel(drops=5, arriving="ECONNREFUSED"), "refused:5/203"),
             Case(Kernel(drops=5, arriving="timeout"), "delayed:5/203"),
             Case(Kernel(drops=5, arriving="timeout"), "lost:5/203", {"protocol": "udp"}),
@@ -410,6 +439,7 @@ CHANGES: Mapping[str, Simulated] = {
         {"listeners": "1"},
         cases=(
             Case(SCALED, "refused", {"listeners": "1"}),
+            Case(NOT_SHUT.kernel, NOT_SHUT.word, {**NOT_SHUT.asked, "listeners": "1"}),
             Case(Kernel(new="timeout"), "hang", {"listeners": "1"}),
             Case(Kernel(new="ECONNRESET"), "reset", {"listeners": "1"}),
             Case(Kernel(new="eof"), "no one fate", {"listeners": "1"}, state=State.INCONCLUSIVE),
@@ -423,6 +453,8 @@ CHANGES: Mapping[str, Simulated] = {
             *(Case(SCALED, "lossless", {**STREAM, "way": way}) for way in WAYS),
             Case(NEWEST, "lossless", STREAM),
             Case(Kernel(waiting=0), "lossless", {**STREAM, "way": "shutdown"}),
+            Case(Kernel(waiting=0, endless=30), "lossless", {**STREAM, "way": "shutdown"}),
+            Case(Kernel(retiring="ENOTCONN"), NOT_SHUT.word, {**STREAM, "way": "shutdown"}),
             Case(Kernel(drops=1), "lost:1/4000", STREAM),
             Case(Kernel(drops=1, arriving="ECONNREFUSED"), "lost:1/4000", STREAM),
             Case(Kernel(drops=1, arriving="eof"), "lost:1/4000", STREAM),

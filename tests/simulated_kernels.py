@@ -112,8 +112,9 @@ class Kernel(Struct, frozen=True):
 
     `port_counts` is 1 if the hash includes the server's port; another port moves all flows together
     by `port_shifts` places. `retiring` is the errno for the `stays`-th change of `drain` (the first
-    if 0). `waiting` flows are in the queue of each member that is told to retire. `by_bind`: groups
-    follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
+    if 0). `waiting` flows are in the queue of each member that is told to retire; `endless` of
+    them never hear that it is empty. `shutting` is the errno of shutdown() of a listener. `ousting`
+    connections break when the last member joins. `by_bind`: groups follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -142,6 +143,9 @@ class Kernel(Struct, frozen=True):
     retiring: str | None = None
     stays: int = 0
     waiting: int = 1
+    endless: int = 0
+    shutting: str | None = None
+    ousting: int = 0
     by_bind: bool = False
     crossing: str | None = None
 

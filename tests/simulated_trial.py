@@ -50,7 +50,10 @@ class Trial:
         return [index for index in self.group if index != GONE]
 
     def leave(self, index: int, what: str, at: int = 50) -> None:
-        self.say("change", what=what, member=index, at=at, error=None)
+        error = self.kernel.shutting if what == "shutdown" else None
+        self.say("change", what=what, member=index, at=at, error=error)
+        if error is not None:
+            return
         where = self.group.index(index)
         if self.kernel.place:
             self.group[where] = GONE

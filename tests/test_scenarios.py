@@ -51,6 +51,7 @@ def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
 OWN = {
     "group-limit": {"sockets"},
     "drain": {"rounds"},
+    "failure-established": {"joining"},
     "failure-handshake": {"peer", "round"},
     "server-port": {"peer", "ports"},
 }
@@ -168,6 +169,15 @@ def test_a_group_that_is_refused_says_by_which_errno() -> None:
     assert (counts["stood"], counts["ever_served"], counts["bind_ENOBUFS"]) == (256, 256, 1)
 
 
+def test_a_listener_that_cannot_be_shut_down_is_counted_as_one_that_serves() -> None:
+    found = judged(Kernel(shutting="ENOTCONN"), "failure-arrivals", failure="shutdown")
+    assert found.verdict == "no-shutdown:ENOTCONN"
+    assert 40 < found.counts["served_by_it_afterwards"] < 70
+    paused = {"failure": "shutdown", "listeners": "1"}
+    found = judged(Kernel(shutting="EINVAL"), "last-gone", **paused)
+    assert (found.verdict, found.counts) == ("no-shutdown:EINVAL", {})
+
+
 def test_survivors_without_a_connection_are_not_called_unaffected() -> None:
     found = judged(NEWEST, "failure-established")
     assert found.state is State.NOT_APPLICABLE
@@ -205,7 +215,7 @@ def test_the_last_one_gone_keeps_the_errnos_of_both_rebinds() -> None:
     assert (counts["rebind_none_EADDRINUSE"], counts["queue_reset"]) == (1, 400)
 
 
-@pytest.mark.parametrize("stays", [0, 1, 58])
+@pytest.mark.parametrize("stays", [1, 58])
 def test_a_way_that_is_refused_is_not_applicable_from_the_change_that_was(stays: int) -> None:
     kernel = Kernel(retiring="ENOTCONN", stays=stays)
     found = judged(kernel, "drain", **STREAM, way="shutdown")

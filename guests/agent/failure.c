@@ -7,17 +7,43 @@
 #include "flow.h"
 #include "flows.h"
 #include "group.h"
+#include "limits.h"
 #include "members.h"
+#include "ports.h"
+#include "question.h"
 #include "trial.h"
 #include "victim.h"
 
+/* Each member comes, and a part of the flows connects before the next one does.  Where only the
+ * newest is served, all of them have connections then. */
+static struct flow *group_joins(struct trial *trial)
+{
+    int count = trial->question->flows, listeners = trial->question->listeners;
+    reserve_port(trial);
+    need_descriptors(trial, count);
+    members_fork(trial, listeners);
+    struct flow *flows = flows_new(trial, count);
+    for (int i = 0; i < listeners; i++) {
+        int from = (int)((long)count * i / listeners), to = (int)((long)count * (i + 1) / listeners);
+        if (member_stand(trial, i) != 0) {
+            flows_end(trial, flows, count);
+            return NULL;
+        }
+        flows_hold(trial, NULL, flows + from, to - from);
+    }
+    emit_flows(trial, "before", flows, count, 0);
+    flows_echo(trial, "joined", flows, count);
+    return flows;
+}
+
 void failure_established(struct trial *trial)
 {
-    int count = trial->question->flows;
-    struct flow *flows = group_stands(trial, 0);
+    int count = trial->question->flows, in_turn = trial->question->joining == IN_TURN;
+    struct flow *flows = in_turn ? group_joins(trial) : group_stands(trial, 0);
     if (flows == NULL)
         return;
-    flows_hold(trial, "before", flows, count);
+    if (!in_turn)
+        flows_hold(trial, "before", flows, count);
     member_fail(trial, victim(trial, flows, count), trial->question->failure);
     flows_echo(trial, "after", flows, count);
     flows_end(trial, flows, count);

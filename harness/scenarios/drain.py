@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import SHARING, Numbers, row, table
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.statistics import excluded
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
@@ -92,7 +92,8 @@ def _counts(seen: Observation, kinds: Mapping[str, int]) -> Mapping[str, int]:
     """Count the flows by what happened to them.
 
     `exposed` flows began between the steps of a retirement. `drained` flows were in the queue of a
-    worker that was told to retire, and it accepted them before it closed.
+    worker that was told to retire, and it accepted them before it closed. `endless`
+    counts retirements in which accept() never said that the queue was empty.
     """
     stream, others = seen.phase("stream"), {"served", "stranded", *CERTAIN}
     # Time in which the guest did not run is no delay by its kernel.
@@ -104,6 +105,7 @@ def _counts(seen: Observation, kinds: Mapping[str, int]) -> Mapping[str, int]:
         "pace_per_s": pace(stream),
         "exposed": int(seen.facts["exposed"]),
         "drained": int(seen.facts["drained"]),
+        **{name: int(seen.facts[name]) for name in ("endless",) if name in seen.facts},
         **{name: kinds.get(name, 0) for name in CERTAIN},
         "never_served": kinds.get("stranded", 0),
         **{name: kinds[name] for name in sorted(kinds.keys() - others)},
@@ -180,7 +182,7 @@ def classify(seen: Observation) -> Judgement:
 DRAIN = Scenario(
     id=ID,
     sentence="Workers retire under a steady load and come back: are new connections lost?",
-    words=("lossless", "lost"),
+    words=("lossless", "lost", NO_SHUTDOWN),
     cells=cells,
     parameters=parameters,
     script=script,

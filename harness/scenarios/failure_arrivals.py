@@ -15,7 +15,7 @@ from harness.scenarios.grid import (
     row,
     table,
 )
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Fate, Flows, Observation
@@ -145,7 +145,7 @@ def classify(seen: Observation) -> Judgement:
 FAILURE_ARRIVALS = Scenario(
     id=ID,
     sentence="New flows keep coming while a worker fails: are any refused, reset or delayed?",
-    words=WORDS,
+    words=(*WORDS, NO_SHUTDOWN),
     cells=cells,
     parameters=Numbers(300, 600),
     script=members_then(DueChanges(), DueFlows("stream")),

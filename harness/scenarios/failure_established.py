@@ -1,11 +1,13 @@
 """`failure-established`: every worker has accepted connections; one worker fails."""
 
+from collections.abc import Mapping
+
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import Tally, measured, server, tally, unclear
 from harness.wire.observation import Observation
-from harness.wire.script import DueChanges, DueFlows, members_then
+from harness.wire.script import DueChanges, DueFlows, Script, members_then
 
 ID = "failure-established"
 
@@ -15,12 +17,40 @@ QUICK = (
     "reuseport_lb tcp ipv4 wildcard kill",
 )
 
+IN_TURN = "in-turn"
+"""How members join, since kernels are asked that serve only one of them: each has connections
+then. Answers without it are of older versions, whose members had all come before the first flow."""
+
+NUMBERS = Numbers(160, 400)
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return what the agent is asked: a part of the flows connects whenever a member has come."""
+    return {**NUMBERS(cell, depth), "joining": IN_TURN}
+
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
     return table(ID, cross(SHARING, ("tcp",), failure=FAILURES))
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of: with `in-turn`, if all lived when the last came."""
+    joined = (DueFlows("joined"),) if asked.get("joining") == IN_TURN else ()
+    return members_then(DueFlows("before"), *joined, DueChanges(), DueFlows("after"))(asked)
+
+
+def _ousted(seen: Observation) -> str | None:
+    """Return why the failure is not what broke a connection; None if all lived until then."""
+    if seen.parameters.get("joining") != IN_TURN:
+        return None
+    pairs = zip(seen.phase("before").fates, seen.phase("joined").fates, strict=True)
+    broke = sum(server(was) is not None and now != was for was, now in pairs)
+    return (
+        f"{broke} connections broke when newer members came, before one failed" if broke else None
+    )
 
 
 def classify(seen: Observation) -> Judgement:
@@ -42,6 +72,8 @@ def classify(seen: Observation) -> Judgement:
     }
     if (loss := before.loss()) is not None:
         return unclear(loss, counts)
+    if (ousted := _ousted(seen)) is not None:
+        return unclear(ousted, counts)
     if not survivors:
         why = f"no survivor had a connection: listener {victim + 1} served all {before.served}"
         return Judgement(State.NOT_APPLICABLE, why=why, counts=counts)
@@ -55,10 +87,10 @@ def classify(seen: Observation) -> Judgement:
 FAILURE_ESTABLISHED = Scenario(
     id=ID,
     sentence="A worker fails: do the survivors' accepted connections live on?",
-    words=("unaffected", "dropped"),
+    words=("unaffected", "dropped", NO_SHUTDOWN),
     cells=cells,
-    parameters=Numbers(160, 400),
-    script=members_then(DueFlows("before"), DueChanges(), DueFlows("after")),
+    parameters=parameters,
+    script=script,
     classify=classify,
     alarm=30.0,
     load=0,

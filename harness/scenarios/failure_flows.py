@@ -85,7 +85,11 @@ def _moves(before: Flows, after: Flows, left: int | None, newcomer: int) -> Sequ
 
 
 def _word(change: str, moves: Sequence[Move], listeners: int) -> str:
-    """Name how far the flows moved: not at all, only as far as needed, or beyond that."""
+    """Name how far the flows moved: not at all, only as far as needed, or beyond that.
+
+    Only members that serve have flows. Where one serves all and leaves, no survivor has a flow that
+    could move, and the word is `minimal`; the count `members_serving` tells.
+    """
     own = [move for move in moves if move.own]
     others = [move for move in own if move.moved and move.now != listeners]
     gained = [move for move in own if move.now == listeners]
@@ -131,6 +135,7 @@ def classify(seen: Observation) -> Judgement:
     own = [move for move in moves if move.own]
     counts = {
         "flows": len(moves),
+        "members_serving": len(tally(before).members),
         "again_same": same,
         "survivors_total": len(own),
         "survivors_moved": sum(move.moved for move in own),

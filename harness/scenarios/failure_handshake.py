@@ -9,7 +9,7 @@ from harness.scenarios import handshake_rounds
 from harness.scenarios.grid import FAILURES, PLACES, SHARING, TUN, Numbers, Row, row, table
 from harness.scenarios.handshake_rounds import COLLAPSED, WORDS, named, outcome
 from harness.scenarios.homes import Homes
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import kind, measured, prevailing, unclear
 from harness.scenarios.tunables import (
     ALWAYS,
@@ -175,7 +175,7 @@ def _without_control(seen: Observation) -> Judgement:
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
     sentence="A worker fails, or joins, between SYN-ACK and ACK: what happens to the handshakes?",
-    words=(*WORDS.values(), COLLAPSED),
+    words=(*WORDS.values(), COLLAPSED, NO_SHUTDOWN),
     cells=cells,
     parameters=parameters,
     script=script,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
 from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
 from harness.wire.observation import Fate, Observation
@@ -88,7 +88,7 @@ def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, fl
 FAILURE_QUEUED = Scenario(
     id=ID,
     sentence="A worker fails with connections in its accept queue: what happens to them?",
-    words=("reset", "inherited", "closed", "stranded"),
+    words=("reset", "inherited", "closed", "stranded", NO_SHUTDOWN),
     cells=cells,
     parameters=Numbers(160, 400),
     script=members_then(DueFlows("home"), DueFlows("queued"), DueChanges(), DueFlows("fates")),

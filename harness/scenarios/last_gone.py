@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
-from harness.scenarios.scenario import Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import kind, measured, prevailing, unclear
 from harness.wire.observation import Observation
 from harness.wire.script import FEW, DueAttempt, DueChanges, DueFlows, Script, members
@@ -67,7 +67,7 @@ def classify(seen: Observation) -> Judgement:
 LAST_GONE = Scenario(
     id=ID,
     sentence="The last listener leaves with a queue: what happens to new connects?",
-    words=("refused", "reset", "hang"),
+    words=("refused", "reset", "hang", NO_SHUTDOWN),
     cells=cells,
     parameters=Numbers(50, 100, listeners=1),
     script=script,

@@ -11,6 +11,9 @@ from harness.wire.script import WriteScript
 FULL, LEAST = 100, 25
 """Percent of one CPU: the load of a cell that keeps it busy, and the smallest load above 0."""
 
+NO_SHUTDOWN = "no-shutdown"
+"""The word for a kernel that refuses shutdown() of a listener, of the scenarios that ask for it."""
+
 NEEDS_ROOT = "needs root"
 """The agent's sentence begins with this if root could ask the question (docs/wire.md)."""
 
