@@ -70,7 +70,8 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words(scenario: str) -> list[str]:
     """Return a whole question: the first quick cell of a scenario, with few flows."""
     own = {
-        "precedence": {"bind": "mixed"},
+        "precedence": {"bind": "mixed", "position": "both"},
+        "failure-established": {"joining": "in-turn"},
         "failure-handshake": {"peer": "tun"},
         "server-port": {"peer": "tun"},
         "datagrams": {"source": "one-sender"},
