@@ -114,7 +114,8 @@ class Kernel(Struct, frozen=True):
     by `port_shifts` places. `retiring` is the errno for the `stays`-th change of `drain` (the first
     if 0). `waiting` flows are in the queue of each member that is told to retire; `endless` of
     them never hear that it is empty. `shutting` is the errno of shutdown() of a listener. `ousting`
-    connections break when the last member joins. `by_bind`: groups follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
+    connections break when the last member joins. `by_bind`: groups
+    follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
