@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 enum {
-    YOUNG = 100,     /* ms for which a flow that goes on holds its place in the window */
+    YOUNG = 100,     /* ms for which a flow holds its place that goes on, or waits for a repeat */
     LINGER = 30,     /* ms in which a second reply to a datagram may come */
     PATIENCE = 2000, /* ms beyond the deadline for which a port may stay in use */
     TURN = 10        /* ms, the longest wait while more flows are to begin */
@@ -51,7 +51,8 @@ static void begin_more(struct trial *trial, struct phase *phase)
     int closing = trial->client->closing(), window = window_of(trial, phase);
     int young = closing < window ? closing : window - 1; /* one goes on, whatever never closes */
     int at_once = phase->resume && trial->client->all_at_once;
-    int64_t now = clock_ms(), age = phase->resume ? YOUNG : trial->client->young;
+    int waits = phase->resume || phase->half_open > 1;
+    int64_t now = clock_ms(), age = waits ? YOUNG : trial->client->young;
     for (int i = phase->settled; i < phase->started; i++)
         young += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < age;
     while (phase->started < phase->count && !phase->pause && (young < window || at_once)) {
