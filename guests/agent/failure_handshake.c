@@ -26,7 +26,7 @@
  * LATE: how old a handshake may be when its ACK comes; a SYN-ACK comes again after 1000.
  * ACKS: their answers fit the queue of any tun device. */
 enum {
-    SYN_WAIT = 500, HELD = 50, REPEAT_WAIT = 4000, SPARE = 150, PATIENCE = 3500, TIRED = 500,
+    SYN_WAIT = 500, HELD = 50, REPEAT_WAIT = 7000, SPARE = 150, PATIENCE = 3500, TIRED = 500,
     LATE = 700, ACKS = 16
 };
 
