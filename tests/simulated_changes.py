@@ -171,7 +171,8 @@ def acknowledged(
         if owner == gone:
             fates.append(now if fate == HEIR else gone if fate == OWN else fate)
         else:
-            fates.append("ECONNRESET" if kernel.searches and now != owner else owner)
+            found = now if kernel.looks_up else owner
+            fates.append("ECONNRESET" if kernel.searches and now != owner else found)
     return fates
 
 

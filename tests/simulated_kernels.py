@@ -107,8 +107,8 @@ class Kernel(Struct, frozen=True):
     `half_open` is the fate of handshakes in progress at a failed listener (`own`: it still serves
     them). `repeated` replaces it once the SYN-ACK was sent again. A kernel that `searches` looks
     for a handshake at the listener that a new connection would reach, and resets it if it is not
-    there. `forgetting` is the fate of every tenth held handshake. `hold` is how many ms the guest
-    needs from SYN to ACK.
+    there; one that `looks_up` lets that listener complete it. `forgetting` is the fate of every
+    tenth held handshake. `hold` is how many ms the guest needs from SYN to ACK.
 
     `port_counts` is 1 if the hash includes the server's port; another port moves all flows together
     by `port_shifts` places. `retiring` is the errno for the `stays`-th change of `drain` (the first
@@ -137,6 +137,7 @@ class Kernel(Struct, frozen=True):
     half_open: Fate = "ECONNRESET"
     repeated: Fate | None = None
     searches: bool = False
+    looks_up: bool = False
     forgetting: Fate | None = None
     hold: int = 60
     port_counts: int = 0

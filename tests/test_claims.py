@@ -419,6 +419,25 @@ def test_a_scenario_that_comes_later_settles_what_waits_for_it() -> None:
     assert found("C14", matrix(a=guest)).parts[1].standing is Standing.CONFIRMED
 
 
+def test_others_handshakes_were_reset_up_to_a_release() -> None:
+    axes = {"option": "reuseport", "protocol": "tcp", "failure": "kill", "ack": "at-once"}
+    places = [{**axes, "bind": bind} for bind in ("specific", "wildcard")]
+    every = [Cell.at("failure-handshake", **place) for place in places]
+    oldest = [Cell.at("failure-handshake", **place, member="first") for place in places]
+    joins = Cell.at("failure-handshake", option="reuseport", protocol="tcp", change="join")
+    old = {
+        **dict.fromkeys(every, measured("collapsed:43/72")),
+        **dict.fromkeys(oldest, measured("reset")),
+    }
+    new = {**dict.fromkeys(every, measured("reset")), joins: measured("kept")}
+    part = found("A2", matrix(a=Guest("Linux", "4.3.0", old))).parts[2]
+    assert part.standing is Standing.CONFIRMED
+    both = matrix(a=Guest("Linux", "4.3.0", old), b=Guest("Linux", "4.4.155", new))
+    part = found("A2", both).parts[2]
+    assert part.standing is Standing.MIXED
+    assert next(one.names for one in part.by) == ("version",)
+
+
 def test_other_systems_can_refute_but_not_confirm_for_all_of_them() -> None:
     cells = catalogued(next(part for claim, part in PARTS if claim.id == "A9"))
     for verdict, standing in (

@@ -63,16 +63,23 @@ class Held(Struct, frozen=True):
     def of(cls, held: Flows, fates: Flows, latest: int | None) -> "Held":
         """Pair the phase in which the handshakes are held with the one in which they continue."""
         ages = [done - begun for begun, done in zip(held.started, fates.started, strict=True)]
-        was = [fate == "open" for fate in held.fates]
-        late = [
-            ok and latest is not None and age > latest for ok, age in zip(was, ages, strict=True)
-        ]
-        told = [ok and not slow for ok, slow in zip(was, late, strict=True)]
+        pairs = zip(held.fates, ages, strict=True)
+        told = [was == "open" and (latest is None or age <= latest) for was, age in pairs]
+        aged = [age for was, age in zip(held.fates, ages, strict=True) if was == "open"]
         return cls(
             fates=tuple(f if ok else None for f, ok in zip(fates.fates, told, strict=True)),
-            ages=tuple(age for age, ok in zip(ages, was, strict=True) if ok),
-            late=sum(late),
+            ages=tuple(aged),
+            late=len(aged) - sum(told),
         )
+
+    @classmethod
+    def of_control(cls, held: Flows, fates: Flows, latest: int | None) -> "Held":
+        """Pair the phases of the control: a handshake that was served counts, however late."""
+        found, without = cls.of(held, fates, latest), cls.of(held, fates, None)
+        both = zip(found.fates, without.fates, strict=True)
+        kept = [late if late is not None and kind(late) == "served" else f for f, late in both]
+        more = sum(fate is not None for fate in kept) - len(found.kinds)
+        return cls(fates=tuple(kept), ages=found.ages, late=found.late - more)
 
     @property
     def kinds(self) -> Sequence[str]:
@@ -95,7 +102,7 @@ class Rounds(Struct, frozen=True):
         repeats = seen.parameters.get("ack") == "after-repeat"
         latest = None if repeats else LATE_MS
         home = seen.phase("home").fates
-        control = Held.of(seen.phase("control-held"), seen.phase("control"), latest)
+        control = Held.of_control(seen.phase("control-held"), seen.phase("control"), latest)
         changed = Held.of(seen.phase("held"), seen.phase("fates"), latest)
         again = seen.phase("control-repeated").fates if repeats else ("open",)
         return cls(
