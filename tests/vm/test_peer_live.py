@@ -46,6 +46,7 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     "restart": ("failure-flows", "flows=500", "change=restart"),
     "killed": ("failure-handshake", "flows=200", "failure=kill"),
     "closed": ("failure-handshake", "flows=200", "failure=close", "family=ipv6"),
+    "in rounds": ("failure-handshake", "flows=96", "round=24", "failure=kill"),
 }
 
 
@@ -142,6 +143,59 @@ def test_a_handshake_whose_listener_is_gone_is_reset(agent: Path) -> None:
         found = judged(agent, ("failure-handshake", "failure=kill", f"ack={ack}"))
         assert found.verdict == "reset", found
         assert found.counts["victim_reset"] > 50
+
+
+ROUNDS = ("failure-handshake", "flows=96", "round=24")
+
+
+def test_handshakes_in_rounds_are_held_a_short_time_beside_a_control(agent: Path) -> None:
+    found = judged(agent, (*ROUNDS, "failure=kill"))
+    assert found.verdict == "reset", found
+    assert found.counts["control_served"] == found.counts["held"] == 96
+    assert 50 <= found.statistics["held_longest_ms"] <= 700
+
+
+def test_who_joins_takes_no_handshake_away(agent: Path) -> None:
+    assert judged(agent, (*ROUNDS, "change=join")).verdict == "kept"
+
+
+def test_an_ack_that_comes_after_a_repeat_is_held_that_long(agent: Path) -> None:
+    seen = asked([agent], ("failure-handshake", "flows=40", "round=40", "ack=after-repeat"))
+    found = conclude(CATALOGUE["failure-handshake"], seen)
+    assert found.verdict == "reset", found
+    assert set(seen.phase("control-repeated").fates) == {"open"}
+    assert found.statistics["held_median_ms"] > 1000
+    again = seen.phase("repeated").fates
+    assert again.count("open") == found.counts["survivors_total"]
+
+
+def test_a_syn_ack_that_comes_again_completes_no_handshake_that_is_held(agent: Path) -> None:
+    """It did, before the phase had begun the flow: a third of 1500 then ended as `open` or `eof`.
+
+    The ACKs of so many flows take longer than the second after which SYN-ACKs come again.
+    """
+    held = ("failure-handshake", "flows=2000", "failure=hang", "deadline=4000")
+    seen = asked([agent], held)
+    victim = seen.changes[0].member
+    fates = zip(seen.phase("home").fates, seen.phase("fates").fates, strict=True)
+    assert {now for was, now in fates if was != victim} <= {0, 1, 2, 3}
+
+
+def test_questions_of_a_batch_have_nets_of_their_own(agent: Path) -> None:
+    lines = [f"q{i} distribution peer=tun flows=50 seed=1" for i in range(8)]
+    done = subprocess.run(
+        ["unshare", "--net", str(agent), "batch", "jobs=8"],
+        input="\n".join([*lines, ""]).encode(),
+        capture_output=True,
+        timeout=100,
+    )
+    replies = parse(done.stdout, SCRIPTS)
+    verdicts = [
+        set(reply.observation.phase("all").fates) <= {0, 1, 2, 3}
+        for reply in replies
+        if reply.observation is not None
+    ]
+    assert verdicts == [True] * 8
 
 
 @pytest.mark.parametrize("setting", ["net.ipv4.tcp_syncookies=2", "net.ipv4.tcp_migrate_req=1"])
