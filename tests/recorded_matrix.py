@@ -14,8 +14,8 @@ DATA = Path(__file__).parent / "data"
 
 GUEST = "recorded"
 
-ELSEWHERE = ("freebsd", "dragonfly", "netbsd")
-"""Systems of which there are recordings, too; a matrix has one guest."""
+ELSEWHERE = ("freebsd", "dragonfly", "netbsd", "linux-3.", "linux-4.")
+"""Other kernels of which there are recordings, too; a matrix has one guest."""
 
 DEFAULTS = {
     "option": "reuseport",
@@ -42,7 +42,7 @@ DEFAULTS = {
 def observations(scenario: str) -> list[Observation]:
     """Return what was said of a scenario on a Linux kernel, file by file.
 
-    `invented-*` is of no kernel, and a file of another system bears that one's name.
+    `invented-*` is of no kernel, and a file of another kernel bears that one's name.
     """
     files = [
         path
