@@ -46,13 +46,17 @@ struct address address_of_member(const struct trial *trial)
 
 struct address address_of_client(const struct trial *trial, int port)
 {
-    char many[32]; /* an address of 127/8, made from the port that was drawn for the flow */
-    if (trial->question->family == IPV6)
-        return address(AF_INET6, "::1", port);
-    if (trial->question->source != MANY_ADDRESSES || port == trial->port)
-        return address(AF_INET, "127.0.0.1", port);
-    snprintf(many, sizeof many, "127.1.%d.%d", port / 256, port % 256);
-    return address(AF_INET, many, SOURCE_PORT);
+    int six = trial->question->family == IPV6;
+    int own = trial->question->source == MANY_ADDRESSES ? SOURCE_PORT : port;
+    unsigned high = trial->net >> 16, low = trial->net & 0xffff;
+    char many[46]; /* a loopback address of IPv4, or one of RFC 4193 */
+    if (!trial->spread || port == trial->port)
+        return address(six ? AF_INET6 : AF_INET, six ? "::1" : "127.0.0.1", port);
+    if (six)
+        snprintf(many, sizeof many, "fd72:%x:%x::%x", high, low, (unsigned)port);
+    else
+        snprintf(many, sizeof many, "127.%u.%d.%d", 1 + low % 250, port / 256, port % 256);
+    return address(six ? AF_INET6 : AF_INET, many, own);
 }
 
 struct address address_of_delivery(const struct trial *trial)

@@ -14,7 +14,8 @@ struct address {
 struct address address(int family, const char *text, int port);
 struct address address_of_member(const struct trial *);
 
-/* Where a client binds its own port, or the address that it connects to, with the group's port. */
+/* Where a client binds its own port, or the address that it connects to, with the group's port.  A
+ * port makes an address of its own with `spread`. */
 struct address address_of_client(const struct trial *, int port);
 
 /* The destination of datagrams: one member of the group, or all of them. */

@@ -1,6 +1,7 @@
 /* Asks one question in this process, which ends with it. */
 #include "ask.h"
 
+#include "aliases.h"
 #include "catalogue.h"
 #include "emit.h"
 #include "ending.h"
@@ -68,6 +69,7 @@ void ask(const struct scenario *scenario, const struct question *question)
     scenario->run(trial);
     members_end(trial);
     trial->client->close();
+    aliases_end();
     say_retries(trial);
     if (strchr(question->tunables, '=') != NULL)
         emit_tunables(question->tunables); /* another run may have changed it meanwhile */

@@ -8,13 +8,14 @@
 
 enum operation {
     BIND, LISTEN, SERVE, PAUSE, CLOSE_LISTENER, SHUT_DOWN, LISTEN_ZERO, LEAVE_PROCESS,
-    CHANGE_UID, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM, FINISH
+    CHANGE_UID, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM, FINISH,
+    SPEAK
 };
 
 struct command {
     enum operation operation;
     int option, family, late; /* late: set the option after bind() */
-    struct address address;
+    struct address address; /* where it binds, or to whom it speaks */
 };
 
 struct answer {

@@ -7,6 +7,7 @@
 
 #include "addresses.h"
 #include "clock.h"
+#include "confirm.h"
 #include "emit.h"
 #include "ending.h"
 #include "errno_name.h"
@@ -157,7 +158,10 @@ static void few_senders(struct trial *trial)
     for (int i = 0; i < SENDERS; i++)
         close(senders.fds[i]);
     emit_flows(trial, "all", flows, count, 0);
+    int sole = sole_server(flows, count);
     flows_end(trial, flows, count);
+    confirm_addresses(trial, "addresses", sole, trial->question->listeners);
+    confirm_speakers(trial, sole, trial->question->listeners);
 }
 
 void datagrams(struct trial *trial)
@@ -167,8 +171,6 @@ void datagrams(struct trial *trial)
         unsupported(trial, "only a socket that is bound to the wildcard gets what is for many");
     if (question->delivery == BROADCAST && question->family == IPV6)
         unsupported(trial, "IPv6 has no broadcast");
-    if (question->source == MANY_ADDRESSES && question->family == IPV6)
-        unsupported(trial, "this guest has one loopback address of IPv6 only");
     if (question->delivery == UNICAST && question->source != ONE_SENDER) {
         distribution(trial);
         return;

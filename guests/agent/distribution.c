@@ -2,6 +2,8 @@
  * `listen-order` (in another order), `bound-only` (beside a socket that does not listen). */
 #include "scenarios.h"
 
+#include "aliases.h"
+#include "confirm.h"
 #include "emit.h"
 #include "ending.h"
 #include "errno_name.h"
@@ -15,8 +17,19 @@
 #include "trial.h"
 #include "unsupported.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
+
+/* With source=many-addresses, which is a form of `datagrams`. */
+static void give_addresses(struct trial *trial, struct flow *flows)
+{
+    int error = aliases_begin(trial, flows, trial->question->flows);
+    if (error != 0)
+        unsupported(trial, "%sthis guest has one loopback address of %s only: %s",
+                    error == EPERM || error == EACCES ? "needs root: " : "",
+                    trial->question->family == IPV6 ? "IPv6" : "IPv4", errno_name(error));
+}
 
 void distribution(struct trial *trial)
 {
@@ -24,8 +37,16 @@ void distribution(struct trial *trial)
     reserve_port(trial);
     need_descriptors(trial, trial->question->flows);
     members_fork(trial, count);
-    if (members_stand(trial, count) == 0)
-        flows_serve_new(trial, "all", trial->question->flows);
+    if (members_stand(trial, count) != 0)
+        return;
+    struct flow *flows = flows_new(trial, trial->question->flows);
+    if (trial->spread)
+        give_addresses(trial, flows);
+    flows_serve(trial, "all", flows, trial->question->flows);
+    int sole = sole_server(flows, trial->question->flows);
+    flows_end(trial, flows, trial->question->flows);
+    confirm_addresses(trial, "addresses", sole, count);
+    confirm_speakers(trial, sole, count);
 }
 
 static void close_all(struct trial *trial)

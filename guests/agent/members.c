@@ -98,6 +98,12 @@ void members_end(struct trial *trial)
         close(trial->members[i].control);
 }
 
+static void tell(struct trial *trial, int index, const struct command *command)
+{
+    if (send(trial->members[index].control, command, sizeof *command, 0) != sizeof *command)
+        broken("member %d does not take commands: %s", index, errno_name(errno));
+}
+
 void member_send(struct trial *trial, int index, enum operation operation, int option, int late)
 {
     struct command command;
@@ -107,8 +113,7 @@ void member_send(struct trial *trial, int index, enum operation operation, int o
     command.family = trial->family;
     command.late = late;
     command.address = address_of_member(trial);
-    if (send(trial->members[index].control, &command, sizeof command, 0) != sizeof command)
-        broken("member %d does not take commands: %s", index, errno_name(errno));
+    tell(trial, index, &command);
 }
 
 struct outcome member_hear(struct trial *trial, int index)
@@ -129,6 +134,19 @@ struct outcome member_do(struct trial *trial, int index, enum operation operatio
 {
     member_send(trial, index, operation, trial->question->option, 0);
     return member_hear(trial, index);
+}
+
+void member_speak(struct trial *trial, int index, const struct address *to)
+{
+    struct command command;
+    memset(&command, 0, sizeof command);
+    command.operation = SPEAK;
+    command.address = *to;
+    tell(trial, index, &command);
+    struct outcome outcome = member_hear(trial, index);
+    if (outcome.call != NO_CALL)
+        broken("member %d cannot speak: %s: %s", index, call_name(outcome.call),
+               errno_name(outcome.error));
 }
 
 struct outcome member_bind(struct trial *trial, int index, int option, int late)

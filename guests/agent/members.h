@@ -25,6 +25,9 @@ struct outcome member_hear(struct trial *, int index);
 struct outcome member_do(struct trial *, int index, enum operation);
 struct outcome member_bind(struct trial *, int index, int option, int late);
 
+/* The member sends a datagram that answers nobody. */
+void member_speak(struct trial *, int index, const struct address *to);
+
 /* As member_bind(); ends the question where it cannot be asked here. */
 struct outcome member_bind_first(struct trial *, int index);
 

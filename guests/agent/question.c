@@ -34,6 +34,7 @@ static const char *const ways[] = {
 };
 static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
 static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
+static const char *const confirmations[] = { "nothing", "order", NULL };
 static const char *const loopbacks[] = { "as-is", "up", NULL };
 
 const char *failure_name(int failure)
@@ -66,7 +67,7 @@ static const struct key keys[] = {
     WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("source", source, sources),
-    WORD("delivery", delivery, deliveries),
+    WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),

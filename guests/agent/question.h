@@ -27,6 +27,7 @@ enum peer { SOCKETS, TUN };
 enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
+enum confirm { NOTHING, ORDER };
 enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
 enum sharing {
     BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
@@ -38,6 +39,7 @@ struct question {
     int member, order, change, position, joining, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
+    int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports;
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;

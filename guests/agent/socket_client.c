@@ -94,11 +94,20 @@ static void lost(struct flow *flow, int error)
     flow_end(flow, FAILED, error);
 }
 
+/* A member that is bound to the wildcard may answer from another address than the one that a
+ * client of many addresses sent to, and a connected socket would not get the answer. */
+static int connected(const struct trial *trial)
+{
+    return !trial->question->udp || !trial->spread;
+}
+
 static void send_request(struct trial *trial, struct flow *flow)
 {
     unsigned char request[REQUEST];
+    struct address place = address_of_client(trial, trial->port);
     request_write(trial, flow->number, request);
-    int put = send_patiently(flow->fd, request, sizeof request, NULL, &trial->resends);
+    int put = send_patiently(flow->fd, request, sizeof request, connected(trial) ? NULL : &place,
+                             &trial->resends);
     int error = errno;
     if (put >= 0 && put < REQUEST)
         broken("a client can send only a part of %d bytes", REQUEST);
@@ -132,7 +141,8 @@ static int start(struct trial *trial, const struct phase *phase, struct flow *fl
         return -1;
     struct address place = address_of_client(trial, trial->port);
     flow_begin(flow, number);
-    int failed = connect(flow->fd, (struct sockaddr *)&place.storage, place.size);
+    int failed = connected(trial)
+        ? connect(flow->fd, (struct sockaddr *)&place.storage, place.size) : 0;
     int error = errno;
     if (failed != 0 && port_in_use(error)) {
         trial->rebinds++;

@@ -1,6 +1,7 @@
 /* `takeover`: one listener serves a steady stream; a newcomer joins, then the old one retires. */
 #include "scenarios.h"
 
+#include "confirm.h"
 #include "emit.h"
 #include "flow.h"
 #include "flows.h"
@@ -73,8 +74,9 @@ static void watch_newcomer(struct trial *trial, struct phase *phase)
         label_under_way(phase);
 }
 
-/* The stream goes on until the newcomer stands, within bounds, and then for `flows` flows. */
-static int stream(struct trial *trial)
+/* The stream goes on until the newcomer stands, within bounds, and then for `flows` flows.  `sole`
+ * is who served in the end, if one did. */
+static int stream(struct trial *trial, int *sole)
 {
     int flows = trial->question->flows, room = STREAMS * flows + WINDOW;
     struct joining joining = { .phase = { .flows = flows_new(trial, room), .count = room - flows,
@@ -86,13 +88,14 @@ static int stream(struct trial *trial)
         emit_flows(trial, "during", phase->flows, phase->count, IN_FLIGHT);
         emit_flows(trial, "after", phase->flows, phase->count, AFTER);
     }
+    *sole = sole_server(phase->flows, phase->count);
     flows_end(trial, phase->flows, room);
     return joining.stood;
 }
 
 void takeover(struct trial *trial)
 {
-    int count = trial->question->flows, udp = trial->question->udp;
+    int count = trial->question->flows, udp = trial->question->udp, sole;
     reserve_port(trial);
     need_descriptors(trial, count * (STREAMS + 2));
     members_fork(trial, 2);
@@ -100,7 +103,9 @@ void takeover(struct trial *trial)
         return;
     struct flow *before = flows_new(trial, count), *retired = flows_new(trial, count);
     (udp ? flows_serve : flows_hold)(trial, "before", before, count);
-    if (stream(trial)) {
+    if (stream(trial, &sole)) {
+        confirm_addresses(trial, "addresses", sole, 2);
+        confirm_speakers(trial, sole, 2);
         if (!udp)
             flows_echo(trial, "alive", before, count);
         member_fail(trial, 0, CLOSE);

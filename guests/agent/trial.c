@@ -36,6 +36,8 @@ void trial_open(struct trial *trial, const struct question *question)
     uint32_t high = draw(trial), low = draw(trial);
     snprintf(trial->token, sizeof trial->token, "%08lx%08lx", (unsigned long)high,
              (unsigned long)low);
+    trial->spread = question->source == MANY_ADDRESSES;
+    trial->net = draw(trial);
     if (question->seeded)
         trial->draw = question->seed;
 }

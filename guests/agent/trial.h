@@ -11,6 +11,7 @@
 enum { MAX_MEMBERS = MAX_LISTENERS + 2 }; /* a newcomer or a bystander, and one to spare */
 
 struct client;
+struct flow;
 
 struct member {
     pid_t pid;   /* 0: none, or it has ended and was reaped */
@@ -31,6 +32,10 @@ struct trial {
     int service;                        /* ms that a member takes for each request */
     int option, family, wildcard;       /* of the next member; at first those of the question */
     int indexes;                        /* replies bear numbers below this */
+    int spread;                         /* a client's address is made from its port */
+    uint32_t net;                       /* the net that such addresses are of */
+    struct flow *others;                /* of confirm_addresses(); null before the first time */
+    int one_address;                    /* the errno that says why they have no addresses, or 0 */
     int handover[2];                    /* a channel that all members share, for descriptors */
     long drained;                       /* connections that members accepted while they retired */
     long endless;                       /* retirements in which accept() never found none left */

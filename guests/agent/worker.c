@@ -56,6 +56,13 @@ static struct outcome listen_with(struct worker *worker, int backlog)
     return outcome;
 }
 
+/* A datagram that answers nobody. */
+static struct outcome speak(struct worker *worker, const struct address *to)
+{
+    int retries = 0;
+    return outcome_of(CALL_SENDTO, send_patiently(worker->listener, "?", 1, to, &retries) != 1);
+}
+
 static struct outcome obey(struct worker *worker, const struct command *command)
 {
     switch (command->operation) {
@@ -87,6 +94,8 @@ static struct outcome obey(struct worker *worker, const struct command *command)
     case FINISH:
         worker->finishing = 1;
         break;
+    case SPEAK:
+        return speak(worker, &command->address);
     case SERVE:
     case PAUSE:
         worker->serving = command->operation == SERVE;
