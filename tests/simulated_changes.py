@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from simulated_groups import distribution
+from simulated_groups import ALONE, BY_ADDRESS, CONFIRM, CONFIRM_UDP, FOLLOWING
 from simulated_kernels import (
     HEIR,
     OWN,
@@ -35,6 +35,8 @@ ROUNDS = {"round": "24"}
 
 SEARCHING = Kernel(walked, searches=True)
 
+TWO = {"listeners": "2"}
+
 STREAM = {"flows": "4000", "rounds": "30"}
 
 
@@ -49,7 +51,9 @@ def takeover(trial: Trial) -> None:
     trial.say("change", what="join", member=1, at=60, error=None)
     trial.phase("during", ports[:8], [0] * 8)
     fresh = trial.ports()
-    trial.phase("after", fresh, trial.serve(fresh))
+    fates = trial.phase("after", fresh, trial.serve(fresh))
+    trial.confirm(fates)
+    trial.speak(fates)
     if tcp:
         trial.phase("alive", ports, before)
     trial.leave(0, "close")
@@ -60,9 +64,10 @@ def takeover(trial: Trial) -> None:
 
 
 def fallback(trial: Trial) -> None:
-    distribution(trial)
-    if trial.lines[-1]["event"] != "flows":
+    if not all(trial.stand(index) for index in range(trial.listeners)):
         return
+    ports = trial.ports()
+    trial.speak(trial.phase("all", ports, trial.serve(ports)))
     where = {"newest": -1, "oldest": 0}
     order = trial.parameters.get("order", "newest")
     for k in range(1, trial.listeners):
@@ -72,6 +77,8 @@ def fallback(trial: Trial) -> None:
         gone = trial.kernel.refused_after(k) if isinstance(trial.kernel, Fragile) else None
         fates: list[Fate] = [gone] * len(ports) if gone else trial.serve(ports)
         trial.phase(f"left-{k}", ports, fates)
+        if k < trial.listeners - 1:
+            trial.confirm(fates, f"left-{k}-addresses")
 
 
 def failure_established(trial: Trial) -> None:
@@ -275,6 +282,21 @@ CHANGES: Mapping[str, Simulated] = {
             Case(SCALED, "shared", {"listeners": "2"}),
             Case(NEWEST, "newest-takes-all", {"listeners": "2"}),
             Case(Kernel(oldest), "oldest-keeps", {"listeners": "2", "protocol": "udp"}),
+            Case(SCALED, "shared", {**TWO, **CONFIRM_UDP}),
+            Case(Kernel(oldest), "oldest-keeps", {**TWO, **CONFIRM_UDP}),
+            Case(NEWEST, "newest-takes-all", {**TWO, **CONFIRM_UDP}),
+            Case(NEWEST, "newest-takes-all", {**TWO, **CONFIRM}),
+            Case(FOLLOWING, "last-sender", {**TWO, **CONFIRM_UDP}),
+            Case(FOLLOWING, "newest-takes-all", {**TWO, "protocol": "udp"}),
+            Case(BY_ADDRESS, "shared", {**TWO, **CONFIRM_UDP}),
+            Case(BY_ADDRESS, "oldest-keeps", {**TWO, "protocol": "udp"}),
+            Case(ALONE, "one:EPERM", {**TWO, **CONFIRM}),
+            Case(
+                Kernel(oldest, apart=lossy),
+                "other client addresses: lossy",
+                {**TWO, **CONFIRM_UDP},
+                state=State.INCONCLUSIVE,
+            ),
             Case(
                 Kernel(copies),
                 "to both",
@@ -293,6 +315,21 @@ CHANGES: Mapping[str, Simulated] = {
             Case(Kernel(oldest), "next", {"order": "oldest"}),
             Case(Kernel(turns), "rebalanced", {"order": "middle"}),
             Case(Fragile(newest), "refused"),
+            Case(SCALED, "rebalanced", CONFIRM_UDP),
+            Case(NEWEST, "previous", {**CONFIRM, "order": "middle"}),
+            Case(Kernel(oldest), "next", {**CONFIRM_UDP, "order": "oldest"}),
+            Case(FOLLOWING, "last-sender", CONFIRM_UDP),
+            Case(FOLLOWING, "previous", {"protocol": "udp"}),
+            Case(BY_ADDRESS, "rebalanced", CONFIRM_UDP),
+            Case(BY_ADDRESS, "next", {"protocol": "udp"}),
+            Case(ALONE, "one:EPERM", CONFIRM_UDP),
+            Case(
+                Kernel(oldest, apart=lossy),
+                "addresses: lossy",
+                CONFIRM_UDP,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(Kernel(second, alone="EACCES"), "one:EACCES", {**CONFIRM, "order": "oldest"}),
             Case(Kernel(lossy), "lossy", {"protocol": "udp"}, state=State.INCONCLUSIVE),
             Case(
                 Kernel(second), "after leave 1: one", {"order": "oldest"}, state=State.INCONCLUSIVE

@@ -6,9 +6,11 @@ from simulated_kernels import (
     Group,
     Kernel,
     copies,
+    fickle,
     foreign,
     hashed,
     idle_half,
+    late_loss,
     lossy,
     modulo,
     newest,
@@ -43,7 +45,9 @@ def sharing(trial: Trial) -> None:
 def distribution(trial: Trial) -> None:
     if all(trial.stand(index) for index in range(trial.listeners)):
         ports = trial.ports()
-        trial.phase("all", ports, trial.serve(ports))
+        fates = trial.phase("all", ports, trial.serve(ports))
+        trial.confirm(fates)
+        trial.speak(fates)
 
 
 def server_port(trial: Trial) -> None:
@@ -137,8 +141,20 @@ def datagrams(trial: Trial) -> None:
         few = trial.parameters.get("source") == "one-sender" or "delivery" in trial.parameters
         ports = trial.ports(17) if few else trial.ports()
         sent = [ports[i % len(ports)] for i in range(trial.flows)]
-        trial.phase("all", sent, trial.serve(sent))
+        fates = trial.phase("all", sent, trial.serve(sent))
+        trial.confirm(fates)
+        trial.speak(fates)
 
+
+CONFIRM = {"confirm": "order"}
+
+CONFIRM_UDP = {"confirm": "order", "protocol": "udp"}
+
+FOLLOWING = Kernel(newest, follows=True)
+
+BY_ADDRESS = Kernel(oldest, apart=scaled)
+
+ALONE = Kernel(oldest, alone="EPERM")
 
 GROUPS: Mapping[str, Simulated] = {
     "sharing": Simulated(
@@ -168,6 +184,29 @@ GROUPS: Mapping[str, Simulated] = {
             Case(Kernel(newest), "too few", {"flows": "8"}, state=State.INCONCLUSIVE),
             Case(Kernel(foreign), "somebody else's server", state=State.INCONCLUSIVE),
             Case(Kernel(stray, gap=3000), "guest was starved", state=State.INCONCLUSIVE),
+            Case(Kernel(oldest), "oldest", CONFIRM),
+            Case(Kernel(scaled), "balanced", CONFIRM_UDP),
+            Case(Kernel(newest), "newest", CONFIRM_UDP),
+            Case(Kernel(oldest), "oldest", CONFIRM_UDP),
+            Case(Kernel(second), "one", CONFIRM_UDP),
+            Case(FOLLOWING, "last-sender", CONFIRM_UDP),
+            Case(FOLLOWING, "newest", {"protocol": "udp"}),
+            Case(BY_ADDRESS, "by-address", CONFIRM_UDP),
+            Case(BY_ADDRESS, "by-address", CONFIRM),
+            Case(BY_ADDRESS, "oldest", {"protocol": "udp"}),
+            Case(ALONE, "one:EPERM", CONFIRM_UDP),
+            Case(ALONE, "one:EPERM", CONFIRM),
+            Case(Kernel(oldest, apart=lossy), "lossy", CONFIRM_UDP, state=State.INCONCLUSIVE),
+            Case(Kernel(oldest, apart=copies), "several", CONFIRM_UDP, state=State.INCONCLUSIVE),
+            Case(Kernel(oldest), "oldest", {**CONFIRM, "peer": "tun"}),
+            Case(Kernel(fickle), "had sent", CONFIRM_UDP, state=State.INCONCLUSIVE),
+            Case(Kernel(late_loss), "not asked", CONFIRM, state=State.INCONCLUSIVE),
+            Case(
+                Kernel(late_loss),
+                "told to send",
+                {**CONFIRM_UDP, "source": "many-addresses"},
+                state=State.INCONCLUSIVE,
+            ),
         ),
     ),
     "server-port": Simulated(
@@ -274,7 +313,11 @@ GROUPS: Mapping[str, Simulated] = {
                     (Kernel(copies), "copied"),
                 )
             ),
-            Case(Kernel(copies), "copied", {"protocol": "udp", "delivery": "multicast"}),
+            Case(Kernel(copies), "copied", {**CONFIRM_UDP, "delivery": "multicast"}),
+            Case(FOLLOWING, "last-sender", {**CONFIRM_UDP, "source": "one-sender"}),
+            Case(FOLLOWING, "last-sender", {**CONFIRM_UDP, "source": "many-addresses"}),
+            Case(BY_ADDRESS, "by-address", {**CONFIRM_UDP, "source": "many-ports"}),
+            Case(BY_ADDRESS, "balanced", {**CONFIRM_UDP, "source": "many-addresses"}),
             Case(SCALED, "balanced", {"protocol": "udp", "source": "many-addresses"}),
             Case(Kernel(idle_half), "skewed", {"protocol": "udp"}),
         ),

@@ -80,6 +80,14 @@ def turns(port: int, turn: int, group: Group) -> Fate:
     return group[turn % len(group)]
 
 
+def fickle(port: int, turn: int, group: Group) -> Fate:
+    return group[turn >= 464]
+
+
+def late_loss(port: int, turn: int, group: Group) -> Fate:
+    return "timeout" if turn == 395 else group[0]
+
+
 def foreign(port: int, turn: int, group: Group) -> Fate:
     return "foreign"
 
@@ -116,6 +124,9 @@ class Kernel(Struct, frozen=True):
     them never hear that it is empty. `shutting` is the errno of shutdown() of a listener. `ousting`
     connections break when the last member joins. `by_bind`: groups
     follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
+
+    `follows`: the member that sent last moves to the end of the group. `alone` is the errno that
+    keeps clients at one address. `apart` replaces `choose` for clients with an address each.
     """
 
     choose: Callable[[int, int, Group], Fate] = scaled
@@ -148,6 +159,9 @@ class Kernel(Struct, frozen=True):
     endless: int = 0
     shutting: str | None = None
     ousting: int = 0
+    follows: bool = False
+    alone: str | None = None
+    apart: Callable[[int, int, Group], Fate] | None = None
     by_bind: bool = False
     crossing: str | None = None
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from simulated_kernels import GONE, Group, Kernel, newest, turns
 
 from harness.model import State
+from harness.scenarios.confirm import asks_addresses, speakers
 from harness.wire.observation import Fate
 
 
@@ -24,6 +25,7 @@ class Trial:
         self.group: Group = []
         self.lines: list[dict[str, object]] = []
         self.turn = 0
+        self.spread = self.parameters.get("source") == "many-addresses"
 
     def say(self, event: str, **keys: object) -> None:
         self.lines.append({"event": event, **keys})
@@ -68,7 +70,8 @@ class Trial:
 
     def serve(self, ports: Sequence[int]) -> list[Fate]:
         group = self.standing()
-        fates = [self.kernel.choose(port, self.turn + i, group) for i, port in enumerate(ports)]
+        choose = (self.kernel.apart if self.spread else None) or self.kernel.choose
+        fates = [choose(port, self.turn + i, group) for i, port in enumerate(ports)]
         self.turn += len(ports)
         return fates
 
@@ -79,6 +82,33 @@ class Trial:
         started = list(range(later, later + len(ports)))
         self.say("flows", phase=name, fates=fates, ports=ports, started=started, took=took)
         return list(fates)
+
+    def confirm(self, fates: Sequence[Fate], phase: str = "addresses") -> None:
+        """Ask with many client addresses, where one member served the last of these flows."""
+        if not asks_addresses(self.parameters):
+            return
+        doubtful = len(set(fates[-16:])) == 1 and len(self.standing()) > 1
+        ports = self.ports(64) if doubtful and self.kernel.alone is None else ()
+        if doubtful and self.kernel.alone is not None:
+            self.say("fact", name="one-address", value=self.kernel.alone)
+        self.spread = True
+        self.phase(phase, ports, self.serve(ports))
+        self.spread = False
+
+    def speak(self, fates: Sequence[Fate]) -> None:
+        """Let two members send, and see who serves then."""
+        group = self.standing()
+        self.spread = False
+        sole = fates[-1] if len(set(fates[-16:])) == 1 else None
+        for turn, _ in enumerate(speakers(self.parameters), start=1):
+            ports = self.ports(16) if isinstance(sole, int) and len(group) > 1 else ()
+            if isinstance(sole, int) and ports:
+                speaker = (sole + turn) % len(group)
+                self.say("fact", name=f"speaker-{turn}", value=speaker)
+                if self.kernel.follows:
+                    self.group.remove(speaker)
+                    self.group.append(speaker)
+            self.phase(f"spoke-{turn}", ports, self.serve(ports))
 
     def victim(self, fates: Sequence[Fate]) -> int:
         places = {"first": 0, "middle": self.listeners // 2, "last": self.listeners - 1}

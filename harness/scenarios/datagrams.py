@@ -5,12 +5,12 @@ from itertools import product
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios import distribution
+from harness.scenarios.confirm import confirming, follows_the_speaker
 from harness.scenarios.grid import GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally
 from harness.wire.observation import Fate, Observation
-from harness.wire.script import DueFlows, members_then
 
 ID = "datagrams"
 
@@ -39,9 +39,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
         return table(ID, QUICK)
     rows: list[Row] = []
     for option, (family, bind) in product(OPTIONS, PLACES):
-        # IPv6 has a single loopback address, so it has no `many-addresses`.
-        sources = SOURCES if family != "ipv6" else SOURCES[:2]
-        rows += [row(f"{option} udp {family} {bind}", source=source) for source in sources]
+        rows += [row(f"{option} udp {family} {bind}", source=source) for source in SOURCES]
     for option, delivery in product(OPTIONS, FOR_MANY):
         families = ("ipv4", "ipv6") if delivery == "multicast" else ("ipv4",)
         rows += [row(f"{option} udp {family} wildcard", delivery=delivery) for family in families]
@@ -70,7 +68,7 @@ def classify(seen: Observation) -> Judgement:
     if found.shape in (Shape.ONE, Shape.COPIED) or everything.loss() is not None:
         return distribution.classify(seen)
     senders, kept = _keeps(seen)
-    if kept < senders:
+    if kept < senders or follows_the_speaker(seen):
         return distribution.classify(seen)
     counts = {**everything.counts(), "senders": senders, "senders_kept": kept}
     return measured("by-sender", counts, found.statistics)
@@ -81,7 +79,7 @@ DATAGRAMS = Scenario(
     sentence="Which part of the sender's address picks the receiver, and who gets a multicast?",
     words=("by-sender", *distribution.DISTRIBUTION.words),
     cells=cells,
-    parameters=Numbers(160, 640),
-    script=members_then(DueFlows("all")),
+    parameters=confirming(Numbers(160, 640)),
+    script=distribution.script,
     classify=classify,
 )

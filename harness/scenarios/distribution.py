@@ -1,13 +1,25 @@
 """`distribution`: several listeners, many connections; which listener accepts each."""
 
+from collections.abc import Mapping
+
 from harness.model import Cell, Depth, Judgement
+from harness.scenarios.confirm import (
+    Others,
+    addresses,
+    by_addresses,
+    confirming,
+    doubt,
+    follows_the_speaker,
+    speakers,
+    spoken_counts,
+)
 from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
-from harness.scenarios.spread import Shape, spread
+from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
 from harness.wire.observation import Observation
-from harness.wire.script import DueFlows, members_then
+from harness.wire.script import DueFlows, Script, members_then
 
 ID = "distribution"
 
@@ -49,23 +61,49 @@ def classify(seen: Observation) -> Judgement:
     """Name the member that serves all flows, or how the members share them."""
     everything, order = tally(seen.phase("all")), newest_first(seen)
     found = spread(everything, sorted(order))
-    counts, figures = everything.counts(), found.statistics
+    counts, figures = {**everything.counts(), **spoken_counts(seen)}, found.statistics
+    if everything.loss() is None and follows_the_speaker(seen):
+        return measured("last-sender", counts, figures)
     if found.shape is Shape.UNCLEAR or found.shape is Shape.REFUSED:
         return unclear(found.why or "every connection was refused", counts, figures)
     if found.shape is not Shape.ONE:
         return measured(found.shape.value, counts, figures)
-    if found.taker == order[0]:
+    return _by_order(seen, found, order, counts)
+
+
+def _by_order(
+    seen: Observation, found: Spread, order: tuple[int, ...], counts: Mapping[str, int]
+) -> Judgement:
+    """Name the place of the one that serves all, unless the clients' address decides."""
+    taker = order[0] if found.taker is None else found.taker
+    other, figures = by_addresses(seen, taker), found.statistics
+    counts = {**counts, **other.counts()}
+    match other.others:
+        case Others.LOST:
+            return unclear(other.loss, counts, figures)
+        case Others.SPREAD:
+            return measured("by-address", counts, figures)
+        case Others.IMPOSSIBLE:
+            return measured(f"one:{other.error}", counts, figures)
+    if (why := doubt(seen, taker)) is not None:
+        return unclear(why, counts, figures)
+    if taker == order[0]:
         return measured("newest", counts, figures)
-    return measured("oldest" if found.taker == order[-1] else "one", counts, figures)
+    return measured("oldest" if taker == order[-1] else "one", counts, figures)
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return what a whole answer consists of."""
+    return members_then(DueFlows("all"), *addresses(asked), *speakers(asked))(asked)
 
 
 DISTRIBUTION = Scenario(
     id=ID,
     sentence="Several listeners share one port: which of them serves new flows?",
-    words=("balanced", "newest", "oldest", "one", "skewed", "copied"),
+    words=("balanced", "newest", "oldest", "one", "by-address", "last-sender", "skewed", "copied"),
     cells=cells,
-    parameters=Numbers(400, 1000),
-    script=members_then(DueFlows("all")),
+    parameters=confirming(Numbers(400, 1000)),
+    script=script,
     classify=classify,
     alarm=30.0,
 )

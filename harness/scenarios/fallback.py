@@ -5,6 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
+from harness.scenarios.confirm import (
+    Addresses,
+    Others,
+    addresses,
+    by_addresses,
+    confirming,
+    doubt,
+    follows_the_speaker,
+    speakers,
+    spoken_counts,
+)
 from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.spread import Shape, Spread, spread
@@ -49,6 +60,7 @@ class Leave(Struct, frozen=True):
     remaining: tuple[int, ...]
     tally: Tally
     spread: Spread
+    others: Addresses | None = None
 
     @property
     def words(self) -> frozenset[str]:
@@ -63,11 +75,30 @@ class Leave(Struct, frozen=True):
         if shape is Shape.BALANCED:
             return frozenset({"rebalanced"})
         ends = {self.remaining[0]: "previous", self.remaining[-1]: "next"}
+        if self.others is not None and self.others.others in (Others.LOST, Others.SPREAD):
+            return frozenset({"rebalanced"} if self.spread_by_address else ())
         return frozenset({ends[taker]} if shape is Shape.ONE and taker in ends else ())
+
+    @property
+    def spread_by_address(self) -> bool:
+        """Whether clients with other addresses reach every listener that remains."""
+        if self.others is None or self.others.others is not Others.SPREAD:
+            return False
+        return all(self.others.tally.members.get(index, 0) for index in self.remaining)
+
+    @property
+    def one(self) -> str | None:
+        """The errno for which nobody knows why one serves all; None if that is not so."""
+        if self.others is None or self.others.others is not Others.IMPOSSIBLE:
+            return None
+        return self.others.error
 
     @property
     def sentence(self) -> str:
         """The verdict of this leave alone."""
+        lost = self.others is not None and self.others.others is Others.LOST
+        if lost and self.others is not None:
+            return f"after leave {self.k}: {self.others.loss}"
         word = "/".join(sorted(self.words)) or self.spread.why or self.spread.shape.value
         return f"after leave {self.k}: {word}"
 
@@ -77,29 +108,44 @@ def _leaves(seen: Observation) -> Iterator[Leave]:
     for k, change in enumerate(seen.changes, start=1):
         remaining = [index for index in remaining if index != change.member]
         counted = tally(seen.phase(f"left-{k}"))
-        yield Leave(k, tuple(remaining), counted, spread(counted, sorted(remaining)))
+        found, others = spread(counted, sorted(remaining)), None
+        if found.taker is not None and len(remaining) > 1:
+            others = by_addresses(seen, found.taker, f"left-{k}-addresses")
+        yield Leave(k, tuple(remaining), counted, found, others)
 
 
 def script(asked: Mapping[str, str]) -> Script:
     """Return the script of a complete answer: every member but one leaves."""
-    steps: list[Step] = [DueFlows("all")]
-    for k in range(1, number(asked, "listeners")):
+    steps: list[Step] = [DueFlows("all"), *speakers(asked)]
+    last = number(asked, "listeners") - 1
+    for k in range(1, last + 1):
         steps += [DueChanges(), DueFlows(f"left-{k}")]
+        steps += addresses(asked, f"left-{k}-addresses") if k < last else ()
     return members_then(*steps)(asked)
 
 
 def classify(seen: Observation) -> Judgement:
     """Name the one rule that all leaves follow; the counts give each leave."""
     leaves = tuple(_leaves(seen))
-    counts = tally(seen.phase("all")).counts("all_")
+    counts = {**tally(seen.phase("all")).counts("all_"), **spoken_counts(seen)}
     for leave in leaves:
         counts |= leave.tally.counts(f"left_{leave.k}_")
+        if leave.others is not None:
+            counts |= leave.others.counts(f"left_{leave.k}_addresses_")
     ps = {f"p_uniform_{leave.k}": leave.spread.statistics.get("p_uniform") for leave in leaves}
     figures = {name: p for name, p in ps.items() if p is not None}
     if (loss := tally(seen.phase("all")).loss()) is not None:
         return unclear(f"before anybody left: {loss}", counts, figures)
+    if follows_the_speaker(seen):
+        return measured("last-sender", counts, figures)
+    unknown = [leave.one for leave in leaves if len(leave.remaining) > 1]
+    if unknown and unknown[0] is not None and None not in unknown:
+        return measured(f"one:{unknown[0]}", counts, figures)
     # A leave can fit several rules, so only a rule that fits all of them is the verdict.
     common = frozenset.intersection(*(leave.words for leave in leaves)) if leaves else frozenset()
+    first = spread(tally(seen.phase("all")), sorted(newest_first(seen))).taker
+    if first is not None and (why := doubt(seen, first)) is not None:
+        return unclear(why, counts, figures)
     if len(common) == 1:
         return measured(min(common), counts, figures)
     return unclear("; ".join(leave.sentence for leave in leaves) or MIXED, counts, figures)
@@ -108,9 +154,9 @@ def classify(seen: Observation) -> Judgement:
 FALLBACK = Scenario(
     id=ID,
     sentence="The listeners leave one by one: who serves after each leave?",
-    words=("previous", "next", "rebalanced", "refused"),
+    words=("previous", "next", "rebalanced", "refused", "one", "last-sender"),
     cells=cells,
-    parameters=Numbers(100, 200),
+    parameters=confirming(Numbers(100, 200)),
     script=script,
     classify=classify,
     alarm=45.0,

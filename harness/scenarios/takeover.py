@@ -3,6 +3,16 @@
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
+from harness.scenarios.confirm import (
+    Others,
+    addresses,
+    by_addresses,
+    confirming,
+    doubt,
+    follows_the_speaker,
+    speakers,
+    spoken_counts,
+)
 from harness.scenarios.grid import BOTH, GROUPING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.statistics import one_taker_is_telling, p_uniform
@@ -41,6 +51,8 @@ def script(asked: Mapping[str, str]) -> Script:
             DueChanges(),
             DueFlows("during", None),
             DueFlows("after"),
+            *addresses(asked),
+            *speakers(asked),
             *([DueFlows("alive")] if kept else []),
             DueChanges(),
             DueFlows("retired"),
@@ -52,17 +64,37 @@ def script(asked: Mapping[str, str]) -> Script:
 def classify(seen: Observation) -> Judgement:
     """Name who serves the flows that began once the newcomer was ready; the counts give losses."""
     after = tally(seen.phase("after"))
-    counts = {**after.counts("after_"), **_lost(seen)}
+    counts = {**after.counts("after_"), **_lost(seen), **spoken_counts(seen)}
     if (loss := after.loss()) is not None:
         return unclear(loss, counts)
     old, new = after.members.get(OLD, 0), after.members.get(NEWCOMER, 0)
     figures = {"newcomer_share": after.share(new), "p_uniform": p_uniform((old, new))}
+    if follows_the_speaker(seen):
+        return measured("last-sender", counts, figures)
     if min(old, new) > STRAY * after.flows:
         return measured("shared", counts, figures)
     if min(old, new) > 0 or not one_taker_is_telling(after.served, 2) or after.copied:
         why = f"{old} flows to the old listener, {new} to the newcomer, {after.copied} to both"
         return unclear(why, counts, figures)
-    return measured("newest-takes-all" if new else "oldest-keeps", counts, figures)
+    return _by_order(seen, NEWCOMER if new else OLD, counts, figures)
+
+
+def _by_order(
+    seen: Observation, taker: int, counts: Mapping[str, int], figures: Mapping[str, float]
+) -> Judgement:
+    """Name the rule by which one serves all, unless other client addresses reach both."""
+    other = by_addresses(seen, taker)
+    counts = {**counts, **other.counts()}
+    match other.others:
+        case Others.LOST:
+            return unclear(other.loss, counts, figures)
+        case Others.SPREAD:
+            return measured("shared", counts, figures)
+        case Others.IMPOSSIBLE:
+            return measured(f"one:{other.error}", counts, figures)
+    if (why := doubt(seen, taker)) is not None:
+        return unclear(why, counts, figures)
+    return measured("newest-takes-all" if taker == NEWCOMER else "oldest-keeps", counts, figures)
 
 
 def _lost(seen: Observation) -> Mapping[str, int]:
@@ -86,10 +118,10 @@ def _lost(seen: Observation) -> Mapping[str, int]:
 TAKEOVER = Scenario(
     id=ID,
     sentence="A newcomer joins a listener under load: who serves from then on, and what is lost?",
-    words=("newest-takes-all", "shared", "oldest-keeps"),
+    words=("newest-takes-all", "shared", "oldest-keeps", "one", "last-sender"),
     cells=cells,
-    parameters=Numbers(120, 400, listeners=2),
+    parameters=confirming(Numbers(120, 400, listeners=2)),
     script=script,
     classify=classify,
-    alarm=45.0,
+    alarm=60.0,
 )
