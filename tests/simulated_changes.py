@@ -39,6 +39,8 @@ TWO = {"listeners": "2"}
 
 STREAM = {"flows": "4000", "rounds": "30"}
 
+PACED = {"pace": "measured"}
+
 
 def takeover(trial: Trial) -> None:
     tcp = trial.parameters.get("protocol", "tcp") == "tcp"
@@ -192,6 +194,10 @@ def failure_arrivals(trial: Trial) -> None:
     """One flow per ms; the victim fails half-way, with `drops` flows under way at it."""
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
+    if trial.parameters.get("pace") == "measured":
+        calm = trial.ports(48)
+        trial.phase("calm", calm, trial.serve(calm))
+        trial.say("fact", name="window", value=trial.kernel.window)
     ports, half = trial.ports(), trial.flows // 2
     fates = trial.serve(ports)
     trial.leave(trial.victim(fates), trial.parameters.get("failure", "kill"), at=half)
@@ -417,6 +423,30 @@ CHANGES: Mapping[str, Simulated] = {
             Case(Kernel(drops=5, arriving="timeout"), "delayed:5/203"),
             Case(Kernel(drops=5, arriving="timeout"), "lost:5/203", {"protocol": "udp"}),
             Case(Kernel(drops=2, arriving="timeout"), "served"),
+            Case(SCALED, "served", PACED),
+            Case(NEWEST, "served", PACED),
+            Case(Kernel(drops=5), "reset:5/203", PACED),
+            Case(Kernel(drops=12, arriving="timeout"), "delayed:12/203", PACED),
+            Case(Kernel(drops=12, arriving="timeout", window=3), "delayed:12/203", PACED),
+            Case(
+                Kernel(drops=5, arriving="timeout"),
+                "5 of 203 flows were delayed, which may be chance",
+                PACED,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(window=12),
+                "too slow: it serves 12 flows at once",
+                PACED,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(
+                Kernel(gap=1200),
+                "too slow: a flow may take",
+                PACED,
+                state=State.INCONCLUSIVE,
+            ),
+            Case(Kernel(newest, window=4), "served", PACED),
             Case(
                 Kernel(lossy),
                 "before the worker failed",

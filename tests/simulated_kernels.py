@@ -121,7 +121,8 @@ class Kernel(Struct, frozen=True):
     `port_counts` is 1 if the hash includes the server's port; another port moves all flows together
     by `port_shifts` places. `retiring` is the errno for the `stays`-th change of `drain` (the first
     if 0). `waiting` flows are in the queue of each member that is told to retire; `endless` of
-    them never hear that it is empty. `shutting` is the errno of shutdown() of a listener. `ousting`
+    them never hear that it is empty. `window` flows at once are what the guest serves in time.
+    `shutting` is the errno of shutdown() of a listener. `ousting`
     connections break when the last member joins. `by_bind`: groups
     follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
 
@@ -162,6 +163,7 @@ class Kernel(Struct, frozen=True):
     follows: bool = False
     alone: str | None = None
     apart: Callable[[int, int, Group], Fate] | None = None
+    window: int = 48
     by_bind: bool = False
     crossing: str | None = None
 

@@ -197,6 +197,26 @@ def test_flows_lost_before_a_failure_are_not_its_doing(count: int, verdict: str 
     assert found.verdict == verdict
 
 
+def test_a_few_flows_that_go_astray_long_after_a_failure_may_be_chance() -> None:
+    def last(count: int) -> Edit:
+        return lambda fates: fates[:-count] + ["timeout"] * count
+
+    asked = {"pace": "measured"}
+    assert edited(Kernel(), "failure-arrivals", "stream", last(3), **asked).verdict == "served"
+    found = edited(Kernel(), "failure-arrivals", "stream", last(5), **asked)
+    assert unclear(found, "which may be chance")
+    found = edited(Kernel(), "failure-arrivals", "stream", last(12), **asked)
+    assert found.verdict == "delayed:12/203"
+
+
+def test_a_worker_that_served_nobody_shows_nothing_when_it_fails() -> None:
+    def others(fates: list[Fate]) -> list[Fate]:
+        return [1 if fate == 2 else fate for fate in fates]
+
+    found = edited(Kernel(), "failure-arrivals", "stream", others, pace="measured")
+    assert unclear(found, "had served nobody before")
+
+
 @pytest.mark.parametrize(
     ("resets", "failure", "verdict"),
     [

@@ -54,6 +54,7 @@ def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
 OWN = {
     "group-limit": {"sockets"},
     "drain": {"rounds"},
+    "failure-arrivals": {"pace"},
     "failure-established": {"joining"},
     "failure-handshake": {"peer", "round"},
     "server-port": {"peer", "ports"},

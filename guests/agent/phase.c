@@ -46,15 +46,22 @@ static int window_of(const struct trial *trial, const struct phase *phase)
 
 /* A flow holds its place in the window only while it is young: a listener that answers nobody must
  * not stop the flows of the others. */
+int phase_waits(const struct trial *trial, const struct phase *phase)
+{
+    int64_t now = clock_ms();
+    int usual = phase->resume || phase->half_open > 1 ? YOUNG : trial->client->young;
+    int count = 0, young = phase->young > 0 ? phase->young : usual;
+    for (int i = phase->settled; i < phase->started; i++)
+        count += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < young;
+    return count;
+}
+
 static void begin_more(struct trial *trial, struct phase *phase)
 {
     int closing = trial->client->closing(), window = window_of(trial, phase);
     int young = closing < window ? closing : window - 1; /* one goes on, whatever never closes */
     int at_once = phase->resume && trial->client->all_at_once;
-    int waits = phase->resume || phase->half_open > 1;
-    int64_t now = clock_ms(), age = waits ? YOUNG : trial->client->young;
-    for (int i = phase->settled; i < phase->started; i++)
-        young += phase->flows[i].fate == UNDECIDED && now - phase->flows[i].started < age;
+    young += phase_waits(trial, phase);
     while (phase->started < phase->count && !phase->pause && (young < window || at_once)) {
         struct flow *flow = &phase->flows[phase->started];
         if (begin(trial, phase, flow) != 0)

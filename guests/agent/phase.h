@@ -22,6 +22,7 @@ struct phase {
     int echo;      /* send again on served connections, and expect the reply again */
     int deadline;  /* ms; 0: the question's */
     int window;    /* flows that may be unanswered at once; 0: the usual */
+    int young;     /* ms for which an unanswered flow holds its place there; 0: the usual */
     int64_t busy;  /* since when the next flow waits for its port, 0: it does not */
     int hold;      /* set by `watch`: more flows may still be added */
     int pause;     /* set by `watch`: none begins for now */
@@ -36,5 +37,8 @@ void phase_run(struct trial *, struct phase *);
 
 /* Called by a client once a turn, with the events of `watched`, before it looks at the flows. */
 void phase_turned(struct trial *, struct phase *, int events);
+
+/* How many flows are unanswered, and still young. */
+int phase_waits(const struct trial *, const struct phase *);
 
 #endif

@@ -32,6 +32,7 @@ static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL 
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
 };
+static const char *const paces[] = { "full", "measured", NULL };
 static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
 static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
 static const char *const confirmations[] = { "nothing", "order", NULL };
@@ -66,7 +67,7 @@ static const struct key keys[] = {
     WORD("position", position, positions), WORD("joining", joining, joinings),
     WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
-    WORD("way", way, ways), WORD("source", source, sources),
+    WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),

@@ -28,6 +28,7 @@ enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum confirm { NOTHING, ORDER };
+enum pace { FULL_SPEED, MEASURED };
 enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
 enum sharing {
     BOTH, ONLY_FIRST, ONLY_SECOND, AFTER_BIND, OTHER_UID, ROOT_OVER_USER, TIME_WAIT
@@ -40,7 +41,7 @@ struct question {
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
-    int way, rounds, ports;
+    int way, rounds, ports, pace;
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
     uint32_t seed;

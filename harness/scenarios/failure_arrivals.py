@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
+from harness.scenarios import statistics
 from harness.scenarios.grid import (
     BOTH,
     DATAGRAM_FAILURES,
@@ -15,11 +16,12 @@ from harness.scenarios.grid import (
     row,
     table,
 )
+from harness.scenarios.pace import MAY_BE_CHANCE, SPREAD, Pace, chance
 from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Fate, Flows, Observation
-from harness.wire.script import DueChanges, DueFlows, members_then
+from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members_then
 
 ID = "failure-arrivals"
 
@@ -40,8 +42,9 @@ PATIENT = ("lost", "delayed")
 """Words for flows that ran out of time. Up to `STRAY` of them may be chance."""
 
 DELAYED_MS = 200
-"""A flow that takes longer is delayed. On loopback, 96 flows are under way at a time and a worker
-takes 5 ms for each, so a flow that waits for its turn at one of three workers takes 160 ms."""
+"""A flow that takes longer is delayed, unless the guest's own figures (`Pace`) allow it more. On
+loopback, 96 flows are under way at full speed and a worker takes 5 ms for each, so a flow that
+waits for its turn at one of three workers takes 160 ms."""
 
 IN_HAND = {"kill": 1, "exit": 1}
 """Connections that a worker may have accepted but not answered when its process ends. It serves
@@ -52,6 +55,12 @@ USUAL = 0.95
 coarse clock makes 20 ms of a worker's 5 ms."""
 
 
+CALM = 48
+"""Flows of the phase `calm`, by which the agent sets the pace of the stream."""
+
+NUMBERS = Numbers(256, 600)
+
+
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
@@ -59,6 +68,19 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     tcp = cross(SHARING, BOTH[:1], failure=FAILURES)
     udp = cross(SHARING, BOTH[1:], failure=DATAGRAM_FAILURES)
     return table(ID, [*tcp, *udp, *at_each(MIGRATION, SWITCH, map(row, MIGRATED))])
+
+
+def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
+    """Return the parameters of the question. The stream keeps to what this guest can serve."""
+    return {**NUMBERS(cell, depth), "pace": "measured"}
+
+
+def script(asked: Mapping[str, str]) -> Script:
+    """Return the script of a complete answer. At full speed, as of old, nothing is measured."""
+    steps = (DueChanges(), DueFlows("stream"))
+    if asked.get("pace") == "measured":
+        return members_then(DueFlows("calm", CALM), DueFact("window"), *steps)(asked)
+    return members_then(*steps)(asked)
 
 
 class Arrival(Struct, frozen=True):
@@ -112,11 +134,14 @@ def classify(seen: Observation) -> Judgement:
     """Name the worst thing that happened to flows which had not ended when the worker failed.
 
     One refusal is enough, and one reset beyond `IN_HAND`: no kernel does that by chance. Delays and
-    lost datagrams must exceed `STRAY`. Trouble before the failure makes the cell inconclusive.
+    lost datagrams must exceed what may be chance. Trouble before the failure makes the cell
+    inconclusive, and so does a guest on which the stream would show nothing (`Pace`).
     """
     at, stream = seen.changes[0].at, seen.phase("stream")
     udp = seen.begin.parameters.get("protocol") == "udp"
-    overdue = _overdue(stream, at, seen.gap)
+    in_hand = 0 if udp else IN_HAND.get(seen.begin.parameters.get("failure", ""), 0)
+    pace = Pace.of(seen, at, in_hand)
+    overdue = seen.gap + SPREAD * pace.usual_ms if pace else _overdue(stream, at, seen.gap)
     patience = max(DELAYED_MS + seen.gap, overdue)
     arrivals = [
         Arrival(began, began + took, _word(fate, took, patience, udp))
@@ -124,22 +149,49 @@ def classify(seen: Observation) -> Judgement:
     ]
     late = [arrival for arrival in arrivals if arrival.ended >= at]
     counts = {**_counts(seen, late, at), "delayed_from_ms": patience}
+    counts |= pace.counts() if pace else {}
     early = sum(arrival.word != "served" for arrival in arrivals if arrival.ended < at)
     if not any(server(fate) is not None for fate in stream.fates):
         return unclear("nobody was served, before the worker failed or after", counts)
+    if pace and not pace.share:
+        return unclear("the worker that failed had served nobody before (trap 19)", counts)
     # A flow that was lost well before the failure ends after it all the same, at its deadline.
     old = sum(one.word in PATIENT and one.began + overdue < at for one in late)
     if early + old > STRAY * len(arrivals):
         why = f"{early + old} flows were slow or lost before the worker failed"
         return unclear(why, counts)
-    in_hand = 0 if udp else IN_HAND.get(seen.begin.parameters.get("failure", ""), 0)
     for word, excused in (("refused", 0), ("reset", in_hand)):
         if counts[word] > excused:
             return measured(f"{word}:{counts[word]}/{len(late)}", counts)
+    return _at_full_speed(late, counts) if pace is None else _paced(late, at, pace, counts)
+
+
+def _at_full_speed(late: Sequence[Arrival], counts: Mapping[str, int]) -> Judgement:
+    """Judge the delays and losses of a stream at full speed."""
     for word in PATIENT:
         if counts[word] > STRAY * len(late):
             return measured(f"{word}:{counts[word]}/{len(late)}", counts)
     return measured("served", counts)
+
+
+def _paced(late: Sequence[Arrival], at: int, pace: Pace, counts: Mapping[str, int]) -> Judgement:
+    """Judge the delays and losses of a stream at a measured pace.
+
+    A queue that is lost hits the flows that were under way, a listener that is lost those that
+    came later. So both the flows under way and all of them are looked at.
+    """
+    met = [one for one in late if one.began <= at]
+    for word in PATIENT:
+        parts = [sum(one.word == word for one in part) for part in (met, late)]
+        p = chance(parts, (len(met), len(late)))
+        if p <= statistics.ALPHA_EXCLUDED:
+            return measured(f"{word}:{counts[word]}/{len(late)}", counts)
+        if p <= MAY_BE_CHANCE:
+            why = f"{counts[word]} of {len(late)} flows were {word}, which may be chance"
+            return unclear(why, counts)
+    # Last: what has gone wrong can be seen on a slow guest, too.
+    blind = pace.blind(counts["delayed_from_ms"])
+    return measured("served", counts) if blind is None else unclear(blind, counts)
 
 
 FAILURE_ARRIVALS = Scenario(
@@ -147,8 +199,8 @@ FAILURE_ARRIVALS = Scenario(
     sentence="New flows keep coming while a worker fails: are any refused, reset or delayed?",
     words=(*WORDS, NO_SHUTDOWN),
     cells=cells,
-    parameters=Numbers(300, 600),
-    script=members_then(DueChanges(), DueFlows("stream")),
+    parameters=parameters,
+    script=script,
     classify=classify,
     alarm=30.0,
     load=25,
