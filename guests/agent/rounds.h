@@ -10,12 +10,12 @@ struct happening;
 struct trial;
 
 struct rounds {
-    struct flow *flows;      /* of this round */
-    int first, count;        /* the index of its first flow, and how many it has */
-    int number, again;       /* rounds before it; how many were played once more */
-    int changed;             /* the member that fails or joins, in every round; -1: not yet known */
-    int total, spare;        /* flows of the question; processes that wait in each round */
-    struct flow *kept;       /* `total` flows for each phase */
+    struct flow *flows;         /* of this round */
+    int first, count;           /* the index of its first flow, and how many it has */
+    int number, again;          /* rounds before it; how many were played once more */
+    int changed;                /* the member that fails or joins in every round; -1: not known yet */
+    int total, spare;           /* flows of the question; processes that wait in each round */
+    struct flow *kept;          /* `total` flows for each phase */
     struct happening *happened; /* one for each round */
 };
 
