@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from simulated_changes import CHANGES
 from simulated_groups import GROUPS
+from simulated_handshakes import HANDSHAKES
 from simulated_kernels import Kernel
 from simulated_trial import Simulated, Trial
 
-SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES}
+SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES, **HANDSHAKES}
 
 
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:

@@ -150,6 +150,9 @@ class Case(NamedTuple):
     state: State = State.MEASURED
 
 
+NOT_SHUT = Case(Kernel(shutting="ENOTCONN"), "no-shutdown:ENOTCONN", {"failure": "shutdown"})
+
+
 class Simulated(NamedTuple):
     """How a scenario is answered, and the expected result for each of `KERNELS`, in order.
 
