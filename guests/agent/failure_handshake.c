@@ -124,7 +124,9 @@ static void complete_in_round(struct trial *trial, struct rounds *rounds, int wh
 {
     struct phase phase = { .flows = rounds->flows, .count = rounds->count, .resume = 1,
                            .deadline = patience(trial) };
-    phase.window = trial->question->failure == RELISTEN_ZERO ? 1 : ACKS;
+    phase.window = trial->backlog < 1 ? 1 : trial->backlog < ACKS ? trial->backlog : ACKS;
+    if (trial->question->failure == RELISTEN_ZERO)
+        phase.window = 1;
     phase_run(trial, &phase);
     rounds_keep(rounds, which);
 }
