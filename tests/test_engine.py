@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from fakes import FakeTransport, reply
 from msgspec import Struct
+from simulated_agent import answer
+from simulated_kernels import Kernel
+from simulated_trial import NEWEST, SCALED
 
 from harness.agent import Builder
 from harness.deadline import Cancellation, Deadline
@@ -399,3 +402,54 @@ def test_a_guest_is_measured_on_cpus_of_its_own(tmp_path: Path) -> None:
         assert not bench.trials
     thread.join()
     assert len(bench.trials) == len(SHARING)
+
+
+NEIGHBOURS = [
+    cell
+    for cell in cells(Depth.FULL, ["distribution"])
+    if (cell.axes["option"], cell.axes["protocol"]) == ("reuseport", "tcp")
+    and "peer" not in cell.axes
+    and cell.setting is None
+]
+
+
+class Odd(FakeTransport):
+    """A guest with a simulated kernel; at one place it is another one."""
+
+    def __init__(self, odd: Kernel) -> None:
+        self.odd = odd
+        super().__init__(self.say)
+
+    def say(self, line: str) -> str:
+        """Answer as the kernel at this place would."""
+        name, scenario, *pairs = line.split()
+        if scenario == "facts":
+            return reply(line)
+        parameters = dict(pair.split("=", 1) for pair in pairs)
+        there = (parameters["family"], parameters["bind"]) == ("ipv6", "specific")
+        said = answer(self.odd if there else SCALED, scenario, parameters)
+        return said.decode().replace('"id":"q"', f'"id":"{name}"')
+
+
+@pytest.mark.parametrize(
+    ("second", "why"),
+    [(SCALED, "repeats disagree: newest 1 of 2, balanced 1 of 2"), (NEWEST, None)],
+)
+def test_what_contradicts_its_neighbours_is_asked_again_on_a_fresh_guest(
+    tmp_path: Path, second: Kernel, why: str | None
+) -> None:
+    bench = Bench(tmp_path, Odd(NEWEST), Odd(second))
+    matrix = bench.measure(NEIGHBOURS)
+    assert len(NEIGHBOURS) == 5
+    asked = {len(entry.repeats) for entry in matrix.cells if entry.axes["bind"] == "wildcard"}
+    assert (asked, len(bench.provider.booted)) == ({1}, 2)
+    (odd,) = [entry for entry in matrix.cells if len(entry.repeats) > 1]
+    assert (odd.axes["family"], odd.why, len(odd.repeats)) == ("ipv6", why, 2)
+    assert judge_folder(bench.folder) == matrix
+
+
+def test_a_guest_that_does_not_come_back_keeps_its_doubtful_verdict(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Odd(NEWEST), BootError("no SSH"))
+    matrix = bench.measure(NEIGHBOURS)
+    (odd,) = [entry for entry in matrix.cells if len(entry.repeats) > 1]
+    assert (odd.axes["bind"], odd.verdict) == ("specific", "newest")

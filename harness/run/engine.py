@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct, field
@@ -13,10 +13,11 @@ from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.machine.capacity import Turns
-from harness.model import Cell, Depth, Guest
+from harness.model import Cell, Depth, Guest, Judgement
 from harness.protocols import Progress, Provider, Transport
 from harness.run.batches import Batch, Pace, Pending, batches
-from harness.run.ledger import Ledger
+from harness.run.doubt import doubtful
+from harness.run.ledger import ATTEMPTS, Ledger
 from harness.scenarios import SCRIPTS
 from harness.store import Asked, GuestMet, GuestRecord
 from harness.wire.observation import Observation
@@ -51,9 +52,28 @@ def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
     """
     todo: Sequence[Pending] = [Pending(cell) for cell in cells]
     limit = _limit(subject, todo)
-    in_vain = 0
+    found: dict[Pending, Judgement] = {}
+    _lives(subject, todo, limit, found)
+    # Once more, on a fresh guest, what contradicts its neighbours. Both answers are kept.
+    doubted = _doubted(found)
+    if doubted and not (subject.cancellation.said or limit.passed):
+        logger.info("%s: %d verdicts contradict their neighbours", subject.guest.name, len(doubted))
+        _lives(subject, doubted, limit, found)
+
+
+def _doubted(found: Mapping[Pending, Judgement]) -> list[Pending]:
+    """Return the questions that a doubtful verdict asks for; none is asked a third time."""
+    again = doubtful({asking.cell: judgement for asking, judgement in found.items()})
+    return [Pending(cell, ATTEMPTS) for cell in again if Pending(cell, ATTEMPTS) not in found]
+
+
+def _lives(
+    subject: GuestJob, todo: Sequence[Pending], limit: Deadline, found: dict[Pending, Judgement]
+) -> None:
+    """Ask these questions in as many lives of the guest as that takes."""
+    total, in_vain = len(todo), 0
     while todo and not subject.cancellation.said:
-        life = Life(subject, todo, limit, total=len(cells))
+        life = Life(subject, todo, limit, total, found)
         failure: InfrastructureError | None = None
         try:
             life.run()
@@ -103,13 +123,18 @@ class Life:
     """
 
     def __init__(
-        self, subject: GuestJob, todo: Sequence[Pending], limit: Deadline, total: int
+        self,
+        subject: GuestJob,
+        todo: Sequence[Pending],
+        limit: Deadline,
+        total: int,
+        found: dict[Pending, Judgement],
     ) -> None:
         self.subject = subject
         self._limit = limit
         self.left = list(todo)
         self._ledger = Ledger(
-            subject.record, subject.progress, subject.cancellation, total - len(todo), total
+            subject.record, subject.progress, subject.cancellation, total - len(todo), total, found
         )
         self._clocks = Clocks()
         self._since = time.monotonic()

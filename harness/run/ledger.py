@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from harness.deadline import Cancellation
 from harness.errors import AgentError, InfrastructureError, Phase
 from harness.judge import starved
-from harness.model import State, Trial
+from harness.model import Judgement, State, Trial
 from harness.protocols import Progress
 from harness.run.batches import Pending
 from harness.store import Asked, Failure, GuestRecord, judged
@@ -23,7 +23,8 @@ LEFT_OUT = AgentError(Phase.SCENARIO, "the agent left this question out")
 class Ledger:
     """The questions of one life of a guest; `done` of `total` cells were settled before it.
 
-    `answers` counts the questions that got an answer, whole or not.
+    `found` gets the judgement of each settled cell. `answers` counts the questions that got an
+    answer, whole or not.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Ledger:
         cancellation: Cancellation,
         done: int,
         total: int,
+        found: dict[Pending, Judgement],
     ) -> None:
         self._record = record
         self._progress = progress
@@ -40,6 +42,7 @@ class Ledger:
         self._done = done
         self._total = total
         self.answers = 0
+        self._found = found
 
     def settle(
         self,
@@ -85,6 +88,7 @@ class Ledger:
         in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
         if in_vain and asking.attempt < ATTEMPTS:
             return [Pending(asking.cell, asking.attempt + 1)]
+        self._found[asking] = judgement
         self._done += 1
         trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)
         self._progress.trial(trial, self._done, self._total)
