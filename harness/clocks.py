@@ -97,9 +97,9 @@ SETUP_STEPS = 4
 MARGIN = 10.0
 """Between an alarm and the limit of the command that waits for it."""
 
-ALARMED, USUAL = 3, 0.12
-"""A batch may take up to 3 alarms, plus 0.12 of an alarm per round, before its transport gives up.
-Waiting for every alarm of a guest that hangs would take hours."""
+ALARMED, ROUND = 3, 5.0
+"""A batch may take up to 3 alarms, plus 5 s per round, before its transport gives up. Waiting for
+every alarm of a guest that hangs would take hours."""
 
 LIVES = 2
 """A guest gets the time for two boots and for asking everything once. A guest that keeps dying is
@@ -121,8 +121,8 @@ class Clocks(Struct, frozen=True):
 
     def batch(self, scenarios: Iterable["Scenario"], rounds: int) -> float:
         """Return how long the transport waits for a batch with these scenarios and rounds."""
-        alarms = min(rounds, ALARMED) + rounds * USUAL
-        return alarms * max(map(self.alarm, scenarios)) + MARGIN * self.factor
+        alarms = min(rounds, ALARMED) * max(map(self.alarm, scenarios))
+        return alarms + (rounds * ROUND + MARGIN) * self.factor
 
     @property
     def facts(self) -> float:

@@ -16,8 +16,18 @@ from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.model import Guest
 from harness.protocols import Completed, Sink
+from harness.scenarios import SCRIPTS
+from harness.wire.script import Script
 
-DEFAULTS = {**recorded_matrix.DEFAULTS, "listeners": "4", "flows": "400"}
+DEFAULTS = {
+    **recorded_matrix.DEFAULTS,
+    "listeners": "4",
+    "flows": "400",
+    "ports": "2",
+    "round": "20000",
+    "pace": "full",
+}
+"""Recordings of a kernel that spreads flows: one that was asked to confirm an order did not."""
 
 Lines = list[dict[str, object]]
 
@@ -40,8 +50,10 @@ def reply(line: str) -> str:
     parameters = dict(pair.split("=", 1) for pair in pairs)
     for recorded in recordings(scenario):
         begin = recorded[0]
-        if scenario == "facts" or point(begin["parameters"]) == point(parameters):
+        spreads = "confirm" not in str(begin["parameters"])
+        if scenario == "facts" or (spreads and point(begin["parameters"]) == point(parameters)):
             said = [begin | {"id": name, "parameters": parameters}, *recorded[1:]]
+            said = confirmed(said, SCRIPTS[scenario](parameters))
             break
     else:
         begin = {"event": "begin", "wire": 1, "id": name, "scenario": scenario}
@@ -51,6 +63,19 @@ def reply(line: str) -> str:
         said += [{"event": "exit", "id": name, "status": 77, "signal": 0}]
     said = [one | {"id": name} if one["event"] == "exit" else one for one in said]
     return "".join(f"{json.dumps(one, separators=(',', ':'))}\n" for one in said)
+
+
+def confirmed(said: Lines, script: Script) -> Lines:
+    """Add the phases that confirm an order: an agent leaves them empty if flows are spread."""
+    lines = list(said)
+    place = 0
+    for phase in script.phases:
+        found = [at for at, line in enumerate(lines) if line.get("phase") == phase]
+        if not found and place:
+            empty: Mapping[str, object] = {"fates": [], "ports": [], "started": [], "took": []}
+            lines.insert(place + 1, {"event": "flows", "phase": phase, **empty})
+        place = found[0] if found else place + (place > 0)
+    return lines
 
 
 def heard(agent: Agent, *questions: Question, timeout: float, jobs: int = 1) -> bytes:

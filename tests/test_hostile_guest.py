@@ -200,7 +200,7 @@ LIES: dict[str, Lie] = {
         **dict.fromkeys(("fates", "ports", "started", "took"), lambda found: found[:-1])
     ),
     "a flow too many": with_flows(
-        **dict.fromkeys(("fates", "ports", "started", "took"), lambda found: [*found, found[-1]])
+        **dict.fromkeys(("fates", "ports", "started", "took"), lambda found: [*found, *found[-1:]])
     ),
     "a member that there is not": with_flows(fates=lambda found: [99, *found[1:]]),
     "a negative member": with_flows(fates=lambda found: [-1, *found[1:]]),

@@ -180,7 +180,7 @@ FAILURE_HANDSHAKE = Scenario(
     parameters=parameters,
     script=script,
     classify=classify,
-    alarm=90.0,
+    alarm=60.0,
     load=0,
     drawn=("survivors_reset", "survivors_total"),
 )
