@@ -16,7 +16,7 @@ from harness.scenarios.grid import (
     row,
     table,
 )
-from harness.scenarios.pace import MAY_BE_CHANCE, SPREAD, Pace, chance
+from harness.scenarios.pace import MAY_BE_CHANCE, SPREAD, StreamPace, chance
 from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
@@ -42,8 +42,8 @@ PATIENT = ("lost", "delayed")
 """Words for flows that ran out of time. Up to `STRAY` of them may be chance."""
 
 DELAYED_MS = 200
-"""A flow that takes longer is delayed, unless the guest's own figures (`Pace`) allow it more. On
-loopback, 96 flows are under way at full speed and a worker takes 5 ms for each, so a flow that
+"""A flow that takes longer is delayed, unless the guest's own figures (`StreamPace`) allow it more.
+On loopback, 96 flows are under way at full speed and a worker takes 5 ms for each, so a flow that
 waits for its turn at one of three workers takes 160 ms."""
 
 IN_HAND = {"kill": 1, "exit": 1}
@@ -135,12 +135,12 @@ def classify(seen: Observation) -> Judgement:
 
     One refusal is enough, and one reset beyond `IN_HAND`: no kernel does that by chance. Delays and
     lost datagrams must exceed what may be chance. Trouble before the failure makes the cell
-    inconclusive, and so does a guest on which the stream would show nothing (`Pace`).
+    inconclusive, and so does a guest on which the stream would show nothing (`StreamPace`).
     """
     at, stream = seen.changes[0].at, seen.phase("stream")
     udp = seen.begin.parameters.get("protocol") == "udp"
     in_hand = 0 if udp else IN_HAND.get(seen.begin.parameters.get("failure", ""), 0)
-    pace = Pace.of(seen, at, in_hand)
+    pace = StreamPace.of(seen, at, in_hand)
     overdue = seen.gap + SPREAD * pace.usual_ms if pace else _overdue(stream, at, seen.gap)
     patience = max(DELAYED_MS + seen.gap, overdue)
     arrivals = [
@@ -174,7 +174,9 @@ def _at_full_speed(late: Sequence[Arrival], counts: Mapping[str, int]) -> Judgem
     return measured("served", counts)
 
 
-def _paced(late: Sequence[Arrival], at: int, pace: Pace, counts: Mapping[str, int]) -> Judgement:
+def _paced(
+    late: Sequence[Arrival], at: int, pace: StreamPace, counts: Mapping[str, int]
+) -> Judgement:
     """Judge the delays and losses of a stream at a measured pace.
 
     A queue that is lost hits the flows that were under way, a listener that is lost those that

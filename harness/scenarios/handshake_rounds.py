@@ -49,7 +49,7 @@ def named(fate: Fate, home: int) -> str:
     return WORDS.get(found, found)
 
 
-class Held(Struct, frozen=True):
+class HeldRounds(Struct, frozen=True):
     """Handshakes held in one phase, with their fates, and their `ages` from SYN to ACK in ms.
 
     A fate is None if the handshake was not held, or if its ACK came too late to count.
@@ -60,7 +60,7 @@ class Held(Struct, frozen=True):
     late: int
 
     @classmethod
-    def of(cls, held: Flows, fates: Flows, latest: int | None) -> "Held":
+    def of(cls, held: Flows, fates: Flows, latest: int | None) -> "HeldRounds":
         """Pair the phase in which the handshakes are held with the one in which they continue."""
         ages = [done - begun for begun, done in zip(held.started, fates.started, strict=True)]
         pairs = zip(held.fates, ages, strict=True)
@@ -73,7 +73,7 @@ class Held(Struct, frozen=True):
         )
 
     @classmethod
-    def of_control(cls, held: Flows, fates: Flows, latest: int | None) -> "Held":
+    def of_control(cls, held: Flows, fates: Flows, latest: int | None) -> "HeldRounds":
         """Pair the phases of the control: a handshake that was served counts, however late."""
         found, without = cls.of(held, fates, latest), cls.of(held, fates, None)
         both = zip(found.fates, without.fates, strict=True)
@@ -90,8 +90,8 @@ class Held(Struct, frozen=True):
 class Rounds(Struct, frozen=True):
     """An answer in rounds: the same handshakes, held and continued without and with a change."""
 
-    control: Held
-    changed: Held
+    control: HeldRounds
+    changed: HeldRounds
     homes: Homes
     joins: bool
     repeated: float
@@ -102,8 +102,8 @@ class Rounds(Struct, frozen=True):
         repeats = seen.parameters.get("ack") == "after-repeat"
         latest = None if repeats else LATE_MS
         home = seen.phase("home").fates
-        control = Held.of_control(seen.phase("control-held"), seen.phase("control"), latest)
-        changed = Held.of(seen.phase("held"), seen.phase("fates"), latest)
+        control = HeldRounds.of_control(seen.phase("control-held"), seen.phase("control"), latest)
+        changed = HeldRounds.of(seen.phase("held"), seen.phase("fates"), latest)
         again = seen.phase("control-repeated").fates if repeats else ("open",)
         return cls(
             control=control,

@@ -30,7 +30,7 @@ UNMET = 0.01
 """Largest chance that the failure met no flow at the worker, for `served` to mean something."""
 
 
-class Pace(Struct, frozen=True):
+class StreamPace(Struct, frozen=True):
     """How a stream went whose pace was set by what the guest can serve.
 
     `window` flows were under way at once, and took `usual_ms` before the failure. `share` is the
@@ -44,7 +44,7 @@ class Pace(Struct, frozen=True):
     repeats: bool
 
     @classmethod
-    def of(cls, seen: Observation, at: int, spare: int) -> "Pace | None":
+    def of(cls, seen: Observation, at: int, spare: int) -> "StreamPace | None":
         """Return the pace of the stream; None if it ran at full speed (an old recording)."""
         if seen.parameters.get("pace") != "measured":
             return None
