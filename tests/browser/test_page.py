@@ -85,6 +85,7 @@ def test_the_matrix_comes_first_with_a_word_and_a_mark_for_each_guest(
 def test_filters_narrow_rows_their_labels_and_the_words(page: Browser, file: Path) -> None:
     page.open(file)
     choose(page, "option", "any")
+    choose(page, "tunables", "any")
     assert tally(page)[0] == tally(page)[1]
     choose(page, "option", "reuseport")
     unfold(page)
