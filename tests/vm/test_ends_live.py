@@ -151,7 +151,7 @@ def test_a_guest_whose_time_is_over_costs_one_boot(here: Here) -> None:
         collected = here("gc")
         ended = live.ended()
     assert (collected.status, lease.guest in collected.out) == (0, True)
-    assert f"though process {live.process.pid} owns it" in collected.err
+    assert f"although process {live.process.pid} still owns it" in collected.err
     assert ended.status == 0, ended.err
     assert len([line for line in here.journal() if isinstance(line, GuestMet)]) == 2
     assert set(asked(here).values()) == {1}
