@@ -32,7 +32,7 @@ SHUTDOWN = "shutdown"
 """What a change is called in which a listener was to be shut down."""
 
 NOT_YET_SERVED = ("queued", "held", "repeated", "control-held", "control-repeated")
-"""Phases in which `open` is what a flow is to be, not a time-out."""
+"""Phases in which `open` is the expected fate of a flow, not a time-out."""
 
 
 class AskedQuestion(Protocol):

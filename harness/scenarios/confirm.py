@@ -9,9 +9,9 @@ from enum import Enum
 
 from msgspec import Struct
 
-from harness.model import Cell, Depth
+from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import TUN
-from harness.scenarios.tally import SAME, STRAY, Tally, tally
+from harness.scenarios.tally import SAME, STRAY, Tally, measured, tally, unclear
 from harness.wire.observation import Observation
 from harness.wire.script import DueFlows, Step
 
@@ -129,6 +129,32 @@ def doubt(seen: Observation, taker: int) -> str | None:
         if counted.members.get(taker, 0) < SAME * counted.flows:
             return f"not only listener {taker + 1} served after listener {speaker + 1} had sent"
     return None
+
+
+def by_order(
+    seen: Observation,
+    taker: int,
+    words: tuple[str, str],
+    *,
+    counts: Mapping[str, int],
+    figures: Mapping[str, float],
+) -> Judgement:
+    """Name the rule by which `taker` serves all flows of one client address.
+
+    `words` are the verdict if an order decides, and the one if other client addresses reach others.
+    """
+    other = by_addresses(seen, taker)
+    counts = {**counts, **other.counts()}
+    match other.others:
+        case Others.LOST:
+            return unclear(other.loss, counts, figures)
+        case Others.SPREAD:
+            return measured(words[1], counts, figures)
+        case Others.IMPOSSIBLE:
+            return measured(f"one:{other.error}", counts, figures)
+    if (why := doubt(seen, taker)) is not None:
+        return unclear(why, counts, figures)
+    return measured(words[0], counts, figures)
 
 
 def spoken_counts(seen: Observation) -> Mapping[str, int]:

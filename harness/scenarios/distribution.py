@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.confirm import (
-    Others,
     addresses,
-    by_addresses,
+    by_order,
     confirming,
-    doubt,
     follows_the_speaker,
     speakers,
     spoken_counts,
@@ -76,20 +74,9 @@ def _by_order(
 ) -> Judgement:
     """Name the place of the one that serves all, unless the clients' address decides."""
     taker = order[0] if found.taker is None else found.taker
-    other, figures = by_addresses(seen, taker), found.statistics
-    counts = {**counts, **other.counts()}
-    match other.others:
-        case Others.LOST:
-            return unclear(other.loss, counts, figures)
-        case Others.SPREAD:
-            return measured("by-address", counts, figures)
-        case Others.IMPOSSIBLE:
-            return measured(f"one:{other.error}", counts, figures)
-    if (why := doubt(seen, taker)) is not None:
-        return unclear(why, counts, figures)
-    if taker == order[0]:
-        return measured("newest", counts, figures)
-    return measured("oldest" if taker == order[-1] else "one", counts, figures)
+    places = {order[-1]: "oldest", order[0]: "newest"}
+    words = (places.get(taker, "one"), "by-address")
+    return by_order(seen, taker, words, counts=counts, figures=found.statistics)
 
 
 def script(asked: Mapping[str, str]) -> Script:

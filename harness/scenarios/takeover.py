@@ -4,11 +4,9 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.confirm import (
-    Others,
     addresses,
-    by_addresses,
+    by_order,
     confirming,
-    doubt,
     follows_the_speaker,
     speakers,
     spoken_counts,
@@ -76,25 +74,8 @@ def classify(seen: Observation) -> Judgement:
     if min(old, new) > 0 or not one_taker_is_telling(after.served, 2) or after.copied:
         why = f"{old} flows to the old listener, {new} to the newcomer, {after.copied} to both"
         return unclear(why, counts, figures)
-    return _by_order(seen, NEWCOMER if new else OLD, counts, figures)
-
-
-def _by_order(
-    seen: Observation, taker: int, counts: Mapping[str, int], figures: Mapping[str, float]
-) -> Judgement:
-    """Name the rule by which one serves all, unless other client addresses reach both."""
-    other = by_addresses(seen, taker)
-    counts = {**counts, **other.counts()}
-    match other.others:
-        case Others.LOST:
-            return unclear(other.loss, counts, figures)
-        case Others.SPREAD:
-            return measured("shared", counts, figures)
-        case Others.IMPOSSIBLE:
-            return measured(f"one:{other.error}", counts, figures)
-    if (why := doubt(seen, taker)) is not None:
-        return unclear(why, counts, figures)
-    return measured("newest-takes-all" if taker == NEWCOMER else "oldest-keeps", counts, figures)
+    taker, word = (NEWCOMER, "newest-takes-all") if new else (OLD, "oldest-keeps")
+    return by_order(seen, taker, (word, "shared"), counts=counts, figures=figures)
 
 
 def _lost(seen: Observation) -> Mapping[str, int]:
