@@ -106,3 +106,14 @@ execute([*last_will(), "sleep", "60"], Deadline(60), started=started)
     while is_alive(tool):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(not last_will(), reason="no setpriv with --pdeathsig here")
+def test_a_tool_whose_parent_ended_first_does_not_start(tmp_path: Path) -> None:
+    """The kernel sends no signal for a parent that ended before prctl(2) asked for it."""
+    made = tmp_path / "made"
+    middle = ["sh", "-c", '"$@"; :', "sh", *last_will(), "touch", str(made)]  # another parent
+    assert subprocess.run(middle, check=True).returncode == 0
+    assert not made.exists()
+    subprocess.run([*last_will(), "touch", str(made)], check=True)
+    assert made.exists()

@@ -157,7 +157,8 @@ class Builder:
         with NamedTemporaryFile(dir=kept.parent, prefix=".building-", delete=False) as unfinished:
             made = Path(unfinished.name)
         try:
-            argv = ["env", *caches, *last_will(), *command, "-o", str(made), *map(str, sources)]
+            argv = ["env", *caches, *last_will(child=False), *command]
+            argv += ["-o", str(made), *map(str, sources)]
             here = LocalTransport(last_will())  # so that the shell, too, ends with this process
             with self._cancellation.hooked(here.close):
                 done = here.run(argv, timeout=clocks.BUILD)

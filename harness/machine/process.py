@@ -112,13 +112,22 @@ def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
             process.wait(grace)
 
 
-@functools.cache
-def last_will() -> tuple[str, ...]:
+def last_will(*, child: bool = True) -> tuple[str, ...]:
     """Return a command prefix that kills a child when the thread that started it ends.
 
     Empty where setpriv lacks the option, as in busybox. See prctl(2), PR_SET_PDEATHSIG: the end of
-    the *thread* counts, so the thread must live as long as its child should.
+    the *thread* counts, so the thread must live as long as its child should. The signal is not
+    sent if the parent ended before setpriv asked for it; so a `child` of this process then looks
+    who its parent is, and does not start the tool under another one. Pass False for a grandchild.
     """
+    prefix = _pdeathsig()
+    if not prefix or not child:
+        return prefix
+    return (*prefix, "sh", "-c", f'[ "$PPID" = {os.getpid()} ] && exec "$@"', "sh")
+
+
+@functools.cache
+def _pdeathsig() -> tuple[str, ...]:
     prefix = ("setpriv", "--pdeathsig", "KILL")
     if shutil.which(prefix[0]) is None:
         return ()

@@ -186,8 +186,7 @@ def test_a_killed_run_is_collected_and_resumed(point: str, here: Faulty) -> None
     cold(here, point)
     ended = here.struck(point, signal.SIGKILL, "harness", *RUN)
     assert ended.status == -signal.SIGKILL, ended.err
-    if point != "started":  # before `last_will` is in effect, only `gc` ends QEMU
-        here.until_alone()
+    here.until_alone()
     before = here.measured()
     assert bool(before) == (point in LATE)
     assert here("judge", "run").status == 0
