@@ -3,7 +3,7 @@
 from collections import defaultdict
 from itertools import product
 
-from harness.model import Cell, Depth, Judgement
+from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios import distribution
 from harness.scenarios.confirm import confirming, follows_the_speaker
 from harness.scenarios.grid import GROUPING, PLACES, Numbers, Row, row, table
@@ -60,9 +60,13 @@ def _keeps(seen: Observation) -> tuple[int, int]:
 
 def classify(seen: Observation) -> Judgement:
     """Name who gets the datagrams; `by-sender` if each sender keeps to one listener."""
+    everything = tally(seen.phase("all"))
+    delivery = seen.parameters.get("delivery")
+    if delivery in FOR_MANY and everything.unserved.get("timeout") == everything.flows:
+        why = f"the loopback interface delivers no {delivery}: no datagram of any sender arrived"
+        return Judgement(State.NOT_APPLICABLE, why=why, counts=everything.counts())
     if seen.parameters.get("source") != "one-sender":
         return distribution.classify(seen)
-    everything = tally(seen.phase("all"))
     found = spread(everything, sorted(newest_first(seen)))
     # If one listener gets everything, every sender keeps to it and `by-sender` says nothing.
     if found.shape in (Shape.ONE, Shape.COPIED) or everything.loss() is not None:
