@@ -495,7 +495,7 @@ def guests(draw: st.DrawFn) -> Guest:
     chosen = draw(st.lists(st.sampled_from(EVERY), unique=True, max_size=24))
     cells = {}
     for cell in chosen:
-        words = CATALOGUE[cell.scenario].words
+        words = list(CATALOGUE[cell.scenario].words)
         said = st.builds(Judgement, st.just(State.MEASURED), st.sampled_from(words))
         cells[cell] = draw(st.one_of(said, st.builds(Judgement, STATES, why=st.just("so"))))
     release = draw(st.sampled_from(["1.0", "3.9", "6.1", "12.0", "14.1", None, "x"]))

@@ -41,6 +41,29 @@ def test_every_verdict_word_is_explained_once() -> None:
         assert sorted(found[name]) == sorted(words[name]), name
 
 
+def meanings() -> Iterator[tuple[str, str, str, str]]:
+    """Yield scenario, word, what happened and what it means, as docs/behaviours.md says it."""
+    scenario = ""
+    for line in (ROOT / "docs" / "behaviours.md").read_text().splitlines():
+        if line.startswith("## "):
+            scenario = line[3:]
+        elif line.startswith("| `"):
+            word, happened, means = (part.replace("`", "") for part in line[2:-2].split(" | "))
+            yield scenario, word, happened, means
+
+
+@pytest.mark.parametrize(("scenario", "word", "happened", "means"), [*meanings()])
+def test_a_word_means_the_same_in_the_document_and_in_the_catalogue(
+    scenario: str, word: str, happened: str, means: str
+) -> None:
+    """The document may add what was measured where."""
+    sense = CATALOGUE[scenario].words[word]
+    text = f"{sense.means}. {sense.do}" if sense.do else sense.means
+    assert happened == sense.happened
+    assert means.startswith(text)
+    assert means == text or means[len(text) :].startswith(". Measured on ")
+
+
 def anchors(page: Path) -> set[str]:
     """Return what GitHub makes of a page's headings."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)

@@ -29,7 +29,7 @@ def scenarios(as_json: bool) -> None:
             {
                 "id": scenario.id,
                 "sentence": scenario.sentence,
-                "words": scenario.words,
+                "words": list(scenario.words),
                 "axes": _axes(scenario),
                 "cells": {depth.value: len(scenario.cells(depth)) for depth in Depth},
             }

@@ -20,8 +20,9 @@ from harness.matrix.changes import Comparison, compare, releases
 from harness.model import State, word
 from harness.report import changes, findings
 from harness.report.change_lines import ChangeGroup, sayings
+from harness.report.grades import glyph, style
 from harness.report.grid import DIFFERENT, GridRow, GridSection, legend, sections, shares
-from harness.report.page_data import encoded, glyph, place_of
+from harness.report.page_data import encoded
 from harness.report.provenance import headline, provenance, system
 from harness.report.report import Report
 from harness.text import short
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 SCRIPTS = ("data.js", "charts.js", "evidence.js", "table.js")
 STYLES = ("page.css", "charts.css")
-
-COLOURS = 8
-"""How many colours the style sheet has for words; words with the same colour differ in shape."""
 
 Shown = Mapping[str, object]
 
@@ -139,10 +137,9 @@ def _cell(entries: Sequence[Entry]) -> Shown | None:
     if not entries:
         return None
     first = entries[0]
-    place = place_of(first)
     return {
         "mark": glyph(first),
-        "style": f"m{place % COLOURS}" if place is not None else first.state.value,
+        "style": style(first),
         "word": short(word(first.verdict) if first.verdict is not None else first.state),
         "share": shares(entries),
     }

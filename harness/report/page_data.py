@@ -8,19 +8,13 @@ import msgspec
 from harness.matrix import Entry, Key, Matrix
 from harness.matrix.recordings import Recordings
 from harness.model import AXES, State, word
-from harness.report.grid import MARKS, GridRow, GridSection, figure, percent
+from harness.report.grades import glyph, style
+from harness.report.grid import GridRow, GridSection, figure, percent
 from harness.report.page_recordings import packed, tail
-from harness.scenarios import CATALOGUE
 from harness.text import short
 
 FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
 """The axes that have a filter; the others appear only in the rows."""
-
-GLYPHS = "●■▲◆★○□△◇☆"
-"""Marks of a scenario's words. They differ in shape, so the page works without colours."""
-
-STRANGE = "•"
-"""The mark of a word that this version does not know."""
 
 
 class _Table:
@@ -57,21 +51,6 @@ class _Tables:
         if not values:
             return []
         return [self.names[tuple(map(short, values))], *values.values()]
-
-
-def glyph(entry: Entry) -> str:
-    """Return the mark of a cell: the shape of its word, or the mark of its state."""
-    if entry.verdict is None:
-        return MARKS[entry.state]
-    place = place_of(entry)
-    return STRANGE if place is None else GLYPHS[place % len(GLYPHS)]
-
-
-def place_of(entry: Entry) -> int | None:
-    """Return the index of a verdict among its scenario's words, without errno; None if unknown."""
-    known = CATALOGUE.get(entry.scenario)
-    head = word(entry.verdict or "").partition(":")[0]
-    return known.words.index(head) if known is not None and head in known.words else None
 
 
 def encoded(matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings) -> str:
@@ -153,7 +132,7 @@ def _cell(entry: Entry, tables: _Tables) -> list[object]:
         tables.text(entry.verdict),
         tables.text(None if entry.verdict is None else word(entry.verdict)),
         tables.text(glyph(entry)),
-        place_of(entry),
+        tables.text(style(entry)),
         tables.text(entry.why),
         None if share is None else [round(share, 6), percent(share)],
         tables.numbers(entry.counts),

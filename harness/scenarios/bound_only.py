@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.wire.observation import Observation, number
 from harness.wire.script import DueChanges, DueFlows, Script, members
@@ -69,7 +70,29 @@ def classify(seen: Observation) -> Judgement:
 BOUND_ONLY = Scenario(
     id=ID,
     sentence="One more socket is bound but does not listen: does it take connections?",
-    words=("harmless", "swallowed", "refused"),
+    done="One more socket was bound and did not listen ({position} of all).",
+    words={
+        "harmless": Sense(
+            LOSSLESS,
+            "it takes nothing",
+            "bind early, listen when ready",
+            told=("It took none of the {flows} flows.",),
+        ),
+        "swallowed": Sense(
+            NOTICED,
+            "this share of connections times out",
+            "a worker that is slow to start costs connections",
+            do="Bind and listen in one go, only when ready",
+            told=("{timeout/flows} flows got no answer.",),
+        ),
+        "refused": Sense(
+            NOTICED,
+            "this share is refused",
+            "a worker that is slow to start costs connections",
+            do="Bind and listen in one go, only when ready",
+            told=("{ECONNREFUSED/flows} flows were refused.",),
+        ),
+    },
     cells=cells,
     parameters=Numbers(160, 400),
     script=script,

@@ -8,6 +8,7 @@ from harness.scenarios import distribution
 from harness.scenarios.confirm import confirming, follows_the_speaker
 from harness.scenarios.grid import GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally
 from harness.wire.observation import Fate, Observation
@@ -81,7 +82,16 @@ def classify(seen: Observation) -> Judgement:
 DATAGRAMS = Scenario(
     id=ID,
     sentence="Which part of the sender's address picks the receiver, and who gets a multicast?",
-    words=("by-sender", *distribution.DISTRIBUTION.words),
+    done="Datagrams reached a group of sockets ({source}{delivery}).",
+    words={
+        "by-sender": Sense(
+            FACT,
+            "each sender's always go to one listener",
+            "a session stays with its worker; one busy sender loads one worker",
+            told=("{senders_kept/senders} senders met one listener each.",),
+        ),
+        **distribution.DISTRIBUTION.words,
+    },
     cells=cells,
     parameters=confirming(Numbers(160, 640)),
     script=distribution.script,

@@ -13,6 +13,7 @@ from harness.scenarios.confirm import (
 )
 from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import DEPENDS, FACT, Sense
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
@@ -87,7 +88,79 @@ def script(asked: Mapping[str, str]) -> Script:
 DISTRIBUTION = Scenario(
     id=ID,
     sentence="Several listeners share one port: which of them serves new flows?",
-    words=("balanced", "newest", "oldest", "one", "by-address", "last-sender", "skewed", "copied"),
+    done="{listeners} listeners shared a port, and {flows} flows arrived.",
+    words={
+        "balanced": Sense(
+            FACT,
+            (
+                "the shares are those of a fair draw (exact tests; error rates in "
+                "harness/scenarios/statistics.py)"
+            ),
+            (
+                "one listener per worker spreads the load. It spreads connections, not work: "
+                "a worker with long requests gets as many as the others"
+            ),
+            told=("Every listener got a fair share of the {flows} flows.",),
+        ),
+        "newest": Sense(
+            FACT,
+            "the last one to come gets all",
+            "no spreading; a new process takes over by starting. Existing workers starve",
+            do="Share one socket between the workers if they are to share the load",
+            told=("The listener that came last served all {flows} flows, the others none.",),
+        ),
+        "oldest": Sense(
+            FACT,
+            "the first one gets all",
+            "no spreading; a new process gets nothing until the old one leaves",
+            do="Share one socket between the workers if they are to share the load",
+            told=("The listener that came first served all {flows} flows, the others none.",),
+        ),
+        "one": Sense(
+            DEPENDS,
+            (
+                "one gets all, neither the newest nor the oldest. With an errno (one:EPERM): "
+                "there was one client address, more could not be added, and so nobody knows "
+                "whether an order or the address decides"
+            ),
+            "no spreading; nobody can rely on which one serves",
+            do="Run the agent as root to learn more",
+            told=("One listener served all {flows} flows.",),
+        ),
+        "by-address": Sense(
+            DEPENDS,
+            "one gets all flows of one client address, but each address has its own",
+            "many clients spread; all clients behind one proxy or NAT meet one worker",
+            told=(
+                (
+                    "All flows of one client address reached the same listener, and other "
+                    "addresses reached others."
+                ),
+            ),
+        ),
+        "last-sender": Sense(
+            DEPENDS,
+            ("datagrams go to the socket that sent last: each reply moves its socket to the front"),
+            (
+                "no order can be relied on. Two workers that send on their own take the "
+                "traffic from each other"
+            ),
+            told=("Each datagram went to the socket that had sent last.",),
+        ),
+        "skewed": Sense(
+            DEPENDS,
+            "all or several get something, but not evenly",
+            "some workers are loaded more than others",
+            do=("Look at the counts; suspect the clients' ports or addresses before the kernel"),
+            told=("Several listeners were served, but not evenly.",),
+        ),
+        "copied": Sense(
+            FACT,
+            "one datagram reached several listeners",
+            "each worker must expect every datagram",
+            told=("{copied/flows} datagrams reached several listeners.",),
+        ),
+    },
     cells=cells,
     parameters=confirming(Numbers(400, 1000)),
     script=script,

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import SHARING, Numbers, row, table
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.statistics import excluded
 from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
@@ -182,7 +183,32 @@ def classify(seen: Observation) -> Judgement:
 DRAIN = Scenario(
     id=ID,
     sentence="Workers retire under a steady load and come back: are new connections lost?",
-    words=("lossless", "lost", NO_SHUTDOWN),
+    done="Workers retired under a steady load: {way}.",
+    words={
+        "lossless": Sense(
+            LOSSLESS,
+            "no connection was lost",
+            "a worker can be retired this way",
+            do="Reload this way",
+            told=("None of {flows} new connections was lost in {retirements} retirements.",),
+        ),
+        "lost": Sense(
+            NOTICED,
+            "this many of the stream were lost",
+            "a reload this way shows errors to some clients",
+            do=("Pass the descriptor to a sibling (SCM_RIGHTS), or leave it to a child of fork()"),
+            told=(
+                (
+                    "In {retirements} retirements under {flows} new connections, {reset+} "
+                    "were reset."
+                ),
+                "{refused+} were refused.",
+                "{never_served+} were never served.",
+                "{closed+} ended without an answer.",
+            ),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=parameters,
     script=script,

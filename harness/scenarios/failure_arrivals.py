@@ -17,7 +17,8 @@ from harness.scenarios.grid import (
     table,
 )
 from harness.scenarios.pace import MAY_BE_CHANCE, SPREAD, StreamPace, chance
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.tally import STRAY, kind, measured, server, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Fate, Flows, Observation
@@ -81,6 +82,9 @@ def script(asked: Mapping[str, str]) -> Script:
     if asked.get("pace") == "measured":
         return members_then(DueFlows("calm", CALM), DueFact("window"), *steps)(asked)
     return members_then(*steps)(asked)
+
+
+RECOVERY = "The last one affected began {recovery_ms} ms after the failure."
 
 
 class Arrival(Struct, frozen=True):
@@ -199,7 +203,54 @@ def _paced(
 FAILURE_ARRIVALS = Scenario(
     id=ID,
     sentence="New flows keep coming while a worker fails: are any refused, reset or delayed?",
-    words=(*WORDS, NO_SHUTDOWN),
+    done="{failure} while new flows kept coming.",
+    words={
+        "refused": Sense(
+            NOTICED,
+            "connect() was refused",
+            "clients see it at once and can retry",
+            do="Pass the descriptor instead of closing it",
+            told=(
+                "{refused/after_change} flows were refused.",
+                RECOVERY,
+            ),
+        ),
+        "reset": Sense(
+            NOTICED,
+            (
+                "more connections were reset than the one that the worker was serving when "
+                "it ended (every kernel loses that one)"
+            ),
+            "clients see it a little later and can retry",
+            do="Pass the descriptor instead of closing it",
+            told=(
+                "{reset/after_change} flows were reset.",
+                RECOVERY,
+            ),
+        ),
+        "lost": Sense(
+            NOTICED,
+            "no answer at all (datagrams, or a connection that nobody served)",
+            "a time-out for the user",
+            told=(
+                "{lost/after_change} flows got no answer.",
+                RECOVERY,
+            ),
+        ),
+        "delayed": Sense(
+            NOTICED,
+            ("served, but more than 200 ms late, and three times later than before the failure"),
+            "retransmissions hide the failure; latency alarms ring",
+            told=("{delayed/after_change} flows were late, the slowest by {slowest_ms} ms.",),
+        ),
+        "served": Sense(
+            LOSSLESS,
+            "all others were served in time",
+            "nobody noticed",
+            told=("{served/after_change} flows were served in time.",),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=parameters,
     script=script,

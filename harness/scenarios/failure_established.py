@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.tally import Tally, measured, server, tally, unclear
 from harness.wire.observation import Observation
 from harness.wire.script import DueChanges, DueFlows, Script, members_then
@@ -53,6 +54,11 @@ def _ousted(seen: Observation) -> str | None:
     )
 
 
+def moot(one: Judgement) -> bool:
+    """Return whether one listener served all, so that no other one had a connection to lose."""
+    return one.state is State.NOT_APPLICABLE and one.counts.get("survivors_total") == 0
+
+
 def classify(seen: Observation) -> Judgement:
     """Count the survivors' connections that do not answer again.
 
@@ -87,11 +93,30 @@ def classify(seen: Observation) -> Judgement:
 FAILURE_ESTABLISHED = Scenario(
     id=ID,
     sentence="A worker fails: do the survivors' accepted connections live on?",
-    words=("unaffected", "dropped", NO_SHUTDOWN),
+    done="{failure} while the workers had open connections.",
+    words={
+        "unaffected": Sense(
+            LOSSLESS,
+            "no survivor's connection was touched",
+            ("a crash costs that worker's own connections, which are counted apart (victim_…)"),
+            told=(
+                "{survivors_total} connections of the other workers lived on.",
+                "Its own: {victim_dropped/victim_total} broke.",
+            ),
+        ),
+        "dropped": Sense(
+            NOTICED,
+            "this many of the survivors' connections broke",
+            "a crash also costs other workers' clients",
+            told=(("{survivors_dropped/survivors_total} connections of the other workers broke."),),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=parameters,
     script=script,
     classify=classify,
     alarm=30.0,
     load=0,
+    moot=moot,
 )

@@ -8,6 +8,7 @@ from msgspec import Struct
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, SHARING, TUN, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.tally import SAME, STRAY, measured, server, tally, unclear
 from harness.wire.observation import Flows, Observation, number
 from harness.wire.script import DueChanges, DueFlows, Script, Step, members, members_then
@@ -118,6 +119,11 @@ def script(asked: Mapping[str, str]) -> Script:
     return members_then(*steps, DueFlows("after"))(asked)
 
 
+def moot(one: Judgement) -> bool:
+    """Return whether one member served all, so that no other one had a flow that could move."""
+    return one.counts.get("survivors_total") == 0
+
+
 def classify(seen: Observation) -> Judgement:
     """Compare each flow's member before and after the change.
 
@@ -158,7 +164,28 @@ def classify(seen: Observation) -> Judgement:
 FAILURE_FLOWS = Scenario(
     id=ID,
     sentence="A member leaves, joins or restarts: which flows change their listener?",
-    words=("stable", "minimal", "reshuffled"),
+    done="{change}, and the same {flows} clients called again.",
+    words={
+        "stable": Sense(
+            LOSSLESS,
+            "every flow kept its listener",
+            "state in workers survives",
+            told=("{survivors_moved/survivors_total} flows of the other workers moved.",),
+        ),
+        "minimal": Sense(
+            LOSSLESS,
+            "only the leaver's flows moved",
+            "as good as a consistent hash",
+            told=("{survivors_moved/survivors_total} flows of the other workers moved.",),
+        ),
+        "reshuffled": Sense(
+            NOTICED,
+            "others' flows moved too; the share beside the word counts survivors' flows",
+            "a restart of one worker empties everybody's caches",
+            do="Keep sessions outside the workers",
+            told=("{survivors_moved/survivors_total} flows of the other workers moved.",),
+        ),
+    },
     cells=cells,
     parameters=Numbers(200, 400),
     script=script,
@@ -166,4 +193,5 @@ FAILURE_FLOWS = Scenario(
     alarm=40.0,
     figure="moved_of_survivors",
     drawn=("survivors_moved", "survivors_total"),
+    moot=moot,
 )

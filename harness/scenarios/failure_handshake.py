@@ -7,9 +7,10 @@ from itertools import product
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios import handshake_rounds
 from harness.scenarios.grid import FAILURES, PLACES, SHARING, TUN, Numbers, Row, row, table
-from harness.scenarios.handshake_rounds import COLLAPSED, WORDS, named, outcome
+from harness.scenarios.handshake_rounds import WORDS, named, outcome
 from harness.scenarios.homes import Homes
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, OTHERS_SERVED, Sense
 from harness.scenarios.tally import kind, measured, prevailing, unclear
 from harness.scenarios.tunables import (
     ALWAYS,
@@ -175,7 +176,80 @@ def _without_control(seen: Observation) -> Judgement:
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
     sentence="A worker fails, or joins, between SYN-ACK and ACK: what happens to the handshakes?",
-    words=(*WORDS.values(), COLLAPSED, NO_SHUTDOWN),
+    done="{failure} with {victim_total} handshakes under way.",
+    words={
+        "completed": Sense(
+            LOSSLESS,
+            "a sibling finishes the handshake",
+            "clients notice nothing",
+            told=(
+                "Siblings finished {victim_completed/victim_total}.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "kept": Sense(
+            LOSSLESS,
+            "the same listener finishes it",
+            (
+                "the listener did not fail (it only stopped accepting new connections), or "
+                "one joined and took nothing away"
+            ),
+            told=(
+                "Its own listener finished {victim_kept/victim_total}.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "reset": Sense(
+            NOTICED,
+            "the ACK is answered with a reset",
+            'some clients at every restart get "connection reset" at connect',
+            do="Pass the descriptor, or set net.ipv4.tcp_migrate_req=1 (Linux ≥ 5.14)",
+            told=(
+                "{victim_reset/victim_total} were answered with a reset.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "ignored": Sense(
+            NOTICED,
+            "the ACK gets no answer",
+            "the client believes it is connected, and waits",
+            told=(
+                "{victim_ignored/victim_total} got no answer to the final ACK.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "stranded": Sense(
+            NOTICED,
+            "the handshake ends, but nobody accepts",
+            "the worst for people: they wait",
+            do="Check health per worker",
+            told=(
+                "{victim_stranded/victim_total} ended, and nobody accepted them.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "closed": Sense(
+            NOTICED,
+            "the handshake ends, and the connection with it",
+            "clients that retry on an empty answer are fine, others show an error",
+            told=(
+                "{victim_closed/victim_total} ended without an answer.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "collapsed": Sense(
+            NOTICED,
+            "handshakes of the *other* listeners were reset, too: k of n",
+            "a restart hits clients of every worker",
+            told=(
+                (
+                    "Of the other workers' handshakes, {survivors_reset/survivors_total} were "
+                    "reset, too."
+                ),
+            ),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=parameters,
     script=script,

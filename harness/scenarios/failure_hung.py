@@ -6,6 +6,7 @@ from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import NOTICED, Sense
 from harness.scenarios.tally import NEARLY_ALL, STRAY, Tally, kind, measured, prevailing, unclear
 from harness.wire.observation import Fate, Observation
 from harness.wire.script import DueChanges, DueFact, DueFlows, members_then
@@ -95,7 +96,53 @@ def _parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 FAILURE_HUNG = Scenario(
     id=ID,
     sentence="A worker hangs: do its new connections stall, and how many fit into its queue?",
-    words=("stalled", "reset", "overflowed", "all-stalled"),
+    done="A worker was stopped (SIGSTOP) while new flows kept coming.",
+    words={
+        "stalled": Sense(
+            NOTICED,
+            "its share of new connections waits or times out",
+            "the kernel does not notice that a worker no longer accepts",
+            do="Check health per worker, and take a hung one out of the group",
+            told=(
+                (
+                    "Of its {victim_flows} flows, {queue_capacity} waited in its queue and "
+                    "nobody answered the others."
+                ),
+                "The other workers served their {survivors_flows+}.",
+            ),
+        ),
+        "reset": Sense(
+            NOTICED,
+            "its share is reset once the queue is full",
+            "clients can retry, and may reach another worker",
+            do="Check health per worker",
+            told=(
+                (
+                    "{victim_ECONNRESET/victim_flows} of its flows were reset once its queue "
+                    "was full."
+                ),
+            ),
+        ),
+        "overflowed": Sense(
+            NOTICED,
+            "connections that do not fit its queue go to others",
+            "the group heals itself, at the cost of one full queue",
+            do="Check health per worker",
+            told=(
+                (
+                    "{queue_capacity} flows waited in its queue, and other workers took what "
+                    "did not fit."
+                ),
+            ),
+        ),
+        "all-stalled": Sense(
+            NOTICED,
+            "nobody gets anything",
+            "one hung worker takes the service down",
+            do="Check health per worker, and end a hung one",
+            told=("Nobody was served until the clients gave up.",),
+        ),
+    },
     cells=cells,
     parameters=_parameters,
     script=members_then(DueFlows("home"), DueChanges(), DueFlows("hung"), DueFact("backlog")),

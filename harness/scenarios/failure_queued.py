@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
 from harness.scenarios.homes import Homes
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import LOSSLESS, NOTICED, OTHERS_SERVED, Sense
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
 from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
 from harness.wire.observation import Fate, Observation
@@ -92,7 +93,57 @@ def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, fl
 FAILURE_QUEUED = Scenario(
     id=ID,
     sentence="A worker fails with connections in its accept queue: what happens to them?",
-    words=("reset", "inherited", "closed", "stranded", NO_SHUTDOWN),
+    done="{failure} with {victim_total} connections waiting in its queue.",
+    words={
+        "reset": Sense(
+            NOTICED,
+            "clients get a reset",
+            ("every reload that closes a listener with a non-empty accept queue shows errors"),
+            do=(
+                "Drain first, pass the descriptor, or set net.ipv4.tcp_migrate_req=1 (Linux ≥ 5.14)"
+            ),
+            told=(
+                "{victim_reset/victim_total} were reset.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "inherited": Sense(
+            LOSSLESS,
+            "a sibling accepts them",
+            "nothing is lost while a sibling lives",
+            told=(
+                "Siblings accepted {victim_inherited/victim_total}.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "closed": Sense(
+            NOTICED,
+            "clients see an orderly end without an answer",
+            "clients that retry on an empty answer are fine, others show an error",
+            do="Drain first, or pass the descriptor",
+            told=(
+                "{victim_closed/victim_total} ended without an answer.",
+                OTHERS_SERVED,
+            ),
+        ),
+        "stranded": Sense(
+            NOTICED,
+            "nothing, until the client times out",
+            (
+                "the worst for people: they wait. A stopped (not dead) worker does this on "
+                "any kernel"
+            ),
+            do="Check health per worker",
+            told=(
+                (
+                    "{victim_stranded/victim_total} waited without an answer until the client "
+                    "gave up."
+                ),
+                OTHERS_SERVED,
+            ),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=Numbers(FITS, FITS),
     script=members_then(DueFlows("home"), DueFlows("queued"), DueChanges(), DueFlows("fates")),

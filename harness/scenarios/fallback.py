@@ -18,6 +18,7 @@ from harness.scenarios.confirm import (
 )
 from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import DEPENDS, FACT, LOSSLESS, NOTICED, Sense
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
@@ -154,7 +155,47 @@ def classify(seen: Observation) -> Judgement:
 FALLBACK = Scenario(
     id=ID,
     sentence="The listeners leave one by one: who serves after each leave?",
-    words=("previous", "next", "rebalanced", "refused", "one", "last-sender"),
+    done="The listeners left one by one ({order} first).",
+    words={
+        "previous": Sense(
+            FACT,
+            "the one that came before takes over",
+            "a stack: stop the new version to go back to the old one",
+            told=("After each leave, the newest of those that were left served everything.",),
+        ),
+        "next": Sense(
+            FACT,
+            "the one that came after takes over",
+            "a queue of successors",
+            told=("After each leave, the oldest of those that were left served everything.",),
+        ),
+        "rebalanced": Sense(
+            LOSSLESS,
+            "the remaining listeners share",
+            "capacity shrinks evenly",
+            told=("After each leave, those that were left shared the flows.",),
+        ),
+        "refused": Sense(
+            NOTICED,
+            "new connections fail although some listeners remain",
+            "a leaving worker takes the port with it",
+            do="Do not let workers leave one by one",
+        ),
+        "one": Sense(
+            DEPENDS,
+            (
+                "one serves at each step, and nobody knows whether an order or the client's "
+                "address decides"
+            ),
+            "nobody can rely on which one serves",
+            do="Run the agent as root to learn more",
+        ),
+        "last-sender": Sense(
+            DEPENDS,
+            "datagrams go to the one that sent last",
+            "whoever remains and sends takes over",
+        ),
+    },
     cells=cells,
     parameters=confirming(Numbers(100, 200)),
     script=script,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.statistics import ALPHA_OTHER
 from harness.scenarios.tally import SAME, STRAY, measured, tally, unclear
 from harness.wire.observation import Observation
@@ -95,7 +96,38 @@ def _named(counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement
 GROUP_LIMIT = Scenario(
     id=ID,
     sentence=f"{SOCKETS} sockets are in one group: how many of them ever serve?",
-    words=("all", "deaf", "refused", "one", "copied"),
+    done="{asked} sockets were asked to share one port.",
+    words={
+        "all": Sense(
+            FACT,
+            "all serve",
+            "the limit, if there is one, is higher",
+            told=("{ever_served/stood} sockets that were bound ever served.",),
+        ),
+        "deaf": Sense(
+            FACT,
+            "some are bound and never serve",
+            "bind() succeeded, and that worker sits idle",
+            do="Start fewer workers",
+            told=("{ever_served/stood} sockets that were bound ever served.",),
+        ),
+        "refused": Sense(
+            FACT,
+            "bind() or listen() fails from some number on",
+            "the counts say from which",
+            do="Start fewer workers",
+            told=("{stood/asked} sockets could join.",),
+        ),
+        "one": Sense(
+            FACT,
+            "only one serves",
+            "nothing is spread",
+            told=("{ever_served/stood} sockets that were bound ever served.",),
+        ),
+        "copied": Sense(
+            FACT, "every datagram reaches several", "each worker must expect every datagram"
+        ),
+    },
     cells=cells,
     parameters=parameters,
     script=script,

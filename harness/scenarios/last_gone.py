@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
-from harness.scenarios.scenario import NO_SHUTDOWN, Scenario
+from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
+from harness.scenarios.sense import NOTICED, Sense
 from harness.scenarios.tally import kind, measured, prevailing, unclear
 from harness.wire.observation import Observation
 from harness.wire.script import FEW, DueAttempt, DueChanges, DueFlows, Script, members
@@ -67,7 +68,38 @@ def classify(seen: Observation) -> Judgement:
 LAST_GONE = Scenario(
     id=ID,
     sentence="The last listener leaves with a queue: what happens to new connects?",
-    words=("refused", "reset", "hang", NO_SHUTDOWN),
+    done="{failure}. It was the last listener, with {queued} connections in its queue.",
+    words={
+        "refused": Sense(
+            NOTICED,
+            "new connects are refused",
+            "clients and load balancers notice at once",
+            told=(
+                "{new_refused} new connects were refused.",
+                "Of {queued} connections in its queue, {queue_reset+} were reset.",
+            ),
+        ),
+        "reset": Sense(
+            NOTICED,
+            "they are reset",
+            "clients and load balancers notice",
+            told=(
+                "{new_reset} new connects were reset.",
+                "Of {queued} connections in its queue, {queue_reset+} were reset.",
+            ),
+        ),
+        "hang": Sense(
+            NOTICED,
+            "they wait",
+            "they notice only after a time-out. A stopped worker does this",
+            do="Check health per worker",
+            told=(
+                "{new_stranded} new connects got no answer.",
+                "Of {queued} connections in its queue, {queue_reset+} were reset.",
+            ),
+        ),
+        NO_SHUTDOWN: STAYS,
+    },
     cells=cells,
     parameters=Numbers(50, 100, listeners=1),
     script=script,

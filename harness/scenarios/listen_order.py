@@ -3,6 +3,7 @@
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.tally import SAME, measured, server, tally, unclear
 from harness.wire.observation import Observation
 from harness.wire.script import DueAttempt, DueFlows, members_then
@@ -57,7 +58,31 @@ def classify(seen: Observation) -> Judgement:
 LISTEN_ORDER = Scenario(
     id=ID,
     sentence="Members bind in one order and listen in the other: which one does the group follow?",
-    words=("bind", "listen"),
+    done="The listeners bound in one order and listened in the other.",
+    words={
+        "bind": Sense(
+            FACT,
+            "places follow bind()",
+            "a worker's place, and its flows after a restart, are fixed early",
+            told=(
+                (
+                    "{stayed/telling} flows kept their listener when only the order of "
+                    "listen() was reversed."
+                ),
+            ),
+        ),
+        "listen": Sense(
+            FACT,
+            "places follow listen()",
+            ("the place is fixed when the worker is ready; a slow starter moves to the end"),
+            told=(
+                (
+                    "{turned/telling} flows went to the mirrored listener when the order of "
+                    "listen() was reversed."
+                ),
+            ),
+        ),
+    },
     cells=cells,
     parameters=Numbers(200, 400),
     script=members_then(DueFlows("all"), DueAttempt("crossed", needed=True), DueFlows("crossed")),

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from harness.model import Cell, Depth, Judgement, State
 from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.tally import SAME, STRAY, Tally, measured, tally, unclear
 from harness.wire.observation import Observation, number
 from harness.wire.script import DueAttempt, DueFlows, Script, Step, members
@@ -159,13 +160,45 @@ def _of_both(
 PRECEDENCE = Scenario(
     id=ID,
     sentence="Two kinds of socket match a flow: which one is served?",
-    words=(
-        *(word for sides in SIDES.values() for word in sides),
-        "newest",
-        "oldest",
-        "both",
-        "copied",
-    ),
+    done="Two kinds of socket matched each of {flows} flows.",
+    words={
+        "specific": Sense(
+            FACT,
+            "the socket bound to the address is served",
+            "a process on one address takes those connections from a wildcard server",
+        ),
+        "wildcard": Sense(
+            FACT,
+            "the wildcard socket is served",
+            "a specific socket gets nothing: look at distribution with bind mixed",
+        ),
+        "reuseport": Sense(
+            FACT,
+            "the socket with plain SO_REUSEPORT is served",
+            "mixing both options starves the other",
+        ),
+        "reuseport_lb": Sense(
+            FACT, "the one with SO_REUSEPORT_LB is served", "mixing both options starves the other"
+        ),
+        "ipv4": Sense(
+            FACT, "the IPv4 socket is served", "a dual-stack server beside it gets no IPv4"
+        ),
+        "dual-stack": Sense(
+            FACT, "the IPv6 socket is served", "the IPv4 server beside it gets nothing"
+        ),
+        "newest": Sense(
+            FACT,
+            "the side that bound last is served, whichever it is",
+            "nothing is preferred: who restarts takes the traffic",
+        ),
+        "oldest": Sense(
+            FACT,
+            "the side that bound first is served, whichever it is",
+            "nothing is preferred: who comes second gets nothing",
+        ),
+        "both": Sense(FACT, "both are served", "they form one group"),
+        "copied": Sense(FACT, "a datagram reaches both", "each must expect it"),
+    },
     cells=cells,
     parameters=parameters,
     script=script,

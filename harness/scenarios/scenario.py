@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement, State
+from harness.scenarios.sense import FACT, Sense
 from harness.wire.observation import Observation
 from harness.wire.script import WriteScript
 
@@ -13,6 +14,15 @@ FULL, LEAST = 100, 25
 
 NO_SHUTDOWN = "no-shutdown"
 """The word for a kernel that refuses shutdown() of a listener, of the scenarios that ask for it."""
+
+STAYS = Sense(
+    FACT,
+    "the kernel refused shutdown() of the listener with this errno",
+    "a worker cannot leave the group this way",
+    do="Retire it another way: pass the descriptor to a sibling, or leave it to a child",
+    told=("The kernel refused it.", "It went on to serve {served_by_it_afterwards+} new flows."),
+)
+"""What `NO_SHUTDOWN` means."""
 
 NEEDS_ROOT = "needs root"
 """The agent's sentence begins with this if root could ask the question (docs/wire.md)."""
@@ -26,12 +36,18 @@ def not_applicable(seen: Observation) -> Judgement:
     return Judgement(State.NOT_APPLICABLE, why=why)
 
 
+def never_moot(_: Judgement) -> bool:
+    """Say that the question arises on every kernel."""
+    return False
+
+
 class Scenario(Struct, frozen=True):
     """One question to a kernel: its cells, its parameters, and how its answers are judged.
 
     `id` is also the agent's name for the scenario. `script` gives the steps of a complete answer.
-    `words` are the verdict words that `classify` may return, without the part after a `:`. `figure`
-    is the share in `statistics` that reports show beside the word.
+    `words` are the verdict words that `classify` may return, without the part after a `:`, each
+    with what it means. `done` says what was done to the kernel, in a sentence with axes and counts
+    in braces. `figure` is the share in `statistics` that reports show beside the word.
 
     `alarm` is the longest time in seconds that one question may take on a fast host. `load` is the
     percentage of a CPU that a cell keeps busy: `LEAST` or more, or 0 if it mostly waits. Cells run
@@ -44,11 +60,13 @@ class Scenario(Struct, frozen=True):
     `drawn` names two counts: how many flows something happened to, and how many flows there were.
     Name them only if it happens to each flow by chance of its own 4-tuple. Losses of a stream hit
     flows together, so they are not drawn.
+
+    `moot` tells whether a judgement only shows that the question does not arise on that kernel.
     """
 
     id: str
     sentence: str
-    words: tuple[str, ...]
+    words: Mapping[str, Sense]
     cells: Callable[[Depth], tuple[Cell, ...]]
     parameters: Callable[[Cell, Depth], Mapping[str, str]]
     script: WriteScript
@@ -57,6 +75,8 @@ class Scenario(Struct, frozen=True):
     load: int = FULL
     figure: str = ""
     drawn: tuple[str, str] | None = None
+    done: str = ""
+    moot: Callable[[Judgement], bool] = never_moot
     decline: Callable[[Observation], Judgement] = not_applicable
 
     @property

@@ -14,6 +14,7 @@ from harness.model import Cell, Depth, Judgement
 from harness.scenarios import statistics
 from harness.scenarios.grid import SHARING, TUN, Numbers, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.spread import Shape, spread
 from harness.scenarios.tally import SAME, measured, newest_first, server, tally, unclear
 from harness.wire.observation import Observation, number
@@ -119,7 +120,50 @@ def _compared(seen: Observation, phases: Sequence[str]) -> Judgement:
 SERVER_PORT = Scenario(
     id=ID,
     sentence="The same clients call the group on other ports: do the same listeners serve them?",
-    words=("independent", "same", "never", "shifted", "partly", "one"),
+    done="The same clients called the same group at several ports.",
+    words={
+        "independent": Sense(
+            FACT,
+            "as often as by chance",
+            "the hash includes the server's port",
+            told=("{same/compared} comparisons met the same listener: as many as by chance.",),
+        ),
+        "same": Sense(
+            FACT,
+            "always",
+            (
+                "the hash does not include the server's port: a client that is unlucky at "
+                "one port is unlucky at every port of these workers"
+            ),
+            told=("{same/compared} comparisons met the same listener.",),
+        ),
+        "never": Sense(
+            FACT,
+            "never",
+            "another port moves every client to another listener",
+            told=("{same/compared} comparisons met the same listener.",),
+        ),
+        "shifted": Sense(
+            FACT,
+            "all of them or none, depending on the two ports",
+            (
+                "the port is added after hashing: clients that share a listener at one port "
+                "share one at every port"
+            ),
+        ),
+        "partly": Sense(
+            FACT,
+            "neither always, never, nor as often as by chance",
+            "part of the hash does not depend on the port",
+            told=("{same/compared} comparisons met the same listener.",),
+        ),
+        "one": Sense(
+            FACT,
+            "one listener serves all at a port",
+            "nothing is hashed",
+            told=("One listener served all {flows} flows.",),
+        ),
+    },
     cells=cells,
     parameters=parameters,
     script=script,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import ALL, BOTH, GROUPING, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario, not_applicable
+from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.tally import measured, tally, unclear
 from harness.wire.observation import Attempt, Observation
 from harness.wire.script import FEW, DueAttempt, DueFlows, Script
@@ -98,7 +99,35 @@ def decline(seen: Observation) -> Judgement:
 SHARING = Scenario(
     id=ID,
     sentence="Can a second socket bind to the port?",
-    words=("shared", "refused", "undefined", "unsupported"),
+    done="Two sockets were bound to one port ({case}).",
+    words={
+        "shared": Sense(
+            FACT,
+            "both are bound; the counts say which got traffic",
+            (
+                "a second worker, or the new process of a restart, can start beside the old "
+                "one. It may still get no traffic: see distribution"
+            ),
+        ),
+        "refused": Sense(
+            FACT,
+            "bind() or listen() failed with this errno",
+            'the restart fails with "address already in use"',
+            do="Set the option on every socket before bind(), as the same user",
+        ),
+        "undefined": Sense(
+            FACT,
+            "these headers have no such option",
+            "programs that use it do not compile here",
+            do="Guard the code with #ifdef",
+        ),
+        "unsupported": Sense(
+            FACT,
+            "setsockopt() failed with this errno",
+            "the headers know the option, the kernel does not",
+            do="Check at run time",
+        ),
+    },
     cells=cells,
     parameters=Numbers(16, 16, listeners=2),
     script=script,

@@ -13,6 +13,7 @@ from harness.scenarios.confirm import (
 )
 from harness.scenarios.grid import BOTH, GROUPING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
+from harness.scenarios.sense import DEPENDS, FACT, Sense
 from harness.scenarios.statistics import one_taker_is_telling, p_uniform
 from harness.scenarios.tally import STRAY, Tally, measured, server, tally, unclear
 from harness.wire.observation import Observation
@@ -99,7 +100,56 @@ def _lost(seen: Observation) -> Mapping[str, int]:
 TAKEOVER = Scenario(
     id=ID,
     sentence="A newcomer joins a listener under load: who serves from then on, and what is lost?",
-    words=("newest-takes-all", "shared", "oldest-keeps", "one", "last-sender"),
+    done="A listener served a steady stream, and a newcomer joined.",
+    words={
+        "newest-takes-all": Sense(
+            FACT,
+            "all new connections go to the newcomer",
+            ("a restart works without passing descriptors. The counts say what was lost meanwhile"),
+            do="Start the new one, let the old one finish",
+            told=(
+                ("The newcomer served all {after_flows} flows that began once it was ready."),
+                "{lost_during/during} flows that began while it joined were lost.",
+            ),
+        ),
+        "shared": Sense(
+            FACT,
+            "both are served",
+            "old and new version answer side by side until the old one stops",
+            do="Retire the old one as drain says",
+            told=(
+                (
+                    "Afterwards the old listener served {after_member_0} flows and the "
+                    "newcomer {after_member_1}."
+                ),
+                "{lost_during/during} flows that began while it joined were lost.",
+            ),
+        ),
+        "oldest-keeps": Sense(
+            FACT,
+            "the newcomer gets nothing until the old one leaves",
+            "starting the new one first tests nothing",
+            told=(
+                "The old listener served all {after_flows} flows, the newcomer none.",
+                "{lost_during/during} flows that began while it joined were lost.",
+            ),
+        ),
+        "one": Sense(
+            DEPENDS,
+            (
+                "one of them gets all, and more client addresses could not be added (the "
+                "errno says why): nobody knows whether an order or the address decides"
+            ),
+            "nobody can rely on which one serves",
+            do="Run the agent as root to learn more",
+        ),
+        "last-sender": Sense(
+            DEPENDS,
+            "datagrams go to the one that sent last",
+            "the old one wins as long as it replies to something",
+            do="Stop it from sending before the new one starts",
+        ),
+    },
     cells=cells,
     parameters=confirming(Numbers(120, 400, listeners=2)),
     script=script,

@@ -12,7 +12,7 @@ const AXES_AT = DATA.points.map((point) => new Map(point));
 
 // One cell, as in matrix.json. `word` is its verdict without a count, `share` a number and its text.
 function cellAt(number) {
-  const [guest, scenario, point, state, verdict, word, glyph, place, why, share, counts, statistics, started, seconds, repeats] =
+  const [guest, scenario, point, state, verdict, word, glyph, style, why, share, counts, statistics, started, seconds, repeats] =
     DATA.cells[number];
   return {
     number,
@@ -23,7 +23,7 @@ function cellAt(number) {
     verdict: text(verdict),
     word: text(word),
     glyph: text(glyph),
-    place,
+    style: text(style),
     why: text(why),
     share,
     counts: named(counts),
@@ -44,10 +44,7 @@ const guestOf = (number) => DATA.cells[number][0];
 const pointOf = (number) => DATA.cells[number][2];
 const wordOf = (number) => DATA.cells[number][5];
 const shareOf = (number) => DATA.cells[number][9];
-const styleOf = (number) => {
-  const [, , , state, , , , place] = DATA.cells[number];
-  return place === null ? DATA.states[state] : `m${place % 8}`;
-};
+const styleOf = (number) => DATA.texts[DATA.cells[number][7]];
 
 // A name for a cell that is the same in every report, so that links can use it.
 const keyOf = (number) => {

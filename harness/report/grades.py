@@ -1,0 +1,50 @@
+"""How good an answer is, and the mark that says so. Each grade has a shape of its own, so reports
+can be read without colours."""
+
+from collections.abc import Mapping
+
+from harness.matrix import Entry
+from harness.model import word
+from harness.report.grid import MARKS
+from harness.scenarios import CATALOGUE
+from harness.scenarios.sense import DEPENDS, FACT, LOSSLESS, NOTICED, Grade, Sense
+
+GLYPHS: Mapping[Grade, str] = {
+    LOSSLESS: "✓",
+    NOTICED: "✗",
+    DEPENDS: "±",
+    FACT: "→",
+}
+"""The mark of each grade."""
+
+STRANGE = "•"
+"""The mark of a word that this version does not know."""
+
+
+def sense(entry: Entry) -> Sense | None:
+    """Return what the verdict of a cell means; None if it has none, or an unknown one."""
+    known = CATALOGUE.get(entry.scenario)
+    head = word(entry.verdict or "").partition(":")[0]
+    return known.words.get(head) if known is not None else None
+
+
+def grade(entry: Entry) -> Grade | None:
+    """Return how good the verdict of a cell is; None if it has none, or an unknown one."""
+    found = sense(entry)
+    return None if found is None else found.grade
+
+
+def glyph(entry: Entry) -> str:
+    """Return the mark of a cell: that of its grade, or of its state if it has no verdict."""
+    if entry.verdict is None:
+        return MARKS[entry.state]
+    found = grade(entry)
+    return STRANGE if found is None else GLYPHS[found]
+
+
+def style(entry: Entry) -> str:
+    """Return the class of a cell in the page: its grade, or its state if it has no verdict."""
+    found = grade(entry)
+    if found is not None:
+        return found.name.lower()
+    return entry.state.value if entry.verdict is None else "strange"
