@@ -6,6 +6,7 @@ import click
 
 from harness.cli.table import write_json
 from harness.model import Depth
+from harness.report.grades import GLYPHS
 from harness.scenarios import CATALOGUE
 from harness.scenarios.scenario import Scenario
 
@@ -13,11 +14,12 @@ EPILOG = """\b
 Examples:
   reuseport-matrix scenarios
   reuseport-matrix scenarios --json
+  reuseport-matrix explain failure-queued     what its words mean for a server
 """
 
 
 @click.command(epilog=EPILOG)
-@click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, axes, cells.")
+@click.option("--json", "as_json", is_flag=True, help="A list of id, sentence, words, grades, …")
 def scenarios(as_json: bool) -> None:
     """List the questions that each kernel is asked, their verdicts, axes and numbers of cells."""
     if not as_json:
@@ -30,6 +32,7 @@ def scenarios(as_json: bool) -> None:
                 "id": scenario.id,
                 "sentence": scenario.sentence,
                 "words": list(scenario.words),
+                "grades": {word: sense.grade for word, sense in scenario.words.items()},
                 "axes": _axes(scenario),
                 "cells": {depth.value: len(scenario.cells(depth)) for depth in Depth},
             }
@@ -41,7 +44,11 @@ def scenarios(as_json: bool) -> None:
 def _scenario(scenario: Scenario) -> None:
     counts = ", ".join(f"{depth} {len(scenario.cells(depth))}" for depth in Depth)
     click.echo(f"{scenario.id}\n  {scenario.sentence}")
-    click.echo(f"  verdicts: {', '.join(scenario.words)}\n  cells: {counts}")
+    click.echo("  verdicts:")
+    widest = max(map(len, scenario.words))
+    for word, sense in scenario.words.items():
+        click.echo(f"    {GLYPHS[sense.grade]} {word:{widest}}  {sense.happened}")
+    click.echo(f"  cells: {counts}")
     for axis, values in _axes(scenario).items():
         click.echo(f"    {axis}: {', '.join(values)}")
 

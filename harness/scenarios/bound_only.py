@@ -70,7 +70,7 @@ def classify(seen: Observation) -> Judgement:
 BOUND_ONLY = Scenario(
     id=ID,
     sentence="One more socket is bound but does not listen: does it take connections?",
-    done="One more socket was bound and did not listen ({position} of all).",
+    done="One more socket was bound, {position} of all, and did not listen.",
     words={
         "harmless": Sense(
             LOSSLESS,

@@ -82,7 +82,7 @@ def classify(seen: Observation) -> Judgement:
 DATAGRAMS = Scenario(
     id=ID,
     sentence="Which part of the sender's address picks the receiver, and who gets a multicast?",
-    done="Datagrams reached a group of sockets ({source}{delivery}).",
+    done="A group of sockets got datagrams from {source}{delivery}.",
     words={
         "by-sender": Sense(
             FACT,

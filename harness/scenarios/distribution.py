@@ -88,7 +88,7 @@ def script(asked: Mapping[str, str]) -> Script:
 DISTRIBUTION = Scenario(
     id=ID,
     sentence="Several listeners share one port: which of them serves new flows?",
-    done="{listeners} listeners shared a port, and {flows} flows arrived.",
+    done="Several listeners shared a port, and {flows} flows arrived.",
     words={
         "balanced": Sense(
             FACT,

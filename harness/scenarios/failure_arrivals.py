@@ -241,7 +241,7 @@ FAILURE_ARRIVALS = Scenario(
             NOTICED,
             ("served, but more than 200 ms late, and three times later than before the failure"),
             "retransmissions hide the failure; latency alarms ring",
-            told=("{delayed/after_change} flows were late, the slowest by {slowest_ms} ms.",),
+            told=("{delayed/after_change} flows were late, the slowest took {slowest_ms} ms.",),
         ),
         "served": Sense(
             LOSSLESS,

@@ -98,10 +98,10 @@ FAILURE_ESTABLISHED = Scenario(
         "unaffected": Sense(
             LOSSLESS,
             "no survivor's connection was touched",
-            ("a crash costs that worker's own connections, which are counted apart (victim_…)"),
+            ("a crash costs that worker's own connections, which are counted apart"),
             told=(
                 "{survivors_total} connections of the other workers lived on.",
-                "Its own: {victim_dropped/victim_total} broke.",
+                "Of its own, {victim_dropped/victim_total} broke.",
             ),
         ),
         "dropped": Sense(

@@ -22,7 +22,7 @@ class Grade(StrEnum):
 LOSSLESS, NOTICED, DEPENDS, FACT = Grade
 
 
-OTHERS_SERVED = "{survivors_served/survivors_total} of the other workers were served."
+OTHERS_SERVED = "Of the other workers', {survivors_served/survivors_total} were served."
 """What became of the connections of the workers that did not fail."""
 
 

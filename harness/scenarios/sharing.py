@@ -99,7 +99,7 @@ def decline(seen: Observation) -> Judgement:
 SHARING = Scenario(
     id=ID,
     sentence="Can a second socket bind to the port?",
-    done="Two sockets were bound to one port ({case}).",
+    done="Two sockets were bound to one port: {case}.",
     words={
         "shared": Sense(
             FACT,
