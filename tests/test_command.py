@@ -91,6 +91,17 @@ def test_a_seed_is_a_cd_on_the_machines_own_controller() -> None:
     assert not [word for word in command_line(Qemu(), DISK) if "cd" in word]
 
 
+def test_a_linux_guest_on_a_pc_has_a_source_of_randomness() -> None:
+    argv = command_line(Qemu(machine="q35"), PARTS)
+    assert "virtio-rng-pci,rng=random" in argv
+    assert after(argv, "-object").endswith("filename=/dev/urandom")
+    for qemu, parts in (
+        (Qemu(), replace(PARTS, system="NetBSD")),
+        (Qemu(machine="microvm"), PARTS),
+    ):
+        assert "-object" not in command_line(qemu, parts)
+
+
 def test_a_disk_finds_the_screen_of_a_pc() -> None:
     assert after(command_line(Qemu(), DISK), "-vga") == "std"
     assert "-vga" not in command_line(Qemu(machine="microvm"), DISK)

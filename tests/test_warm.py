@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 import shutil
 import stat
 import subprocess
@@ -156,9 +157,22 @@ def test_the_reseeding_program_runs(tmp_path: Path) -> None:
     program = tmp_path / "reseed"
     program.write_bytes(reseed.program())
     program.chmod(0o700)
-    with open("/dev/null") as nothing:
-        done = subprocess.run([program], stdin=nothing, check=False)
-    assert done.returncode == 256 - errno.ENOTTY
+    for seed, status in ((b"", 255), (bytes(reseed.SEED_BYTES), 256 - errno.ENOTTY)):
+        done = subprocess.run([program], input=seed, stdout=subprocess.DEVNULL, check=False)
+        assert done.returncode == status
+
+
+def test_a_seed_is_credited_by_the_kernel_and_used_at_once(tmp_path: Path) -> None:
+    """A wrong `struct rand_pool_info` would be EINVAL or EFAULT."""
+    if os.uname().machine != "x86_64" or not os.access("/dev/urandom", os.W_OK) or os.geteuid():
+        pytest.skip("needs root on Linux, x86_64")
+    program = tmp_path / "reseed"
+    program.write_bytes(reseed.program())
+    program.chmod(0o700)
+    seed = secrets.token_bytes(reseed.SEED_BYTES)
+    with open("/dev/urandom", "wb") as device:
+        done = subprocess.run([program], input=seed, stdout=device, check=False)
+    assert done.returncode == 0
 
 
 def filled(places: Places, name: str, age: float, now: float, size: int = 1 << 20) -> Path:

@@ -29,9 +29,17 @@ if [ ! -e /etc/dropbear/host_key ]; then
 	echo ready >&3
 	read -r now seed host authorized <&3
 	date -s "@$now" >/dev/null
-	echo "$seed" >/dev/urandom
-	/bin/reseed </dev/urandom
+	echo "$seed" | base64 -d | /bin/reseed >/dev/urandom
 	renewed=$?
+	# Linux 3.18 to 4.7 keep the seed from getrandom(2) for a minute after boot, unless they may
+	# draw from it more often (random.c, xfer_secondary_pool()). One read then passes it on.
+	interval=/proc/sys/kernel/random/urandom_min_reseed_secs
+	if [ "$renewed" != 0 ] && [ -w "$interval" ]; then
+		read -r seconds <"$interval"
+		echo 0 >"$interval"
+		dd if=/dev/urandom of=/dev/null bs=64 count=1 2>/dev/null
+		echo "$seconds" >"$interval"
+	fi
 	echo "$host" | base64 -d >/etc/dropbear/host_key
 	echo "$authorized" >root/.ssh/authorized_keys
 	echo "up $renewed" >&3

@@ -24,7 +24,7 @@ CLOCK = 'date -u -s "@$0" >/dev/null 2>&1 || date -u "$1" >/dev/null || exit 1; 
 """Linux's `date -s @SECONDS`, else the BSDs' `date CCYYMMDDHHMM.SS`. Bytes written to the random
 device are mixed into the pool (random(4) of each system)."""
 
-RESEED = 'exec "$0" </dev/urandom'
+RESEED = 'exec "$0" >/dev/urandom'
 
 KEYS = "umask 077; cat >.ssh/authorized_keys"
 
@@ -43,7 +43,8 @@ def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
                 path, content = f"{place.folder}/reseed", reseed.program()
                 transport.push(content, path, executable=True, timeout=deadline.left())
                 argv = user.command(["sh", "-c", RESEED, path])
-                _well(transport.run(argv, timeout=deadline.left()), "renew its randomness")
+                done = transport.run(argv, stdin=seed, timeout=deadline.left())
+                _well(done, "renew its randomness")
     except InfrastructureError as exc:
         raise BootError(f"it cannot be renewed: {exc}") from exc
 

@@ -31,6 +31,10 @@ ROM_CARDS = ("virtio-net-pci", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet"
 """Cards with firmware to boot from the network, which we do not need."""
 
 
+RANDOM = ("rng-random,id=random,filename=/dev/urandom", "virtio-rng-pci,rng=random")
+"""A source of randomness for a Linux guest: a kernel that has the driver need not wait for any."""
+
+
 class Parts(Struct, frozen=True):
     """The parts of one boot. `monitor` and `line` are descriptors that QEMU inherits.
 
@@ -66,6 +70,8 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     argv += ["-netdev", f"user,id=net,{FORWARDED}-:{qemu.ssh.port}"]
     firmware = ",romfile=" if qemu.nic in ROM_CARDS else ""
     argv += ["-device", f"{qemu.nic},netdev=net{firmware}"]
+    if parts.system == "Linux" and _is_pc(qemu.machine):
+        argv += ["-object", RANDOM[0], "-device", RANDOM[1]]
     argv += _direct_boot(qemu, parts)
     if parts.disk is not None:
         argv += [*_screen(qemu.machine), *_drive(qemu.disk_interface, parts.disk)]
@@ -92,7 +98,12 @@ def _direct_boot(qemu: Qemu, parts: Parts) -> list[str]:
 
 def _screen(machine: str | None) -> list[str]:
     """Return the options of a PC's screen: boot loaders and kernels on disks expect one."""
-    return ["-vga", "std"] if (machine or "pc").startswith(("pc", "q35")) else []
+    return ["-vga", "std"] if _is_pc(machine) else []
+
+
+def _is_pc(machine: str | None) -> bool:
+    """Whether a machine has a PC's PCI slots and screen; without a name it is QEMU's default."""
+    return (machine or "pc").startswith(("pc", "q35"))
 
 
 def _drive(interface: str, disk: Path) -> list[str]:

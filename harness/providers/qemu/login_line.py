@@ -5,6 +5,7 @@ up; STATUS is the exit status of renewing its randomness. We send one line: the 
 the credentials. So a waiting guest is the same at every boot, and its state can be saved.
 """
 
+import base64
 import secrets
 import time
 
@@ -29,7 +30,7 @@ class LoginLine(InheritedSocket):
 
         Return whether its randomness was renewed from the seed.
         """
-        seed = secrets.token_hex(reseed.SEED_BYTES)
+        seed = base64.b64encode(secrets.token_bytes(reseed.SEED_BYTES)).decode()
         self.say(f"{time.time():.0f} {seed} {credentials}".encode(), alive)
         return self._until(b"up", deadline, alive) == RENEWED
 
