@@ -142,6 +142,9 @@ def test_a_cell_that_asks_in_both_orders_was_asked_in_each() -> None:
         assert found("C27", matrix(a=Guest("Linux", "6.1", asked))).standing is standing
 
 
+ASKED_MORE = {"spoke_1_flows": 16, "addresses_flows": 64}
+"""Counts of a cell whose word by order was confirmed."""
+
 COUNTS: tuple[Mapping[str, int], ...] = (
     {},
     {"survivors_total": 100, "survivors_served": 100},
@@ -152,6 +155,8 @@ COUNTS: tuple[Mapping[str, int], ...] = (
     {"asked": 300, "ever_served": 300},
     {"lost_during": 0, "alive_lost": 0},
     {"lost_during": 1, "alive_lost": 0},
+    {"members_serving": 4},
+    ASKED_MORE,
 )
 """Counts that distinguish kernels with the same verdict word."""
 
@@ -164,6 +169,17 @@ def possible(part: Part) -> Iterable[Judgement]:
                 yield Judgement(
                     State.MEASURED, word, counts=counts, statistics={"again_same_share": share}
                 )
+
+
+def controls(part: Part) -> dict[Cell, Judgement]:
+    """Return the cells that control those of a part, each with a word with which that holds."""
+    if part.control is None:
+        return {}
+    changed = part.control.axes
+    return {
+        Cell.at(part.scenario, **{**cell.axes, **changed}): measured("refused:EADDRINUSE")
+        for cell in catalogued(part)
+    }
 
 
 def guest_of(subject: Subject, cells: Mapping[Cell, Judgement], **settings: int) -> Guest:
@@ -184,7 +200,7 @@ def test_every_part_can_be_borne_out_and_contradicted(claim: Claim, part: Part) 
     standings = set()
     for value in (0, 1):
         for judgement in possible(part):
-            cells = dict.fromkeys(catalogued(part), judgement)
+            cells = {**dict.fromkeys(catalogued(part), judgement), **controls(part)}
             guest = guest_of(part.subject, cells)
             if part.subject.setting is None:
                 guest = guest_of(part.subject, cells, **{"net.inet.tcp.reuseport_ext": value})
@@ -337,7 +353,7 @@ def test_a_claim_of_two_parts_that_differ_is_mixed_by_question() -> None:
 
 
 def test_a_claim_about_two_systems_that_differ_is_mixed_by_system() -> None:
-    newest = spread(specific="newest", wildcard="newest")
+    newest = dict.fromkeys(spread(), measured("newest", **ASKED_MORE))
     guests = {
         name: Guest(system, "10.0", newest if name != "b" else spread())
         for name, system in zip("abcd", ("FreeBSD", "NetBSD", "OpenBSD", "Darwin"), strict=True)

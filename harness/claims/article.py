@@ -1,7 +1,14 @@
 """The claims of the article this project started from."""
 
 from harness.claims.claim import Claim, Part, where
-from harness.claims.predicates import others_collapse, repeated, said, survivors_lost
+from harness.claims.predicates import (
+    of_a_group,
+    others_collapse,
+    repeated,
+    said,
+    survivors_lost,
+    there_and,
+)
 from harness.claims.questions import (
     BINDS,
     ENDED,
@@ -12,6 +19,7 @@ from harness.claims.questions import (
     newest,
     queue,
     shared,
+    supported,
     survivors_live,
     takeover,
 )
@@ -64,7 +72,7 @@ ARTICLE = (
             "flows of the survivors move to another listener",
             LINUX,
             "failure-flows",
-            said("reshuffled"),
+            of_a_group(said("reshuffled")),
             where(option=PLAIN, protocol="tcp", change="leave", member="first middle last"),
             ("member",),
         ),
@@ -98,7 +106,7 @@ ARTICLE = (
     _claim(
         "A7",
         "FreeBSD ≥ 12 also has SO_REUSEPORT_LB, much like DragonFly's SO_REUSEPORT",
-        shared(since(FREEBSD, 12), LB),
+        supported(since(FREEBSD, 12), LB),
         balanced(since(FREEBSD, 12), LB),
     ),
     _claim(
@@ -114,7 +122,7 @@ ARTICLE = (
                 "the option is not defined",
                 subject,
                 "sharing",
-                said("undefined"),
+                there_and("undefined"),
                 where(option=PLAIN, case="both"),
             )
             for subject in (OTHERS, WINDOWS)

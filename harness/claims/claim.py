@@ -70,12 +70,24 @@ def _dotted(release: Release) -> str:
     return ".".join(map(str, release))
 
 
+class Control(Struct, frozen=True):
+    """Another cell of the same guest, which shows that a cell's answer means what it seems to.
+
+    It differs in the values of `axes`. `says` is what it must show.
+    """
+
+    says: str
+    axes: Mapping[str, str]
+    holds: Predicate
+
+
 class Part(Struct, frozen=True):
     """One question to one system: which cells decide it, and what they must show.
 
     A cell decides if it has one of the given values on each axis in `axes`; other axes may have any
     value. For the axes in `across`, every value must be decided before the part is confirmed: what
-    holds at a specific address need not hold at the wildcard (docs/traps.md, trap 1).
+    holds at a specific address need not hold at the wildcard (docs/traps.md, trap 1). With a
+    `control`, a cell decides only if that holds on the same guest at the same other axes.
     """
 
     says: str
@@ -84,6 +96,7 @@ class Part(Struct, frozen=True):
     holds: Predicate
     axes: Axes = field(default_factory=dict)
     across: tuple[str, ...] = ()
+    control: Control | None = None
 
     def asks(self, cell: Cell) -> bool:
         """Whether a cell at this point decides the part.

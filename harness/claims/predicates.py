@@ -13,20 +13,85 @@ MADE_BY_US = tuple(name for name, section in SECTIONS.items() if section.made)
 
 HEIR = "inherited_by_"
 
+ABSENT = ("undefined", "unsupported")
+
+BY_ORDER = frozenset({"newest", "oldest", "one"})
+"""Words that name a member, by the order in which it came or by chance."""
+
+ASKED_MORE = ("addresses_", "spoke_")
+"""Counts of a cell in which clients had more addresses, or members spoke in a known order."""
+
 
 def head(evidence: Evidence) -> str:
     """Return the word of a verdict, without share and errno."""
     return (evidence.entry.verdict or "").partition(":")[0]
 
 
+def absent(evidence: Evidence) -> bool:
+    """Whether the system has no such option: its headers lack it, or setsockopt() refuses it.
+
+    Such a cell contradicts nothing but a claim that the option is there (`there_and`).
+    """
+    return head(evidence) in ABSENT
+
+
+def order_unproven(evidence: Evidence) -> bool:
+    """Whether a word by order may have another reason: an address hash, or who spoke last.
+
+    Either the agent could add no client address, or the cell is of datagrams and was asked before
+    members spoke in a known order (docs/traps.md, traps 14 and 15).
+    """
+    entry = evidence.entry
+    if head(evidence) not in BY_ORDER:
+        return False
+    asked_more = any(name.startswith(ASKED_MORE) for name in entry.counts)
+    return ":" in (entry.verdict or "") or (entry.axes.get("protocol") == "udp" and not asked_more)
+
+
 def said(*words: str) -> Predicate:
-    """Whether the verdict is one of these words."""
-    return lambda evidence: head(evidence) in words
+    """Whether the verdict is one of these words; None if it says nothing about the question."""
+
+    def holds(evidence: Evidence) -> bool | None:
+        if head(evidence) in words:
+            return None if order_unproven(evidence) else True
+        return None if absent(evidence) or _may_be(words, evidence) else False
+
+    return holds
 
 
 def unsaid(*words: str) -> Predicate:
-    """Whether the verdict is none of these words."""
-    return lambda evidence: head(evidence) not in words
+    """Whether the verdict is none of these words; None if it says nothing about the question."""
+
+    def holds(evidence: Evidence) -> bool | None:
+        if head(evidence) in words:
+            return False
+        return None if absent(evidence) or order_unproven(evidence) else True
+
+    return holds
+
+
+def _may_be(words: tuple[str, ...], evidence: Evidence) -> bool:
+    """Whether the word by order may stand for one of these, which are by order, too."""
+    return order_unproven(evidence) and bool(BY_ORDER.intersection(words))
+
+
+def there_and(*words: str) -> Predicate:
+    """Whether the option is there, and the verdict is one of these words."""
+    return lambda evidence: head(evidence) in words
+
+
+def uneven(evidence: Evidence) -> bool | None:
+    """Whether nothing is spread evenly; None if clients are spread by their addresses."""
+    return None if head(evidence) == "by-address" else unsaid("balanced")(evidence)
+
+
+def of_a_group(holds: Predicate) -> Predicate:
+    """Decide only if more than one member serves: one alone has no place to lose."""
+
+    def decides(evidence: Evidence) -> bool | None:
+        return None if evidence.entry.counts.get("members_serving") == 1 else holds(evidence)
+
+    return decides
 
 
 def zero(*names: str) -> Predicate:

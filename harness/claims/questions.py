@@ -5,7 +5,7 @@ addresses, because a kernel may have a rule for each (docs/traps.md, trap 1).
 """
 
 from harness.claims.claim import Part, Predicate, Subject, where
-from harness.claims.predicates import said, unsaid, zero
+from harness.claims.predicates import said, there_and, uneven, zero
 
 PLAIN, LB, EITHER = "reuseport", "reuseport_lb", "reuseport reuseport_lb"
 
@@ -34,7 +34,7 @@ def unbalanced(subject: Subject, option: str = EITHER, protocol: str = "tcp udp"
     """Ask whether flows are not spread evenly, no matter which listener gets them."""
     says = f"nothing is spread evenly with {option.replace(' ', ' or ')}"
     axes = where(option=option, protocol=protocol, bind=BINDS)
-    return Part(says, subject, "distribution", unsaid("balanced"), axes, ("bind",))
+    return Part(says, subject, "distribution", uneven, axes, ("bind",))
 
 
 def newest(subject: Subject, protocol: str = "tcp") -> Part:
@@ -58,6 +58,12 @@ def shared(subject: Subject, option: str) -> Part:
     """Ask whether two sockets can share the port."""
     axes = where(option=option, case="both")
     return Part(f"two sockets share a port with {option}", subject, "sharing", said("shared"), axes)
+
+
+def supported(subject: Subject, option: str) -> Part:
+    """Ask whether the option is there and works; a system without it contradicts this."""
+    axes = where(option=option, case="both")
+    return Part(f"two sockets can have {option}", subject, "sharing", there_and("shared"), axes)
 
 
 def takeover(subject: Subject) -> tuple[Part, ...]:

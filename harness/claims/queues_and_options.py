@@ -1,7 +1,7 @@
 """Claims of software, manuals and comments about queues, users, addresses and options."""
 
-from harness.claims.claim import Claim, Part, where
-from harness.claims.predicates import last_inherits, said, unsaid
+from harness.claims.claim import Claim, Control, Part, where
+from harness.claims.predicates import last_inherits, of_a_group, said, uneven, unsaid
 from harness.claims.questions import (
     ENDED,
     LB,
@@ -10,7 +10,7 @@ from harness.claims.questions import (
     balanced,
     exact_address,
     queue,
-    shared,
+    supported,
     unbalanced,
 )
 from harness.claims.subjects import (
@@ -29,6 +29,11 @@ from harness.claims.subjects import (
 MIGRATING = having(since(LINUX, 5, 14), "net.ipv4.tcp_migrate_req", 1)
 
 GROUPS = since(FREEBSD, 12)
+
+WITHOUT_OPTION = Control(
+    "bind() is refused there without an option", {"option": "none"}, said("refused")
+)
+"""Where TIME_WAIT never keeps a port, no option is needed for it, and none implies another."""
 
 PARTICULARS = (
     Claim(
@@ -70,7 +75,7 @@ PARTICULARS = (
                 "after a restart every flow has its old listener",
                 DRAGONFLY,
                 "failure-flows",
-                said("stable"),
+                of_a_group(said("stable")),
                 where(option=PLAIN, change="restart", member="first middle"),
                 ("member",),
             ),
@@ -85,7 +90,7 @@ PARTICULARS = (
                 "in a jail nothing is spread evenly",
                 before(GROUPS, 13, 3),
                 "distribution",
-                unsaid("balanced"),
+                uneven,
                 where(option=LB, jail="inside"),
             ),
             Part(
@@ -106,7 +111,7 @@ PARTICULARS = (
                 "IPv4 to a dual-stack group is not spread evenly",
                 GROUPS,
                 "distribution",
-                unsaid("balanced"),
+                uneven,
                 where(option=LB, family="mapped"),
             ),
         ),
@@ -121,7 +126,7 @@ PARTICULARS = (
         "C20",
         '"Most BSDs have supported this almost forever"',
         "HAProxy `doc/management.txt`",
-        tuple(shared(one, PLAIN) for one in (*BSDS, DRAGONFLY)),
+        tuple(supported(one, PLAIN) for one in (*BSDS, DRAGONFLY)),
     ),
     Claim(
         "C22",
@@ -146,6 +151,7 @@ PARTICULARS = (
                 "sharing",
                 said("shared"),
                 where(option=PLAIN, case="time-wait"),
+                control=WITHOUT_OPTION,
             )
             for one in FIVE
         ),

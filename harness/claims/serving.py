@@ -1,7 +1,7 @@
 """Claims of software, manuals and comments about which listener gets flows."""
 
 from harness.claims.claim import Claim, Part, where
-from harness.claims.predicates import said, serves_at_most, set_from_the_start, unsaid
+from harness.claims.predicates import said, serves_at_most, set_from_the_start, uneven
 from harness.claims.questions import (
     BINDS,
     LB,
@@ -101,7 +101,7 @@ SERVING = (
             served(
                 having(DRAGONFLY, SWITCH, 0),
                 "TCP is not spread evenly with the switch off",
-                unsaid("balanced"),
+                uneven,
             ),
             served(DRAGONFLY, "the switch is on by default", set_from_the_start(SWITCH, 1)),
         ),

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from harness.claims.claim import EACH, Claim, Part, Standing
+from harness.claims.claim import EACH, Claim, Control, Part, Standing
 from harness.claims.finding import Decided, Finding, PartFinding
+from harness.claims.predicates import absent
 from harness.claims.separate import Point, Separator, separators
 from harness.claims.spans import spans, standing
 from harness.matrix import Matrix
@@ -17,6 +18,8 @@ ANSWERED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
 """States of a cell whose guest was up and answered."""
 
 SILENT = "measured, but without a word on this"
+
+WITHOUT = "without the option"
 
 
 def settle(claims: Iterable[Claim], matrices: Iterable[Matrix]) -> tuple[Finding, ...]:
@@ -73,7 +76,8 @@ def _part(part: Part, record: Record) -> PartFinding:
         for evidence in record.evidence.get(part.scenario, ())
         if part.subject.includes(evidence.witness) and part.asks(evidence.entry.cell)
     ]
-    every = [(one, _agrees(part, one)) for one in asked]
+    shown = _shown(part.control, record.evidence.get(part.scenario, ()))
+    every = [(one, _agrees(part, one, shown)) for one in asked]
     # Only releases that the part is about decide it; the spans show the others as well.
     due = [(one, agrees) for one, agrees in every if _reached(part, one.witness)]
     cells = tuple(
@@ -84,24 +88,56 @@ def _part(part: Part, record: Record) -> PartFinding:
     # One cell can refute a part, but confirming it takes every value of `across`.
     if found is Standing.CONFIRMED and missing:
         found = Standing.NOT_TESTED
-    undecided = Counter(_state(one) for one, agrees in due if agrees is None)
+    undecided = Counter(_state(part, one) for one, agrees in due if agrees is None)
     why = _why(part, record, undecided, missing) if found is Standing.NOT_TESTED else None
     by = separators([_point(cell) for cell in cells]) if found is Standing.MIXED else ()
     measured = [(one.witness, agrees) for one, agrees in every if agrees is not None]
     return PartFinding(part, found, why, by, spans(measured), cells, undecided)
 
 
-def _agrees(part: Part, evidence: Evidence) -> bool | None:
-    return part.holds(evidence) if evidence.entry.state is State.MEASURED else None
+Place = tuple[str, str, frozenset[tuple[str, str]]]
+"""A run, a guest, and the points of one of its cells."""
+
+
+def _place(evidence: Evidence, axes: Mapping[str, str]) -> Place:
+    """Return the place that differs from a cell's in these axes."""
+    points = {**evidence.entry.axes, **axes}.items()
+    return evidence.witness.run, evidence.witness.guest, frozenset(points)
+
+
+def _shown(control: Control | None, asked: Iterable[Evidence]) -> frozenset[Place]:
+    """Return the places at which the control of a part holds."""
+    return frozenset(
+        _place(one, {})
+        for one in asked
+        if control is not None
+        and control.axes.items() <= one.entry.axes.items()
+        and one.entry.state is State.MEASURED
+        and control.holds(one)
+    )
+
+
+def _agrees(part: Part, evidence: Evidence, shown: frozenset[Place]) -> bool | None:
+    if evidence.entry.state is not State.MEASURED:
+        return None
+    if part.control is not None and _place(evidence, part.control.axes) not in shown:
+        return None
+    return part.holds(evidence)
 
 
 def _reached(part: Part, witness: Witness) -> bool:
     return part.subject.reaches(numbers(witness.release))
 
 
-def _state(evidence: Evidence) -> str:
-    state = evidence.entry.state
-    return SILENT if state is State.MEASURED else state.value
+def _state(part: Part, evidence: Evidence) -> str:
+    """Return why a cell did not decide a part."""
+    if evidence.entry.state is not State.MEASURED:
+        return evidence.entry.state.value
+    if absent(evidence):
+        return WITHOUT
+    if part.control is not None and part.holds(evidence) is not None:
+        return f"where it was not shown that {part.control.says}"
+    return SILENT
 
 
 def _missing(part: Part, cells: Sequence[Decided]) -> str | None:

@@ -29,6 +29,7 @@ QUICK = (
     row("reuseport tcp ipv4 specific", case="other-uid"),
     row("reuseport udp ipv4 wildcard", case="root-over-user"),
     row("reuseport tcp ipv4 wildcard", case="time-wait"),
+    row("none tcp ipv4 wildcard", case="time-wait"),
     row("reuseaddr tcp ipv4 specific", case="both"),
     row("reuseport_lb tcp ipv4 specific", case="both"),
 )
