@@ -138,7 +138,7 @@ class Here:
 
     def journal(self, run: str = "run") -> tuple[journal.Line, ...]:
         """Read the journal of a run."""
-        return journal.read(self.folder / run / "journal.jsonl")
+        return journal.read(self.folder / run / "journal.jsonl").lines
 
     def leases(self) -> tuple[Lease, ...]:
         """Return the leases of this state."""

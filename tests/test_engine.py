@@ -364,7 +364,8 @@ def test_a_guest_whose_time_is_over_is_given_up(
 def test_a_failure_keeps_when_it_was_and_what_the_console_said(tmp_path: Path) -> None:
     bench = Bench(tmp_path, BootError("no SSH- within 60 s", console="Kernel panic\n"))
     bench.measure()
-    asked = [line for line in read(bench.folder / "journal.jsonl") if isinstance(line, Asked)]
+    lines = read(bench.folder / "journal.jsonl").lines
+    asked = [line for line in lines if isinstance(line, Asked)]
     for line in asked:
         assert line.failure is not None
         assert (line.failure.phase, line.failure.console) == (Phase.BOOT, "Kernel panic\n")

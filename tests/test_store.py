@@ -28,6 +28,7 @@ from harness.store import (
     lines_of,
     recordings_of,
 )
+from harness.store.journal import encode
 from harness.transport import LocalTransport
 
 CELL = Cell.at("distribution", option="reuseport", protocol="tcp", family="ipv4", bind="specific")
@@ -152,21 +153,113 @@ def test_a_newer_programs_journal_is_refused_as_that(tmp_path: Path) -> None:
     assert caught.value.hint is not None
 
 
-def test_a_journal_with_a_spoilt_line_is_refused_with_its_number(tmp_path: Path) -> None:
-    with store(tmp_path):
-        pass
-    with (tmp_path / "journal.jsonl").open("ab") as file:
-        file.write(b'{"line":"nonsense"}\n')
-    with pytest.raises(FileError, match=r"journal\.jsonl:2: not a line of the journal"):
+def test_a_journal_that_does_not_say_what_its_run_is_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "journal.jsonl").write_bytes(b'{"line":"nonsense"}\n')
+    with pytest.raises(FileError, match=r"journal\.jsonl:1: a journal must begin with") as caught:
         lines_of(tmp_path)
+    assert caught.value.hint is not None
 
 
-def test_an_extent_beyond_what_was_said_is_refused(tmp_path: Path) -> None:
+def damaged(path: Path) -> Path:
+    """Make a run in which both guests answered both cells; return its journal."""
+    with store(path) as one:
+        for guest in ("one", "two"):
+            for cell in (CELL, OTHER):
+                one.guest(guest).answered(asked(cell, guest), RAW)
+    return path / "journal.jsonl"
+
+
+def words(path: Path) -> list[str | None]:
+    return [cell.verdict for cell in judge_folder(path).cells]
+
+
+def test_a_damaged_line_costs_its_own_answer_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = damaged(tmp_path)
+    assert words(tmp_path) == ["balanced"] * 4
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], lines[2].replace(b"}", b"]"), *lines[3:]]))
+    found = judge_folder(tmp_path).cells
+    assert words(tmp_path) == ["balanced", None, "balanced", "balanced"]
+    assert (found[1].state, found[1].why) == (
+        State.NOT_RUN,
+        "line 3 of the journal is damaged, and may have held this answer",
+    )
+    assert "journal.jsonl:3: left out: not a line of the journal" in caplog.text
+    assert [one.raw for one in recordings_of(tmp_path).replies] == [RAW] * 3
+
+
+def test_a_damaged_line_of_nobody_may_have_been_anybodys(tmp_path: Path) -> None:
     with store(tmp_path) as one:
         one.guest("one").answered(asked(), RAW)
-    (tmp_path / "guests" / "one" / "agent.jsonl").write_bytes(RAW[:100])
-    with pytest.raises(FileError, match="are missing"):
-        judge_folder(tmp_path)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(b"\0\0\0\n")
+    found = judge_folder(tmp_path).cells
+    assert found[0].verdict == "balanced"
+    assert {cell.why for cell in found[1:]} == {
+        "line 3 of the journal is damaged, and may have held this answer"
+    }
+
+
+def test_the_first_line_may_be_damaged_if_a_later_one_says_the_same(tmp_path: Path) -> None:
+    journal = damaged(tmp_path)
+    with Store.resume(tmp_path, BEGUN):
+        pass
+    journal.write_bytes(b"x" + journal.read_bytes())
+    assert words(tmp_path) == ["balanced"] * 4
+
+
+def test_many_damaged_lines_are_not_all_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = damaged(tmp_path)
+    journal.write_bytes(journal.read_bytes() + b"x\n" * 100)
+    judge_folder(tmp_path)
+    assert "95 more damaged lines" in caplog.text
+    assert len(caplog.records) == 6
+
+
+@pytest.mark.parametrize("how", ["short", "missing", "folder"])
+def test_a_guest_whose_answers_are_damaged_takes_none_from_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    damaged(tmp_path)
+    replies = tmp_path / "guests" / "one" / "agent.jsonl"
+    replies.write_bytes(RAW + RAW[:100])
+    if how != "short":
+        replies.unlink()
+    if how == "folder":
+        replies.mkdir()
+    first = "balanced" if how == "short" else None
+    assert words(tmp_path) == [first, None, "balanced", "balanced"]
+    lost = judge_folder(tmp_path).cells[1]
+    assert lost.state is State.INFRASTRUCTURE
+    assert lost.why == "scenario: the recorded answer is damaged or missing"
+    assert "answers of one are lost" in caplog.text
+    kept = recordings_of(tmp_path)
+    assert [one.failure is None for one in kept.replies] == [first is not None, False, True, True]
+
+
+def test_a_guest_that_the_run_does_not_have_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged(tmp_path)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        for name in ("three", "../../etc"):
+            file.write(encode(replace(asked(CELL, name), raw=(0, 10))))
+    assert words(tmp_path) == ["balanced"] * 4
+    assert "lines of 'three', which is no guest of the run" in caplog.text
+
+
+def test_a_reply_of_any_length_does_not_fill_the_memory(tmp_path: Path) -> None:
+    with store(tmp_path) as one:
+        one.guest("one").answered(asked(), RAW)
+    with (tmp_path / "guests" / "one" / "agent.jsonl").open("ab") as file:
+        file.truncate(20 << 30)
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(encode(replace(asked(OTHER), raw=(0, 20 << 30))))
+    assert words(tmp_path)[:2] == ["balanced", None]
 
 
 def test_a_run_is_never_written_over_and_nothing_of_others_is_touched(tmp_path: Path) -> None:
@@ -254,7 +347,7 @@ def test_answers_are_read_one_at_a_time(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_gets_full_is_no_fault_of_the_guests(tmp_path: Path) -> None:
-    full = folder.AppendedFile.at(Path("/dev/full"))
+    full = folder.AppendedFile(Path("/dev/full"), os.open("/dev/full", os.O_RDWR))
     transport = LocalTransport()
     with pytest.raises(FileError, match="No space left"):
         transport.run(["echo", "x"], timeout=10, into=full.append)

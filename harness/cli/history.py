@@ -86,7 +86,7 @@ def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> Hi
 
 def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[PastRun]:
     """Return the named runs; with a file, add them to it and return the last ones it holds."""
-    named = (night(load(file), file) for path in paths for file in _files(path))
+    named = (night(load(*file), file[0]) for path in paths for file in _files(path))
     if db is None:
         return list(named)
     with archive(db) as kept:
@@ -95,10 +95,16 @@ def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[PastRun]:
         return list(kept.nights(last))
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Yield the matrix.json of a run, or of each run in a folder; warn about a run without one."""
-    if not path.is_dir() or (path / MATRIX).exists() or (path / JOURNAL).exists():
-        yield path / MATRIX if path.is_dir() else path
+def _files(path: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield the matrix.json of a run, or of each run in a folder, and the run's folder.
+
+    Warn about a run without a matrix.json.
+    """
+    if not path.is_dir():
+        yield path, None
+        return
+    if (path / MATRIX).exists() or (path / JOURNAL).exists():
+        yield path / MATRIX, path
         return
     found = sorted(path.glob(f"*/{MATRIX}"))
     for run in sorted({one.parent for one in path.glob(f"*/{JOURNAL}")}):
@@ -108,4 +114,4 @@ def _files(path: Path) -> Iterator[Path]:
     if not found:
         hint = "name the folders of runs, or their matrix.json"
         raise FileError(path, None, "holds no run with a matrix.json", hint=hint)
-    yield from found
+    yield from ((file, file.parent) for file in found)

@@ -8,6 +8,7 @@ import yaml
 from msgspec import Struct
 
 from harness.errors import FileError
+from harness.machine import guarded
 
 SIZE_LIMIT = 256 << 10
 """The most bytes of a guest file; those that come with this program have about two thousand."""
@@ -83,15 +84,11 @@ def read(path: Path, also: Collection[str] = ()) -> Node:
     `also` names further YAML types that are allowed; their values stay text.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(SIZE_LIMIT + 1)
-        text = content.decode()
+        text = guarded.read(path, SIZE_LIMIT).decode()
     except OSError as exc:
         raise FileError(path, None, f"cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise FileError(path, None, f"is not UTF-8 (byte {exc.start})") from exc
-    if len(content) > SIZE_LIMIT:
-        raise FileError(path, None, f"is larger than {SIZE_LIMIT >> 10} KiB")
     tags = TAGS | {f"{PREFIX}{name}" for name in also}
     try:
         try:

@@ -3,8 +3,7 @@
 `inside` is the folder that the user named: below it no link is followed, neither to a file nor to a
 folder. Without it the user named the file itself, and may have named it by a link. A pipe, a socket
 or a device is refused without being opened, because that may wait for ever (fifo(7)) or act on a
-device.
-All errors are `OSError`s.
+device. All errors are `OSError`s.
 """
 
 import errno

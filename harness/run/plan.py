@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness import scenarios
-from harness.errors import FileError, NotRunError, UsageError
+from harness.errors import NotRunError, UsageError
 from harness.guests import select
 from harness.machine.places import Places
 from harness.machine.version import version
@@ -108,11 +108,8 @@ def _latest(parent: Path) -> Path:
 
 
 def _before(folder: Path) -> RunBegun:
-    """Return the first line of the journal of the run to resume."""
-    first = lines_of(folder)[0]
-    if not isinstance(first, RunBegun):
-        raise FileError(folder, None, "is not a run's folder")
-    return first
+    """Return the first valid line of a run in the journal of the run to resume."""
+    return next(line for line in lines_of(folder) if isinstance(line, RunBegun))
 
 
 def _depth(request: Request, before: RunBegun | None) -> Depth:

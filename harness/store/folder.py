@@ -13,11 +13,18 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import FileError, UsageError
+from harness.machine import guarded
 from harness.machine.files import write_whole
 from harness.model import GUEST_NAME
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
 
 JOURNAL = "journal.jsonl"
+
+REPLIES, FACTS, CONSOLE, MESSAGES = "agent.jsonl", "facts.json", "console.log", "console.qemu.log"
+"""The files of a guest's folder; the last one holds QEMU's own messages."""
+
+LONGEST = 16 << 20
+"""Bytes of the longest reply that is read; of a batch's output 8 MiB are kept (`shell.CAP`)."""
 
 Made = TypeVar("Made")
 
@@ -32,7 +39,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         hint = "name another place with --out, or -o"
-        raise FileError(path, None, exc.strerror or str(exc), hint=hint) from exc
+        where = exc.filename if isinstance(exc, guarded.IrregularFileError) else path
+        raise FileError(where, None, exc.strerror or str(exc), hint=hint) from exc
 
 
 class AppendedFile:
@@ -44,11 +52,10 @@ class AppendedFile:
         self._descriptor = descriptor
 
     @classmethod
-    def at(cls, path: Path) -> "AppendedFile":
+    def at(cls, path: Path, inside: Path) -> "AppendedFile":
         """Open the file at this path; make it if it does not exist."""
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with _translated(path):
-            return cls(path, os.open(path, flags, 0o600))
+            return cls(path, guarded.descriptor(path, "a+b", inside=inside))
 
     def append(self, content: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
@@ -102,13 +109,19 @@ class GuestRecord:
     @property
     def console(self) -> Path:
         """The path of the guest's console log."""
-        return console_of(self.folder.parent.parent, self.name)
+        return console_of(self._run, self.name)
+
+    @property
+    def _run(self) -> Path:
+        return self.folder.parent.parent
 
     def met(self, line: GuestMet) -> None:
         """Record the guest's provenance and facts, after each boot."""
         content = {"provenance": line.provenance, "facts": line.facts}
         text = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
-        replace(self.folder / "facts.json", text + b"\n")
+        path = self.folder / FACTS
+        with _translated(path):
+            guarded.replace(path, text + b"\n", inside=self._run)
         self._journal.append(encode(line))
 
     def not_run(self, why: str, hint: str | None = None) -> None:
@@ -137,7 +150,7 @@ class GuestRecord:
         In this order, so that a line never refers to bytes that are missing.
         """
         if self._replies is None:
-            self._replies = AppendedFile.at(self.folder / "agent.jsonl")
+            self._replies = AppendedFile.at(self.folder / REPLIES, self._run)
         # A torn reply may lack its newline. Add one, so that the file can be read line by line.
         offset = self._replies.append(raw if raw.endswith(b"\n") or not raw else raw + b"\n")
         line = msgspec.structs.replace(asked, raw=(offset, len(raw)))
@@ -183,13 +196,16 @@ class Store:
     @classmethod
     def _open(cls, folder: Path, begun: RunBegun) -> "Store":
         _check_room(folder)
-        journal = AppendedFile.at(folder / JOURNAL)
-        journal.own()
-        journal.drop_cut_line()
-        store = cls(folder, journal)
-        for name in begun.guests:
-            store.guest(name)
-        journal.append(encode(begun))
+        journal = AppendedFile.at(folder / JOURNAL, folder)
+        with ExitStack() as failed:
+            failed.callback(journal.close)
+            journal.own()
+            journal.drop_cut_line()
+            store = cls(folder, journal)
+            for name in begun.guests:
+                store.guest(name)
+            journal.append(encode(begun))
+            failed.pop_all()
         return store
 
     def guest(self, name: str) -> GuestRecord:
@@ -199,9 +215,19 @@ class Store:
         if name not in self._records:
             folder = self.folder / "guests" / name
             with _translated(folder):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                guarded.make_folder(folder, inside=self.folder)
+            self._check(folder)
             self._records[name] = GuestRecord(name, folder, self._journal, self._reader)
         return self._records[name]
+
+    def _check(self, folder: Path) -> None:
+        """Raise `FileError` for a file of the guest that is not to be written to.
+
+        Providers write to the console's log by its path, so all are checked before a guest boots.
+        """
+        for name in (REPLIES, FACTS, CONSOLE, MESSAGES):
+            with _translated(folder / name):
+                guarded.check(folder / name, inside=self.folder)
 
     def __enter__(self) -> "Store":
         return self
@@ -216,12 +242,12 @@ class Store:
 
 def console_of(folder: Path, guest: str) -> Path:
     """Return the path of the console log of a run's guest; the file need not exist."""
-    return folder / "guests" / guest / "console.log"
+    return folder / "guests" / guest / CONSOLE
 
 
 def lines_of(folder: Path) -> tuple[Line, ...]:
-    """Read the journal of a run's folder."""
-    return read(folder / JOURNAL)
+    """Read the journal of a run's folder; return its valid lines."""
+    return read(folder / JOURNAL).lines
 
 
 def reply_of(folder: Path, asked: Asked) -> bytes:
@@ -235,17 +261,12 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
     offset, length = asked.raw
     if (offset, length) == (0, 0):
         return b""
-    try:
-        with (folder / "guests" / asked.guest / "agent.jsonl").open("rb") as file:
-            if offset >= 0 <= length and offset + length <= os.fstat(file.fileno()).st_size:
-                return os.pread(file.fileno(), length, offset)
-    except FileNotFoundError:
-        pass
-    except OSError as exc:
-        message = f"the replies of {asked.guest} cannot be read: {exc.strerror}"
-        raise FileError(folder, None, message) from exc
-    message = f"bytes {offset} to {offset + length} of the replies of {asked.guest} are missing"
-    raise FileError(folder / JOURNAL, None, message)
+    path = folder / "guests" / asked.guest / REPLIES
+    with _translated(path), guarded.file(path, inside=folder) as file:
+        sane = offset >= 0 <= length <= LONGEST
+        if sane and offset + length <= os.fstat(file.fileno()).st_size:
+            return os.pread(file.fileno(), length, offset)
+    raise FileError(path, None, f"bytes {offset} to {offset + length} are missing")
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -1,6 +1,7 @@
 """The lines of the journal, and reading them. Lines are appended whole, in order, never changed."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import msgspec
 from msgspec import Struct, field
 
 from harness.errors import FileError, Phase
+from harness.machine import guarded
 from harness.model import Cell, Depth
 
 logger = logging.getLogger(__name__)
@@ -115,20 +117,47 @@ def encode(line: Line) -> bytes:
     return _encoder.encode(line) + b"\n"
 
 
-def read(path: Path) -> tuple[Line, ...]:
+class Fault(Struct, frozen=True):
+    """A damaged line; `guest` is the guest whose answer it may have held, None if any guest's."""
+
+    number: int
+    guest: str | None
+    why: str
+
+
+class Journal(Struct, frozen=True):
+    """The valid lines of a journal, and those that are damaged. At least one `RunBegun` is valid.
+
+    A damaged line costs only what it held: each guest stands alone.
+    """
+
+    lines: tuple[Line, ...]
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def begun(self) -> tuple[RunBegun, ...]:
+        """The lines of the run and of its resumptions."""
+        return tuple(line for line in self.lines if isinstance(line, RunBegun))
+
+
+def read(path: Path) -> Journal:
     """Read a whole journal. A last line that was cut off is dropped with a warning.
 
-    Raise `FileError` for any other line that is not valid.
+    Raise `FileError` if the file cannot be read, or if no line says what the run is.
     """
     try:
-        content = path.read_bytes()
+        content = guarded.read(path, inside=path.parent)
     except OSError as exc:
         hint = "name the folder that a `run` wrote"
         raise FileError(path, None, f"cannot read this journal: {exc.strerror}", hint=hint) from exc
-    lines = tuple(_lines(path, content))
-    if not lines or not isinstance(lines[0], RunBegun):
-        raise FileError(path, 1, "the first line of a journal must be that of its run")
-    return lines
+    found = tuple(_lines(path, content))
+    faults = tuple(line for line in found if isinstance(line, Fault))
+    journal = Journal(tuple(line for line in found if not isinstance(line, Fault)), faults)
+    if not journal.begun:
+        number, why = (faults[0].number, faults[0].why) if faults else (1, "it has none")
+        message = f"a journal must begin with the line of its run: {why}"
+        raise FileError(path, number, message, hint="name the folder that a `run` wrote")
+    return journal
 
 
 class _JournalVersion(Struct, frozen=True):
@@ -146,7 +175,10 @@ def _check_version(path: Path, number: int, text: bytes) -> None:
         raise FileError(path, number, message, hint="install a newer reuseport-matrix")
 
 
-def _lines(path: Path, content: bytes) -> Iterator[Line]:
+_GUEST = re.compile(rb'"guest":"([^"\\]{1,64})"')
+
+
+def _lines(path: Path, content: bytes) -> Iterator[Line | Fault]:
     *whole, rest = content.split(b"\n")
     for number, text in enumerate(whole, start=1):
         if b'"journal"' in text:
@@ -154,6 +186,8 @@ def _lines(path: Path, content: bytes) -> Iterator[Line]:
         try:
             yield _decoder.decode(text)
         except UNREADABLE as exc:
-            raise FileError(path, number, f"not a line of the journal: {exc}") from exc
+            guest = _GUEST.search(text)
+            named = None if guest is None else guest[1].decode(errors="replace")
+            yield Fault(number, named, f"not a line of the journal: {exc}")
     if rest:
         logger.warning("%s:%d: the last line was cut off and is dropped", path, len(whole) + 1)

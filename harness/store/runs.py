@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness import matrix as matrices
 from harness.errors import FileError
+from harness.machine import guarded
 from harness.matrix import Matrix
 from harness.store.folder import JOURNAL
 from harness.store.judging import NEVER_ASKED
@@ -41,14 +42,18 @@ def latest_matrix(parent: Path) -> Path | None:
 
 def load_matrix(path: Path) -> Matrix:
     """Read a matrix.json, or the one of a run's folder; raise `FileError`."""
-    file = path / MATRIX if os.path.isdir(path) else path  # Path.is_dir raises for long names
-    return matrices.decode(load(file), file)
+    if os.path.isdir(path):  # Path.is_dir raises for long names
+        return matrices.decode(load(path / MATRIX, inside=path), path / MATRIX)
+    return matrices.decode(load(path), path)
 
 
-def load(file: Path) -> bytes:
-    """Read a file that the user named; raise `FileError`."""
+def load(file: Path, inside: Path | None = None) -> bytes:
+    """Read a file that the user named, or one in a folder that the user named (`inside`).
+
+    Raise `FileError`.
+    """
     try:
-        return file.read_bytes()
+        return guarded.read(file, inside=inside)
     except OSError as exc:
         raise FileError(file, None, f"cannot be read: {exc.strerror}", hint=_hint(file)) from exc
 
