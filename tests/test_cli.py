@@ -513,6 +513,31 @@ def test_parked_guests_stay_until_the_cache_or_they_are_to_go(command: Command) 
         assert leases.leases(places) == ()
 
 
+def test_a_guest_that_cannot_be_ended_is_exit_3(command: Command) -> None:
+    places = Places.of_user()
+    with leases.hold(places, "one") as tenancy:
+        tenancy.undone_by(Undo(("false",), 5))
+        tenancy.keep(Login("192.0.2.1", 22, "root", "/key", "ssh-ed25519 AAAA"))
+    assert command("gc").status == 0
+    ended = command("stop")
+    assert (ended.status, ended.out) == (3, "")
+    assert "error: guest one (lease " in ended.err
+    assert "It ends by: false" in ended.err
+
+
+def test_a_damaged_lease_is_exit_3_and_says_what_to_do(command: Command) -> None:
+    file = Path("state/reuseport-matrix/leases/x.json")
+    file.parent.mkdir(parents=True)
+    os.mkfifo(file)
+    for words in (("gc",), ("stop",), ("stop", "one")):
+        ended = command(*words)
+        assert ended.status == 3
+        assert f"error: {file.absolute()}: not a valid lease (is a pipe, not a file)" in ended.err
+        assert "hint: no QEMU of it runs here; delete the file" in ended.err
+    file.unlink()
+    assert command("stop", "one").status == 2
+
+
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_explains_itself_with_an_example(command: Command, name: str) -> None:
     ended = command(name, "--help")

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
-from processes import child, dead_process, process_of
+from processes import SLEEP, child, dead_process, process_of
 
 from harness import leases
 from harness.leases import Lease, Login, Undo, ending
@@ -60,6 +60,11 @@ def write(places: Places, lease: Lease) -> None:
     Path(lease.folder).mkdir(parents=True)
 
 
+def named(lease: Lease) -> tuple[str, str]:
+    """Return the words of a command line by which a lease knows its guest."""
+    return leases.NAME_OPTION, lease.tag
+
+
 def orphan(places: Places, name: str = "a", **changes: object) -> Lease:
     folder = str(places.state / "guests" / name)
     lease = Lease(name, f"guest-{name}", dead_process(), folder, "2026-01-01T00:00:00+00:00")
@@ -83,7 +88,7 @@ def test_whatever_ends_the_block_ends_the_guest(places: Places) -> None:
     for error in (RuntimeError, KeyboardInterrupt):
         stack = ExitStack()
         tenancy = stack.enter_context(leases.hold(places, "g"))
-        guest = child()
+        guest = child(*named(tenancy.lease))
         tenancy.runs(guest.pid)
         stack.__exit__(error, error(), None)
         assert guest.wait() == -signal.SIGTERM
@@ -96,7 +101,7 @@ def test_a_guest_that_ignores_the_first_signal_is_killed(
     monkeypatch.setattr(ending, "TERM_SECONDS", 0.3)
     stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True)"
     with leases.hold(places, "g") as tenancy:
-        argv = [sys.executable, "-c", f"{stubborn}; time.sleep(60)"]
+        argv = [sys.executable, "-c", f"{stubborn}; time.sleep(60)", *named(tenancy.lease)]
         guest = subprocess.Popen(argv, stdout=subprocess.PIPE)
         assert guest.stdout is not None
         guest.stdout.readline()
@@ -135,9 +140,34 @@ def test_an_owner_whose_pid_is_used_again_is_gone(
     places: Places, bystander: subprocess.Popen[bytes]
 ) -> None:
     other = process_of(bystander.pid)
-    lease = orphan(places, owner=replace(other, started=other.started - 1), process=other)
-    assert leases.gc(places) == (lease,)
-    assert bystander.wait() == -signal.SIGTERM
+    with child("-name", "reuseport-matrix-a") as guest:
+        before = replace(other, started=other.started - 1)
+        lease = orphan(places, owner=before, process=process_of(guest.pid))
+        assert leases.gc(places) == (lease,)
+        assert guest.wait() == -signal.SIGTERM
+    assert bystander.poll() is None
+
+
+def test_a_forged_lease_ends_no_process_of_others(
+    places: Places, bystander: subprocess.Popen[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, words in (("a", {}), ("b", {"kept": True}), ("c", {"parked": "key"})):
+        orphan(places, name, process=process_of(bystander.pid), **words)
+    leases.gc(places)
+    leases.stop(places)
+    assert bystander.poll() is None
+    assert not leases.leases(places)
+    assert f"names process {bystander.pid}, which does not bear its name" in caplog.text
+
+
+def test_a_command_bears_the_name_of_its_lease_in_its_environment(places: Places) -> None:
+    for tag, status in (("reuseport-matrix-b", None), ("reuseport-matrix-a", -signal.SIGTERM)):
+        environment = {**os.environ, leases.NAME_VARIABLE: tag}
+        with subprocess.Popen(SLEEP, env=environment) as command:
+            orphan(places, process=process_of(command.pid))
+            leases.gc(places)
+            assert command.poll() is status or command.wait() == status
+            command.kill()
 
 
 def test_a_lease_says_the_run_and_until_when(places: Places) -> None:
@@ -154,7 +184,7 @@ def test_a_guest_that_outlives_its_time_is_ended_though_its_owner_lives(
     places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:
     with leases.hold(places, "g", life=timedelta(0)) as tenancy:
-        guest = child()
+        guest = child(*named(tenancy.lease))
         tenancy.runs(guest.pid)
         assert leases.gc(places) == (tenancy.lease,)
         assert guest.wait() == -signal.SIGTERM
@@ -164,7 +194,7 @@ def test_a_guest_that_outlives_its_time_is_ended_though_its_owner_lives(
 
 def test_a_kept_guest_does_not_expire_unless_its_lease_says_so(places: Places) -> None:
     with leases.hold(places, "g", life=timedelta(0)) as tenancy:
-        guest = child()
+        guest = child(*named(tenancy.lease))
         tenancy.runs(guest.pid)
         tenancy.keep(LOGIN)
     assert leases.gc(places) == ()
@@ -244,7 +274,7 @@ def test_a_kept_guest_outlives_gc_until_it_is_stopped(places: Places) -> None:
     guests = {}
     for name in ("one", "two"):
         with leases.hold(places, name) as tenancy:
-            guests[name] = child()
+            guests[name] = child(*named(tenancy.lease))
             tenancy.runs(guests[name].pid)
             tenancy.keep(LOGIN)
     assert leases.gc(places) == ()

@@ -3,7 +3,7 @@
 import click
 
 from harness import leases
-from harness.cli.output import say_ended
+from harness.cli.output import say_ended, say_unended
 from harness.machine import cache
 from harness.machine.places import Places
 from harness.run.progress import speaking
@@ -12,6 +12,8 @@ EPILOG = """\b
 Examples:
   reuseport-matrix gc
   reuseport-matrix gc --cache        also ends parked guests and removes old cached files
+\b
+Exit status: 0; 3 if a guest could not be ended, or a lease is damaged.
 """
 
 
@@ -23,7 +25,7 @@ Examples:
     help="Also end parked guests, and delete cached files: those unused for 30 days, and the least "
     "recently used beyond 4 GiB.",
 )
-def gc(of_cache: bool) -> None:
+def gc(of_cache: bool) -> int:
     """End guests that no running command owns, and guests that have been up for two days.
 
     Guests that you kept stay up; `stop` ends them. Parked guests (powered off for a later run)
@@ -36,3 +38,4 @@ def gc(of_cache: bool) -> None:
         if of_cache:
             say_ended(leases.discard(places, leases.parked(places)))
             click.echo(f"{cache.prune(places) / (1 << 20):.0f} MiB of {places.cache} freed")
+    return say_unended(leases.unended(places))

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from harness import matrix as matrices
+from harness.cli.exit import ExitStatus, complain
 from harness.cli.table import write_json
-from harness.leases import Lease
+from harness.leases import Lease, Unended
 from harness.matrix import Matrix
 from harness.report import terminal
 from harness.run.results import REPORT
@@ -67,3 +68,12 @@ def say_ended(ended: Iterable[Lease]) -> None:
     for lease in ended:
         since = "powered off for a later run" if lease.parked else f"up since {lease.created}"
         click.echo(f"ended {visible(lease.guest)}, {visible(since)}")
+
+
+def say_unended(left: Iterable[Unended]) -> ExitStatus:
+    """Print what may still run and what to do about it; return the exit status for that."""
+    status = ExitStatus.OK
+    for one in left:
+        complain(one.what, hint=one.hint)
+        status = ExitStatus.UNMEASURED
+    return status

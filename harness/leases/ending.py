@@ -3,7 +3,6 @@
 import logging
 import shutil
 import signal
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,6 +25,9 @@ KILL_SECONDS = 5.0
 NAME_OPTION = "-name"
 """QEMU's option with the lease's tag. It finds a QEMU whose owner died before it wrote the pid."""
 
+NAME_VARIABLE = "REUSEPORT_MATRIX_LEASE"
+"""The environment variable with the lease's tag, for commands without such an option (Vagrant)."""
+
 
 def may_run(lease: Lease) -> bool:
     """Return whether the guest may run; always true if another daemon runs it (`undo`)."""
@@ -33,17 +35,41 @@ def may_run(lease: Lease) -> bool:
 
 
 def _running(lease: Lease) -> Process | None:
-    """Return the process of a lease's guest; None if it does not run."""
-    if lease.process is not None:
-        return lease.process if is_alive(lease.process) else None
+    """Return the process of a lease's guest; None if it does not run.
+
+    A pid and a start time are not enough: a lease can be damaged or forged. The process must also
+    bear the lease's name.
+    """
+    if lease.process is None:
+        return process_of(lease.tag)
+    if not is_alive(lease.process):
+        return None
+    if not bears(lease.process, lease.tag):
+        text = "the lease of %s names process %d, which does not bear its name: left alone"
+        logger.warning(text, lease.guest, lease.process.pid)
+        return None
+    return lease.process
+
+
+def process_of(tag: str) -> Process | None:
+    """Return the process that bears a lease's tag; None if there is none."""
     for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            found = of_pid(process.pid)
-            # Check it again after reading its command line: that may belong to a later process with
-            # the same pid.
-            if (NAME_OPTION, lease.tag) in pairwise(process.cmdline()) and found is not None:
-                return found if is_alive(found) else None
+        found = of_pid(process.pid)
+        if found is not None and bears(found, tag):
+            return found
     return None
+
+
+def bears(process: Process, tag: str) -> bool:
+    """Return whether a live process has the tag on its command line or in its environment."""
+    try:
+        shown = psutil.Process(process.pid)
+        named = (NAME_OPTION, tag) in pairwise(shown.cmdline())
+        named = named or shown.environ().get(NAME_VARIABLE) == tag
+    except psutil.Error:  # it has ended, or is another user's
+        return False
+    # Checked after that: what was read may belong to a later process with the same pid.
+    return named and is_alive(process)
 
 
 def end(places: Places, lease: Lease) -> bool:
@@ -78,6 +104,8 @@ def _undone(lease: Lease, undo: Undo) -> bool:
         why = f"status {done.status}: {(done.stderr or done.stdout).decode(errors='replace')}"
     except ToolTimeoutError:
         why = f"it did not end within {undo.seconds:g} s"
+    except (OSError, ValueError) as exc:  # no folder, no program, a NUL in an argument
+        why = f"it cannot be started: {exc}"
     else:
         if done.status == 0:
             return True

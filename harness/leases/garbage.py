@@ -4,9 +4,11 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 
-from harness.leases.ending import end, may_run
-from harness.leases.lease import Lease, leases, unchanged
-from harness.leases.parking import discard, parked
+from msgspec import Struct
+
+from harness.leases.ending import end, may_run, process_of
+from harness.leases.lease import DamagedLease, Lease, damaged, leases, unchanged
+from harness.leases.parking import discard, ourselves, parked
 from harness.machine.pid import Process, is_alive
 from harness.machine.places import Places
 
@@ -23,6 +25,8 @@ def gc(places: Places) -> tuple[Lease, ...]:
     still ran, and of the parked ones that expired.
     """
     _sweep(places)
+    for one in damaged(places):
+        logger.warning("%s is not a valid lease and is left alone: %s", one.path, one.why)
     ended = [*discard(places, [lease for lease in parked(places) if lease.expired])]
     for lease, owned in _owned(places):
         if owned and lease.expired:
@@ -69,6 +73,45 @@ def stop(places: Places, names: Sequence[str] = ()) -> tuple[Lease, ...]:
         lease for lease, owned in _owned(places) if (lease.kept or not owned) and meant(lease)
     ]
     return (*idle, *(lease for lease in chosen if end(places, lease)))
+
+
+class Unended(Struct, frozen=True):
+    """A guest that may still run, although it was to be ended, and what its user can do."""
+
+    what: str
+    hint: str
+
+
+def unended(places: Places, names: Sequence[str] | None = None) -> tuple[Unended, ...]:
+    """Return what a `stop` of these guests (none: of all) left, or with None what a `gc` left."""
+
+    def meant(lease: Lease, owned: bool) -> bool:
+        if names is None:
+            return lease.expired or not (owned or lease.kept)
+        return (lease.kept or not owned) and (not names or lease.guest in names)
+
+    # Of a parked guest that could not be ended, this process has become the owner.
+    us = ourselves()
+    left = [one for one, owned in _owned(places) if meant(one, owned and one.owner != us)]
+    return (*map(_left, left), *map(_lost, damaged(places)))
+
+
+def _left(lease: Lease) -> Unended:
+    hint = "the messages above say why; the next `gc` tries again"
+    if lease.undo:
+        commands = "; ".join(" ".join(undo.argv) for undo in lease.undo if undo.decisive)
+        hint = f"{hint}. It ends by: {commands}"
+    return Unended(f"guest {lease.guest} (lease {lease.id}) could not be ended", hint)
+
+
+def _lost(one: DamagedLease) -> Unended:
+    """Say which process is the guest of a damaged lease, if one bears the lease's name."""
+    process = process_of(one.tag)
+    what = f"{one.path}: not a valid lease ({one.why}), so its guest is unknown"
+    if process is None:
+        return Unended(what, "no QEMU of it runs here; delete the file")
+    end_it = f"its QEMU is process {process.pid}: `kill {process.pid}` ends it"
+    return Unended(what, f"{end_it}, then delete the file")
 
 
 def kept(places: Places) -> tuple[Lease, ...]:

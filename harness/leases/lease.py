@@ -1,6 +1,5 @@
 """A lease: the record of a guest that may exist, with its owner, its end, and how to end it."""
 
-import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,11 +8,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from harness.machine import guarded
 from harness.machine.files import write_whole
 from harness.machine.pid import Process
 from harness.machine.places import NAME, Places, private
 
-logger = logging.getLogger(__name__)
+SIZE_LIMIT = 1 << 20
+"""Bytes of the largest lease that is read."""
 
 LIFE = timedelta(days=2)
 """How long a guest may live unless it is kept; longer than any run allows it (`clocks.life`)."""
@@ -36,8 +37,8 @@ class Undo(Struct, frozen=True):
     `seconds` is its time limit. If it is not `decisive`, a failure is ignored.
     """
 
-    argv: tuple[str, ...]
-    seconds: float
+    argv: Annotated[tuple[str, ...], Meta(min_length=1)]
+    seconds: Annotated[float, Meta(gt=0, le=3600)]
     environment: Mapping[str, str] = {}
     folder: str | None = None
     decisive: bool = True
@@ -76,10 +77,26 @@ class Lease(Struct, frozen=True):
         return f"{NAME}-{self.id}"
 
 
+class DamagedLease(Struct, frozen=True):
+    """A file in the place of a lease that cannot be read, so its guest is unknown."""
+
+    path: Path
+    why: str
+
+    @property
+    def tag(self) -> str:
+        """The tag of its guest, if the file still has the name that was given to it."""
+        return f"{NAME}-{self.path.stem}"
+
+
 def leases(places: Places) -> tuple[Lease, ...]:
-    """Return all leases."""
-    paths = sorted((places.state / "leases").glob("*.json"))
-    return tuple(lease for lease in map(_read, paths) if lease is not None)
+    """Return all leases that can be read."""
+    return tuple(lease for lease in map(_read, _files(places)) if isinstance(lease, Lease))
+
+
+def damaged(places: Places) -> tuple[DamagedLease, ...]:
+    """Return the leases that cannot be read; they are left alone, and the others are served."""
+    return tuple(one for one in map(_read, _files(places)) if isinstance(one, DamagedLease))
 
 
 def unchanged(places: Places, lease: Lease) -> bool:
@@ -87,14 +104,22 @@ def unchanged(places: Places, lease: Lease) -> bool:
     return _read(_file(places, lease)) == lease
 
 
-def _read(path: Path) -> Lease | None:
+def _files(places: Places) -> list[Path]:
+    return sorted((places.state / "leases").glob("*.json"))
+
+
+def _read(path: Path) -> Lease | DamagedLease | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Lease)
+        lease = msgspec.json.decode(guarded.read(path, SIZE_LIMIT, inside=path.parent), type=Lease)
     except FileNotFoundError:
         return None  # ended by its owner in the meantime
-    except (OSError, ValueError, RecursionError) as exc:  # msgspec's are ValueErrors
-        logger.warning("%s is not a valid lease and is left alone: %s", path, exc)
-        return None
+    except OSError as exc:
+        return DamagedLease(path, exc.strerror or str(exc))
+    except (ValueError, RecursionError) as exc:  # msgspec's are ValueErrors
+        return DamagedLease(path, str(exc))
+    if lease.id != path.stem:
+        return DamagedLease(path, f"it is the lease {lease.id}, under another name")
+    return lease
 
 
 def _file(places: Places, lease: Lease) -> Path:

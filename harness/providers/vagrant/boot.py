@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import InfrastructureError
-from harness.leases import Login, Tenancy, Undo
+from harness.leases import NAME_VARIABLE, Login, Tenancy, Undo
 from harness.machine.places import NAME
 from harness.machine.resources import vagrant_folder
 from harness.model import Guest
@@ -146,6 +146,7 @@ class VagrantBoot(Struct, frozen=True):
             "VAGRANT_CHECKPOINT_DISABLE": "1",
             "VAGRANT_BOX_UPDATE_CHECK_DISABLE": "1",
             "VAGRANT_NO_COLOR": "1",
+            NAME_VARIABLE: tenancy.lease.tag,
             "REUSEPORT_MATRIX_GUESTS": str(_written(guest, tenancy.folder / "guests")),
             "REUSEPORT_MATRIX_PREFIX": _prefix(tenancy),
             "REUSEPORT_MATRIX_ACCELERATOR": self.making.accelerator,
