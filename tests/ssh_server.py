@@ -1,6 +1,7 @@
 """An SSH server on loopback that runs commands with sh; paramiko speaks the protocol."""
 
 import contextlib
+import re
 import socket
 import subprocess
 import threading
@@ -76,6 +77,13 @@ def run_command(channel: paramiko.Channel, command: bytes) -> None:
         if status >= 0:
             channel.send_exit_status(status)
         channel.close()
+
+
+def frame(command: bytes) -> bytes:
+    """Return the line that sh prints before the command (`harness.transport.frame`)."""
+    token = re.search(rb'begin-""([0-9a-f]+)', command)
+    assert token is not None, command
+    return b"begin-" + token[1] + b"\n"
 
 
 def background(work: Callable[..., None], *arguments: object) -> threading.Thread:

@@ -77,6 +77,7 @@ REFUSING: list[tuple[Root, str, str]] = [
     ("doas", "echo 'doas: Operation not permitted' >&2; exit 1", "doas: Operation not permitted"),
     ("su", "printf 'Password: ' >&2; read x || echo 'su: Sorry' >&2; exit 1", "su asks for a pass"),
     ("su", "echo 'su: not in the correct group' >&2; exit 1", "su: not in the correct group"),
+    ("su", 'echo hello; AS=root exec sh -c "$3"', "a start-up file of root's shell prints"),
     ("sudo", "exit 3", "sudo: status 3"),
     ("sudo", 'shift; exec "$@"', "sudo: status 0"),
     ("sudo", r"printf '\033[2Jx\n' >&2; exit 1", r"sudo: \x1b[2Jx"),

@@ -15,7 +15,7 @@ from sshd import write_key
 
 from harness import guests
 from harness.deadline import Deadline
-from harness.errors import BootError, FileError, NotRunError
+from harness.errors import BootError, FileError, InfrastructureError, NotRunError
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest
 from harness.model.guest import Remote
@@ -230,7 +230,7 @@ def test_a_key_that_is_none_or_not_there_is_not_run(
         provider.boot(other, Deadline(5)).__enter__()
 
 
-def test_a_guest_that_gives_no_folder_is_told(
+def test_an_account_without_a_shell_is_named_with_what_to_change(
     provider: ExistingMachine, guest: Guest, server: SshServer
 ) -> None:
     def silent(channel: paramiko.Channel, command: bytes) -> None:
@@ -241,11 +241,11 @@ def test_a_guest_that_gives_no_folder_is_told(
 
     server.execute = silent
     with (
-        pytest.raises(Exception, match="ends at once in the guest: This account") as caught,
+        pytest.raises(InfrastructureError, match=r"`sh` there: .*This account") as caught,
         provider.boot(guest, Deadline(20)),
     ):
         pass
-    assert not isinstance(caught.value, OSError)
+    assert "chsh -s /bin/sh root" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("text", ["AAAA", "ssh-ed25519", "'ssh-ed25519 AAAA'", "null"])

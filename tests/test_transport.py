@@ -13,7 +13,7 @@ import paramiko
 import psutil
 import pytest
 from provider_contract import TransportContract
-from ssh_server import GONE, SshServer, serving
+from ssh_server import GONE, SshServer, frame, serving
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError
@@ -168,7 +168,7 @@ def test_a_push_cut_short_leaves_nothing(server: SshServer, tmp_path: Path) -> N
 
 def no_status(channel: paramiko.Channel, command: bytes) -> None:
     time.sleep(0.1)  # paramiko's server replies to `exec` only after it has called this
-    channel.sendall(b"said")
+    channel.sendall(frame(command) + b"said")
     channel.close()
 
 
@@ -183,7 +183,7 @@ def mute(channel: paramiko.Channel, command: bytes) -> None:
 
 def status_without_end(channel: paramiko.Channel, command: bytes) -> None:
     OPEN.append(channel)
-    channel.sendall(b"said")
+    channel.sendall(frame(command) + b"said")
     channel.send_exit_status(0)
 
 
@@ -235,7 +235,7 @@ def test_quoting_survives_a_login_shell_that_expands_exclamation_marks() -> None
 def regardless(channel: paramiko.Channel, command: bytes) -> None:
     """Send much more than the client has room for."""
     with contextlib.suppress(*GONE):
-        channel.sendall(b"begun")
+        channel.sendall(frame(command) + b"begun")
         channel.out_window_size = 1 << 30
         channel.sendall(bytes(4 << 20))
 

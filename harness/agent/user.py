@@ -80,8 +80,11 @@ def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> 
     except InfrastructureError as exc:
         exc.phase = Phase.PUSH
         raise
-    if done.status == 0 and done.stdout.split()[-1:] == [b"0"]:
+    if done.status == 0 and done.stdout.strip() == b"0":
         return User(name, uid, wanted)
+    if done.status == 0 and done.stdout.split()[-1:] == [b"0"]:
+        # The agent's answers would be mixed with it. `Frame` keeps apart only the login shell's.
+        return User(name, uid, why=f"a start-up file of root's shell prints, which {wanted} runs")
     return User(name, uid, why=_refusal(wanted, done))
 
 

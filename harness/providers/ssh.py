@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import paramiko
 
@@ -61,19 +61,34 @@ class ExistingMachine:
         """Log in and yield the connection; remove our files from the machine at the end."""
         if guest.ssh is None:
             raise NotRunError(f"{guest.name}: {self.refusal(guest)}", hint="add an `ssh` section")
-        limit = deadline.within(clocks.REMOTE_LOGIN)
+        with ExitStack() as stack:
+            try:
+                # The ssh-agent may sign only while `_login` lasts.
+                with self._login(guest.ssh) as login:
+                    transport = self._connected(stack, guest, login, deadline)
+            except OpensshError as exc:
+                raise NotRunError(f"{guest.name}: {exc}", hint="docs/guests.md, `ssh`") from exc
+            yield transport
+
+    def _connected(
+        self, stack: ExitStack, guest: Guest, login: SshLogin, deadline: Deadline
+    ) -> SshTransport:
+        """Log in, and make our folders for as long as the stack lasts."""
         token = secrets.token_hex(8)
         folders = tuple(f"{folder}/{NAME}-{token}" for folder in TEMPORARY)
-        try:
-            with self._login(guest.ssh) as login:
-                made = SshTransport.log_in(login, limit, _provenance(login), folders=folders)
-        except OpensshError as exc:
-            raise NotRunError(f"{guest.name}: {exc}", hint="docs/guests.md, `ssh`") from exc
-        with closing(made) as transport:
-            if login.host_key is None:
-                _warn(guest, login, transport.host_key)
-            with transport.guarded(["sh", "-c", GUARD, NAME, *folders]):
-                yield transport
+
+        def connect() -> SshTransport:
+            limit = deadline.within(clocks.REMOTE_LOGIN)
+            made = SshTransport.log_in(login, limit, _provenance(login), folders=folders)
+            return stack.enter_context(closing(made))
+
+        first = connect()
+        if login.host_key is None:
+            _warn(guest, login, first.host_key)
+        stack.enter_context(first.guarded(["sh", "-c", GUARD, NAME, *folders]))
+        # The guard keeps a session. A server with `MaxSessions 1` has no other one on this
+        # connection, but gives one to the next connection.
+        return first if first.roomy() else connect()
 
     @contextmanager
     def _login(self, remote: Remote) -> Iterator[SshLogin]:

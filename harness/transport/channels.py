@@ -1,15 +1,17 @@
 """The SSH channel of one command: sends and receives at once, even if a guest misbehaves."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import paramiko
 from paramiko.buffered_pipe import BufferedPipe
 
 from harness.deadline import Deadline
+from harness.errors import InfrastructureError, Phase
+from harness.transport.frame import FramedStreams
 from harness.transport.login import PROBLEMS
-from harness.transport.shell import Streams
 
 WINDOW = 256 << 10
 """Bytes that the guest may send before they are read. Guests are near, so this is enough; with
@@ -29,11 +31,45 @@ class _Window(BufferedPipe):  # type: ignore[type-arg]  # generic in the stubs o
         super().feed(data)
 
 
+ROOM_SECONDS = 2.0
+"""How long a server that refuses a session is asked again. sshd forgets a session that has ended
+only a moment after it has answered, so the next one can be one too many."""
+
+ROOM_PAUSE = 0.02
+
+REFUSED = (1, 2)
+"""Administratively prohibited, connect failed (RFC 4254, 5.1): sshd says 2 if there are too many
+sessions, other servers say 1."""
+
+
+class TooManySessionsError(InfrastructureError):
+    """The server allows no further session on this connection. The connection still works."""
+
+
 def opened(connection: paramiko.Transport, timeout: float) -> paramiko.Channel:
-    """Open a channel that buffers no more than its window."""
-    channel = connection.open_session(window_size=WINDOW, timeout=timeout)
-    channel.in_buffer, channel.in_stderr_buffer = _Window(), _Window()
-    return channel
+    """Open a channel that buffers no more than its window; raise `TooManySessionsError`."""
+    until = time.monotonic() + min(ROOM_SECONDS, timeout)
+    while True:
+        try:
+            channel = connection.open_session(window_size=WINDOW, timeout=timeout)
+        except paramiko.ChannelException as exc:
+            if exc.code not in REFUSED:
+                raise
+            if time.monotonic() >= until:
+                raise _too_many(exc) from exc
+            time.sleep(ROOM_PAUSE)
+            continue
+        channel.in_buffer, channel.in_stderr_buffer = _Window(), _Window()
+        return channel
+
+
+def _too_many(exc: paramiko.ChannelException) -> TooManySessionsError:
+    return TooManySessionsError(
+        Phase.CONNECT,
+        f"the SSH server refuses one more session on this connection: {exc.text}",
+        hint="raise `MaxSessions` in its sshd_config (OpenSSH's default is 10; 1 is enough for a "
+        "run, 0 allows no command at all)",
+    )
 
 
 @contextmanager
@@ -63,8 +99,17 @@ def _feed(channel: paramiko.Channel, rest: memoryview) -> None:
         channel.shutdown_write()
 
 
-def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> None:
-    """Read both streams until both have ended or the deadline has passed.
+def _never() -> bool:
+    return False
+
+
+def drain(
+    channel: paramiko.Channel,
+    streams: FramedStreams,
+    deadline: Deadline,
+    enough: Callable[[], bool] = _never,
+) -> None:
+    """Read both streams until both have ended, the deadline has passed, or it is `enough`.
 
     One event serves both buffers. A read that empties one buffer clears the event, perhaps just
     after the other buffer set it. So wait for it only after both buffers were found empty.
@@ -72,7 +117,7 @@ def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> No
     event = threading.Event()
     channel.in_buffer.set_event(event)
     channel.in_stderr_buffer.set_event(event)
-    while not deadline.passed:
+    while not deadline.passed and not enough():
         ended = channel.eof_received or channel.closed  # before reading: then no data can follow
         if _read(channel, streams):
             deadline.heard()
@@ -82,7 +127,7 @@ def drain(channel: paramiko.Channel, streams: Streams, deadline: Deadline) -> No
         event.wait(deadline.left())
 
 
-def _read(channel: paramiko.Channel, streams: Streams) -> bool:
+def _read(channel: paramiko.Channel, streams: FramedStreams) -> bool:
     """Take the data that has arrived; return whether there was any."""
     if out := channel.recv_ready():
         streams.stdout.add(channel.recv(CHUNK))

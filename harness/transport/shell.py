@@ -85,19 +85,28 @@ def script(argv: Sequence[str]) -> str:
     `exit $?` keeps the shell from replacing itself with the command. So a command that a signal
     ends has status 128+n with every transport; SSH would report no status (RFC 4254, 6.10).
     """
+    return f"{checked(argv)}; exit $?"
+
+
+def checked(argv: Sequence[str]) -> str:
+    """Return `argv` as a command of sh; raise `UsageError` if no command can be like this."""
     if any("\0" in argument for argument in argv):
         raise UsageError("an argument of a command cannot contain a NUL byte")
-    return f"{shlex.join(argv)}; exit $?"
+    return shlex.join(argv)
 
 
 def login_command(argv: Sequence[str]) -> str:
-    """Return a command line that any login shell passes on to sh unchanged.
+    """Return a command line that any login shell passes on to sh, which runs `argv`."""
+    return quoted(script(argv))
+
+
+def quoted(plain: str) -> str:
+    """Return a command line that any login shell passes on to sh unchanged; `plain` is for sh.
 
     Inside single quotes, csh replaces `!` and stops at a newline, fish interprets some backslashes,
     and old shells change bytes above 127. A command with any of these is written with octal
     escapes, which sh decodes with printf (POSIX).
     """
-    plain = script(argv)
     if PLAIN.fullmatch(plain):
         return f"sh -c {shlex.quote(plain)}"
     return f"""sh -c 'eval "$(printf "$0")"' '{SPECIAL.sub(_octal, plain)}'"""

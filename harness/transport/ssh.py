@@ -11,8 +11,10 @@ import paramiko
 from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
-from harness.protocols import COMPLAINT, Completed, Sink
-from harness.transport.channels import closing, drain, feeding, opened
+from harness.protocols import Completed, Sink
+from harness.transport.account import unusable
+from harness.transport.channels import TooManySessionsError, closing, drain, feeding, opened
+from harness.transport.frame import Frame, FramedStreams
 from harness.transport.login import PROBLEMS, log_in
 from harness.transport.race import Alive, SshLogin, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
@@ -126,22 +128,27 @@ class SshTransport:
         A command has ended when it has exited and no process holds its output open any more.
         """
         deadline = Deadline(timeout, silence=silence)
-        streams = Streams(into)
-        command = login_command(argv)
+        frame, streams = Frame(), Streams(into)
+        framed, command = frame.around(streams), frame.command(argv)
         try:
             with self._watched(Deadline(timeout)):
                 channel = opened(self._connection, timeout)
                 with closing(channel):
-                    channel.exec_command(command)  # nosec B601  # quoted by login_command
+                    channel.exec_command(command)  # nosec B601  # quoted by Frame.command
                     feeding(channel, stdin)
-                    drain(channel, streams, deadline)
+                    drain(channel, framed, deadline)
                     channel.status_event.wait(deadline.left())
         except PROBLEMS as exc:
             raise self._failure(argv, deadline, sentence(exc)) from exc
+        finally:
+            framed.finish()
         if channel.exit_status < 0 or not channel.eof_received:
             broke = self._connection.get_exception()
             problem = "the command's end was not reported" if broke is None else sentence(broke)
             raise self._failure(argv, deadline, problem)
+        if not framed.begun:
+            ended = f"ends with status {channel.exit_status}"
+            raise unusable(self._connection, framed.noise, ended)
         return streams.completed(channel.exit_status)
 
     def push(self, content: bytes, path: str, *, executable: bool = False, timeout: float) -> None:
@@ -155,19 +162,20 @@ class SshTransport:
         The command sees the end of its input when the block ends, but also when the connection
         breaks or this process is killed. So it can clean up in the guest in every case.
         """
-        command = login_command(argv)
+        frame, said = Frame(), bytearray()
+        streams = Streams(said.extend)
+        framed, deadline = frame.around(streams), Deadline(clocks.SESSION)
         try:
             with self._watched(Deadline(clocks.SESSION)):
                 channel = opened(self._connection, clocks.SESSION)
-                channel.settimeout(clocks.SESSION)
-                channel.exec_command(command)  # nosec B601  # quoted by login_command
-                begun = bool(channel.recv(1))
+                channel.exec_command(frame.command(argv))  # nosec B601  # quoted by Frame.command
+                drain(channel, framed, deadline, lambda: bool(said))
         except PROBLEMS as exc:
             message = f"{argv[0]} does not begin in the guest: {sentence(exc)}"
             raise GuestLostError(Phase.CONNECT, message) from exc
-        if not begun:
-            said = channel.recv_stderr(COMPLAINT).decode(errors="replace").strip()
-            raise InfrastructureError(Phase.CONNECT, f"{argv[0]} ends at once in the guest: {said}")
+        if not said:
+            with closing(channel):
+                raise self._not_begun(argv, channel, framed, streams)
         try:
             yield
         finally:
@@ -175,6 +183,35 @@ class SshTransport:
                 channel.shutdown_write()
                 if not channel.status_event.wait(clocks.SESSION) and not channel.closed:
                     logger.warning("the guest was not cleaned up within %g s", clocks.SESSION)
+
+    def _not_begun(
+        self,
+        argv: Sequence[str],
+        channel: paramiko.Channel,
+        framed: FramedStreams,
+        streams: Streams,
+    ) -> InfrastructureError:
+        """Return why a guarding command, or the account's shell before it, said nothing."""
+        channel.status_event.wait(GLANCE)
+        framed.finish()
+        status = channel.exit_status
+        ended = f"ends with status {status}" if status >= 0 else "does not end"
+        if not framed.begun:
+            return unusable(self._connection, framed.noise, ended)
+        complaint = streams.completed(status).complaint or "it says nothing"
+        message = f"{argv[0]} {ended} in the guest before it is ready: {complaint}"
+        return InfrastructureError(Phase.CONNECT, message)
+
+    def roomy(self) -> bool:
+        """Return whether the server allows one more session beside those that are open."""
+        try:
+            opened(self._connection, clocks.SESSION).close()
+        except TooManySessionsError:
+            return False
+        except PROBLEMS as exc:
+            message = f"no session begins in the guest: {sentence(exc)}"
+            raise GuestLostError(Phase.CONNECT, message) from exc
+        return True
 
     def interactive(
         self, argv: Sequence[str] | None, terminal: Terminal = STANDARD_TERMINAL
