@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from test_report import HOSTILE
 
 from harness.errors import UsageError
-from harness.matrix import Entry, Facts, Matrix, Run, encode
+from harness.matrix import Entry, Facts, Matrix, Run, decode, encode
 from harness.matrix.merge import Conflict, Merged, merge
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report.merge import data, terminal
@@ -223,3 +223,35 @@ def test_a_hundred_runs_take_less_than_two_seconds() -> None:
         ]
         runs.append(Matrix.of(Run(f"r{day}", f"t{day:03}", Depth.FULL), {"a": LINUX}, trials))
     assert len(cheap(lambda: merge(runs), 2).matrix.cells) == 1000
+
+
+def test_a_merge_names_its_runs_and_what_each_of_them_asked() -> None:
+    linux = run(1, {"host": "x", "a": "y"}, depth=Depth.QUICK)
+    mac = run(2, {"host": "z"}, {"host": MAC})
+    first = merge([linux, mac]).matrix
+    assert [(one.id, one.catalogue, dict(one.guests)) for one in first.run.merged] == [
+        ("r1", Depth.QUICK, {"a": "a", "host": "host-Linux-6.1"}),
+        ("r2", Depth.FULL, {"host": "host-Darwin-24.1.0"}),
+    ]
+    again = merge([first, run(3, {"a": "y"})]).matrix
+    assert [one.id for one in again.run.merged] == ["r1", "r2", "r3"]
+    assert dict(again.run.merged[0].guests) == {"a": "a", "host": "host-Linux-6.1"}
+    assert decode(encode(again)) == again
+
+
+def test_a_cell_of_a_merge_names_the_run_that_measured_it() -> None:
+    old, new = run(1, {"a": "x"}), run(2, {"a": "x"})
+    older = replace(old, cells=(*old.cells, moved(old)))
+    merged = merge([older, new]).matrix
+    assert {(one.axes["family"], merged.origin(one)) for one in merged.cells} == {
+        ("ipv4", "r2"),
+        ("ipv6", "r1"),
+    }
+    twice = merge([merged, older]).matrix
+    assert [twice.origin(one) for one in twice.cells] == ["r2", "r1"]
+
+
+def test_a_run_that_is_no_merge_says_nothing_of_merges() -> None:
+    text = encode(run(1, {"a": "x"})).decode()
+    assert "merged" not in text
+    assert '"run": "' not in text

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from harness.errors import FileError
 from harness.model import Cell, Depth, Judgement, State, Trial
@@ -39,12 +39,22 @@ def key_of(scenario: str, axes: Mapping[str, str]) -> Key:
 Seconds = Annotated[float, Meta(ge=0)]
 
 
-class Run(Struct, frozen=True):
-    """One run: `started` is UTC in ISO 8601."""
+class MergedRun(Struct, frozen=True):
+    """A run that a merge consists of. `guests` maps each guest's name there to its name here."""
 
     id: str
     started: str
     catalogue: Depth
+    guests: Mapping[str, str]
+
+
+class Run(Struct, frozen=True, omit_defaults=True):
+    """One run: `started` is UTC in ISO 8601. `merged` has the runs of a merge, oldest first."""
+
+    id: str
+    started: str
+    catalogue: Depth
+    merged: tuple[MergedRun, ...] = ()
 
 
 # A merge of many runs has tens of thousands of askings and entries. They are frozen and hold only
@@ -75,7 +85,10 @@ class Asking(Struct, frozen=True, gc=False):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A cell on one guest: its state, and each asking in `repeats`."""
+    """A cell on one guest: its state, and each asking in `repeats`.
+
+    `run` is set only in a merge: the run that measured the cell, if its guest names another one.
+    """
 
     guest: str
     scenario: str
@@ -88,6 +101,7 @@ class Entry(Struct, frozen=True, gc=False):
     repeats: tuple[Asking, ...] = ()
     started: str | None = None
     seconds: Seconds = 0.0
+    run: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Raise ValueError like `Judgement` does; msgspec reports it as a fault of the file."""
@@ -145,6 +159,13 @@ class Matrix(Struct, frozen=True):
             if key in seen:
                 raise ValueError(f"twice on guest {entry.guest!r}: {entry.cell.key}")
             seen.add(key)
+
+    def origin(self, entry: Entry) -> str:
+        """Return the id of the run that measured a cell; in a merge it is one of `run.merged`."""
+        if entry.run is not UNSET:
+            return entry.run
+        named = self.guests[entry.guest].get("run")
+        return named if isinstance(named, str) else self.run.id
 
     @property
     def by_guest(self) -> Mapping[str, Sequence[Entry]]:

@@ -9,11 +9,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, count
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from harness.errors import UsageError
-from harness.matrix import SCHEMA, Asking, Entry, Facts, Key, Matrix, Run, encode
+from harness.matrix import SCHEMA, Asking, Entry, Facts, Key, Matrix, MergedRun, Run, encode
 from harness.model import Cell, Depth, State, settle, word
 
 Identity = tuple[str, str, str, str]
@@ -86,6 +86,7 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
     cells: list[Entry] = []
     renamed: list[tuple[str, str, str]] = []
     conflicts: list[Conflict] = []
+    places: list[tuple[_Share, str]] = []
     for name, identities in sorted(groups.items()):
         same = _same(identities)
         for identity, shares in same.items():
@@ -94,13 +95,13 @@ def merge(matrices: Iterable[Matrix]) -> Merged:
             renamed += [(name, new, share.run.id) for share in shares if new != name]
             # A share of an earlier merge already names its run, which must win.
             guests[new] = {"run": shares[-1].run.id, **shares[-1].facts}
+            places += [(share, new) for share in shares]
             for entries in _by_cell(shares).values():
                 entry, conflict = _settled(new, entries)
-                cells.append(entry)
+                cells.append(_attributed(entry, guests[new]["run"]))
                 conflicts += [] if conflict is None else [conflict]
-    return Merged(
-        Matrix(SCHEMA, _run(ordered), guests, tuple(cells)), tuple(renamed), tuple(conflicts)
-    )
+    run = _run(ordered, places)
+    return Merged(Matrix(SCHEMA, run, guests, tuple(cells)), tuple(renamed), tuple(conflicts))
 
 
 def _ordered(matrices: Iterable[Matrix]) -> list[Matrix]:
@@ -117,7 +118,8 @@ def _ordered(matrices: Iterable[Matrix]) -> list[Matrix]:
 def _shares(matrices: Sequence[Matrix]) -> Iterable[_Share]:
     for matrix in matrices:
         for name, cells in matrix.by_guest.items():
-            yield _Share(matrix.run, name, matrix.guests[name], tuple(cells))
+            own = tuple(replace(cell, run=matrix.origin(cell)) for cell in cells)
+            yield _Share(matrix.run, name, matrix.guests[name], own)
 
 
 def _same(identities: Mapping[Identity, Sequence[_Share]]) -> dict[Identity, list[_Share]]:
@@ -178,7 +180,8 @@ def _settled(guest: str, entries: Sequence[Entry]) -> tuple[Entry, Conflict | No
     if len(_words(asked)) < 2:
         return newest, None
     # An entry may occur twice, in a copy of a run or in an earlier merge.
-    distinct = list({msgspec.json.encode(entry): entry for entry in asked}.values())
+    bare = [replace(entry, run=UNSET) for entry in asked]
+    distinct = list({msgspec.json.encode(entry): entry for entry in bare}.values())
     if len(distinct) == 1:
         return newest, None
     repeats = tuple(one for entry in distinct for one in _askings(entry))
@@ -212,9 +215,37 @@ def _askings(entry: Entry) -> Sequence[Asking]:
     return entry.repeats if entry.repeats and own.verdict in {None, *said} else (own,)
 
 
-def _run(ordered: Sequence[Matrix]) -> Run:
+def _attributed(entry: Entry, usual: object) -> Entry:
+    """Return the entry without its run if that is the one which the guest names."""
+    return replace(entry, run=UNSET) if entry.run == usual else entry
+
+
+def _run(ordered: Sequence[Matrix], places: Iterable[tuple[_Share, str]]) -> Run:
     """Return the run of the merge: full if all runs were, and started when the newest did."""
     runs = [matrix.run for matrix in ordered]
     digest = hashlib.sha256("\n".join(sorted({run.id for run in runs})).encode()).hexdigest()
     full = all(run.catalogue is Depth.FULL for run in runs)
-    return Run(f"merged-{digest[:12]}", runs[-1].started, Depth.FULL if full else Depth.QUICK)
+    return Run(
+        f"merged-{digest[:12]}",
+        runs[-1].started,
+        Depth.FULL if full else Depth.QUICK,
+        _merged_runs(places),
+    )
+
+
+def _merged_runs(places: Iterable[tuple[_Share, str]]) -> tuple[MergedRun, ...]:
+    """Return every run that was merged, now or before, with the guests it adds to."""
+    found: dict[str, MergedRun] = {}
+    guests: dict[str, dict[str, str]] = {}
+    for share, new in places:
+        of = share.run.merged or (
+            MergedRun(share.run.id, share.run.started, share.run.catalogue, {}),
+        )
+        for one in of:
+            names = [old for old, now in one.guests.items() if now == share.name]
+            if share.run.merged and not names:
+                continue  # this guest is of another run of that merge
+            found.setdefault(one.id, one)
+            guests.setdefault(one.id, {}).update(dict.fromkeys(names or [share.name], new))
+    ordered = sorted(found.values(), key=lambda one: (one.started, one.id))
+    return tuple(replace(one, guests=dict(sorted(guests[one.id].items()))) for one in ordered)
