@@ -1,11 +1,17 @@
 """The commands that use several runs: baseline, history, merge."""
 
 import json
+import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from test_cli import Command, command
+
+from harness.store import judge_folder, recordings_of
+from harness.store.keeping import place
+from harness.store.runs import load_matrix
 
 __all__ = ["command"]  # a fixture, found by its name
 
@@ -90,11 +96,71 @@ def test_merge_into_a_folder_with_its_reports_and_into_a_file(command: Command) 
         "matrix.json",
         "report.html",
         "report.md",
+        "runs",
     }
     assert command("merge", "b", "a/matrix.json", "-o", "all.json").status == 0
     assert Path("all.json").read_bytes() == Path("all/matrix.json").read_bytes()
     assert "one" in command("report", "all").out
     assert command("judge", "all").status == 2
+
+
+def test_the_recordings_of_a_merge_come_along(command: Command) -> None:
+    """A merged page shows the same evidence as those of its runs, also after they are deleted."""
+    measured(command, "a")
+    command("run", "two", "--guests", "guests", "--scenario", "distribution", "--out", "b")
+    assert command("merge", "a", "b/matrix.json", "-o", "first").status == 0
+    shutil.rmtree("b")
+    ended = command("merge", "a", "first", "-o", "all")
+    assert (ended.status, "no recordings" in ended.err) == (0, False)
+    whole = load_matrix(Path("all"))
+    found = recordings_of(Path("all"), whole.run)
+    assert {(one.guest, one.key) for one in found.replies} == {
+        (one.guest, one.key) for one in whole.cells
+    }
+    assert all(one.raw for one in found.replies)
+    assert {name: bytes(text) for name, text in found.consoles.items()}.keys() <= {"one", "two"}
+    for run in Path("all/runs").iterdir():
+        assert (judge_folder(run).run.id, run.stat().st_mode & 0o77) == (run.name, 0)
+    page = command("report", "all", "--format", "html").out
+    assert page == Path("all/report.html").read_text()
+
+
+def test_a_matrix_without_its_recordings_is_named(command: Command) -> None:
+    file = measured(command, "a").rename("alone.json")
+    command("run", "two", "--guests", "guests", "--scenario", "distribution", "--out", "b")
+    ended = command("merge", "alone.json", "b", "-o", "all")
+    run = json.loads(file.read_text())["run"]["id"]
+    assert (ended.status, f"no recordings of run {run}" in ended.err) == (0, True)
+    assert len(list(Path("all/runs").iterdir())) == 1
+
+
+def test_recordings_cannot_lead_out_of_their_folder(command: Command) -> None:
+    measured(command, "a")
+    secret, said = Path("secret"), Path("a/guests/one/agent.jsonl")
+    said.rename(secret)
+    said.symlink_to(secret.absolute())
+    found = json.loads(Path("a/matrix.json").read_text())
+    assert command("merge", "a", "-o", "all").status == 0  # the page says that replies are missing
+    assert not list(Path("all").glob("runs/*/guests/*/agent.jsonl"))
+    assert place(found["run"]["id"]) == found["run"]["id"]
+    for evil in ("../x", "/etc", "", "a/b", ".", "..", "x" * 99, "\ud800"):
+        assert re.fullmatch(r"run-[0-9a-f]{12}", place(evil)), evil
+
+
+def test_a_merge_does_not_replace_another_one_silently(command: Command) -> None:
+    measured(command, "a")
+    command("run", "two", "--guests", "guests", "--scenario", "distribution", "--out", "b")
+    for there in ("all", "all.json"):
+        assert command("merge", "a", "-o", there).status == 0
+        before = load_matrix(Path(there))
+        ended = command("merge", "a", "b", "-o", there)
+        assert (ended.status, "already holds another merge" in ended.err) == (2, True)
+        assert load_matrix(Path(there)) == before
+        assert command("merge", "a", "-o", there).status == 0, "the same runs again"
+        assert command("merge", there, "b", "-o", there).status == 0, "one more run"
+        assert len(load_matrix(Path(there)).run.merged) == 2
+        assert command("merge", "b", "-o", there, "--force").status == 0
+        assert len(load_matrix(Path(there)).run.merged) == 1
 
 
 def test_a_merge_of_runs_that_contradict_each_other(command: Command) -> None:

@@ -11,12 +11,14 @@ from harness.cli.table import write_json
 from harness.matrix import merge as merging
 from harness.matrix.merge import Merged
 from harness.report import merge as report
-from harness.run.results import write_matrix
+from harness.run.results import write_merge
 from harness.store.runs import load_matrix
+from harness.text import short
 
 EPILOG = """\b
 Examples:
-  reuseport-matrix merge linux mac -o all            writes a folder: matrix.json and reports
+  reuseport-matrix merge linux mac -o all            a folder: matrix.json, reports, recordings
+  reuseport-matrix merge all bsd -o all              adds a run to an earlier merge
   reuseport-matrix merge */matrix.json -o all.json
   reuseport-matrix merge A B -o C --strict           exit 1 if two runs contradict each other
 \b
@@ -40,16 +42,19 @@ Exit status: 0; with --strict 1 if runs contradict each other; 2 wrong usage or 
     metavar="FILE|DIR",
     help="A file that ends in .json, or a folder.",
 )
+@click.option("--force", is_flag=True, help="Replace another merge that is already there.")
 @click.option("--strict", is_flag=True, help="Exit 1 if two runs contradict each other.")
 @click.option("--json", "as_json", is_flag=True, help="List renamed guests and conflicts as JSON.")
-def merge(paths: Sequence[Path], output: Path, strict: bool, as_json: bool) -> int:
+def merge(*, paths: Sequence[Path], output: Path, force: bool, strict: bool, as_json: bool) -> int:
     """Combine the matrices of several machines into one.
 
-    Name folders of runs, or matrix.json files. Their order does not matter.
+    Name folders of runs, or matrix.json files. Their order does not matter. The recordings behind
+    the cells are copied into the folder, to runs/RUN.
     """
     merged = merging.merge([load_matrix(path) for path in paths])
-    write_matrix(output, merged.matrix)
+    apart = write_merge(output, merged.matrix, paths, force=force)
     _say(merged, output, as_json)
+    _say_apart(apart, output)
     return ExitStatus.DIFFERS if strict and merged.conflicts else ExitStatus.OK
 
 
@@ -59,3 +64,11 @@ def _say(merged: Merged, output: Path, as_json: bool) -> None:
     click.echo(f"written: {output}", err=True)
     if as_json:
         write_json(report.data(merged))
+
+
+def _say_apart(apart: Sequence[str], output: Path) -> None:
+    if output.suffix == ".json":
+        click.echo("the recordings stay with the runs; `-o FOLDER` takes them along", err=True)
+        return
+    for run in apart:
+        click.echo(f"no recordings of run {short(run)} were found", err=True)

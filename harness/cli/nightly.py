@@ -25,7 +25,7 @@ from harness.report.merge import sentences
 from harness.report.report import Report
 from harness.report.summary import NightReport
 from harness.run.plan import Request
-from harness.run.results import REPORT, write_matrix
+from harness.run.results import REPORT, write_merge
 from harness.store import make_folder, replace
 from harness.store.runs import MATRIX, complete, fresh, load, load_matrix, runs
 
@@ -123,7 +123,7 @@ def _measured(asked: RunOptions) -> tuple[ExitStatus, list[str]]:
 def _joined(measured: Sequence[Path], out: Path) -> tuple[ExitStatus, list[str]]:
     """Merge runs of other machines; raise `FileError` for a path that is not a run."""
     merged = merge([load_matrix(path) for path in measured])
-    write_matrix(out, merged.matrix)
+    write_merge(out, merged.matrix, measured)
     said = list(sentences(merged))
     for sentence in said:
         complain(sentence)

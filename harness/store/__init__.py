@@ -11,6 +11,7 @@ from harness.store.folder import (
 )
 from harness.store.journal import Asked, Failure, GuestMet, GuestMissed, Line, RunBegun
 from harness.store.judging import NEVER_ASKED, judge_folder, judged
+from harness.store.keeping import keep
 from harness.store.recordings import recordings_of
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "console_of",
     "judge_folder",
     "judged",
+    "keep",
     "lines_of",
     "make_folder",
     "recordings_of",

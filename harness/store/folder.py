@@ -33,7 +33,7 @@ ROOM = 8 << 20
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
     """Turn an error of the file system into a `FileError`."""
     try:
         yield
@@ -54,12 +54,12 @@ class AppendedFile:
     @classmethod
     def at(cls, path: Path, inside: Path) -> "AppendedFile":
         """Open the file at this path; make it if it does not exist."""
-        with _translated(path):
+        with translated(path):
             return cls(path, guarded.descriptor(path, "a+b", inside=inside))
 
     def append(self, content: bytes) -> int:
         """Add bytes at the end and return the offset at which they begin."""
-        with self._lock, _translated(self._path):
+        with self._lock, translated(self._path):
             offset = os.lseek(self._descriptor, 0, os.SEEK_END)
             left = memoryview(content)
             while left:  # write(2) may write less, for example when the disk is full
@@ -68,7 +68,7 @@ class AppendedFile:
 
     def content(self) -> bytes:
         """Return the whole content."""
-        with _translated(self._path):
+        with translated(self._path):
             return os.pread(self._descriptor, os.fstat(self._descriptor).st_size, 0)
 
     def own(self) -> None:
@@ -87,7 +87,7 @@ class AppendedFile:
 
     def close(self) -> None:
         """Write it to the disk (fsync) and close it."""
-        with _translated(self._path):
+        with translated(self._path):
             try:
                 os.fsync(self._descriptor)
             finally:
@@ -120,7 +120,7 @@ class GuestRecord:
         content = {"provenance": line.provenance, "facts": line.facts}
         text = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
         path = self.folder / FACTS
-        with _translated(path):
+        with translated(path):
             guarded.replace(path, text + b"\n", inside=self._run)
         self._journal.append(encode(line))
 
@@ -132,7 +132,7 @@ class GuestRecord:
     def spool(self) -> Iterator[AppendedFile]:
         """Yield a file for the output of a batch. It has no name, so the system removes it."""
         with ExitStack() as stack:
-            with _translated(self.folder):
+            with translated(self.folder):
                 file = stack.enter_context(tempfile.TemporaryFile(dir=self.folder))
             yield AppendedFile(self.folder, file.fileno())
 
@@ -176,7 +176,7 @@ class Store:
     @classmethod
     def create(cls, folder: Path, begun: RunBegun) -> "Store":
         """Make a run's folder; raise `FileError` if it exists and is not empty."""
-        with _translated(folder):
+        with translated(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             taken = any(folder.iterdir())
         if (folder / JOURNAL).exists():
@@ -214,7 +214,7 @@ class Store:
             raise UsageError(f"a guest cannot be called {name!r}: use letters, digits and . _ -")
         if name not in self._records:
             folder = self.folder / "guests" / name
-            with _translated(folder):
+            with translated(folder):
                 guarded.make_folder(folder, inside=self.folder)
             self._check(folder)
             self._records[name] = GuestRecord(name, folder, self._journal, self._reader)
@@ -226,7 +226,7 @@ class Store:
         Providers write to the console's log by its path, so all are checked before a guest boots.
         """
         for name in (REPLIES, FACTS, CONSOLE, MESSAGES):
-            with _translated(folder / name):
+            with translated(folder / name):
                 guarded.check(folder / name, inside=self.folder)
 
     def __enter__(self) -> "Store":
@@ -262,7 +262,7 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
     if (offset, length) == (0, 0):
         return b""
     path = folder / "guests" / asked.guest / REPLIES
-    with _translated(path), guarded.file(path, inside=folder) as file:
+    with translated(path), guarded.file(path, inside=folder) as file:
         sane = offset >= 0 <= length <= LONGEST
         if sane and offset + length <= os.fstat(file.fileno()).st_size:
             return os.pread(file.fileno(), length, offset)
@@ -271,19 +271,19 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
 
 def replace(path: Path, content: bytes) -> None:
     """Write a file in one step; raise `FileError`."""
-    with _translated(path):
+    with translated(path):
         write_whole(path, content)
 
 
 def make_folder(path: Path) -> None:
     """Make a folder if there is none; raise `FileError`."""
-    with _translated(path):
+    with translated(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def _check_room(folder: Path) -> None:
     """Raise `FileError` unless the folder can be written and has room for a run."""
-    with _translated(folder), tempfile.TemporaryFile(dir=folder) as probe:
+    with translated(folder), tempfile.TemporaryFile(dir=folder) as probe:
         status = os.fstatvfs(probe.fileno())
         probe.write(b"x")
         probe.flush()

@@ -1,54 +1,77 @@
 """Reads the recordings of a run, for a page that shows the evidence behind each cell."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from msgspec import Struct
 
 from harness.errors import FileError
 from harness.machine import guarded
-from harness.matrix import key_of
+from harness.matrix import Run, key_of
 from harness.matrix.recordings import CONSOLE_BYTES, RecordedReply, Recordings, limit
 from harness.model import GUEST_NAME
 from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
+from harness.store.keeping import RUNS, place
 
 logger = logging.getLogger(__name__)
 
 
-def recordings_of(folder: Path) -> Recordings:
+class _Kept(Struct, frozen=True):
+    """A run's folder, its questions, and each guest's name there and in the matrix."""
+
+    folder: Path
+    names: Mapping[str, str]
+    asked: tuple[Asked, ...]
+
+
+def recordings_of(folder: Path, run: Run | None = None) -> Recordings:
     """Read the recordings in a run's folder; empty if the folder has no journal.
 
-    Each reply is cut to what a page has room for as soon as it is read.
+    In the folder of a merge, `run` is the merge, and the recordings are those of its runs that came
+    along. Each reply is cut to what a page has room for as soon as it is read.
     """
-    if not (folder / JOURNAL).exists():
-        return Recordings()
-    lines = lines_of(folder)
-    names = {name: None for line in lines if isinstance(line, RunBegun) for name in line.guests}
-    asked = [line for line in lines if isinstance(line, Asked) and line.guest in names]
-    most = limit([line.raw[1] for line in asked])
-    consoles = {name: _console(folder, name) for name in names if GUEST_NAME.fullmatch(name)}
+    kept = [_kept(folder, None)] if (folder / JOURNAL).exists() else _merged(folder, run)
+    most = limit([line.raw[1] for one in kept for line in one.asked])
+    consoles = {new: _console(one.folder, old) for one in kept for old, new in one.names.items()}
     return Recordings(
-        tuple(reply for name in names for reply in _replies(folder, name, asked, most)),
+        tuple(reply for one in kept for reply in _replies(one, most)),
         {name: text for name, text in consoles.items() if text},
     )
 
 
-def _replies(
-    folder: Path, guest: str, asked: Iterable[Asked], most: int
-) -> Iterator[RecordedReply]:
-    for line in asked:
-        if line.guest == guest:
-            yield _reply(folder, line, most)
+def _merged(folder: Path, run: Run | None) -> list[_Kept]:
+    """Return the runs of a merge whose recordings are in its folder, oldest first."""
+    places = [(one, folder / RUNS / place(one.id)) for one in run.merged] if run else []
+    return [_kept(at, one.guests) for one, at in places if (at / JOURNAL).exists()]
 
 
-def _reply(folder: Path, asked: Asked, most: int) -> RecordedReply:
+def _kept(folder: Path, guests: Mapping[str, str] | None) -> _Kept:
+    lines = lines_of(folder)
+    names = {name: name for line in lines if isinstance(line, RunBegun) for name in line.guests}
+    if guests is not None:
+        names = {name: guests[name] for name in names if name in guests}
+    names = {name: new for name, new in names.items() if GUEST_NAME.fullmatch(name)}
+    asked = (line for line in lines if isinstance(line, Asked) and line.guest in names)
+    return _Kept(folder, names, tuple(asked))
+
+
+def _replies(kept: _Kept, most: int) -> Iterator[RecordedReply]:
+    for name, new in kept.names.items():
+        for line in kept.asked:
+            if line.guest == name:
+                yield _reply(kept.folder, line, new, most)
+
+
+def _reply(folder: Path, asked: Asked, guest: str, most: int) -> RecordedReply:
     failure = None if asked.failure is None else asked.failure.sentence
     try:
         raw = reply_of(folder, asked)[:most]
     except FileError:  # `judge_folder` names the file
         raw, failure = b"", failure or "the recorded answer is damaged or missing"
     return RecordedReply(
-        guest=asked.guest,
+        guest=guest,
         key=key_of(asked.cell.scenario, asked.cell.axes),
         attempt=asked.attempt,
         started=asked.started,
