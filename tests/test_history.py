@@ -14,6 +14,7 @@ from test_report import HOSTILE
 from harness.errors import FileError
 from harness.matrix import Matrix, Run, encode
 from harness.matrix.history import History, PastRun, Stability, Track, Visit, history
+from harness.matrix.merge import merge
 from harness.model import Cell, Depth, Judgement, State, Trial
 from harness.report import history as report
 from harness.store import archive as archives
@@ -162,7 +163,7 @@ def test_other_files_are_refused_with_a_sentence(tmp_path: Path) -> None:
 
 
 def shown(found: History) -> str:
-    return "\n".join(report.terminal(found, 100, Paint(False)))
+    return "\n".join(report.terminal(found, 100, Paint(False), whole=True))
 
 
 def test_what_is_to_be_looked_at_comes_first() -> None:
@@ -221,3 +222,41 @@ def test_a_hundred_runs_take_less_than_two_seconds(tmp_path: Path) -> None:
     text = json.dumps(report.data(found), default=str)
     assert (len(found.tracks), found.tracks[0].k) == (1000, 100)
     assert len(text) > 1000
+
+
+def test_a_run_counts_once_even_if_a_merge_contains_it() -> None:
+    """Otherwise a cell that one run measured was `2 of 2`, and the merge was a run of its own."""
+    runs = [matrix(number, word) for number, word in ((1, "x"), (2, "y"))]
+    merged = merge(runs).matrix
+    alone = [night(encode(one), "m") for one in runs]
+    both = night(encode(merged), "m")
+    assert history([*alone, both]) == history(alone)
+    assert history([both]).runs == ((merged.run.id, merged.run.started),)
+    (track,) = history([alone[1], both]).tracks
+    assert (track.word, track.k, track.n) == ("y", 1, 1)
+
+
+def test_two_merges_of_one_run_do_not_count_it_twice(tmp_path: Path) -> None:
+    first, later = matrix(1, "x"), matrix(3, "x", cell=Cell.at("sharing", bind="wildcard"))
+    merges = [merge([first]).matrix, merge([first, later]).matrix]
+    nights = [night(encode(one), "m") for one in merges]
+    with archive(tmp_path / "h") as kept:
+        kept.add(nights)
+        stored = list(kept.nights(9))
+    for every in (nights, stored):
+        assert {(one.k, one.n) for one in history(every).tracks} == {(1, 1)}
+    assert history(nights) == history(stored)
+
+
+def test_a_reader_gets_the_news_and_the_number_of_the_rest() -> None:
+    steady = Cell.at("sharing", bind="specific")
+    every = [
+        night(encode(join(matrix(number, word), matrix(number, "x", cell=steady))), "m")
+        for number, word in ((1, "a"), (2, "b"))
+    ]
+    found = history(every)
+    text = "\n".join(report.terminal(found, 100, Paint(False)))
+    assert "changed in the newest run" in text
+    assert text.endswith("not listed: 1 steady; --full lists them")
+    whole = "\n".join(report.terminal(found, 100, Paint(False), whole=True))
+    assert ("sharing" in text, "sharing" in whole) == (False, True)

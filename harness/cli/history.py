@@ -24,6 +24,7 @@ Examples:
   reuseport-matrix history nights                 a folder that holds folders of runs
   reuseport-matrix history --db history.sqlite TODAY   adds a run to those kept in the file
   reuseport-matrix history --db history.sqlite    the runs kept in the file
+  reuseport-matrix history nights --full          lists the cells that did not change, too
   reuseport-matrix history nights --guest linux-6.1 --scenario failure-queued
 \b
 A cell is flaky if its verdict changed twice or more on one release of the kernel. It is stale
@@ -39,20 +40,23 @@ Exit status: 0 whatever changed (use `diff` to fail on a change); 2 wrong usage 
 @click.option("--last", type=click.IntRange(1), metavar="N", help="Show the last N runs (30).")
 @click.option("--guest", "guests", multiple=True, metavar="NAME", help="Show only this guest.")
 @only_scenarios("Show only this scenario.")
+@click.option("--full", "whole", is_flag=True, help="List the steady and new cells, too.")
 @forms()
 def history(
+    *,
     paths: Sequence[Path],
     db: Path | None,
     last: int | None,
     guests: Sequence[str],
     scenarios: Sequence[str],
+    whole: bool,
     form: str,
     as_json: bool,
 ) -> None:
     """Show how each cell changed over the last runs, and which cells are flaky or stale.
 
     Name folders of runs, folders that hold them, or matrix.json files. With --db, the runs kept
-    in that file are shown, too. A run that is given twice counts once.
+    in that file are shown, too. A run that is given twice counts once, also inside a merge.
     """
     if not paths and (db is None or not db.exists()):
         error = "name runs, or a file of runs with --db" if db is None else f"{db} does not exist"
@@ -62,8 +66,8 @@ def history(
     write_as(
         "json" if as_json else form,
         data=lambda: report.data(found),
-        page=lambda: report.page(found),
-        terminal=lambda width, paint: report.terminal(found, width, paint),
+        page=lambda: report.page(found, steady=whole),
+        terminal=lambda width, paint: report.terminal(found, width, paint, whole=whole),
     )
 
 

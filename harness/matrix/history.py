@@ -20,11 +20,15 @@ lasting cause; a second one undoes it or is yet another."""
 
 
 class Visit(Struct, frozen=True):
-    """A cell's result in one run; `word` is its verdict without the count, if it has one."""
+    """A cell's result in one run; `word` is its verdict without the count, if it has one.
+
+    `origin` is set in a merge: the id of the run that measured the cell.
+    """
 
     release: str | None
     state: State
     word: str | None
+    origin: str | None = None
 
 
 class PastRun(Struct, frozen=True):
@@ -79,15 +83,40 @@ class History(Struct, frozen=True):
 
 
 def history(nights: Iterable[PastRun], last: int = WINDOW) -> History:
-    """Return the history of the newest `last` runs; a run given twice counts once."""
+    """Return the history of the newest `last` runs.
+
+    A run given twice counts once, also if a merge contains it: what another one has measured is
+    left out of the merge, and nothing is left of a merge whose runs are all there.
+    """
     known = {night.id: night for night in nights}
-    ordered = sorted(known.values(), key=lambda night: (night.started, night.id))[-last:]
+    ordered = sorted(known.values(), key=lambda night: (night.started, night.id))
+    ordered = _once(ordered)[-last:]
     visits: dict[tuple[str, Cell], list[tuple[int, Visit]]] = {}
     for number, night in enumerate(ordered):
         for key, visit in night.visits.items():
             visits.setdefault(key, []).append((number, visit))
     tracks = (_track(key, visits[key], ordered) for key in sorted(visits, key=_place))
     return History(tuple((night.id, night.started) for night in ordered), tuple(tracks))
+
+
+def _once(ordered: Iterable[PastRun]) -> list[PastRun]:
+    """Return the runs without the results that another run, or an older merge, already has."""
+    every = list(ordered)
+    own = {night.id for night in every}
+    seen: set[tuple[str, str, Cell]] = set()
+    found = []
+    for night in every:
+        visits = {}
+        for (guest, cell), visit in night.visits.items():
+            if visit.origin is not None:
+                copy = (visit.origin, guest, cell)
+                if visit.origin in own - {night.id} or copy in seen:
+                    continue
+                seen.add(copy)
+            visits[guest, cell] = visit
+        if visits or not night.visits:
+            found.append(PastRun(night.id, night.started, visits))
+    return found
 
 
 def _place(key: tuple[str, Cell]) -> tuple[object, ...]:

@@ -19,6 +19,9 @@ HEADINGS = {
     Stability.NEVER: "never measured",
 }
 
+NEWS = (Stability.FLAKY, Stability.CHANGED, Stability.STALE)
+"""What a reader has to know of. The other cells are only counted."""
+
 STYLES = {Stability.FLAKY: "1;33", Stability.CHANGED: "1;33", Stability.STALE: "33"}
 """SGR parameters (ECMA-48, 8.3.117). The colours only repeat the words."""
 
@@ -90,16 +93,23 @@ def _text(one: _TrackGroup) -> str:
     return f"{one.guest}  {one.scenario}  {one.went}: {one.where}{cells}"
 
 
-def terminal(history: History, width: int, paint: Paint) -> Iterator[str]:
-    """Yield lines of at most `width` columns."""
+def terminal(history: History, width: int, paint: Paint, *, whole: bool = False) -> Iterator[str]:
+    """Yield lines of at most `width` columns; unless `whole`, cells without news are counted."""
     yield from wrapped(short(_summary(history)), width)
     standing = None
     for one in _sayings(history):
+        if one.standing not in NEWS and not whole:
+            continue
         if one.standing is not standing:
             standing = one.standing
             yield ""
             yield paint(HEADINGS[standing], STYLES.get(standing, "2"))
         yield from (f"  {line}" for line in wrapped(short(_text(one)), width - 2, "    "))
+    counted = [f"{count} {one}" for one in Stability if (count := len(history.of(one)))]
+    counted = [one for one in counted if one.partition(" ")[2] not in NEWS]
+    if counted and not whole:
+        yield ""
+        yield from wrapped(f"not listed: {', '.join(counted)}; --full lists them", width)
 
 
 def page(history: History, *, steady: bool = True) -> Iterator[str]:

@@ -35,6 +35,15 @@ CREATE TABLE IF NOT EXISTS visit (
 ) WITHOUT ROWID;
 """
 
+ORIGINS = """
+CREATE TABLE IF NOT EXISTS origin (
+  run INTEGER NOT NULL REFERENCES run ON DELETE CASCADE,
+  guest TEXT NOT NULL, cell INTEGER NOT NULL REFERENCES cell, id TEXT NOT NULL,
+  PRIMARY KEY (run, guest, cell)
+) WITHOUT ROWID;
+"""
+"""The runs behind the cells of merges. The table came later, and a file without it has no merges
+of known runs, so it is made when the first such merge is added."""
 
 ADD_CELL = "INSERT INTO cell (key) VALUES (?)"
 
@@ -47,10 +56,14 @@ class _StoredCell(Struct):
     axes: dict[str, str]
     state: State
     verdict: str | None = None
+    run: str | None = None
 
 
 class _StoredGuest(Struct):
+    """The part of a guest's facts that a history needs; `run` is set in a merge."""
+
     release: str | None = None
+    run: str | None = None
 
 
 class _StoredMatrix(Struct):
@@ -73,20 +86,22 @@ def night(content: bytes, path: object) -> PastRun:
         found = _decoder.decode(content)
     except (msgspec.ValidationError, UnicodeDecodeError, RecursionError) as exc:
         raise FileError(path, None, f"a matrix with a fault: {exc}") from exc
-    releases = {name: guest.release for name, guest in found.guests.items()}
-    visits = dict(_visits(found.cells, releases))
+    visits = dict(_visits(found.cells, found.guests))
     if not _sound(found, visits):
         decode(content, path)  # raises an error that says what is wrong
     return PastRun(found.run.id, found.run.started, visits)
 
 
 def _visits(
-    cells: Iterable[_StoredCell], releases: Mapping[str, str | None]
+    cells: Iterable[_StoredCell], guests: Mapping[str, _StoredGuest]
 ) -> Iterator[tuple[tuple[str, Cell], Visit]]:
+    unknown = _StoredGuest()
     for entry in cells:
         cell = _cell(entry.scenario, tuple(entry.axes.items()))
         said = None if entry.verdict is None else _word(entry.verdict)
-        yield (entry.guest, cell), Visit(releases.get(entry.guest), entry.state, said)
+        guest = guests.get(entry.guest, unknown)
+        visit = Visit(guest.release, entry.state, said, entry.run or guest.run)
+        yield (entry.guest, cell), visit
 
 
 _word = lru_cache(KEPT)(word)
@@ -135,6 +150,14 @@ class Archive:
                         for (guest, cell), got in one.visits.items()
                     ],
                 )
+                origins = [
+                    (cursor.lastrowid, guest, known[cell], got.origin)
+                    for (guest, cell), got in one.visits.items()
+                    if got.origin is not None
+                ]
+                if origins:
+                    connection.execute(ORIGINS)
+                    connection.executemany("INSERT INTO origin VALUES (?, ?, ?, ?)", origins)
 
     def nights(self, last: int) -> Iterator[PastRun]:
         """Yield the `last` newest runs, the oldest first."""
@@ -147,11 +170,22 @@ class Archive:
             rows = self._connection.execute(
                 "SELECT guest, cell, release, state, word FROM visit WHERE run = ?", (number,)
             )
+            origins = self._origins(number)
             visits = {
-                (guest, cells[cell]): Visit(release, _state(state), said)
+                (guest, cells[cell]): Visit(
+                    release, _state(state), said, origins.get((guest, cell))
+                )
                 for guest, cell, release, state, said in rows
             }
             yield PastRun(name, started, visits)
+
+    def _origins(self, run: int) -> dict[tuple[str, int], str]:
+        """Return the origin of each cell of a merge, by guest and number of the cell."""
+        named = "SELECT count(*) FROM sqlite_schema WHERE name = 'origin'"
+        if not self._connection.execute(named).fetchone()[0]:
+            return {}
+        rows = self._connection.execute("SELECT guest, cell, id FROM origin WHERE run = ?", (run,))
+        return {(guest, cell): name for guest, cell, name in rows}
 
 
 @lru_cache(KEPT)
