@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from harness.machine import guarded
-from harness.machine.files import write_whole
+from harness.machine.files import as_exact_json, from_exact_json, write_whole
 from harness.machine.pid import Process
 from harness.machine.places import NAME, Places, private
 
@@ -110,7 +109,7 @@ def _files(places: Places) -> list[Path]:
 
 def _read(path: Path) -> Lease | DamagedLease | None:
     try:
-        lease = msgspec.json.decode(guarded.read(path, SIZE_LIMIT, inside=path.parent), type=Lease)
+        lease = from_exact_json(guarded.read(path, SIZE_LIMIT, inside=path.parent), Lease)
     except FileNotFoundError:
         return None  # ended by its owner in the meantime
     except OSError as exc:
@@ -135,4 +134,4 @@ def write(places: Places, lease: Lease) -> None:
     """Write a lease, whole or not at all."""
     private(places.state / "leases")
     writer = f".{lease.owner.pid}-{lease.owner.started}.new"
-    write_whole(_file(places, lease), msgspec.json.encode(lease), ending=writer, durable=True)
+    write_whole(_file(places, lease), as_exact_json(lease), ending=writer, durable=True)

@@ -1,9 +1,10 @@
 """Writes files whole or not at all, even with several writers; keeps answers in such files."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -43,14 +44,44 @@ def identity(path: Path) -> str:
     return f"{path} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
 
 
+def as_json(value: object, *, order: Literal["sorted"] | None = None) -> bytes:
+    """Return a value as JSON. Of a path that is not UTF-8, each odd byte becomes a `?`."""
+    try:
+        return msgspec.json.encode(value, order=order)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(value, order=order), ensure_ascii=False)
+        return text.encode(errors="replace")
+
+
+def as_exact_json(value: object) -> bytes:
+    r"""Return a value as JSON that `from_exact_json` reads: odd bytes of paths become `\udcNN`.
+
+    Such a text is half of a surrogate pair (PEP 383). Python's json takes it, many others do not.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode()
+
+
+def from_exact_json(content: bytes, kind: type[Kept]) -> Kept:
+    """Return the value in the JSON of `as_exact_json`; raise ValueError for anything else."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.DecodeError:
+        if b"\\udc" not in content:
+            raise
+    return msgspec.convert(json.loads(content), kind)
+
+
 def remember(path: Path, answer: object) -> None:
     """Keep an answer, as JSON, for `recall`."""
-    write_whole(path, msgspec.json.encode(answer))
+    write_whole(path, as_exact_json(answer))
 
 
 def recall(path: Path, kind: type[Kept]) -> Kept | None:
     """Return the answer kept in a file; None if the file holds no answer of this kind."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
+        return from_exact_json(path.read_bytes(), kind)
     except (FileNotFoundError, ValueError):  # msgspec's errors and bad UTF-8 are ValueErrors
         return None
