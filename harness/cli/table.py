@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 import msgspec
 
+from harness.machine.files import as_json
 from harness.text import cells, visible
 
 MARGIN = 24
@@ -16,7 +17,7 @@ MARGIN = 24
 
 def write_json(value: object) -> None:
     """Write a value as JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(msgspec.json.format(as_json(value), indent=2))
 
 
 def write_table(rows: Sequence[Sequence[str]]) -> None:

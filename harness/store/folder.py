@@ -14,7 +14,7 @@ import msgspec
 
 from harness.errors import FileError, UsageError
 from harness.machine import guarded
-from harness.machine.files import write_whole
+from harness.machine.files import as_json, write_whole
 from harness.model import GUEST_NAME
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
 
@@ -118,7 +118,7 @@ class GuestRecord:
     def met(self, line: GuestMet) -> None:
         """Record the guest's provenance and facts, after each boot."""
         content = {"provenance": line.provenance, "facts": line.facts}
-        text = msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2)
+        text = msgspec.json.format(as_json(content, order="sorted"), indent=2)
         path = self.folder / FACTS
         with translated(path):
             guarded.replace(path, text + b"\n", inside=self._run)

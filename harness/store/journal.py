@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from harness.errors import FileError, Phase
 from harness.machine import guarded
+from harness.machine.files import as_json
 from harness.model import Cell, Depth
 
 logger = logging.getLogger(__name__)
@@ -109,12 +110,11 @@ class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
 Line = RunBegun | GuestMet | GuestMissed | Asked
 
 _decoder = msgspec.json.Decoder(Line)
-_encoder = msgspec.json.Encoder()
 
 
 def encode(line: Line) -> bytes:
     """Return the bytes of the line, with its newline."""
-    return _encoder.encode(line) + b"\n"
+    return as_json(line) + b"\n"
 
 
 class Fault(Struct, frozen=True):
