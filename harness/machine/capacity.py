@@ -35,8 +35,8 @@ def memory() -> int:
     """Return how many bytes of memory are free, at most those of the container (cgroup v2)."""
     free = psutil.virtual_memory().available
     try:
-        limit = int(CGROUP_LIMIT.read_text())
-        used = int(CGROUP_LIMIT.with_name("memory.current").read_text())
+        limit = int(CGROUP_LIMIT.read_text("ascii"))
+        used = int(CGROUP_LIMIT.with_name("memory.current").read_text("ascii"))
     except (OSError, ValueError):  # no cgroup, or "max": no limit
         return free
     return max(0, min(free, limit - used))

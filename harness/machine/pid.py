@@ -41,7 +41,7 @@ def start_of(pid: int) -> float | None:
         if sys.platform != "linux":
             process = psutil.Process(pid)
             return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-        text = Path("/proc", str(pid), "stat").read_text(errors="replace")
+        text = Path("/proc", str(pid), "stat").read_text("utf-8", "replace")
     except (OSError, ValueError, psutil.Error):  # a pid that cannot be, such as -1
         return None
     # proc_pid_stat(5): the name, in parentheses, may hold anything; then state (3) to start (22).

@@ -111,7 +111,7 @@ def _machine(program: Path) -> tuple[str, ...]:
 
 def _processor() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(errors="replace")
+        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
     except OSError:
         return platform.processor()
     found = re.findall(r"^(?:model name|flags|microcode)\s*:.*$", text, re.MULTILINE)
@@ -120,6 +120,6 @@ def _processor() -> str:
 
 def _boot_id() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
         return ""  # only Linux has it; elsewhere results hold until QEMU or the kernel changes

@@ -119,16 +119,21 @@ class Suite(Struct, frozen=True):
         for part in ("lists/partial", "archives/partial", "sources"):
             (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "status").touch()
-        (self.folder / "apt.conf").write_text(CONFIGURATION.format(folder=self.folder))
+        _write(self.folder / "apt.conf", CONFIGURATION.format(folder=self.folder))
         lines = ["Types: deb", f"URIs: {self.source.site}", f"Suites: {self.name}"]
         lines += ["Components: main", "Architectures: amd64", "Targets: Packages"]
         if self.source.signed_by is not None:
             lines.append(f"Signed-By: {self.source.signed_by}")
-        (self.folder / "sources" / "suite.sources").write_text("\n".join(lines) + "\n")
+        _write(self.folder / "sources" / "suite.sources", "\n".join(lines) + "\n")
 
     def _apt(self, argv: Sequence[str], deadline: Deadline, folder: Path | None = None) -> str:
         full = [argv[0], "-c", str(self.folder / "apt.conf"), *argv[1:]]
         return tool(full, deadline, folder)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a configuration; a path in it keeps its bytes, whatever the locale."""
+    path.write_text(text, "utf-8", "surrogateescape")
 
 
 def tool(argv: Sequence[str], deadline: Deadline, folder: Path | None = None) -> str:
@@ -209,7 +214,7 @@ def _source_files(deadline: Deadline) -> Sequence[str]:
     parts = Path(named.get("PARTS", "/etc/apt/sources.list.d"))
     if parts.is_dir():
         paths += sorted(path for path in parts.iterdir() if path.suffix in (".list", ".sources"))
-    return [path.read_text(errors="replace") for path in paths if path.is_file()]
+    return [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
 
 
 def signed_by(files: Iterable[str], site: str) -> str | None:

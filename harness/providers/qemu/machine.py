@@ -75,7 +75,9 @@ class Machine:
         self.console.trim()
         if said:
             path = self.console.path
-            with path.with_name(f"{path.stem}.qemu.log").open("a") as log:
+            with path.with_name(f"{path.stem}.qemu.log").open(
+                "a", encoding="utf-8", errors="replace"
+            ) as log:
                 log.write(f"{said}\n")
 
 

@@ -17,7 +17,7 @@ is where the key came from, for the guest's provenance."""
 
 def keep(made: Images, boot: Path, host_key: str, whose: str, into: Path) -> None:
     """Copy what was made for one boot from its folder `boot`; its disk must be written back."""
-    (into / HOST_KEY).write_text(f"{host_key}\n{whose}\n")
+    (into / HOST_KEY).write_text(f"{host_key}\n{whose}\n", "utf-8")
     for path in _own(made, boot).values():
         shutil.copy(path, into / path.name)
 
@@ -35,7 +35,7 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
         found[name] = into / path.name
         shutil.copy(kept / path.name, found[name])
     try:
-        known, whose = (kept / HOST_KEY).read_text().splitlines()
+        known, whose = (kept / HOST_KEY).read_text("utf-8").splitlines()
         host_key = parse_key(known)
     except ValueError as exc:
         raise BootError(f"its host key is damaged: {exc}") from exc

@@ -146,7 +146,7 @@ class Ground:
         said = there
         for byte in SUBNETS:
             file = self._folder / f"{self.network}.xml"
-            file.write_text(NETWORK.format(name=self.network, byte=byte))
+            file.write_text(NETWORK.format(name=self.network, byte=byte), "utf-8")
             virsh(deadline, "net-define", str(file))
             said = virsh(deadline, "net-start", self.network)
             if said.status == 0:
@@ -235,6 +235,6 @@ def _locked(path: Path, deadline: Deadline) -> Iterator[None]:
 def _shared(path: Path) -> Iterator[None]:
     import fcntl  # Windows has neither fcntl nor libvirt's daemon
 
-    with path.open("a") as file:
+    with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield

@@ -37,7 +37,7 @@ def key_of(making: Making) -> str | None:
         return None
     parts: list[object] = [SHAPE, guest.name, guest.system, guest.architecture, guest.vagrant]
     parts += [making.provider, making.accelerator, making.installed, version]
-    parts.append((vagrant_folder() / "Vagrantfile").read_text())
+    parts.append((vagrant_folder() / "Vagrantfile").read_text("utf-8"))
     # A snapshot with memory can be restored only by the QEMU, on the CPU, that saved it.
     qemu = accelerators.program_for(guest.architecture)
     if qemu is not None:
