@@ -87,8 +87,11 @@ class LocalTransport:
     def interactive(self, argv: Sequence[str] | None) -> int:
         """Run `argv` on this terminal, or the user's shell if None; return its status."""
         command = tuple(argv) if argv else (os.environ.get("SHELL", "sh"),)
-        inner = ("sh", "-c", script(command))
-        return subprocess.run((*self._prefix, *inner), check=False).returncode
+        argv = (*self._prefix, "sh", "-c", script(command))
+        try:
+            return subprocess.run(argv, check=False).returncode
+        except OSError as exc:
+            raise _not_started(Phase.CONNECT, argv, exc) from exc
 
     def close(self) -> None:
         """Kill all running commands, from any thread; their `run` raises `GuestLostError`."""
@@ -123,9 +126,16 @@ class LocalTransport:
                     argv, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
                 )
             except OSError as exc:
-                raise InfrastructureError(Phase.SCENARIO, f"cannot run {argv[0]}: {exc}") from exc
+                raise _not_started(Phase.SCENARIO, argv, exc) from exc
             self._alive.add(process)
         return process
+
+
+def _not_started(phase: Phase, argv: Sequence[str], exc: OSError) -> InfrastructureError:
+    missing = isinstance(exc, FileNotFoundError)
+    hint = "add the folder that holds it, such as /bin, to PATH" if missing else None
+    why = exc.strerror or str(exc)
+    return InfrastructureError(phase, f"cannot run {argv[0]}: {why}", hint=hint)
 
 
 def _kill(process: Process) -> None:
