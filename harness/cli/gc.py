@@ -7,6 +7,7 @@ from harness.cli.output import say_ended, say_unended
 from harness.machine import cache
 from harness.machine.places import Places
 from harness.run.progress import speaking
+from harness.text import visible
 
 EPILOG = """\b
 Examples:
@@ -37,5 +38,6 @@ def gc(of_cache: bool) -> int:
         say_ended(leases.gc(places))
         if of_cache:
             say_ended(leases.discard(places, leases.parked(places)))
-            click.echo(f"{cache.prune(places) / (1 << 20):.0f} MiB of {places.cache} freed")
+            freed = cache.prune(places) / (1 << 20)
+            click.echo(f"{freed:.0f} MiB of {visible(str(places.cache))} freed")
     return say_unended(leases.unended(places))

@@ -39,7 +39,9 @@ def looks() -> tuple[int, bool]:
     """Return the width of standard output in columns, and whether to use colour."""
     if not sys.stdout.isatty():
         return WIDTH, False
-    return max(NARROWEST, os.get_terminal_size(sys.stdout.fileno()).columns), in_colour()
+    # A terminal without a known size says 0 (a serial line, `docker run -t`).
+    columns = os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
+    return max(NARROWEST, columns), in_colour()
 
 
 def write_as(
