@@ -316,8 +316,14 @@ def test_a_bug_is_not_hidden_and_loses_nothing(command: Command) -> None:
         raise RuntimeError("a bug")
 
     command.use(FakeProvider(answers={"two": buggy}))
-    with pytest.raises(RuntimeError, match="a bug"):
-        main(["run", "--guests", "guests", "one", "two", *ONE, "--jobs", "1"])
+    ended = command.run("one", "two", *ONE, "--jobs", "1")
+    assert (ended.status, ended.out) == (70, "")
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("error: a bug in reuseport-matrix ended it: RuntimeError: a bug; ")
+    path = last.partition("the traceback is in ")[2].partition(";")[0]
+    assert 'raise RuntimeError("a bug")' in Path(path).read_text()
+    assert last.endswith("; please report it")
+    assert "Traceback" not in ended.err
     cells = json.loads(Path("run/matrix.json").read_text())["cells"]
     assert any(c["verdict"] == "balanced" for c in cells if c["guest"] == "one")
     assert command.provider.up == []

@@ -1,14 +1,20 @@
 """The command line: finds the command, runs it, and turns errors into an exit status."""
 
 import importlib
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
-from harness.cli.exit import ExitStatus, complain, complain_of, complain_of_room
+from harness.cli import streams
+from harness.cli.exit import (
+    ExitStatus,
+    complain,
+    complain_of,
+    complain_of_output,
+    complain_of_room,
+)
 from harness.errors import HarnessError
 
 NAME = "reuseport-matrix"
@@ -48,8 +54,9 @@ Completion: add one of these lines to your shell's start-up file
   zsh   eval "$(_REUSEPORT_MATRIX_COMPLETE=zsh_source reuseport-matrix)"
   fish  _REUSEPORT_MATRIX_COMPLETE=fish_source reuseport-matrix | source
 \b
-Exit status: 0 everything was measured; 1 a verdict differs from the baseline or
-from the older run; 2 wrong usage or a bad file; 3 something could not be measured;
+Exit status: 0 every cell was asked and got an answer, also one that is inconclusive
+(--strict: 3 then); 1 a verdict differs from the baseline or from the older run; 2 wrong usage
+or a bad file; 3 something could not be measured; 70 a bug in this program, its traceback is kept;
 130 interrupted, measured cells are kept.
 """
 
@@ -116,10 +123,22 @@ def group(ctx: click.Context) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its status."""
+    streams.prepare()
     sys.exit(_guarded(lambda: group.main(arguments, prog_name=NAME, standalone_mode=False)))
 
 
 def _guarded(command: Callable[[], object]) -> int:
+    """Run a command and return its exit status, whatever happens: also for a bug of ours."""
+    try:
+        return _answered(command)
+    except Exception as exc:  # noqa: BLE001  # the only place: nothing is above that could handle it
+        from harness.cli.crash import complain_of_bug  # tempfile, platform: for a bug only
+
+        complain_of_bug(exc)
+        return ExitStatus.CRASHED
+
+
+def _answered(command: Callable[[], object]) -> int:
     """Run a command; print one sentence if an error stops it, and return the exit status."""
     try:
         status = command()
@@ -150,16 +169,15 @@ def _of_files(exc: OSError) -> int:
     """Return the status for a file that cannot be written, or for a reader that went away."""
     if isinstance(exc, BrokenPipeError):
         return _unread()
-    if not complain_of_room(exc):
+    if exc.filename == streams.OUTPUT:
+        streams.drop_output()
+        complain_of_output(exc)
+    elif not complain_of_room(exc):
         raise exc
     return ExitStatus.USAGE
 
 
 def _unread() -> int:
-    """Return success: the reader closed the pipe (`| head`), which is not a failure.
-
-    Standard output goes to /dev/null from here on, because the interpreter flushes it once more
-    when it ends and would report the error then (Python docs, signal, "Note on SIGPIPE").
-    """
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Return success: the reader closed the pipe (`| head`), which is not a failure."""
+    streams.drop_output()
     return ExitStatus.OK

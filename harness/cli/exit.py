@@ -1,6 +1,7 @@
 """Exit statuses, and how an error is printed: a sentence and a hint, never a traceback."""
 
 import errno
+import os
 from enum import IntEnum
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class ExitStatus(IntEnum):
     DIFFERS = 1
     USAGE = 2
     UNMEASURED = 3
+    CRASHED = 70  # EX_SOFTWARE of sysexits.h(3head): a bug in this program
     INTERRUPTED = 130
 
     @classmethod
@@ -33,26 +35,56 @@ def complain_of(error: HarnessError) -> None:
             click.echo(f"console: {visible(line)}", err=True)
 
 
-REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""errno of a full disk, and of a folder that this user may not write to."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+REFUSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+SHORT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+UNUSABLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
+WORLD = {*FULL, *REFUSED, *SHORT, *UNUSABLE}
+"""errno of a full disk, a folder that this user may not write to, a machine or a limit without
+room, and a path that no file can have. The world's errors, not ours, wherever they come up."""
 
 
 def complain_of_room(error: OSError) -> bool:
-    """Explain an error about a file that this program cannot write; False for any other error."""
+    """Explain an error of the world about a file or a resource; False for any other error."""
+    path, found = Path(os.fsdecode(error.filename or "")), _places()
+    homes = [one for place in found for one in (*place.parents, place)]
+    ours = path in homes or any(place in path.parents for place in found)
+    if error.errno not in WORLD and not ours:
+        return False
+    where = f"{path}: " if error.filename else ""
+    complain(f"{where}{error.strerror or error}", hint=_remedy(error, found))
+    return True
+
+
+def _places() -> tuple[Path, ...]:
+    """Return the folders of this program; none if this user has no home."""
     from harness.machine.places import Places  # msgspec and platformdirs: 30 ms, for an error only
 
-    places, path = Places.of_user(), Path(str(error.filename or ""))
-    homes = [*places.cache.parents, *places.state.parents, places.cache, places.state]
-    ours = path in homes or places.cache in path.parents or places.state in path.parents
-    if error.errno not in REFUSED and not ours:
-        return False
-    where = f"{error.filename}: " if error.filename else ""
-    complain(
-        f"{where}{error.strerror or error}",
-        hint=f"this program keeps its files in {places.cache} (XDG_CACHE_HOME; `gc --cache` frees "
-        f"space) and {places.state} (XDG_STATE_HOME)",
+    try:
+        places = Places.of_user()
+    except UsageError:
+        return ()
+    return (places.cache, places.state)
+
+
+def _remedy(error: OSError, places: tuple[Path, ...]) -> str | None:
+    if error.errno in SHORT:
+        return "raise the limit (`ulimit -a` shows it), or end other programs, and try again"
+    if not places:
+        return None
+    cache, state = places
+    return (
+        f"this program keeps its files in {cache} (XDG_CACHE_HOME; `gc --cache` frees space) and "
+        f"{state} (XDG_STATE_HOME)"
     )
-    return True
+
+
+def complain_of_output(error: OSError) -> None:
+    """Say that standard output is closed or full."""
+    complain(
+        f"{error.filename} cannot be written: {error.strerror}",
+        hint="redirect it to a place that takes it (`> FILE`); written files are kept",
+    )
 
 
 def complain(message: str, *, hint: str | None = None) -> None:
