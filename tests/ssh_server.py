@@ -121,6 +121,7 @@ class SshServer:
         self.user_key = generate_key()
         self.host_key = generate_key()
         self.open = False
+        self.prepare: Callable[[paramiko.Transport], object] = lambda connection: None
         self.execute = execute
         self.sizes: list[tuple[object, ...]] = []
         self.connections: list[paramiko.Transport] = []
@@ -139,6 +140,7 @@ class SshServer:
             connection = paramiko.Transport(sock)
             connection.set_log_channel("harness.transport.paramiko")
             connection.add_server_key(self.host_key)
+            self.prepare(connection)
             self.connections.append(connection)
             # With an event, start_server does not wait, and so does not raise if the client leaves.
             connection.start_server(threading.Event(), Session(self))

@@ -29,7 +29,7 @@ WRITTEN = {".c", ".h", ".py", ".md", ".js", ".css", ".html", ".yaml", ".json", "
 NOT_COUNTED = ("tests/data/", "docs/examples/", "docs/traps.md")
 """Recordings, what programs wrote, and a page that mentions some scenarios as examples."""
 
-MORE = {"ssh": ("harness/providers/openssh.py",)}
+MORE = {"ssh": ("harness/providers/openssh/",)}
 """What belongs to one provider besides its module or its folder."""
 
 BOOTING = {"qemu", "vagrant"}

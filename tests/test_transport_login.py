@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import paramiko
 import pytest
+from msgspec.structs import replace
 from ssh_server import SshServer, serving, talking
 
 from harness.deadline import Cancellation, Deadline
 from harness.errors import BootError
-from harness.transport import SshTransport, generate_key
+from harness.transport import SshLogin, SshTransport, generate_key
 
 
 def knock(port: int, seconds: float, alive: Callable[[], str | None] = lambda: None) -> BootError:
@@ -171,3 +173,99 @@ def test_an_interrupt_ends_the_waiting() -> None:
                 "127.0.0.1", port, "root", generate_key(), None, Deadline(60, cancellation), {}
             )
         assert time.monotonic() - began < 2
+
+
+ONLY = [("kex", ["diffie-hellman-group16-sha512"]), ("ciphers", ["3des-cbc"])]
+ONLY += [("digests", ["hmac-sha2-512"]), ("kex", ["diffie-hellman-group14-sha256"])]
+
+
+def only(server: SshServer, attribute: str, names: list[str]) -> None:
+    """Let the server allow only these algorithms, whether paramiko knows them or not."""
+
+    def prepare(connection: paramiko.Transport) -> None:
+        private = {"kex": "kex", "ciphers": "ciphers", "digests": "macs"}[attribute]
+        setattr(connection, f"_preferred_{private}", tuple(names))
+
+    server.prepare = prepare
+
+
+@pytest.mark.parametrize(("attribute", "names"), ONLY)
+def test_all_that_paramiko_can_do_is_offered(
+    server: SshServer, attribute: str, names: list[str]
+) -> None:
+    only(server, attribute, names)
+    key = server.user_key
+    SshTransport.connect("127.0.0.1", server.port, "root", key, None, Deadline(20), {}).close()
+
+
+FOREIGN = [
+    ("kex", ["sntrup761x25519-sha512@openssh.com"], "no key exchange", "KexAlgorithms curve25519"),
+    ("ciphers", ["chacha20-poly1305@openssh.com"], "no cipher", "Ciphers aes128-ctr"),
+    ("digests", ["umac-128@openssh.com"], "no MAC", "MACs hmac-sha2-256"),
+]
+
+
+@pytest.mark.parametrize(("attribute", "names", "said", "hint"), FOREIGN)
+def test_a_server_with_nothing_in_common_is_not_waited_for(
+    server: SshServer, attribute: str, names: list[str], said: str, hint: str
+) -> None:
+    """The server is one that comes up, but waiting does not change what it can do."""
+    only(server, attribute, names)
+    began = time.monotonic()
+    error = knock(server.port, 60)
+    assert time.monotonic() - began < 5
+    assert f"{said} in common with this program" in str(error)
+    assert f"must allow one of these: `{hint}" in str(error.hint)
+
+
+def test_a_server_of_protocol_1_is_not_waited_for() -> None:
+    with talking(lambda sock: sock.sendall(b"SSH-1.5-old\r\n")) as port:
+        began = time.monotonic()
+        error = knock(port, 60)
+    assert time.monotonic() - began < 5
+    assert "no version of the protocol in common" in str(error)
+
+
+def login(server: SshServer, *keys: paramiko.PKey, **more: object) -> SshLogin:
+    made = SshLogin("127.0.0.1", server.port, "root", keys, (server.host_key,), comes_up=False)
+    return replace(made, **more)
+
+
+def test_one_of_several_host_keys_is_enough(server: SshServer) -> None:
+    both = (generate_key(), server.host_key)
+    wanted = login(server, server.user_key, host_keys=both)
+    SshTransport.log_in(wanted, Deadline(10), {}).close()
+
+
+def test_a_revoked_host_key_is_refused(server: SshServer) -> None:
+    with pytest.raises(BootError, match="which was revoked"):
+        SshTransport.log_in(
+            login(server, server.user_key, revoked=(server.host_key,)), Deadline(10), {}
+        )
+
+
+class Unwilling(paramiko.Ed25519Key):
+    """A key that cannot sign, as of an ssh-agent whose owner declines."""
+
+    def sign_ssh_data(self, data: bytes, algorithm: str | None = None) -> paramiko.Message:
+        raise paramiko.SSHException("key cannot be used for signing")
+
+
+def unwilling() -> paramiko.PKey:
+    return Unwilling(data=generate_key().asbytes())
+
+
+def test_a_key_that_cannot_sign_does_not_hide_the_next_one(server: SshServer) -> None:
+    keys = (unwilling(), generate_key(), unwilling(), server.user_key)
+    began = time.monotonic()
+    SshTransport.log_in(login(server, *keys), Deadline(20), {}).close()
+    assert time.monotonic() - began < 8
+
+
+def test_keys_that_cannot_sign_are_named_at_once(server: SshServer) -> None:
+    key = unwilling()
+    began = time.monotonic()
+    with pytest.raises(BootError, match="cannot be used for signing") as caught:
+        SshTransport.log_in(login(server, key), Deadline(20), {})
+    assert time.monotonic() - began < 5
+    assert key.fingerprint in str(caught.value)

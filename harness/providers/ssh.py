@@ -13,7 +13,13 @@ from harness.errors import NotRunError
 from harness.machine.places import NAME
 from harness.model import Guest
 from harness.model.guest import Remote
-from harness.providers.openssh import Address, Openssh, OpensshError, parse_host_key
+from harness.providers.openssh import (
+    Address,
+    KnownKeys,
+    Openssh,
+    OpensshError,
+    parse_host_key,
+)
 from harness.providers.workshop import Workshop
 from harness.transport import SshLogin, SshTransport
 from harness.transport.keys import key_text
@@ -83,7 +89,7 @@ class ExistingMachine:
             return stack.enter_context(closing(made))
 
         first = connect()
-        if login.host_key is None:
+        if not login.host_keys:
             _warn(guest, login, first.host_key)
         stack.enter_context(first.guarded(["sh", "-c", GUARD, NAME, *folders]))
         # The guard keeps a session. A server with `MaxSessions 1` has no other one on this
@@ -93,18 +99,21 @@ class ExistingMachine:
     @contextmanager
     def _login(self, remote: Remote) -> Iterator[SshLogin]:
         place = self._openssh.place(remote)
-        pinned = remote.host_key
-        host_key = parse_host_key(pinned) if pinned is not None else self._openssh.host_key(place)
+        if remote.host_key is not None:
+            known = KnownKeys(keys=(parse_host_key(remote.host_key),))
+        else:
+            known = self._openssh.host_keys(place)
         with self._openssh.keys(remote, place) as keys:
             yield SshLogin(
                 place.host,
                 place.port,
                 place.user,
                 keys,
-                host_key,
+                known.keys,
                 comes_up=False,
                 remedy=f"does `ssh -p {place.port} {place.user}@{place.host}` work?",
                 changed=_changed(remote, place),
+                revoked=known.revoked,
             )
 
 
@@ -115,7 +124,7 @@ def _provenance(login: SshLogin) -> Mapping[str, str]:
         "accelerator": "unknown",
         "cpus": "unknown",
         "slow_factor": "1",
-        "host_key": "pinned" if login.host_key is not None else "not checked",
+        "host_key": "pinned" if login.host_keys else "not checked",
     }
 
 

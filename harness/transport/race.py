@@ -32,7 +32,9 @@ Alive = Callable[[], str | None]
 
 
 class SshLogin(Struct, frozen=True):
-    """Address, user, keys, and the host key to expect (None: accept any).
+    """Address, user, keys, and the host keys of which one is expected (none: accept any).
+
+    A host key in `revoked` is refused in any case.
 
     With `comes_up` the machine is booting: wait until it listens and accepts a key. Without it the
     machine must be up: if it refuses, that is final. `remedy` is the hint if no login works,
@@ -43,13 +45,14 @@ class SshLogin(Struct, frozen=True):
     port: int
     user: str
     keys: tuple[paramiko.PKey, ...]
-    host_key: paramiko.PKey | None
+    host_keys: tuple[paramiko.PKey, ...]
     comes_up: bool = True
     remedy: str = "the console log shows how far the guest came; `boot_timeout` allows more time"
     changed: str = (
         "another machine answers there: end the program that holds the port, or give the new host "
         "key if the machine was reinstalled"
     )
+    revoked: tuple[paramiko.PKey, ...] = ()
 
     @property
     def where(self) -> str:

@@ -81,7 +81,8 @@ class SshTransport:
         reason why the guest is dead. `last_words` returns the end of the console. Without a
         `host_key` any key is accepted; the property `host_key` then has it.
         """
-        login = SshLogin(host, port, user, (key,), host_key)
+        expected = () if host_key is None else (host_key,)
+        login = SshLogin(host, port, user, (key,), expected)
         connection = log_in(login, deadline, alive)
         connection.set_keepalive(KEEPALIVE_SECONDS)
         return cls(connection, provenance, alive=alive, last_words=last_words)

@@ -113,7 +113,7 @@ class VagrantMachine:
             hint = "`vagrant.ssh.key` in the guest file must be a private key without a passphrase"
             raise BootError(f"the SSH key {to.key} cannot be used: {exc}", hint=hint) from exc
         remedy = "the console log has Vagrant's output; does `vagrant.ssh` name the right key?"
-        known = _host_key(to.host_key) if to.host_key else None
+        known = (_host_key(to.host_key),) if to.host_key else ()
         login = SshLogin(to.host, to.port, to.user, (key,), known, remedy=remedy)
         limit = deadline.within(clocks.VAGRANT_LOGIN * self._making.factor)
         provenance = {"start": self._start, **self._making.provenance()}
