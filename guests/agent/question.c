@@ -25,7 +25,7 @@ static const char *const orders[] = { "newest", "oldest", "middle", NULL };
 static const char *const changes[] = { "leave", "join", "restart", NULL };
 static const char *const cases[] = {
     "both", "only-first", "only-second", "after-bind", "other-uid", "root-over-user", "time-wait",
-    NULL
+    "second-after-bind", NULL
 };
 static const char *const peers[] = { "sockets", "tun", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };

@@ -71,7 +71,8 @@ void sharing(struct trial *trial)
         return;
     if (way == TIME_WAIT)
         leave_time_wait(trial);
-    if (attempt(trial, 1, "second", way == ONLY_FIRST ? NONE : option, 0) != 0 || way == TIME_WAIT)
+    option = way == ONLY_FIRST ? NONE : option;
+    if (attempt(trial, 1, "second", option, way == SECOND_AFTER_BIND) != 0 || way == TIME_WAIT)
         return;
     flows_serve_new(trial, "traffic", TRAFFIC);
 }

@@ -71,7 +71,8 @@ SERVING = (
                 LINUX,
                 "sharing",
                 said("refused"),
-                where(option=PLAIN, case="after-bind"),
+                where(option=PLAIN, case="after-bind second-after-bind"),
+                ("case",),
             ),
             Part(
                 "all sockets need the same effective uid",

@@ -18,6 +18,9 @@ UNDEFINED = re.compile(r"no SO_[A-Z_]+ in this system's headers")
 
 USERS = ("other-uid", "root-over-user")
 
+LATE = ("after-bind", "second-after-bind")
+"""The first or the second socket sets the option after its bind()."""
+
 TIME_WAIT = "time-wait"
 
 QUICK = (
@@ -26,6 +29,7 @@ QUICK = (
     row("reuseport tcp ipv6 wildcard", case="only-first"),
     row("reuseport tcp ipv4 specific", case="only-second"),
     row("reuseport tcp ipv4 specific", case="after-bind"),
+    row("reuseport tcp ipv4 specific", case="second-after-bind"),
     row("reuseport tcp ipv4 specific", case="other-uid"),
     row("reuseport udp ipv4 wildcard", case="root-over-user"),
     row("reuseport tcp ipv4 wildcard", case="time-wait"),
@@ -43,7 +47,7 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 def _full() -> Iterator[Row]:
     """Yield all options for the plain case; other users and TIME_WAIT without dual stack."""
     yield from cross(ALL, BOTH, case=("both",))
-    yield from cross(GROUPING[:3], BOTH, case=("only-first", "only-second", "after-bind"))
+    yield from cross(GROUPING[:3], BOTH, case=("only-first", "only-second", *LATE))
     for one in cross(GROUPING[1:3], BOTH, case=USERS):
         if one["family"] != "mapped":
             yield one
