@@ -70,7 +70,8 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
         return Judgement(State.INCONCLUSIVE, why=changed)
     refused = seen.refusal()
     if refused is not None:
-        return Judgement(State.NOT_APPLICABLE, why=_refused(refused, seen.listeners))
+        why = _refused(refused, seen.listeners)
+        return scenario.refuse(seen) or Judgement(State.NOT_APPLICABLE, why=why)
     failed = next((change for change in seen.changes if change.error is not None), None)
     if failed is not None:
         return _not_done(scenario, seen, failed)

@@ -268,9 +268,21 @@ GROUPS: Mapping[str, Simulated] = {
             Case(Kernel(lossy), "lossy", {"position": "both"}, state=State.INCONCLUSIVE),
             Case(
                 Kernel(newest, crossing="EADDRINUSE"),
-                "with wildcard bound first the other is refused: bind EADDRINUSE; with specific"
-                " bound first: wildcard",
+                "one-order:EADDRINUSE",
                 {"position": "both"},
+            ),
+            Case(
+                Kernel(newest, crossing="EACCES"),
+                "with wildcard bound first the other is refused: bind EACCES; with specific bound"
+                " first: wildcard",
+                {"position": "both"},
+                state=State.NOT_APPLICABLE,
+            ),
+            Case(Kernel(refused="EADDRINUSE"), "refused:EADDRINUSE"),
+            Case(Kernel(refused="EADDRINUSE"), "refused:EADDRINUSE", {"position": "both"}),
+            Case(
+                Kernel(refused="EACCES"),
+                "listener 4 of 4 was refused: bind EACCES",
                 state=State.NOT_APPLICABLE,
             ),
             Case(Kernel(newest), "wildcard", {"position": "first"}),

@@ -99,3 +99,10 @@ def test_one_member_that_serves_alone_has_no_place_to_keep() -> None:
     ):
         cells = dict.fromkeys(every, measured(verdict, members_serving=serving))
         assert found("C16", matrix(a=Guest("DragonFly", "6.5", cells))).standing is standing
+
+
+@pytest.mark.parametrize("verdict", ["refused:EADDRINUSE", "one-order:EADDRINUSE"])
+def test_sockets_that_cannot_stand_together_have_no_preference(verdict: str) -> None:
+    every = catalogued(next(part for claim, part in PARTS if claim.id == "C27"))
+    guest = Guest("Linux", "6.1", dict.fromkeys(every, measured(verdict)))
+    assert found("C27", matrix(a=guest)).standing is Standing.NOT_TESTED

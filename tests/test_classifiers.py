@@ -288,3 +288,15 @@ def test_behind_a_firewall_nothing_is_said_of_the_kernel(scenario: str, firewall
         **SIMULATED[scenario].asked,
     )
     assert found.state is State.INCONCLUSIVE, found
+
+
+def test_a_refused_first_socket_is_no_answer_about_two() -> None:
+    said = answer(Kernel(refused="EADDRINUSE"), "precedence", {"listeners": "2", "flows": "9"})
+    lines = said.splitlines(keepends=True)
+    assert b'"index": 1' in lines[1] or b'"index":1' in lines[1]
+    refused = lines[2].replace(b'"index":0', b'"index":1').replace(b'"index": 0', b'"index": 1')
+    (reply,) = parse(b"".join([lines[0], refused, *lines[3:]]), SCRIPTS)
+    assert reply.observation is not None, reply.torn
+    found = conclude(CATALOGUE["precedence"], reply.observation)
+    assert found.state is State.NOT_APPLICABLE
+    assert found.why == "listener 2 of 2 was refused: bind EADDRINUSE"

@@ -85,6 +85,11 @@ def uneven(evidence: Evidence) -> bool | None:
     return None if head(evidence) == "by-address" else unsaid("balanced")(evidence)
 
 
+def unless(words: tuple[str, ...], holds: Predicate) -> Predicate:
+    """Decide only if the verdict is none of these words."""
+    return lambda evidence: None if head(evidence) in words else holds(evidence)
+
+
 def of_a_group(holds: Predicate) -> Predicate:
     """Decide only if more than one member serves: one alone has no place to lose."""
 

@@ -5,7 +5,7 @@ addresses, because a kernel may have a rule for each (docs/traps.md, trap 1).
 """
 
 from harness.claims.claim import Part, Predicate, Subject, where
-from harness.claims.predicates import said, there_and, uneven, zero
+from harness.claims.predicates import said, there_and, uneven, unless, zero
 
 PLAIN, LB, EITHER = "reuseport", "reuseport_lb", "reuseport reuseport_lb"
 
@@ -99,4 +99,5 @@ def exact_address(subject: Subject, option: str) -> Part:
     """Ask whether a specific address is preferred to the wildcard, in both orders of bind()."""
     axes = where(option=option, pair="address", position="first last both")
     says = f"with {option} a specific address is served before the wildcard"
-    return Part(says, subject, "precedence", said("specific"), axes, ("position",))
+    holds = unless(("refused", "one-order"), said("specific"))
+    return Part(says, subject, "precedence", holds, axes, ("position",))

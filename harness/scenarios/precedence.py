@@ -10,7 +10,7 @@ from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, ta
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.tally import SAME, STRAY, Tally, measured, tally, unclear
-from harness.wire.observation import Observation, number
+from harness.wire.observation import Attempt, Observation, number
 from harness.wire.script import DueAttempt, DueFlows, Script, Step, members
 
 ID = "precedence"
@@ -21,6 +21,12 @@ SIDES: Mapping[str, tuple[str, str]] = {
     "family": ("ipv4", "dual-stack"),
 }
 """The kinds of the first and the second half of the members, by `pair` (docs/wire.md)."""
+
+TAKEN = "EADDRINUSE"
+"""The errno of a socket that is refused because of another one."""
+
+ONE_ORDER = "one-order"
+"""The word for sockets that stand together only if one side binds first."""
 
 BOTH_ORDERS = "both"
 """The position that asks in both orders. A kernel that simply serves the newest socket serves the
@@ -93,16 +99,35 @@ def classify(seen: Observation) -> Judgement:
         return one
     crossed = seen.attempt("crossed")
     if crossed is not None and crossed.error is not None:
-        found = one.verdict or one.why
-        why = f"with {sides[1]} bound first the other is refused: {crossed.call} {crossed.error};"
-        why += f" with {sides[0]} bound first: {found}"
-        return Judgement(State.NOT_APPLICABLE, why=why, counts=one.counts)
+        return _one_order(one, crossed, sides)
     other = _in_order(seen, "crossed", sides, every.flows)
     counts = {**every.counts(), **_by_side(seen, every, sides)}
     counts |= {f"crossed_{name}": count for name, count in other.counts.items()}
     if (loss := every.loss()) is not None:
         return unclear(loss, counts)
     return replace(_of_both(one, other, sides, seen), counts=counts)
+
+
+def refuse(seen: Observation) -> Judgement | None:
+    """Return `refused` if a socket is refused because of those that stand; else None.
+
+    The counts say how many stood. They may be of the same side: an option that does not allow two
+    sockets at one address has no preference between two sides, either.
+    """
+    refused = seen.refusal()
+    standing = sum(member.error is None for member in seen.members)
+    if refused is None or refused.error != TAKEN or not standing:
+        return None
+    return measured(f"refused:{TAKEN}", {"standing": standing})
+
+
+def _one_order(one: Judgement, crossed: Attempt, sides: tuple[str, str]) -> Judgement:
+    """Judge that the second order is refused; the counts are those of the first, `one`."""
+    if crossed.error == TAKEN and one.state is State.MEASURED:
+        return replace(one, verdict=f"{ONE_ORDER}:{TAKEN}")
+    why = f"with {sides[1]} bound first the other is refused: {crossed.call} {crossed.error};"
+    why += f" with {sides[0]} bound first: {one.verdict or one.why}"
+    return Judgement(State.NOT_APPLICABLE, why=why, counts=one.counts)
 
 
 def _by_side(seen: Observation, served: Tally, sides: tuple[str, str]) -> dict[str, int]:
@@ -198,10 +223,23 @@ PRECEDENCE = Scenario(
         ),
         "both": Sense(FACT, "both are served", "they form one group"),
         "copied": Sense(FACT, "a datagram reaches both", "each must expect it"),
+        "refused": Sense(
+            FACT,
+            "bind() or listen() of the second socket fails with this errno",
+            "two such servers cannot run beside each other. The counts say how many sockets stood "
+            "before",
+        ),
+        ONE_ORDER: Sense(
+            FACT,
+            "they can stand together only if the first of the pair (specific, reuseport, ipv4) "
+            "binds first; else bind() of it fails with this errno",
+            "it cannot be restarted while the other one runs. The counts say who is served",
+        ),
     },
     cells=cells,
     parameters=parameters,
     script=script,
     classify=classify,
     alarm=30.0,
+    refuse=refuse,
 )

@@ -41,6 +41,11 @@ def never_moot(_: Judgement) -> bool:
     return False
 
 
+def no_answer(seen: Observation) -> Judgement | None:
+    """Return None: that a member was refused says only that the question could not be asked."""
+    return None
+
+
 class Scenario(Struct, frozen=True):
     """One question to a kernel: its cells, its parameters, and how its answers are judged.
 
@@ -55,7 +60,8 @@ class Scenario(Struct, frozen=True):
     (docs/wire.md).
 
     `classify` gets only observations that answered: set-up errors are sorted out before, and
-    `decline` judges the ones that are `unsupported`.
+    `decline` judges the ones that are `unsupported`. `refuse` judges those in which the kernel
+    refused a member, where that is the answer; else it returns None.
 
     `drawn` names two counts: how many flows something happened to, and how many flows there were.
     Name them only if it happens to each flow by chance of its own 4-tuple. Losses of a stream hit
@@ -78,6 +84,7 @@ class Scenario(Struct, frozen=True):
     done: str = ""
     moot: Callable[[Judgement], bool] = never_moot
     decline: Callable[[Observation], Judgement] = not_applicable
+    refuse: Callable[[Observation], Judgement | None] = no_answer
 
     @property
     def timed(self) -> bool:
