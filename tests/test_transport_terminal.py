@@ -1,8 +1,10 @@
 """A session on a terminal, or between files: bytes go both ways, and its status is returned."""
 
+import errno
 import os
 import pty
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -66,3 +68,33 @@ def test_a_session_without_a_terminal_takes_a_file_as_input(
         assert transport.interactive(["sh", "-c", "cat; exit 4"], terminal) == 4
     assert (tmp_path / "out").read_bytes() == content
     transport.close()
+
+
+def piped(server: SshServer, argv: list[str], sink: int) -> int:
+    transport = connect(server)
+    try:
+        with open(os.devnull, "rb") as source:
+            return transport.interactive(argv, Terminal(source.fileno(), sink, sink))
+    finally:
+        transport.close()
+
+
+@pytest.mark.parametrize("redirect", ["", ">&2"])
+def test_a_reader_that_goes_away_ends_the_session_quietly(server: SshServer, redirect: str) -> None:
+    """As in `exec GUEST -- cat BIG | head -1`: the status is that of SIGPIPE, as with ssh."""
+    reader, sink = os.pipe()
+    os.close(reader)
+    began = time.monotonic()
+    assert piped(server, ["sh", "-c", f"yes {redirect}"], sink) == 141
+    assert time.monotonic() - began < 5
+    os.close(sink)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_output_that_has_no_room_is_no_broken_session(server: SshServer) -> None:
+    with (
+        open("/dev/full", "wb", buffering=0) as full,
+        pytest.raises(OSError, match="No space left") as caught,
+    ):
+        piped(server, ["echo", "much"], full.fileno())
+    assert caught.value.errno == errno.ENOSPC

@@ -12,7 +12,8 @@ Examples:
   reuseport-matrix exec linux-6.12 -- uname -a
   reuseport-matrix exec linux-6.12 --keep -- sh -c 'cat > x' < file
 \b
-Exit status: that of the command; 2 and 3 can also mean the same as with `run`.
+Exit status: that of the command; 141 if nobody reads its output any more (`| head`);
+2 and 3 can also mean the same as with `run`.
 """
 
 

@@ -1,6 +1,7 @@
 """Runs commands in a guest over one SSH connection, each in its own channel."""
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from harness.transport.frame import Frame, FramedStreams
 from harness.transport.login import PROBLEMS, log_in
 from harness.transport.race import Alive, SshLogin, sentence
 from harness.transport.shell import TEMPORARY, Streams, login_command, push
-from harness.transport.terminal import STANDARD_TERMINAL, Terminal, begin, relay
+from harness.transport.terminal import STANDARD_TERMINAL, Terminal, UnwrittenError, begin, relay
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,8 @@ without a limit: for the reply to `exec`, and for a peer that does not read."""
 DYING_SECONDS = 1.0
 """How long to wait, after a connection broke, for the reason why the guest died."""
 
+UNREAD = 128 + signal.SIGPIPE
+"""A shell's status for a command that SIGPIPE ended (POSIX sh, 2.8.2); ssh(1) ends like this."""
 
 GLANCE = 0.5
 """Seconds between two checks whether a silent guest is dead."""
@@ -220,7 +223,8 @@ class SshTransport:
         """Run `argv` on this terminal, or the login shell if None; return its status.
 
         This does not use the system's ssh, which may not be installed, would log in a second time,
-        and needs the keys in files.
+        and needs the keys in files. If nobody reads the output any more (`| head`), the status is
+        that of a command which SIGPIPE ended. Any other failure to write raises its `OSError`.
         """
         try:
             channel = opened(self._connection, clocks.SESSION)
@@ -228,6 +232,10 @@ class SshTransport:
                 with self._watched(Deadline(clocks.SESSION)):
                     begin(channel, None if argv is None else login_command(argv), terminal)
                 status = relay(channel, terminal)
+        except UnwrittenError as exc:
+            if isinstance(exc.__cause__, BrokenPipeError):
+                return UNREAD
+            raise exc.__cause__ or exc from None
         except PROBLEMS as exc:
             message, words = f"the session broke: {sentence(exc)}", self._last_words()
             raise GuestLostError(Phase.CONNECT, message, console=words) from exc

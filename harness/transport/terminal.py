@@ -20,6 +20,13 @@ STATUS_SECONDS = 5.0
 """The wait for the exit status after a session has ended; some servers send none."""
 
 
+class UnwrittenError(Exception):
+    """The session's output cannot be written here; the cause is an `OSError`.
+
+    It is not an `OSError` itself, as that would look like a broken connection.
+    """
+
+
 class Terminal(Struct, frozen=True):
     """Three descriptors: where keys come from, where output and errors go."""
 
@@ -117,8 +124,11 @@ def _show(channel: paramiko.Channel, terminal: Terminal) -> bool:
 
 def _write(descriptor: int, content: bytes) -> None:
     rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except OSError as exc:
+        raise UnwrittenError from exc
 
 
 @contextmanager
