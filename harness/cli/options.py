@@ -11,7 +11,7 @@ from harness.errors import FileError
 
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
-COLD = "Boot the guest even if a warm one is kept from an earlier run."
+COLD = "Boot the guest even if one is up, or a warm one is kept, from an earlier command."
 
 
 def complete_guests(

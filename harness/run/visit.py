@@ -52,10 +52,21 @@ def entered(
 def visited(
     guest: Guest, places: Places, *, only: str | None, keep: bool, cold: bool
 ) -> Iterator[Visited]:
-    """Yield the guest: the one that was kept, if there is one, else a new one."""
+    """Yield the guest: the one that was kept, if there is one, else a new one.
+
+    With `cold` a new one is booted in any case, beside the one that was kept.
+    """
     lease = next((one for one in reversed(leases.kept(places)) if one.guest == guest.name), None)
-    if lease is not None and lease.login is not None:
+    if lease is not None and cold:
+        logger.info("%s was kept at %s; another one is booted beside it", guest.name, lease.created)
+    elif lease is not None and lease.login is not None:
         logger.info("%s is up since %s", guest.name, lease.created)
+        if only is not None:
+            logger.warning(
+                "%s is entered as it was kept, whoever started it; `reuseport-matrix stop %s`, or "
+                "--cold, lets %s start it",
+                *(guest.name, guest.name, only),
+            )
         with closing(log_in(lease, lease.login)) as transport:
             yield transport
         return
