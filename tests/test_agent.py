@@ -1,5 +1,6 @@
 """The agent is built once, put where it can run, vouched for, and taken away again."""
 
+import os
 import shutil
 import sys
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from fakes import heard
 
-from harness.agent import NATIVE, Builder, Program, Question, binary, host_target
+from harness.agent import NATIVE, Builder, Program, Question, binary, build, host_target
 from harness.agent.installed import COMPILE, PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.machine.places import Places
@@ -156,6 +157,51 @@ def test_builds_at_the_same_time_meet_in_one(
     assert log.read_text() == "built\n"
     assert len(made) == 4
     assert len(set(made)) == 1
+
+
+@needs_cc
+@pytest.mark.parametrize("damage", ["short", "empty", "changed", "pipe"])
+def test_an_agent_that_changed_in_the_cache_is_built_anew(
+    builder: Builder, tmp_path: Path, damage: str
+) -> None:
+    first = builder.build(NATIVE)
+    (kept,) = (tmp_path / "cache" / "agents").glob(f"agent-{NATIVE}-*[!k]")
+    content = kept.read_bytes()
+    if damage == "pipe":
+        kept.unlink()
+        os.mkfifo(kept)
+    else:
+        kept.write_bytes({"short": content[:99], "empty": b"", "changed": content + b"!"}[damage])
+    assert builder.build(NATIVE).sha256 == first.sha256
+
+
+CACHED_CC = """#!/bin/sh
+[ -e "$ZIG_GLOBAL_CACHE_DIR/damaged" ] && { echo 'bad object' >&2; exit 1; }
+mkdir -p "$ZIG_GLOBAL_CACHE_DIR" && touch "$ZIG_GLOBAL_CACHE_DIR/used"
+exec cc "$@"
+"""
+
+
+@needs_cc
+@pytest.mark.parametrize("sources", ["good", "bad"])
+def test_a_damaged_cache_of_the_compiler_does_not_fail_every_build(
+    builder: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: str
+) -> None:
+    script = tmp_path / "cached-cc"
+    script.write_text(CACHED_CC)
+    script.chmod(0o755)
+    monkeypatch.setattr(build, "_compiler", lambda _: (str(script), *build.FLAGS))
+    damaged = tmp_path / "cache" / "zig" / "global" / "damaged"
+    damaged.parent.mkdir(parents=True)
+    damaged.touch()
+    if sources == "good":
+        assert builder.build(NATIVE).content
+        assert not damaged.exists()
+        return
+    (tmp_path / "sources" / "main.c").write_text("int main(void) { return nonsense; }\n")
+    with pytest.raises(AgentError, match="nonsense"):
+        builder.build(NATIVE)
+    assert damaged.exists()  # the cache was not the only reason
 
 
 @needs_cc

@@ -197,6 +197,46 @@ def test_a_deleted_package_is_fetched_again(places: Places, archive: Path) -> No
     assert first[0].root.is_dir()
 
 
+def test_a_package_that_changed_in_the_cache_is_unpacked_anew(
+    places: Places, archive: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Debian(places).kernel(kernel("old"), Deadline(60))
+    (image,) = (path for package in first for path in package.root.rglob("vmlinuz-5"))
+    image.write_text("fi")
+    assert Debian(places).kernel(kernel("old"), Deadline(60)) == first
+    assert image.read_text() == "five"
+    assert f"{image.parent.parent} is not what was put into the cache" in caplog.text
+    before = asked(archive)
+    assert Debian(places).kernel(kernel("old"), Deadline(60)) == first
+    assert asked(archive) == before
+    assert list((places.cache / "scratch").iterdir()) == []
+
+
+def test_a_package_that_changed_is_not_used_without_a_network_either(
+    places: Places, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Debian(places).kernel(kernel("old"), Deadline(60))
+    (image,) = (path for package in first for path in package.root.rglob("vmlinuz-5"))
+    image.write_text("fi")
+    (archive / "down").touch()
+    age(places, monkeypatch)
+    with pytest.raises(NotRunError, match="cannot fetch linux-image-cloud"):
+        names(places, "old")
+
+
+def test_what_an_earlier_version_fetched_is_used_only_without_a_network(
+    places: Places, archive: Path
+) -> None:
+    first = Debian(places).kernel(kernel("old"), Deadline(60))
+    shutil.rmtree(places.cache / "seals")
+    before = asked(archive)
+    assert Debian(places).kernel(kernel("old"), Deadline(60)) == first
+    assert asked(archive) != before
+    shutil.rmtree(places.cache / "seals")
+    (archive / "down").touch()
+    assert Debian(places).kernel(kernel("old"), Deadline(60)) == first
+
+
 def test_checks_are_never_switched_off() -> None:
     text = f"{apt.CONFIGURATION} {SCRIPT}".lower()
     for word in ("allow", "trusted", "verify", "check-valid", "insecure"):

@@ -1,5 +1,6 @@
 """Files of a stranger: only regular files inside the folder are opened, and nothing waits."""
 
+import ast
 import os
 import socket
 from pathlib import Path
@@ -127,3 +128,63 @@ def test_a_file_that_cannot_be_written_leaves_no_scratch(tmp_path: Path) -> None
     with pytest.raises(OSError, match="directory"):
         guarded.replace(inside / "guests", b"x", inside=inside)
     assert [path.name for path in inside.iterdir()] == ["guests"]
+
+
+HARNESS = Path(__file__).parent.parent / "harness"
+
+OPENING = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "from_path"}
+"""Names of functions and methods that open a file by its path."""
+
+DIRECT = {
+    "agent/build.py": "the sources and what the compiler has just made",
+    "machine/capacity.py": "/proc and /sys",
+    "machine/files.py": "a temporary file of its own, which mkstemp made",
+    "machine/guarded.py": "this is the one way",
+    "machine/pid.py": "/proc",
+    "providers/accelerators.py": "/proc, and a firmware of its own in a new folder",
+    "providers/fetch/http.py": "a download under way, in the user's cache",
+    "providers/fetch/unpack.py": "a download that was verified, in the user's cache",
+    "providers/openssh.py": "the user's ~/.ssh",
+    "providers/packages/apt.py": "apt's configuration, and what is written for apt",
+    "providers/qemu/images.py": "the script that comes with this program",
+    "providers/qemu/initramfs.py": "packages in the user's cache, of which the seal was checked",
+    "providers/qemu/machine.py": "the messages of QEMU, in the lease's folder",
+    "providers/qemu/overlay.py": "a disk image, which may be a block device",
+    "providers/qemu/seed.py": "a new file in the lease's folder",
+    "providers/qemu/warm.py": "a new file in a new folder",
+    "providers/qemu/warm_disk.py": "keys in a state of which the seal was checked",
+    "providers/vagrant/boot.py": "a new file in the lease's folder",
+    "providers/vagrant/libvirt.py": "locks and definitions in the user's cache",
+    "providers/vagrant/machine.py": "the key that Vagrant made",
+    "providers/vagrant/warm.py": "the Vagrantfile that comes with this program",
+    "report/html.py": "the parts of the page that come with this program",
+    "run/live_guest.py": "a file that a test's author names",
+    "transport/keys.py": "a new key, or the user's",
+    "run/visit.py": "the key that a lease names",
+    "cli/__init__.py": "/dev/null",
+}
+"""Modules that open files themselves, and why that is no stranger's file. `store`, `leases` and
+`guests` are not among them."""
+
+
+def opens(path: Path) -> list[int]:
+    """Return the lines in which a module calls a function that opens a file."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    names = [
+        (call.lineno, call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id)
+        for call in calls
+        if isinstance(call.func, ast.Attribute | ast.Name)
+    ]
+    return [line for line, name in names if name in OPENING]
+
+
+def test_every_other_module_opens_files_in_the_guarded_way() -> None:
+    found = {
+        str(path.relative_to(HARNESS)): lines
+        for path in sorted(HARNESS.rglob("*.py"))
+        if (lines := opens(path))
+    }
+    news = {name: lines for name, lines in found.items() if name not in DIRECT}
+    assert not news, f"use harness.machine.guarded, or say in DIRECT why not: {news}"
+    assert not DIRECT.keys() - found.keys(), "these no longer open files"
+    assert not [name for name in DIRECT if name.split("/")[0] in ("store", "leases", "guests")]

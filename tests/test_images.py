@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import stat
 import subprocess
@@ -15,11 +16,11 @@ from web_server import Site, serving
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.machine.places import Places
+from harness.machine.seals import sha256
 from harness.model import Image, Ssh
 from harness.model.guest import Qemu
 from harness.providers.qemu.boot import whose
 from harness.providers.qemu.images import Images, prepare, refusal
-from harness.providers.qemu.overlay import disk_sha256
 from harness.transport.keys import make_key, read_key
 
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="no qemu-img here")
@@ -88,9 +89,9 @@ def test_a_disk_of_another_sha256_is_refused(places: Places, machine: Qemu, tmp_
 def test_a_changed_disk_is_hashed_again(places: Places, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.write_bytes(b"one")
-    assert disk_sha256(disk, places) == hashlib.sha256(b"one").hexdigest()
+    assert sha256(disk, places) == hashlib.sha256(b"one").hexdigest()
     disk.write_bytes(b"other")
-    assert disk_sha256(disk, places) == hashlib.sha256(b"other").hexdigest()
+    assert sha256(disk, places) == hashlib.sha256(b"other").hexdigest()
 
 
 def test_a_disk_needs_a_key_and_the_tool_that_protects_it(
@@ -229,6 +230,32 @@ def test_an_image_that_changed_in_the_cache_is_not_booted(
     (image,) = places.folder("downloads").glob("*.image")
     image.write_bytes(image.read_bytes() + b"more")
     (second := tmp_path / "second").mkdir()
-    with pytest.raises(ImageError, match="refused") as caught:
+    made = prepare(guest, places, second, Deadline(30))
+    assert made.provenance["disk_sha256"] == guest_sha256(guest)
+    assert sha256(image, places) == guest_sha256(guest)
+    assert vendor.asked == [None, None]  # twice, from the start
+
+
+def guest_sha256(guest: Qemu) -> str | None:
+    return None if guest.image is None else guest.image.sha256
+
+
+@needs_qemu_img
+def test_the_initrd_of_the_user_is_hashed(places: Places, machine: Qemu, tmp_path: Path) -> None:
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(b"archive")
+    guest = replace(machine, initrd=str(initrd))
+    facts = prepare(guest, places, tmp_path, Deadline(30)).provenance
+    assert facts["initramfs_sha256"] == hashlib.sha256(b"archive").hexdigest()
+    initrd.unlink()
+    os.mkfifo(initrd)
+    (second := tmp_path / "second").mkdir()
+    with pytest.raises(ImageError, match="is a pipe, not a file"):
         prepare(guest, places, second, Deadline(30))
-    assert "delete" in (caught.value.hint or "")
+
+
+def test_a_kernel_that_is_a_pipe_is_refused(places: Places, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "kernel")
+    guest = Qemu(kernel=str(tmp_path / "kernel"), initrd="/i", ssh=Ssh(key="/k"))
+    with pytest.raises(ImageError, match="is a pipe, not a file"):
+        prepare(guest, places, tmp_path, Deadline(30))

@@ -121,6 +121,17 @@ def test_the_base_is_made_once_and_again_when_the_script_changes(
     assert base(Userland(userland(tmp_path).roots, b"other"), (), places) != first
 
 
+@pytest.mark.parametrize("damage", [b"", b"cut"])
+def test_a_cached_archive_that_changed_is_built_anew(
+    places: Places, tmp_path: Path, damage: bytes
+) -> None:
+    first = base(userland(tmp_path), (), places)
+    content = first.read_bytes()
+    first.write_bytes(damage)
+    assert base(userland(tmp_path), (), places) == first
+    assert first.read_bytes() == content
+
+
 def test_a_userland_without_dropbear_is_an_image_error(places: Places, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="busybox"):
         base(Userland((tmp_path,), b""), (), places)

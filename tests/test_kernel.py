@@ -1,6 +1,7 @@
 """Unpacking bzImages, which the tests build in every compression that Debian has used."""
 
 import gzip
+import hashlib
 import lzma
 import struct
 import threading
@@ -111,10 +112,35 @@ def test_a_kernel_is_unpacked_once(places: Places, tmp_path: Path) -> None:
     assert first.path.stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("damage", [b"", b"cut", elf()[:-1] + b"?"])
+def test_a_cached_kernel_that_changed_is_unpacked_anew(
+    places: Places, tmp_path: Path, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bz_image(packed(elf())))
+    first = prepare(image, places)
+    assert first.booted_sha256 == hashlib.sha256(elf()).hexdigest() != first.sha256
+    first.path.write_bytes(damage)
+    assert prepare(image, places) == first
+    assert first.path.read_bytes() == elf()
+    assert f"{first.path} is not what was put into the cache" in caplog.text
+
+
+def test_a_kernel_that_an_earlier_version_cached_is_not_believed(
+    places: Places, tmp_path: Path
+) -> None:
+    image = tmp_path / "bzImage"
+    image.write_bytes(bz_image(packed(elf())))
+    sha256 = hashlib.sha256(image.read_bytes()).hexdigest()
+    (places.folder("kernels") / f"vmlinux-{sha256[:32]}").write_bytes(b"something")
+    assert prepare(image, places).path.read_bytes() == elf()
+
+
 def test_an_unknown_kernel_is_booted_as_it_is(places: Places, tmp_path: Path) -> None:
     image = tmp_path / "kernel"
     image.write_bytes(b"what QEMU may understand")
-    assert prepare(image, places).path == image
+    found = prepare(image, places)
+    assert (found.path, found.booted_sha256) == (image, found.sha256)
 
 
 def test_a_kernel_that_is_not_there_is_an_image_error(places: Places, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from harness.errors import BootError
 from harness.machine import cache
+from harness.machine.files import remember
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest
 from harness.model.guest import Qemu
@@ -20,7 +21,7 @@ from harness.providers import reseed
 from harness.providers.qemu import warm
 from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.images import Images
-from harness.providers.qemu.warm import WarmState, state_of
+from harness.providers.qemu.warm import WarmState, identities, state_of
 from harness.transport.keys import make_key
 
 DAY = 86400.0
@@ -75,6 +76,34 @@ def test_of_two_who_keep_the_same_guest_the_first_wins(places: Places) -> None:
     assert [path.name for path in first.folder.parent.iterdir()] == [first.folder.name]
 
 
+def age_of(state: WarmState, moment: int) -> None:
+    """Let a state be used last at this time (seconds since the epoch)."""
+    for path in (state.folder / "memory", state.folder / "console.log"):
+        os.utime(path, (moment, moment))
+    remember(state.folder / warm.SEAL, identities(state.folder))
+    os.utime(state.folder / warm.SEAL, (moment, moment))
+    os.utime(state.folder, (moment, moment))
+
+
+@pytest.mark.parametrize("damage", ["short", "changed", "missing", "unsealed"])
+def test_a_saved_state_that_changed_is_not_resumed(
+    places: Places, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = state_of(["kernel"], places)
+    keep(state, b"memory")
+    before = state.memory.stat()
+    if damage == "unsealed":
+        (state.folder / warm.SEAL).unlink()
+    elif damage == "missing":
+        state.memory.unlink()
+    else:
+        state.memory.write_bytes(b"memo" if damage == "short" else b"MEMORY")
+        os.utime(state.memory, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not state.take()
+    assert not state.folder.exists()
+    assert "is not what was saved there" in caplog.text
+
+
 def test_the_states_used_longest_ago_go_when_there_is_no_room(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,8 +111,7 @@ def test_the_states_used_longest_ago_go_when_there_is_no_room(
     states = [state_of([str(number)], places) for number in range(3)]
     for age, state in enumerate(states):
         keep(state, b"x" * (1 << 20))
-        for path in (state.folder, *state.folder.iterdir()):
-            os.utime(path, (1000 + age, 1000 + age))
+        age_of(state, 1000 + age)
     assert states[0].take()  # which marks it as used
     keep(state_of(["new"], places), b"x" * (1 << 20))
     assert [state.take() for state in states] == [True, False, True]

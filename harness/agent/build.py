@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import platform
+import shutil
 import sys
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from harness.agent.installed import ERRORS, Agent, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
+from harness.machine import guarded, seals
 from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.machine.process import last_will
@@ -36,6 +38,9 @@ HOST = "host"
 
 NATIVE = "native"
 """The target without Zig: this machine's own `cc` compiles."""
+
+LIMIT = 64 << 20
+"""Bytes of the largest agent; those that are built here have less than 1 MiB."""
 
 FLAGS = ("-std=c99", "-D_DEFAULT_SOURCE", "-Os", "-s")
 
@@ -105,7 +110,8 @@ class Builder:
         command = (*_compiler(_target(source)), *flags)
         with TemporaryDirectory(dir=self._places.folder("agents")) as folder:
             made = Path(folder) / "program"
-            self._compile_alone(command, [path.absolute() for path in files], made)
+            zig = self._places.folder("zig")
+            self._compile_alone(command, [path.absolute() for path in files], made, zig)
             return made.read_bytes()
 
     def build(self, target: str) -> Program:
@@ -119,9 +125,9 @@ class Builder:
         for path in files:
             digest.update(f"{path.name} {path.stat().st_size}\n".encode() + path.read_bytes())
         kept = self._places.folder("agents") / f"agent-{target}-{digest.hexdigest()[:32]}"
-        if not kept.exists():
+        if seals.unbroken(kept, self._places, afresh=True) is None:
             self._compile(command, [path for path in files if path.suffix == ".c"], kept)
-        content = kept.read_bytes()
+        content = guarded.read(kept, LIMIT, inside=kept.parent)
         if "-netbsd" in target:
             content = elf.without(content, UNNEEDED)
         return Program(content, f"built for {target}", target)
@@ -148,11 +154,30 @@ class Builder:
         with locked(kept.with_name(f"{kept.name}.lock"), deadline) as ours:
             if not ours:
                 raise AgentError(Phase.BUILD, f"another run still builds {kept.name}")
-            if not kept.exists():
-                self._compile_alone(command, sources, kept)
+            if seals.unbroken(kept, self._places) is None:  # no other run has built it meanwhile
+                self._compile_surely(command, sources, kept)
+                seals.seal(kept, self._places)
 
-    def _compile_alone(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
+    def _compile_surely(self, command: Sequence[str], sources: Sequence[Path], kept: Path) -> None:
+        """Compile; if that fails, try once more with an empty cache.
+
+        Zig does not check what is in its cache, so damage there would fail every build.
+        """
         zig = self._places.folder("zig")
+        used = any(zig.iterdir())
+        try:
+            self._compile_alone(command, sources, kept, zig)
+        except AgentError:
+            if not used:
+                raise
+            with TemporaryDirectory(dir=self._places.folder("scratch")) as empty:
+                self._compile_alone(command, sources, kept, Path(empty))
+            logger.warning("%s was damaged, and is made anew", zig)
+            shutil.rmtree(zig, ignore_errors=True)
+
+    def _compile_alone(
+        self, command: Sequence[str], sources: Sequence[Path], kept: Path, zig: Path
+    ) -> None:
         caches = (f"ZIG_GLOBAL_CACHE_DIR={zig}/global", f"ZIG_LOCAL_CACHE_DIR={zig}/local")
         with NamedTemporaryFile(dir=kept.parent, prefix=".building-", delete=False) as unfinished:
             made = Path(unfinished.name)
@@ -175,7 +200,7 @@ class Builder:
 
     def _given(self, path: Path) -> Program:
         try:
-            content = path.read_bytes()
+            content = guarded.read(path, LIMIT)
         except OSError as exc:
             raise AgentError(Phase.BUILD, f"the agent {path} cannot be read: {exc}") from exc
         return Program(content, str(path))

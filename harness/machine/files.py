@@ -8,6 +8,9 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from harness.machine import guarded
+from harness.machine.guarded import IrregularFileError
+
 Kept = TypeVar("Kept")
 
 
@@ -31,17 +34,34 @@ def write_whole(path: Path, content: bytes, *, ending: str = "", durable: bool =
         raise
 
 
+def replace_folder(made: Path, final: Path) -> None:
+    """Rename a folder into place; what is there already is moved to where `made` was.
+
+    If another process is faster, its folder stays.
+    """
+    aside = made.with_name(f"{made.name}.old")
+    if final.is_dir():
+        final.rename(aside)
+    try:
+        made.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+    if aside.is_dir():
+        aside.rename(made)
+
+
 def identity(path: Path) -> str:
     """Return a text that changes when the file is replaced or its content changes.
 
-    It consists of path, inode, size and mtime; the content is not read. A missing file has a text,
-    too.
+    It consists of path, inode, size, mtime and ctime; the content is not read. No program can set
+    the ctime, so a change shows even if the mtime was put back. A missing file has a text, too.
     """
     try:
         file = path.stat()
     except OSError:
         return f"{path} -"
-    return f"{path} {file.st_ino} {file.st_size} {file.st_mtime_ns}"
+    return f"{path} {file.st_ino} {file.st_size} {file.st_mtime_ns} {file.st_ctime_ns}"
 
 
 def as_json(value: object, *, order: Literal["sorted"] | None = None) -> bytes:
@@ -82,6 +102,8 @@ def remember(path: Path, answer: object) -> None:
 def recall(path: Path, kind: type[Kept]) -> Kept | None:
     """Return the answer kept in a file; None if the file holds no answer of this kind."""
     try:
-        return from_exact_json(path.read_bytes(), kind)
-    except (FileNotFoundError, ValueError):  # msgspec's errors and bad UTF-8 are ValueErrors
+        return from_exact_json(guarded.read(path, inside=path.parent), kind)
+    except (FileNotFoundError, IrregularFileError):
+        return None
+    except (ValueError, RecursionError):  # msgspec's errors and bad UTF-8 are ValueErrors
         return None

@@ -12,8 +12,8 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 from msgspec import Struct
 
@@ -79,9 +79,10 @@ def descriptor(path: Path, mode: str = "rb", *, inside: Path | None = None) -> i
 
 
 @contextmanager
-def file(path: Path, mode: str = "rb", *, inside: Path | None = None) -> Iterator[IO[bytes]]:
+def file(path: Path, mode: str = "rb", *, inside: Path | None = None) -> Iterator[BufferedIOBase]:
     """Open a regular file for the block."""
     with os.fdopen(descriptor(path, mode, inside=inside), mode) as opened:
+        assert isinstance(opened, BufferedIOBase)
         yield opened
 
 

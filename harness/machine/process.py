@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from harness.deadline import GLANCE, Deadline
+from harness.machine import guarded
 from harness.protocols import Completed
 
 TRIED_SECONDS = 5.0
@@ -77,18 +77,18 @@ def execute(
 
 
 @contextmanager
-def _streams(log: Path | None) -> Iterator[tuple[int | IO[bytes], int | IO[bytes]]]:
+def _streams(log: Path | None) -> Iterator[tuple[int, int]]:
     if log is None:
         yield subprocess.PIPE, subprocess.PIPE
         return
-    with log.open("ab") as file:
-        yield file, file
+    with guarded.file(log, "ab", inside=log.parent) as file:
+        yield file.fileno(), file.fileno()
 
 
 def _written(log: Path | None, begin: int) -> bytes:
     if log is None:
         return b""
-    with log.open("rb") as file:
+    with guarded.file(log, inside=log.parent) as file:
         file.seek(max(begin, log.stat().st_size - LOG_LIMIT))
         return file.read(LOG_LIMIT)
 

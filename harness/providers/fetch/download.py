@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine import guarded, seals
 from harness.machine.files import recall, remember
 from harness.machine.lock import locked
 from harness.machine.places import Places
@@ -84,7 +85,12 @@ class _Shelf:
     def record(self) -> Downloaded | None:
         """Return the image if it is cached and verified, else None."""
         found = recall(self._record, Downloaded)
-        return found if found is not None and Path(found.path).is_file() else None
+        if found is None or not Path(found.path).is_file():
+            return None
+        if seals.sha256(Path(found.path), self._places) != found.unpacked_sha256:
+            logger.warning("%s is not what was downloaded: it is fetched again", found.path)
+            return None
+        return found
 
     def keep(self, found: Downloaded) -> None:
         """Record the image: from now on it counts as cached."""
@@ -183,5 +189,5 @@ def _unpacked(kind: str, shelf: _Shelf, url: str, deadline: Deadline) -> None:
 
 def _digest(path: Path, algorithm: str) -> str:
     """Return a file's checksum, hexadecimal."""
-    with path.open("rb") as content:
+    with guarded.file(path) as content:
         return hashlib.file_digest(content, algorithm).hexdigest()

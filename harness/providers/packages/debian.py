@@ -1,7 +1,6 @@
 """Fetches kernels, and the programs of an initramfs, from Debian's archive, verified by apt.
 
-The mirror is the one in this machine's apt configuration, or the one in the environment variable
-`MIRROR`. No mirror is hard-coded here.
+The mirror is that of this machine's apt, or the environment variable `MIRROR`; none is hard-coded.
 """
 
 import fnmatch
@@ -22,7 +21,8 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
-from harness.machine.files import recall, remember
+from harness.machine import seals
+from harness.machine.files import recall, remember, replace_folder
 from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.model import DebianKernel
@@ -134,14 +134,14 @@ class Debian:
         name = hashlib.sha256(question.encode()).hexdigest()[:16]
         memory = self._places.folder("resolved") / f"{name}.json"
         # The name contains the question, so another suite or pattern never gets this answer.
-        if (known := _recall(memory)) and time.time() - known.at < apt.INDEX_SECONDS:
+        if (known := self._recall(memory)) and self._is_good(known):
             return known.packages
         reason = refusal()
         if reason is not None:
             raise NotRunError(reason, hint=HINT)
         with self._locked(name, deadline):
             # Another run may have fetched it while we waited for the lock.
-            if (other := _recall(memory)) and time.time() - other.at < apt.INDEX_SECONDS:
+            if (other := self._recall(memory)) and self._is_good(other):
                 return other.packages
             try:
                 packages = self._ask(suites, fetch, deadline)
@@ -150,9 +150,23 @@ class Debian:
                 if known is None:
                     raise
                 logger.warning("%s; using the one fetched on %s", exc, time.ctime(known.at))
+                for one in known.packages:
+                    seals.seal(one.root, self._places)  # an earlier version made no seals
                 return known.packages
             remember(memory, _Resolved(time.time(), packages))
         return packages
+
+    def _recall(self, memory: Path) -> _Resolved | None:
+        """Return the remembered answer; None if one of its folders was deleted or changed since."""
+        found = recall(memory, _Resolved)
+        roots = [] if found is None else [package.root for package in found.packages]
+        whole = all(root.is_dir() and not seals.is_broken(root, self._places) for root in roots)
+        return found if whole else None
+
+    def _is_good(self, known: _Resolved) -> bool:
+        """Return whether an answer is less than a day old and its folders are sealed."""
+        fresh = time.time() - known.at < apt.INDEX_SECONDS
+        return fresh and all(seals.unbroken(one.root, self._places) for one in known.packages)
 
     def _ask(
         self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
@@ -198,20 +212,20 @@ class Debian:
 
     def _unpack(self, deb: Path, suite: str, deadline: Deadline) -> Unpacked:
         """Unpack the wanted files into a folder that appears complete or not at all."""
-        with deb.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = seals.digest(deb)
         package, version = apt.tool(
             ["dpkg-deb", "--showformat=${Package} ${Version}", "--show", str(deb)], deadline
         ).split()
         name = f"{package}_{version}_{sha256[:16]}_{self._kept}"
         folder = self._places.folder("packages") / name
-        if not folder.is_dir():
+        if seals.unbroken(folder, self._places) is None:
             whole = deb.with_suffix(".whole")
             kept = deb.with_suffix(".kept")
             kept.mkdir()
             apt.tool(["dpkg-deb", "-x", str(deb), str(whole)], deadline)
             _keep_wanted(whole, kept, self._wanted)
-            _appear(kept, folder)
+            replace_folder(kept, folder)
+            seals.seal(folder, self._places)
         return Unpacked(package, version, sha256, suite, str(folder))
 
     @contextmanager
@@ -279,20 +293,3 @@ def is_wanted(path: str, wanted: Sequence[str] = WANTED) -> bool:
     if any(fnmatch.fnmatch(path, pattern) for pattern in UNWANTED):
         return False
     return any(fnmatch.fnmatch(path, f"/{pattern}") for pattern in wanted)
-
-
-def _appear(made: Path, final: Path) -> None:
-    """Rename a folder into place; if it exists, a faster run has made the same one."""
-    try:
-        made.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
-
-
-def _recall(memory: Path) -> _Resolved | None:
-    """Return the remembered answer to a request; None if its folders were deleted since."""
-    resolved = recall(memory, _Resolved)
-    if resolved is None or not all(package.root.is_dir() for package in resolved.packages):
-        return None
-    return resolved

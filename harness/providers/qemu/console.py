@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from harness.machine import guarded
 from harness.text import plain
 
 LAST_WORDS = 4000
@@ -28,6 +29,7 @@ class Console:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        guarded.check(path, inside=path.parent)  # QEMU itself follows links, and waits for a pipe
         self.path = path
         self._begin = self._next = path.stat().st_size if path.exists() else 0
         self._text = ""
@@ -36,7 +38,7 @@ class Console:
         """Return this boot's output so far (a flood's end only), control characters escaped."""
         self.trim(FLOOD)
         try:
-            with self.path.open("rb") as file:
+            with guarded.file(self.path, inside=self.path.parent) as file:
                 file.seek(self._next)
                 new = file.read(REMEMBERED)
         except FileNotFoundError:
@@ -47,7 +49,7 @@ class Console:
 
     def raw(self) -> bytes:
         """Return the first `REMEMBERED` bytes of this boot's output, unchanged."""
-        with self.path.open("rb") as file:
+        with guarded.file(self.path, inside=self.path.parent) as file:
             file.seek(self._begin)
             return file.read(REMEMBERED)
 
@@ -64,7 +66,7 @@ class Console:
         surplus = size - self._begin - KEPT
         if size - self._begin <= limit:
             return
-        with self.path.open("r+b") as file:
+        with guarded.file(self.path, "r+b", inside=self.path.parent) as file:
             file.seek(size - KEPT // 2)
             end = file.read(KEPT // 2)
             file.truncate(self._begin + KEPT // 2)

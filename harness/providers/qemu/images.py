@@ -1,6 +1,5 @@
 """Prepares and checks what a guest boots from: the kernel, package or disk of its guest file."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine import seals
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model.guest import Qemu
@@ -64,11 +64,14 @@ def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Ima
     image, modules = _kernel(qemu, places, deadline, facts)
     if image is not None and _is_ours(qemu):
         archive = _archive(modules, places, deadline)
+        facts["initramfs_sha256"] = seals.sha256(archive, places)
         return _with_keys(image, archive, folder, facts)
     private = Path(qemu.ssh.key or folder / "key")
     key = make_key(private) if qemu.ssh.key is None else read_key(private)
     disk, backing = _disk(qemu, places, folder, deadline, facts)
     initrd = None if qemu.initrd is None else Path(qemu.initrd)
+    if initrd is not None:
+        facts["initramfs_sha256"] = _checked(initrd, places)
     iso, offered = _seeded(qemu, folder, key)
     return Images(
         key,
@@ -110,7 +113,7 @@ def _kernel(
             f"{image} has sha256 {ready.sha256}, not {qemu.kernel_sha256}: refused",
             hint="get the right file, or correct `kernel_sha256` in the guest file",
         )
-    facts["kernel_sha256"] = ready.sha256
+    facts |= {"kernel_sha256": ready.sha256, "kernel_booted_sha256": ready.booted_sha256}
     return ready.path, modules
 
 
@@ -129,11 +132,17 @@ def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline) -> P
     return initramfs.base(Userland(roots, init.read_bytes()), modules, places)
 
 
+def _checked(file: Path, places: Places) -> str:
+    """Return the sha256 of the user's own file; raise `ImageError` if it cannot be read."""
+    try:
+        return seals.sha256(file, places)
+    except OSError as exc:
+        raise ImageError(f"{file} cannot be read: {exc.strerror}") from exc
+
+
 def _with_keys(image: Path, archive: Path, folder: Path, facts: dict[str, str]) -> Images:
     private = folder / "key"
     keys = GuestKeys(make_key(private), Ed25519PrivateKey.generate())
-    with archive.open("rb") as content:
-        facts["initramfs_sha256"] = hashlib.file_digest(content, "sha256").hexdigest()
     pinned, login = public_key(keys.host), keys.authorized
     return Images(login, str(private), facts, image, archive, host_key=pinned, told=keys.told)
 
@@ -145,7 +154,7 @@ def _disk(
     disk, expected = _source(qemu, places, deadline, facts)
     if disk is None:
         return None, None
-    facts["disk_sha256"] = found = overlay.disk_sha256(disk, places)
+    facts["disk_sha256"] = found = _checked(disk, places)
     if expected is not None and found != expected.lower():
         hint = "correct `disk_sha256`; if a cached file was changed, delete it to fetch it again"
         raise ImageError(f"{disk} has sha256 {found}, not {expected}: refused", hint=hint)

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine import seals
 from harness.machine.files import write_whole
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
@@ -101,8 +102,9 @@ def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
     inputs = (*(str(root) for root in userland.roots), *(str(path) for path in modules))
     key = hashlib.sha256("\0".join(inputs).encode() + userland.init + SHAPE)
     cached = places.folder("initramfs") / f"{key.hexdigest()[:32]}.cpio"
-    if not cached.exists():
+    if seals.unbroken(cached, places, afresh=True) is None:
         write_whole(cached, archive([*system(userland), *drivers(modules)]))
+        seals.seal(cached, places)
     return cached
 
 

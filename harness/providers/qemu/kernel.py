@@ -19,6 +19,7 @@ import zstandard
 from msgspec import Struct
 
 from harness.errors import ImageError
+from harness.machine import guarded, seals
 from harness.machine.files import write_whole
 from harness.machine.places import Places
 
@@ -46,28 +47,30 @@ class UnknownFormatError(ValueError):
 
 
 class KernelFile(Struct, frozen=True):
-    """A kernel file to boot, and the sha256 of the file that it was made from."""
+    """A kernel file to boot, its sha256, and that of the file that it was made from."""
 
     path: Path
     sha256: str
+    booted_sha256: str
 
 
 def prepare(image: Path, places: Places) -> KernelFile:
     """Return the form of a kernel image that boots fastest, cached after the first time."""
     try:
-        with image.open("rb") as file:
+        with guarded.file(image) as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise ImageError(f"the kernel cannot be read: {exc}") from exc
     cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
-    if cached.exists():
-        return KernelFile(cached, sha256)
+    kept = seals.unbroken(cached, places, afresh=True)
+    if kept is not None:
+        return KernelFile(cached, sha256, kept)
     failure = unpacked_elsewhere(image, cached)
     if isinstance(failure, UnknownFormatError):
-        return KernelFile(image, sha256)
+        return KernelFile(image, sha256, sha256)
     if failure is not None:
         raise ImageError(f"the kernel {image.name} cannot be unpacked: {failure}") from failure
-    return KernelFile(cached, sha256)
+    return KernelFile(cached, sha256, seals.seal(cached, places))
 
 
 def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
@@ -96,7 +99,7 @@ def unpacked_elsewhere(image: Path, cached: Path) -> Exception | None:
 def _unpack(image: Path, cached: Path, theirs: "Connection") -> None:
     failure: Exception | None = None
     try:
-        write_whole(cached, vmlinux(image.read_bytes()))
+        write_whole(cached, vmlinux(guarded.read(image, UNPACKED_LIMIT)))
     except (UnknownFormatError, OSError) as exc:
         failure = exc
     with suppress(BrokenPipeError):  # our parent was killed

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.leases import Tenancy
+from harness.machine import guarded
 from harness.machine.process import last_will
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.login_line import LoginLine
@@ -75,10 +76,9 @@ class Machine:
         self.console.trim()
         if said:
             path = self.console.path
-            with path.with_name(f"{path.stem}.qemu.log").open(
-                "a", encoding="utf-8", errors="replace"
-            ) as log:
-                log.write(f"{said}\n")
+            log = path.with_name(f"{path.stem}.qemu.log")
+            with guarded.file(log, "ab", inside=log.parent) as file:
+                file.write(f"{said}\n".encode(errors="replace"))
 
 
 @contextmanager

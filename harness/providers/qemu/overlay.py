@@ -1,6 +1,5 @@
 """Makes copy-on-write disks: each boot writes to its own file, and the image does not change."""
 
-import hashlib
 from pathlib import Path
 
 import msgspec
@@ -8,8 +7,6 @@ from msgspec import Struct
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.machine.files import identity, recall, remember
-from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 
 GIB = 1 << 30
@@ -87,16 +84,3 @@ def _img(words: list[str], deadline: Deadline) -> bytes:
         hint = FORMAT_HINT if "format" in said else "`qemu-img check` shows whether it is damaged"
         raise ImageError(f"qemu-img: {said}", hint=hint)
     return done.stdout
-
-
-def disk_sha256(disk: Path, places: Places) -> str:
-    """Return a disk image's sha256; compute it again only if the file has changed."""
-    name = hashlib.sha256(identity(disk.resolve()).encode()).hexdigest()
-    memory = places.folder("disks") / f"{name[:32]}.json"
-    known = recall(memory, str)
-    if known is not None:
-        return known
-    with disk.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    remember(memory, sha256)
-    return sha256

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from harness.machine import cache
+from harness.machine import cache, guarded
+from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,10 @@ SCRATCH = "."
 ABANDONED_SECONDS = 3600.0
 """After this time an unfinished state is abandoned: the run that wrote it was killed."""
 
-SHAPE = "2"
+SEAL = "seal.json"
+"""The file of a state with the identities of its other files, as they were saved."""
+
+SHAPE = "3"
 """Change this when guests are saved at a different point of their boot."""
 
 NOTE = "[reuseport-matrix: the guest was kept at this point, and goes on from here]\n"
@@ -48,18 +52,27 @@ class WarmState(Struct, frozen=True):
         return self.folder / "memory"
 
     def take(self) -> bool:
-        """Return whether the guest can be resumed, and mark the state as used now."""
+        """Return whether the guest can be resumed, and mark the state as used now.
+
+        A state that was changed since it was saved is deleted. Its files hold up to gigabytes, so
+        they are not read for that; another boot costs less.
+        """
         try:
             os.utime(self.folder)
         except OSError:
             return False
-        return self.memory.exists()
+        if recall(self.folder / SEAL, dict[str, str]) == identities(self.folder):
+            return True
+        logger.warning("%s is not what was saved there: the guest is booted", self.folder)
+        self.forget()
+        return False
 
     def replay(self, console: Path) -> None:
         """Append to a console log what the guest had printed when it was saved."""
         console.parent.mkdir(parents=True, exist_ok=True)
-        with console.open("ab") as log:
-            log.write((self.folder / "console.log").read_bytes() + NOTE.encode())
+        said = guarded.read(self.folder / "console.log", inside=self.folder)
+        with guarded.file(console, "ab", inside=console.parent) as log:
+            log.write(said + NOTE.encode())
 
     def keep(self, said: bytes, save: Callable[[Path], None]) -> None:
         """Save a guest: `save` writes its memory to a path. A state that exists already stays."""
@@ -71,6 +84,7 @@ class WarmState(Struct, frozen=True):
             made.mkdir(mode=0o700)
             (made / "console.log").write_bytes(said)
             save(made / "memory")
+            remember(made / SEAL, identities(made))
             try:
                 made.rename(self.folder)
             except OSError as exc:  # another run saved the same guest
@@ -80,6 +94,12 @@ class WarmState(Struct, frozen=True):
     def forget(self) -> None:
         """Delete a state that does not work."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def identities(folder: Path) -> dict[str, str]:
+    """Return the identities of a state's files; the folder itself may be renamed."""
+    files = [path for path in sorted(folder.rglob("*")) if path.name != SEAL]
+    return {path.name: identity(path).removeprefix(f"{path} ") for path in files}
 
 
 def state_of(parts: Sequence[str], places: Places) -> WarmState:

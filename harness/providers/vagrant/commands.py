@@ -10,6 +10,7 @@ import vagrant
 from msgspec import Struct
 
 from harness.deadline import Deadline
+from harness.machine import guarded
 from harness.machine.process import ToolTimeoutError, execute, last_will
 from harness.model import Box
 from harness.providers.vagrant.failures import failure
@@ -76,7 +77,8 @@ class Commands(vagrant.Vagrant):
     def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
         """Run a command, append its output to the console log, and return it."""
         said = self._execute(args, None)
-        with self._place.console.open("ab") as log:
+        console = self._place.console
+        with guarded.file(console, "ab", inside=console.parent) as log:
             log.write(said)
         return said.decode(errors="replace")
 
