@@ -1,13 +1,18 @@
 """Nightly runs are kept, compared with the last complete one, and never lost."""
 
 import json
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
 from fakes import FakeProvider
 from msgspec.structs import replace
 from test_cli import Command, command
 from test_history import matrix as night_of
 from test_report import cell, matrix, word
+from test_store import BEGUN
 
 from harness.matrix import encode
 from harness.matrix.history import PastRun as Visited
@@ -15,8 +20,9 @@ from harness.matrix.history import history
 from harness.model import Judgement, State
 from harness.report.report import Report
 from harness.report.summary import LIMIT, NightReport, render
-from harness.store import NEVER_ASKED
+from harness.store import NEVER_ASKED, Store
 from harness.store.archive import night
+from harness.store.pruning import prune_runs
 from harness.store.runs import load_matrix
 
 __all__ = ["command"]  # a fixture, found by its name
@@ -25,7 +31,7 @@ ASKED = ("nightly", "one", "--guests", "guests", "--quick", "--folder", "nights"
 
 
 def runs() -> list[Path]:
-    return sorted(Path("nights/runs").iterdir())
+    return sorted(Path("nights/runs").glob("*"))
 
 
 def rewritten(run: Path, word: str | None, why: str = "because") -> None:
@@ -92,6 +98,105 @@ def test_old_runs_go_and_their_history_stays(command: Command) -> None:
     assert ended.err.count("removed nights/runs/matrix-") == 2
     assert [path.name.partition("-")[0] for path in runs()] == ["matrix", "matrix", "notes"]
     assert "4 runs" in command("history", "--db", "nights/history.sqlite").out
+
+
+def killed(name: str, journal: bytes | None = None) -> Path:
+    """Make what a killed night leaves: a folder, and a journal if it got that far."""
+    run = Path("nights/runs", name)
+    run.mkdir(parents=True)
+    if journal is not None:
+        (run / "journal.jsonl").write_bytes(journal)
+    return run
+
+
+def test_nights_that_were_killed_go_as_well(command: Command) -> None:
+    command(*ASKED)
+    journal = (runs()[0] / "journal.jsonl").read_bytes()
+    for number in range(3):
+        killed(f"matrix-20200101-00000{number}", journal)
+    killed("matrix-20200101-000003")
+    killed("matrix-mine")  # empty, but not named as a night is
+    Path("elsewhere").mkdir()
+    Path("elsewhere/matrix.json").write_text("{}")
+    Path("nights/runs/matrix-20200101-000009").symlink_to(Path("elsewhere").absolute())
+    ended = command(*ASKED, "--keep-runs", "2")
+    assert ended.status == 0
+    assert ended.err.count("removed nights/runs/matrix-20200101") == 4
+    left = [path.name for path in runs()]
+    assert left[0] == "matrix-20200101-000009"
+    assert "matrix-mine" in left
+    assert len(left) == 4
+    assert Path("elsewhere/matrix.json").exists()
+
+
+def test_only_killed_nights_leave_the_last_whole_one_to_compare_with(tmp_path: Path) -> None:
+    whole = tmp_path / "matrix-20200101-000000"
+    whole.mkdir()
+    (whole / "matrix.json").write_text("{}")
+    for number in range(1, 4):
+        run = tmp_path / f"matrix-20200101-00000{number}"
+        run.mkdir()
+        (run / "journal.jsonl").write_text("")
+    gone = [path.name[-1] for path in prune_runs(tmp_path, 2)]
+    assert gone == ["1"]
+    assert whole.is_dir()
+
+
+def test_a_night_that_still_runs_is_not_removed(tmp_path: Path) -> None:
+    old = tmp_path / "matrix-20200101-000000"
+    for name in (old.name, "matrix-20200102-000000"):
+        with Store.create(tmp_path / name, BEGUN):
+            pass
+    with Store.resume(old, BEGUN):
+        assert [*prune_runs(tmp_path, 1)] == []
+    assert [*prune_runs(tmp_path, 1)] == [old]
+
+
+def broken(kind: str) -> None:
+    path = Path("nights/history.sqlite")
+    content = path.read_bytes() if path.exists() else b""
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "text":
+        path.write_bytes(b"no database at all, whatever its name says" * 100)
+    elif kind == "other":
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE mine (a)")
+    else:
+        path.write_bytes(content[: len(content) // 2] if kind == "cut" else spoilt(content))
+
+
+def spoilt(content: bytes) -> bytes:
+    return content[:4096] + b"\xff" * (len(content) - 4096)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "text", "other", "cut", "spoilt"])
+def test_a_broken_history_is_told_before_a_guest_boots(command: Command, kind: str) -> None:
+    if kind in ("cut", "spoilt"):
+        command(*ASKED)
+        command.provider.booted.clear()
+    broken(kind)
+    before = runs()
+    ended = command(*ASKED)
+    assert (ended.status, ended.out) == (2, "")
+    assert "error: nights/history.sqlite: " in ended.err
+    assert "hint: move it away: a new history begins then; or name another folder" in ended.err
+    assert "--db" not in ended.err
+    assert command.provider.booted == []
+    assert runs() == before
+
+
+def test_a_history_that_breaks_during_the_night_loses_only_itself(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.cli.nightly.check_archive", lambda path, hint: broken("text"))
+    ended = command(*ASKED)
+    assert ended.status == 0
+    assert "balanced" in ended.out
+    assert "cannot be used as a history" in ended.err
+    assert "The history of the other nights is left out" in Path("nights/summary.md").read_text()
 
 
 def test_a_guest_that_cannot_be_measured_is_exit_3_with_a_summary(command: Command) -> None:

@@ -14,7 +14,7 @@ from harness.matrix.history import history as looked_at
 from harness.report import history as report
 from harness.run.nearest import unknown
 from harness.store import JOURNAL
-from harness.store.archive import archive, night
+from harness.store.archive import OF_HISTORY, archive, night
 from harness.store.runs import MATRIX, load
 from harness.text import short
 
@@ -88,12 +88,17 @@ def _only(found: History, guests: Sequence[str], scenarios: Sequence[str]) -> Hi
     return msgspec.structs.replace(found, tracks=tracks)
 
 
-def nights(paths: Sequence[Path], db: Path | None, last: int) -> list[PastRun]:
-    """Return the named runs; with a file, add them to it and return the last ones it holds."""
+def nights(
+    paths: Sequence[Path], db: Path | None, last: int, hint: str = OF_HISTORY
+) -> list[PastRun]:
+    """Return the named runs; with a file, add them to it and return the last ones it holds.
+
+    `hint` says what to do about a file that cannot be used.
+    """
     named = (night(load(*file), file[0]) for path in paths for file in _files(path))
     if db is None:
         return list(named)
-    with archive(db) as kept:
+    with archive(db, hint) as kept:
         if paths:  # without new runs the file is only read, so it may be write-protected
             kept.add(named)
         return list(kept.nights(last))

@@ -1,6 +1,5 @@
 """`nightly`: measures everything, keeps the run, and reports what changed since the last one."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,13 @@ from harness.report.summary import NightReport
 from harness.run.plan import Request
 from harness.run.results import REPORT, write_merge
 from harness.store import make_folder, replace
-from harness.store.runs import MATRIX, complete, fresh, load, load_matrix, runs
+from harness.store.archive import check_archive
+from harness.store.pruning import prune_runs
+from harness.store.runs import MATRIX, complete, fresh, load, load_matrix
+
+HISTORY = "history.sqlite"
+
+OTHER_HISTORY = "move it away: a new history begins then; or name another folder with --folder"
 
 EPILOG = """\b
 Examples:
@@ -88,6 +93,7 @@ def nightly(
     downloading a disk image.
     """
     make_folder(folder / "runs")
+    check_archive(folder / HISTORY, OTHER_HISTORY)  # before a night is spent on it
     out = fresh(folder / "runs", time.gmtime())
     request = Request(
         names=tuple(names),
@@ -102,8 +108,8 @@ def nightly(
         return status
     night = _looked_at(folder, out, _sentence(status, sentences))
     _write(folder, out, night)
-    if keep_runs is not None:
-        _prune(folder / "runs", keep_runs)
+    for run in prune_runs(folder / "runs", keep_runs) if keep_runs is not None else ():
+        click.echo(f"removed {run}", err=True)
     cache.prune(Places.of_user())
     _say(folder, out, night, as_json=as_json)
     if night.changed and status in (ExitStatus.OK, ExitStatus.UNMEASURED):
@@ -143,7 +149,12 @@ def _sentence(status: ExitStatus, sentences: Sequence[str]) -> tuple[str, ...]:
 def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> NightReport:
     """Compare the night with the last complete one, and with the history of all nights."""
     report = Report(load_matrix(out), complete(out))
-    kept = nights([out], folder / "history.sqlite", WINDOW)
+    try:
+        kept = nights([out], folder / HISTORY, WINDOW, OTHER_HISTORY)
+    except FileError as exc:  # the night is not lost because of it
+        complain_of(exc)
+        kept = nights([out], None, WINDOW)
+        sentences = (*sentences, f"The history of the other nights is left out: {exc}")
     comparison = None if report.before is None else compare(report.before, report.matrix)
     return NightReport(report, history(kept), sentences, comparison)
 
@@ -151,16 +162,6 @@ def _looked_at(folder: Path, out: Path, sentences: tuple[str, ...]) -> NightRepo
 def _write(folder: Path, out: Path, night: NightReport) -> None:
     replace(folder / "summary.md", summary.render(night).encode())
     replace(folder / REPORT, load(out / REPORT))
-
-
-def _prune(parent: Path, keep: int) -> None:
-    """Remove the oldest runs: only folders that hold a run, and never the newest."""
-    for run in runs(parent, MATRIX)[:-keep]:
-        try:
-            shutil.rmtree(run)
-        except OSError as exc:
-            raise FileError(run, None, f"cannot be removed: {exc.strerror}") from exc
-        click.echo(f"removed {run}", err=True)
 
 
 def _say(folder: Path, out: Path, night: NightReport, *, as_json: bool) -> None:

@@ -1,8 +1,9 @@
 """Keeps many runs in one SQLite file: only the state and the word of each cell."""
 
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from harness.errors import FileError
+from harness.machine import guarded
+from harness.machine.guarded import IrregularFileError
 from harness.matrix import Run, check_version, decode
 from harness.matrix.history import PastRun, Visit
 from harness.model import Cell, State, word
@@ -159,6 +162,19 @@ class Archive:
                     connection.execute(ORIGINS)
                     connection.executemany("INSERT INTO origin VALUES (?, ?, ?, ?)", origins)
 
+    def check(self) -> None:
+        """Raise a `sqlite3.Error` if a page is damaged, a table is missing, or it is read-only."""
+        (said,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+        strays = self._connection.execute("PRAGMA foreign_key_check").fetchone()
+        if said != "ok" or strays is not None:
+            raise sqlite3.DatabaseError(said if said != "ok" else "a row refers to a missing one")
+        with self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            # A write, which is the only way to find out whether the disk takes one.
+            connection.execute(f"PRAGMA user_version = {VERSION}")
+        for _ in self.nights(1 << 30):
+            pass
+
     def nights(self, last: int) -> Iterator[PastRun]:
         """Yield the `last` newest runs, the oldest first."""
         cells = {
@@ -203,19 +219,38 @@ def _decoded(key: str) -> Cell:
     return Cell(scenario, points)
 
 
+OF_HISTORY = "name a file that `history` has written, or a new one, with --db"
+"""The hint for a file that cannot be used, where the command is `history`."""
+
+
 @contextmanager
-def archive(path: Path) -> Iterator[Archive]:
-    """Open a history file, or make one; raise `FileError` if it is another file, or locked."""
+def archive(path: Path, hint: str = OF_HISTORY) -> Iterator[Archive]:
+    """Open a history file, or make one; raise `FileError` if it is another file, or locked.
+
+    `hint` says what the user of this command can do about such a file.
+    """
     try:
+        with suppress(FileNotFoundError, PermissionError):  # a new file; SQLite reports the other
+            os.close(guarded.descriptor(path))
         with closing(sqlite3.connect(path, timeout=LOCKED_SECONDS)) as connection:
-            _prepare(connection, path)
+            _prepare(connection, path, hint)
             yield Archive(connection)
-    except (sqlite3.DatabaseError, msgspec.DecodeError) as exc:
-        hint = "name a file that `history` has written, or a new one, with --db"
+    except IrregularFileError as exc:
+        raise FileError(path, None, exc.strerror or str(exc), hint=hint) from exc
+    except (sqlite3.Error, msgspec.DecodeError) as exc:
         raise FileError(path, None, f"cannot be used as a history: {exc}", hint=hint) from exc
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def check_archive(path: Path, hint: str) -> None:
+    """Raise `FileError` for a history file that is damaged or cannot be added to.
+
+    A missing file is made. Everything in it is read once.
+    """
+    with archive(path, hint) as kept:
+        kept.check()
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, hint: str) -> None:
     """Check which program wrote the file; make the tables if it is empty.
 
     Another process may do the same at this moment.
@@ -233,7 +268,6 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 f" PRAGMA user_version = {VERSION}; COMMIT;"
             )
     elif application != APPLICATION:
-        hint = "name another file with --db"
         raise FileError(path, None, "is another program's database", hint=hint)
     elif version > VERSION:
         message = f"history {version} is newer than this program reads ({VERSION})"
