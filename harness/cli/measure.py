@@ -15,6 +15,7 @@ from harness.machine.capacity import Turns
 from harness.machine.places import Places
 from harness.matrix import Matrix
 from harness.matrix.baseline import Baseline, BaselineCheck, Outcome
+from harness.matrix.missing import inconclusive
 from harness.run.baseline_file import load_baseline
 from harness.run.fleet import Fleet, jobs_for
 from harness.run.interruption import Interruption, listening
@@ -27,7 +28,10 @@ from harness.text import short
 
 
 class RunOptions(Struct, frozen=True):
-    """The options of a run that are not part of its plan; `shown`: print the matrix."""
+    """The options of a run that are not part of its plan.
+
+    `shown`: print the matrix. `strict`: an inconclusive cell counts as one that was not measured.
+    """
 
     request: Request
     jobs: int | None = None
@@ -36,6 +40,7 @@ class RunOptions(Struct, frozen=True):
     shown: bool = True
     as_json: bool = False
     verbose: bool = False
+    strict: bool = False
 
 
 def measure(asked: RunOptions) -> ExitStatus:
@@ -54,7 +59,7 @@ def measure(asked: RunOptions) -> ExitStatus:
         return ExitStatus.INTERRUPTED
     verdict = held(matrix, expected)
     changed = _said(verdict) if verdict is not None else ()
-    missing = unmeasured(settled, matrix)
+    missing = (*unmeasured(settled, matrix), *(inconclusive(matrix) if asked.strict else ()))
     for line in (*changed, *missing):
         complain(line)
     if changed:

@@ -9,7 +9,7 @@ import click
 from harness.cli.exit import ExitStatus, complain, complain_of
 from harness.cli.history import nights
 from harness.cli.measure import RunOptions, measure
-from harness.cli.options import complete_guests, guest_folders
+from harness.cli.options import complete_guests, guest_folders, strict
 from harness.cli.output import for_terminal
 from harness.cli.table import write_json
 from harness.errors import FileError, HarnessError
@@ -18,6 +18,7 @@ from harness.machine.places import Places
 from harness.matrix.changes import compare
 from harness.matrix.history import WINDOW, Stability, history
 from harness.matrix.merge import merge
+from harness.matrix.missing import inconclusive
 from harness.model import Depth, State
 from harness.report import changes, summary
 from harness.report.merge import sentences
@@ -45,7 +46,8 @@ Examples:
 The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md (a step
 summary for CI) and the report.html of the newest run.
 \b
-Exit status: that of `run`, and 1 if a verdict changed since the last complete run.
+Exit status: that of `run` (an inconclusive cell is 0, with --strict 3), and 1 if a verdict changed
+since the last complete run.
 """
 
 
@@ -73,6 +75,7 @@ Exit status: that of `run`, and 1 if a verdict changed since the last complete r
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="See `run`.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="See `run`.")
 @click.option("--keep-runs", type=click.IntRange(1), metavar="N", help="Keep only the last N runs.")
+@strict()
 @click.option("--json", "as_json", is_flag=True, help="Write a summary as JSON, not the matrix.")
 def nightly(
     *,
@@ -85,7 +88,7 @@ def nightly(
     baseline: Path | None,
     timeout: float | None,
     keep_runs: int | None,
-    as_json: bool,
+    **flags: bool,
 ) -> int:
     """Measure, keep the run, and report what changed since the last complete run.
 
@@ -102,8 +105,17 @@ def nightly(
         out=out,
         cold=True,  # a kernel draws its hash seeds at boot, so each night uses others
     )
-    asked = RunOptions(request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False)
-    status, sentences = _joined(measured, out) if measured else _measured(asked)
+    asked = RunOptions(
+        request,
+        jobs=jobs,
+        timeout=timeout,
+        baseline=baseline,
+        shown=False,
+        strict=flags["strict"],
+    )
+    status, sentences = (
+        _joined(measured, out, strict=flags["strict"]) if measured else _measured(asked)
+    )
     if not (out / MATRIX).exists():
         return status
     night = _looked_at(folder, out, _sentence(status, sentences))
@@ -111,7 +123,7 @@ def nightly(
     for run in prune_runs(folder / "runs", keep_runs) if keep_runs is not None else ():
         click.echo(f"removed {run}", err=True)
     cache.prune(Places.of_user())
-    _say(folder, out, night, as_json=as_json)
+    _say(folder, out, night, as_json=flags["as_json"])
     if night.changed and status in (ExitStatus.OK, ExitStatus.UNMEASURED):
         return ExitStatus.DIFFERS
     return status
@@ -126,15 +138,16 @@ def _measured(asked: RunOptions) -> tuple[ExitStatus, list[str]]:
         return ExitStatus.of(exc), [str(exc)]
 
 
-def _joined(measured: Sequence[Path], out: Path) -> tuple[ExitStatus, list[str]]:
+def _joined(measured: Sequence[Path], out: Path, *, strict: bool) -> tuple[ExitStatus, list[str]]:
     """Merge runs of other machines; raise `FileError` for a path that is not a run."""
     merged = merge([load_matrix(path) for path in measured])
     write_merge(out, merged.matrix, measured)
-    said = list(sentences(merged))
+    unclear = inconclusive(merged.matrix) if strict else ()
+    said = [*sentences(merged), *unclear]
     for sentence in said:
         complain(sentence)
     failed = any(cell.state is State.INFRASTRUCTURE for cell in merged.matrix.cells)
-    return ExitStatus.UNMEASURED if failed else ExitStatus.OK, said
+    return ExitStatus.UNMEASURED if failed or unclear else ExitStatus.OK, said
 
 
 def _sentence(status: ExitStatus, sentences: Sequence[str]) -> tuple[str, ...]:

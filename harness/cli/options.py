@@ -66,6 +66,15 @@ def only_scenarios(said: str) -> Decorator:
     )
 
 
+def strict() -> Decorator:
+    """Return the option that makes an inconclusive cell a failure: `strict`."""
+    return click.option(
+        "--strict",
+        is_flag=True,
+        help="Exit 3 if a cell is inconclusive; otherwise that is no failure.",
+    )
+
+
 def guest_folders() -> Decorator:
     """Return the option that adds folders of guest files."""
     return click.option(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import COLD, complete_guests, guest_folders, only_scenarios
+from harness.cli.options import COLD, complete_guests, guest_folders, only_scenarios, strict
 from harness.model import Depth
 
 EPILOG = """\b
@@ -19,9 +19,10 @@ Examples:
   reuseport-matrix run --baseline results/matrix.json
   reuseport-matrix run --baseline expected.yaml   with known differences: reason, expiry date
 \b
-Exit status: 0 everything was measured; 1 a verdict differs from the baseline (1 takes
-precedence over 3); 2 wrong usage or a bad file; 3 something could not be measured;
-130 interrupted, measured cells are kept.
+Exit status: 0 every cell was asked and got an answer, also one that is inconclusive (with
+--strict that is 3); 1 a verdict differs from the baseline (1 takes precedence over 3); 2 wrong
+usage or a bad file; 3 something could not be measured; 70 a bug in this program; 130 interrupted,
+measured cells are kept.
 """
 
 
@@ -57,6 +58,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
     metavar="FILE",
     help="Exit 1 if a verdict differs from this matrix.json or YAML file.",
 )
+@strict()
 @click.option("--json", "as_json", is_flag=True, help="Write matrix.json to standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="More messages; counts behind each verdict.")
 def run(
@@ -101,5 +103,6 @@ def run(
             baseline=baseline,
             as_json=flags["as_json"],
             verbose=flags["verbose"],
+            strict=flags["strict"],
         )
     )

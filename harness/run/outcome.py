@@ -1,24 +1,16 @@
 """Lists what a run could not measure, and why."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from harness.matrix import Matrix
+from harness.matrix.missing import failed
 from harness.model import State
 from harness.run.plan import Plan
 
 
 def unmeasured(plan: Plan, matrix: Matrix) -> tuple[str, ...]:
     """Return one line for each thing that was requested and not measured, with the reason."""
-    return (*_failed(matrix), *_missed(plan, matrix))
-
-
-def _failed(matrix: Matrix) -> Iterator[str]:
-    failures = Counter(
-        (cell.guest, cell.why) for cell in matrix.cells if cell.state is State.INFRASTRUCTURE
-    )
-    for (guest, why), count in failures.items():
-        yield f"{guest}: {count} cells: {why}"
+    return (*failed(matrix), *_missed(plan, matrix))
 
 
 def _missed(plan: Plan, matrix: Matrix) -> Iterator[str]:
