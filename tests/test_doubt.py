@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+from recorded_matrix import DATA
+from simulated_kernels import Kernel
+from test_scenarios import judged
+
+from harness.judge import conclude
 from harness.model import Cell, Judgement, State
 from harness.run.doubt import LEAST, doubtful
+from harness.scenarios import CATALOGUE, SCRIPTS
+from harness.wire.replies import parse
 
 PLACES = (
     ("ipv4", "specific"),
@@ -60,6 +68,24 @@ def test_without_a_majority_nobody_is_doubtful() -> None:
     assert places(group(["one", "newest", "newest", "one", ""])) == []
     assert places(group([""] * 5)) == []
     assert doubtful({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "why"), [(16, "16 flows are too few to tell how 4 listeners share them"), (400, None)]
+)
+def test_a_spread_of_too_few_flows_is_asked_again(count: int, why: str | None) -> None:
+    seen = judged(Kernel(), "distribution", flows=str(count))
+    cell, lossy = Cell.at("distribution", family="ipv4"), Cell.at("distribution", family="ipv6")
+    found = {cell: seen, lossy: Judgement(State.INCONCLUSIVE, why="lossy: 3 of 9 were not served")}
+    assert seen.why == why
+    assert doubtful(found) == ((cell,) if why else ())
+
+
+def test_a_drain_that_met_too_few_flows_is_asked_again() -> None:
+    (reply,) = parse((DATA / "drain" / "too-few-flows.jsonl").read_bytes(), SCRIPTS)
+    assert reply.observation is not None
+    cell = Cell.at("drain", family="ipv4")
+    assert doubtful({cell: conclude(CATALOGUE["drain"], reply.observation)}) == (cell,)
 
 
 def test_no_more_than_a_share_of_a_guests_cells_is_doubtful() -> None:

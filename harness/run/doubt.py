@@ -2,13 +2,15 @@
 
 A kernel may treat an address family or a wildcard in its own way. Then the difference is
 systematic: all cells at one value of the axis have it, or the same cell of other groups has it too.
-A verdict that differs alone may be chance, and is asked once more.
+A verdict that differs alone may be chance, and is asked once more. So is a cell without a verdict
+that had fewer flows than its error rate asks for: a calmer guest may serve more.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from harness.model import Cell, Judgement, word
+from harness.scenarios.tally import had_too_few
 
 NEIGHBOURLY = ("family", "bind")
 """The axes in which neighbours differ."""
@@ -24,7 +26,11 @@ Place = tuple[tuple[str, str], ...]
 
 
 def doubtful(found: Mapping[Cell, Judgement]) -> tuple[Cell, ...]:
-    """Return the cells whose verdict contradicts that of most neighbours, in order."""
+    """Return the cells to ask again, in order.
+
+    These are the cells whose verdict contradicts that of most neighbours, and those that had too
+    few flows for a verdict.
+    """
     odd = dict[Cell, str]()
     returning = Counter[tuple[str, Place, str]]()
     for group in _groups(found):
@@ -36,6 +42,7 @@ def doubtful(found: Mapping[Cell, Judgement]) -> tuple[Cell, ...]:
     chosen = {
         cell for cell, said in odd.items() if returning[cell.scenario, _place(cell), said] == 1
     }
+    chosen |= {cell for cell, judgement in found.items() if had_too_few(judgement)}
     most = max(LEAST, int(SHARE * len(found)))
     return tuple(cell for cell in found if cell in chosen)[:most]
 

@@ -54,10 +54,11 @@ def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
     limit = _limit(subject, todo)
     found: dict[Pending, Judgement] = {}
     _lives(subject, todo, limit, found)
-    # Once more, on a fresh guest, what contradicts its neighbours. Both answers are kept.
+    # Once more, on a fresh guest, what contradicts its neighbours or had too few flows. Both
+    # answers are kept.
     doubted = _doubted(found)
     if doubted and not (subject.cancellation.said or limit.passed):
-        logger.info("%s: %d verdicts contradict their neighbours", subject.guest.name, len(doubted))
+        logger.info("%s: %d cells are doubtful and asked again", subject.guest.name, len(doubted))
         _lives(subject, doubted, limit, found)
 
 

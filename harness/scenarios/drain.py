@@ -8,7 +8,7 @@ from harness.scenarios.grid import SHARING, Numbers, row, table
 from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
 from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.statistics import excluded
-from harness.scenarios.tally import STRAY, kind, measured, tally, unclear
+from harness.scenarios.tally import STRAY, kind, measured, tally, too_few, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Flows, Observation, number
 from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members_then
@@ -172,7 +172,7 @@ def classify(seen: Observation) -> Judgement:
         return measured(f"lost:{lost}/{flows}", counts, figures)
     if figures["excluded_share"] > STRAY:
         met = counts["exposed"]
-        why = f"nothing was lost, but {met} flows are too few to exclude that one of 100 is"
+        why = f"nothing was lost, but {too_few(met, 'exclude that one of 100 is')}"
         return unclear(why, counts, figures)
     if seen.begin.parameters.get("way", "close") in EMPTYING and not counts["drained"]:
         why = "nothing was lost, but no connection waited for a worker that retired"

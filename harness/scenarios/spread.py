@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from harness.scenarios import statistics
 from harness.scenarios.statistics import Decision
-from harness.scenarios.tally import REFUSED, SAME, STRAY, Tally
+from harness.scenarios.tally import REFUSED, SAME, STRAY, Tally, too_few
 
 
 class Shape(StrEnum):
@@ -64,7 +64,7 @@ def _shape(counts: Sequence[int], members: Sequence[int]) -> Spread:
         return Spread(Shape.SKEWED, statistics=figures)
     why = f"p = {figures['p_uniform']:.2g} for an even spread: neither likely nor excluded"
     if not statistics.enough(flows, len(counts)):
-        why = f"{flows} flows are too few to tell how {len(counts)} listeners share them"
+        why = too_few(flows, f"tell how {len(counts)} listeners share them")
     return Spread(Shape.UNCLEAR, why=why, statistics=figures)
 
 

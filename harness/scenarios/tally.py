@@ -19,6 +19,8 @@ NEARLY_ALL = 0.95
 SAME = 1 - STRAY
 """Share of repeated 4-tuples that must reach the same member before the 4-tuple decides it."""
 
+TOO_FEW = "flows are too few to"
+
 RESETS = frozenset({"ECONNRESET", "ECONNABORTED", "EPIPE"})
 """What a client's call may report after an RST; it depends on the system and the call."""
 
@@ -118,6 +120,16 @@ def unclear(
 ) -> Judgement:
     """Return the judgement `inconclusive` with the reason and the counts."""
     return Judgement(State.INCONCLUSIVE, why=why, counts=counts, statistics=statistics or {})
+
+
+def too_few(flows: int, what: str) -> str:
+    """Return why a question has no verdict: its error rate asks for more flows."""
+    return f"{flows} {TOO_FEW} {what}"
+
+
+def had_too_few(judgement: Judgement) -> bool:
+    """Return whether a cell has no verdict because of too few flows; ask it again."""
+    return judgement.state is State.INCONCLUSIVE and TOO_FEW in (judgement.why or "")
 
 
 def prevailing(kinds: Iterable[str]) -> str | None:
