@@ -17,6 +17,8 @@ from harness.matrix import Matrix
 from harness.matrix.changes import compare, releases
 from harness.model import Cell, Depth, Judgement, State
 from harness.report import changes, markdown, terminal
+from harness.report.change_lines import SUBJECTS
+from harness.scenarios import CATALOGUE
 from harness.text import Paint
 
 HOSTILE = "\x1b[31m | <b> `rm`\u202e @all"
@@ -264,3 +266,18 @@ def test_two_runs_of_10_000_cells_take_less_than_two_seconds() -> None:
     assert "verdicts changed" in shown
     assert "verdicts changed" in page
     assert (shown, page) == (told(old, new), paged(old, new))
+
+
+def test_every_scenario_has_a_subject_for_a_sentence() -> None:
+    assert SUBJECTS.keys() == CATALOGUE.keys()
+
+
+def test_a_changed_verdict_is_said_once_in_words_with_its_setting() -> None:
+    at = Cell.at("failure-queued", option="reuseport", tunables="net.x=1")
+    old = guests({**queued(), at: measured("reset")})
+    new = guests({**queued(every=measured("closed")), at: measured("inherited:3/4")})
+    shown = told(old, new)
+    assert "\nqueued connections: closed instead of reset\n" in shown
+    assert "\nwith net.x=1, queued connections: inherited instead of reset\n" in shown
+    assert shown.count(" instead of ") == 2
+    assert "- queued connections: closed instead of reset\n" in paged(old, new)

@@ -215,3 +215,40 @@ def test_a_place_that_takes_no_files_is_said_and_not_traced(
     if ended.status == 2:  # only if QEMU is installed
         assert f"error: {tmp_path}/file" in ended.err
         assert f"({variable}" in ended.err
+
+
+def test_any_two_guests_can_be_compared(command: Command) -> None:
+    measured(command, "a")
+    path = measured(command, "b", "newest")
+    found = json.loads(path.read_text().replace('"one"', '"two"'))
+    path.write_text(json.dumps(found))
+    both = command("diff", "a/one", "b/two")
+    assert (both.status, "\none → two\n" in both.out) == (1, True)
+    assert "new flows: newest instead of balanced\n" in both.out
+    assert command("diff", "a", "b/matrix.json", "--from", "one", "--to", "two").out == both.out
+    assert command("diff", "a/matrix.json/one", "b/two").out == both.out
+    command("merge", "a", "b", "-o", "all")
+    inside = command("diff", "all", "--from", "one", "--to", "two")
+    assert (inside.status, "newest instead of balanced" in inside.out) == (1, True)
+    assert command("diff", "all/one", "a/one").status == 0
+    assert command("diff", "a", "b").status == 3, "guests of other names are no pair"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("a/tow", "a/one"), "did you mean two"),
+        (("a/one",), "name another one"),
+        (("a", "--from", "one"), "need each other"),
+        (("a/one", "a/two", "--from", "one", "--to", "two"), "named twice"),
+        (("a", "--from", "one", "--to", "tow"), "did you mean two"),
+        (("nowhere/one", "a/one"), "nowhere/one"),
+    ],
+)
+def test_a_guest_that_is_not_there_is_a_sentence(
+    command: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    asked = ("run", "one", "two", "--guests", "guests", "--scenario", "distribution")
+    command(*asked, "--out", "a")
+    ended = command("diff", *arguments)
+    assert (ended.status, ended.out, said in ended.err) == (2, "", True), ended.err

@@ -104,6 +104,12 @@ def compare(old: Matrix, new: Matrix) -> Comparison:
     )
 
 
+def compare_guests(old: Matrix, new: Matrix) -> Comparison:
+    """Compare the only guest of one matrix with the only guest of another, whatever their names."""
+    (before,), (now,) = _sides(old).values(), _sides(new).values()
+    return Comparison(_pairs([(before, now)]), {}, {})
+
+
 def releases(matrix: Matrix) -> Comparison:
     """Compare each release of a system with the next one measured in the same run.
 

@@ -160,6 +160,11 @@ class Matrix(Struct, frozen=True):
                 raise ValueError(f"twice on guest {entry.guest!r}: {entry.cell.key}")
             seen.add(key)
 
+    def only(self, guest: str) -> "Matrix":
+        """Return the matrix of one guest; raise KeyError if it is unknown."""
+        cells = tuple(cell for cell in self.cells if cell.guest == guest)
+        return Matrix(self.schema, self.run, {guest: self.guests[guest]}, cells)
+
     def origin(self, entry: Entry) -> str:
         """Return the id of the run that measured a cell; in a merge it is one of `run.merged`."""
         if entry.run is not UNSET:

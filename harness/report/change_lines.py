@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from harness.matrix import Entry
 from harness.matrix.changes import CellChange, Kind, Pair
-from harness.model import State, word
+from harness.model import TUNABLES, State, word
 from harness.report.fold import Point, folded, label
 from harness.report.grid import figure, roughly, shares
 from harness.scenarios import CATALOGUE
@@ -21,6 +21,28 @@ FEW = 2
 
 REASON = 200
 """Columns of a reason; matrix.json has all of it."""
+
+SUBJECTS = {
+    "sharing": "a second socket on the port",
+    "distribution": "new flows",
+    "server-port": "the same clients at another port",
+    "listen-order": "places in the group",
+    "takeover": "new flows once a newcomer listens",
+    "fallback": "new flows once a listener left",
+    "failure-established": "accepted connections of the survivors",
+    "failure-queued": "queued connections",
+    "failure-handshake": "handshakes under way",
+    "failure-arrivals": "connections that arrive at a failure",
+    "failure-flows": "flows when the group changes",
+    "failure-hung": "new connections of a hung worker",
+    "bound-only": "a socket that does not listen",
+    "last-gone": "connects after the last listener left",
+    "precedence": "two kinds of socket on one port",
+    "group-limit": "300 sockets in one group",
+    "drain": "connections while a worker retires",
+    "datagrams": "datagrams",
+}
+"""What a scenario is about, to say what happens to it now."""
 
 ARROW = " \N{RIGHTWARDS ARROW} "
 
@@ -123,3 +145,26 @@ def _said(entries: Sequence[Entry]) -> str:
     if first.state is not State.MEASURED:
         return first.state
     return f"{word(first.verdict or '')} {shares(entries)}".rstrip()
+
+
+def in_words(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    """Return a sentence for each change of a verdict, with the settings it was asked with.
+
+    Sentences are equal for cells that changed alike, and are there once. The words in it are of
+    guests, so the caller must make them safe to show.
+    """
+    found: dict[str, None] = {}
+    for pair in pairs:
+        for change in pair.changes:
+            if change.kind is Kind.CHANGED and change.old is not None and change.new is not None:
+                found[_sentence(change.old, change.new)] = None
+    return tuple(found)
+
+
+def _sentence(old: Entry, new: Entry) -> str:
+    """Return what happens now instead of before: `with SETTING, who: new instead of old`."""
+    subject = SUBJECTS.get(new.scenario, new.scenario)
+    setting = new.axes.get(TUNABLES)
+    where = "" if setting is None else f"with {setting}, "
+    before, now = (word(one.verdict or "") for one in (old, new))
+    return f"{where}{subject}: {now} instead of {before}"

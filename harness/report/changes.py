@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from harness.claims import Witness
 from harness.matrix import Entry, Matrix, Value
 from harness.matrix.changes import CellChange, Comparison, Kind, Pair
-from harness.report.change_lines import ARROW, ChangeGroup, sayings
+from harness.report.change_lines import ARROW, ChangeGroup, in_words, sayings
 from harness.report.provenance import headline
 from harness.text import Paint, markdown, short, wrapped
 
@@ -59,6 +59,7 @@ def heads(matrices: Sequence[Matrix], comparison: Comparison) -> Iterator[str]:
     yield f"new: {headline(new)}"
     yield from _notes(old, new, comparison)
     yield summary(comparison)
+    yield from in_words(comparison.pairs)
 
 
 def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
@@ -75,8 +76,11 @@ def _notes(old: Matrix, new: Matrix, comparison: Comparison) -> Iterator[str]:
             for before, now in zip(_made(pair.old), _made(pair.new), strict=True)
             if before != now
         ]
-        if made or pair.settings:
-            yield f"{pair.new.guest}: {'; '.join([*made, *settings(pair)])}"
+        both = ARROW.join(dict.fromkeys((pair.old.guest, pair.new.guest)))
+        if differences := [*made, *settings(pair)]:
+            yield f"{both}: {'; '.join(differences)}"
+        elif both != pair.new.guest:
+            yield both
 
 
 def _made(witness: Witness) -> tuple[str, str]:
