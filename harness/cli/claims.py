@@ -39,5 +39,5 @@ def claims(paths: Sequence[Path], as_json: bool) -> None:
         write_json(findings.data(found))
         return
     width, colour = looks()
-    for line in findings.terminal(found, width, Paint(colour), whole=True):
+    for line in findings.terminal(findings.ordered(found), width, Paint(colour), whole=True):
         click.echo(line.rstrip(), color=True)

@@ -13,6 +13,7 @@ from harness.cli.table import write_json
 from harness.leases import Lease, Unended
 from harness.matrix import Matrix
 from harness.report import terminal
+from harness.report.row_choice import ALL, RowChoice
 from harness.run.results import REPORT
 from harness.text import Paint, visible
 
@@ -20,6 +21,9 @@ WIDTH = 100
 """Columns if standard output is not a terminal."""
 
 NARROWEST = 60
+
+DIGITS = 6
+"""A number of columns has fewer digits than this; a longer one is a mistake."""
 
 
 def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:
@@ -29,16 +33,30 @@ def show(matrix: Matrix, folder: Path, *, as_json: bool, verbose: bool) -> None:
     click.echo(f"report: {folder / REPORT}", err=True)
 
 
-def for_terminal(matrix: Matrix, *, verbose: bool) -> str:
+def for_terminal(matrix: Matrix, *, verbose: bool, choice: RowChoice = ALL) -> str:
     """Render for standard output: as wide as the terminal, and in colour if it allows colour."""
     width, colour = looks()
-    return terminal.render(matrix, width=width, colour=colour, verbose=verbose)
+    return terminal.render(matrix, width=width, colour=colour, verbose=verbose, choice=choice)
+
+
+def write_paged(text: str) -> None:
+    """Write to standard output; if it is a terminal with fewer lines, through $PAGER if set."""
+    paged = bool(os.environ.get("PAGER")) and sys.stdout.isatty()
+    if paged and text.count("\n") >= os.get_terminal_size(sys.stdout.fileno()).lines:
+        click.echo_via_pager(text, color=True)
+    else:
+        click.echo(text, nl=False, color=True)
 
 
 def looks() -> tuple[int, bool]:
-    """Return the width of standard output in columns, and whether to use colour."""
+    """Return the width of standard output in columns, and whether to use colour.
+
+    Off a terminal, the width is that of the variable COLUMNS (POSIX, XBD 8.3), if it is set.
+    """
     if not sys.stdout.isatty():
-        return WIDTH, False
+        asked = os.environ.get("COLUMNS", "")
+        known = asked.isascii() and asked.isdigit() and len(asked) < DIGITS and int(asked) > 0
+        return (max(NARROWEST, int(asked)) if known else WIDTH), False
     # A terminal without a known size says 0 (a serial line, `docker run -t`).
     columns = os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
     return max(NARROWEST, columns), in_colour()

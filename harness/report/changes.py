@@ -107,14 +107,20 @@ def terminal(
     yield from _blocks(sayings(comparison.pairs), width, paint)
 
 
-def releases_terminal(comparison: Comparison, width: int, paint: Paint) -> Iterator[str]:
-    """Yield lines of at most `width` columns about neighbouring releases, if there are any."""
+def releases_terminal(
+    comparison: Comparison, width: int, paint: Paint, *, news: bool = False
+) -> Iterator[str]:
+    """Yield lines of at most `width` columns about neighbouring releases, if there are any.
+
+    With `news`, only tunables and the verdicts that changed.
+    """
     for pair in comparison.pairs:
+        said = [one for one in sayings([pair]) if not news or one.kind is Kind.CHANGED]
         yield ""
         yield from wrapped(short(between(pair)), width, "    ")
         for setting in settings(pair):
             yield from _indented(setting, width)
-        yield from _blocks(sayings([pair]), width, paint)
+        yield from _blocks(said, width, paint)
 
 
 def _blocks(said: Iterable[ChangeGroup], width: int, paint: Paint) -> Iterator[str]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from harness.claims import CLAIMS, Decided, Finding, PartFinding, Standing, settle
-from harness.claims.separate import Separator
-from harness.claims.spans import Span
 from harness.matrix import Matrix
+from harness.report.claim_links import links
+from harness.report.finding_words import causes, evidence, plain
+from harness.report.finding_words import heading as heading
 from harness.text import Paint, markdown, short, wrapped
 
 STYLES = {
@@ -19,11 +20,14 @@ STYLES = {
 }
 """SGR parameters (ECMA-48, 8.3.117). The colours only repeat the words."""
 
+ORDER = (Standing.REFUTED, Standing.MIXED, Standing.CONFIRMED, Standing.NOT_TESTED)
+"""A reader relies on claims, so those that do not hold come first."""
+
+NEWS = (Standing.REFUTED, Standing.MIXED)
+"""What a summary names; the other claims are counted."""
+
 PLAIN = ({Standing.CONFIRMED}, {Standing.REFUTED})
 """If all parts of a claim have one of these standings, the report needs no line for each part."""
-
-FEW = 4
-"""This many guests, or values of an axis, are named; the others are only counted."""
 
 MARGIN = 4
 """Columns by which the lines below a claim are indented."""
@@ -37,8 +41,13 @@ class FindingLine(Struct, frozen=True):
 
 
 def findings(matrix: Matrix) -> tuple[Finding, ...]:
-    """Return the finding of every claim, decided by one matrix."""
-    return settle(CLAIMS, [matrix])
+    """Return the finding of every claim, decided by one matrix, in a reader's order."""
+    return ordered(settle(CLAIMS, [matrix]))
+
+
+def ordered(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return what was refuted first, then what depends, what holds so far, and the rest."""
+    return tuple(sorted(found, key=lambda one: (ORDER.index(one.standing), not one.tested)))
 
 
 def _touched(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -56,11 +65,6 @@ def summary(found: Sequence[Finding]) -> str:
     return f"{len(found)} claims: {', '.join(counts)}"
 
 
-def heading(one: Finding) -> str:
-    """Return the standing, and what separates the cells if it is mixed."""
-    return f"{one.standing}{_by(one.by, values=False)}"
-
-
 def sayings(one: Finding, *, whole: bool) -> Iterator[FindingLine]:
     """Yield the lines below a claim: its evidence, then the untested parts.
 
@@ -68,7 +72,7 @@ def sayings(one: Finding, *, whole: bool) -> Iterator[FindingLine]:
     """
     agreed = {part.standing for part in one.parts} in PLAIN
     if agreed and not whole:
-        yield FindingLine(None, _evidence(one.cells, _history(one.tested)))
+        yield FindingLine(None, evidence(one.cells, one.tested))
         return
     yield from (FindingLine(part.standing, _tested(part)) for part in one.tested)
     untested = [part for part in one.parts if part.standing is Standing.NOT_TESTED]
@@ -80,75 +84,56 @@ def sayings(one: Finding, *, whole: bool) -> Iterator[FindingLine]:
 
 
 def _asks(part: PartFinding) -> str:
-    return f"{part.part.subject.label}: {part.part.says}"
+    return f"{part.part.subject.label}: {plain(part.part.says)}"
 
 
 def _tested(part: PartFinding) -> str:
-    by = _by(part.by, values=True).removeprefix(" ")
-    return f"{_asks(part)}{f' ({by})' if by else ''}: {_evidence(part.cells, _history([part]))}"
-
-
-def _by(found: Sequence[Separator], *, values: bool) -> str:
-    """Return what separates the cells of a mixed finding.
-
-    If several separators fit, the cause is in doubt, so all of them are named.
-    """
-    if not found:
-        return ""
-    text = " by " + " or ".join(" and ".join(one.names) for one in found[:FEW])
-    if not values or len(found) > 1:
-        return text
-    return f"{text}: holds at {_some(found[0].agree)}, not at {_some(found[0].contradict)}"
-
-
-def _some(values: Iterable[str]) -> str:
-    named = list(dict.fromkeys(values))
-    rest = f" and {len(named) - FEW} more" if len(named) > FEW else ""
-    return ", ".join(named[:FEW]) + rest
-
-
-def _evidence(cells: Sequence[Decided], history: str) -> str:
-    """Return how many cells decided, of which scenarios, on which guests."""
-    scenarios = ", ".join(dict.fromkeys(cell.entry.scenario for cell in cells))
-    guests = _some(cell.witness.name for cell in cells)
-    count = len({(cell.witness.run, cell.entry.guest, cell.entry.cell.key) for cell in cells})
-    return f"{count} cell{'s' if count > 1 else ''} of {scenarios} on {guests}{history}"
-
-
-def _history(parts: Iterable[PartFinding]) -> str:
-    """Return the releases of each standing, for systems where it changed between releases."""
-    found = dict.fromkeys(span for part in parts for span in part.spans)
-    changed = {span.system for span in found if span.after is not None}
-    texts = [_span(span) for span in found if span.system in changed]
-    return f"; {', '.join(texts)}" if texts else ""
-
-
-def _span(span: Span) -> str:
-    releases = span.since if span.since == span.until else f"{span.since} to {span.until}"
-    gap = f" (between {span.after} and {span.since}: unknown)" if span.after is not None else ""
-    return f"{span.system} {releases} {span.standing}{gap}"
+    by = causes(part)
+    return f"{_asks(part)}{f' ({by})' if by else ''}: {evidence(part.cells, [part])}"
 
 
 def terminal(
-    found: Sequence[Finding], width: int, paint: Paint, *, whole: bool = False
+    found: Sequence[Finding], width: int, paint: Paint, *, whole: bool = False, news: bool = False
 ) -> Iterator[str]:
-    """Yield lines of at most `width` columns: all claims if `whole`, else only the tested ones."""
+    """Yield lines of at most `width` columns: all claims if `whole`, else only the tested ones.
+
+    With `news`, only claims that are refuted or depend on something, without their cells.
+    """
     more = "" if whole else "; `reuseport-matrix claims` shows why"
     yield from wrapped(f"{summary(found)}{more}", width)
     for one in found if whole else _touched(found):
-        head = heading(one)
-        yield ""
-        lines = wrapped(short(f"{one.claim.id}  {head}  {one.claim.sentence}"), width, "    ")
-        yield lines[0].replace(head, paint(head, STYLES[one.standing]), 1)
-        yield from lines[1:]
+        if news and one.standing not in NEWS:
+            continue
+        if not news:
+            yield ""
+        yield from _headed(one, width, paint)
         if whole:
-            yield from _indented(f"source: {one.claim.source}", width)
-        for line in sayings(one, whole=whole):
-            label = f"{line.standing}  " if line.standing is not None else ""
-            first, *rest = _indented(f"{label}{line.text}", width)
-            style = STYLES[line.standing] if line.standing is not None else None
-            yield first.replace(label, paint(label, style), 1) if label else first
-            yield from rest
+            yield from _indented(f"source: {plain(one.claim.source)}", width)
+            yield from (f"{' ' * MARGIN}{address}" for _, address in links(one.claim.source))
+        for line in sayings(one, whole=whole) if not news else ():
+            yield from _said(line, width, paint)
+    if whole:
+        yield ""
+        yield from wrapped("`report DIR --scenario ID` shows the cells of a scenario", width)
+
+
+def _headed(one: Finding, width: int, paint: Paint) -> Iterator[str]:
+    """Yield the claim and its standing, which is coloured, and on what it depends."""
+    label, _, depends = heading(one).partition(": ")
+    text = short(f"{one.claim.id}  {label}  {plain(one.claim.sentence)}")
+    first, *rest = wrapped(text, width, "    ")
+    yield first.replace(label, paint(label, STYLES[one.standing]), 1)
+    yield from rest
+    if depends:
+        yield from _indented(depends, width)
+
+
+def _said(line: FindingLine, width: int, paint: Paint) -> Iterator[str]:
+    label = f"{line.standing}  " if line.standing is not None else ""
+    first, *rest = _indented(f"{label}{line.text}", width)
+    style = STYLES[line.standing] if line.standing is not None else None
+    yield first.replace(label, paint(label, style), 1) if label else first
+    yield from rest
 
 
 def _indented(text: str, width: int) -> list[str]:
@@ -170,8 +155,13 @@ def page(found: Sequence[Finding]) -> Iterator[str]:
             f"{line.standing or ''} {markdown(line.text)}".strip()
             for line in sayings(one, whole=False)
         ]
-        sentence = f"**{one.claim.id}** {markdown(one.claim.sentence)}"
+        sentence = f"**{one.claim.id}** {markdown(plain(one.claim.sentence))}{_links(one)}"
         yield f"| {sentence} | {markdown(heading(one))} | {'<br>'.join(lines)} |"
+
+
+def _links(one: Finding) -> str:
+    found = [f"[{markdown(plain(text))}]({url})" for text, url in links(one.claim.source)]
+    return f"<br>source: {', '.join(found)}" if found else ""
 
 
 def data(found: Iterable[Finding]) -> list[dict[str, object]]:
@@ -182,6 +172,7 @@ def data(found: Iterable[Finding]) -> list[dict[str, object]]:
             "state": one.standing,
             "sentence": one.claim.sentence,
             "source": one.claim.source,
+            "links": [url for _, url in links(one.claim.source)],
             "why": one.why,
             "by": one.by,
             "cells": [_cell(part, cell) for part in one.tested for cell in part.cells],

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from harness.matrix import Entry, Matrix
+from harness.matrix import Entry, Key, Matrix
 from harness.model import State, share, word
 from harness.report.fold import Point, Values, folded, label
 from harness.scenarios import CATALOGUE
@@ -19,7 +19,7 @@ MARKS = {
 
 MEANINGS = {
     State.INCONCLUSIVE: "inconclusive",
-    State.NOT_APPLICABLE: "cannot be asked there",
+    State.NOT_APPLICABLE: "does not apply there",
     State.NOT_RUN: "not run",
     State.INFRASTRUCTURE: "a failure of the harness, not of the kernel",
 }
@@ -28,20 +28,21 @@ NEAR = 4
 """Rows whose words agree are merged only if their shares, rounded to 1/`NEAR`, agree too."""
 
 DIFFERENT = "\N{NOT EQUAL TO}"
-"""The mark of a row on which the guests' verdicts differ."""
+"""The mark of a row on which the verdicts of guests of one system differ."""
+
+NOT_ASKED = "\N{MIDDLE DOT}"
+"""What stands where a guest was not asked a cell that another one was asked."""
 
 
 class GridRow(Struct, frozen=True):
-    """Points of the axes at which each guest gave the same word."""
+    """Points of the axes at which each guest gave the same word.
+
+    It `differs` if two guests of one system have different words here.
+    """
 
     values: Values
     cells: Mapping[str, tuple[Entry, ...]]
-
-    @property
-    def differs(self) -> bool:
-        """Whether two guests have different verdict words here."""
-        verdicts = [cells[0].verdict for cells in self.cells.values()]
-        return len({word(verdict) for verdict in verdicts if verdict is not None}) > 1
+    differs: bool = False
 
     def label(self, fixed: Iterable[str] = ()) -> str:
         """Return the values in words, without `fixed` axes; axes not in `AXES` show their name."""
@@ -88,36 +89,68 @@ def legend(matrix: Matrix) -> tuple[str, ...]:
     if any(figure(cell) is not None for cell in matrix.cells):
         said.append("% is the share of the flows that could be affected")
     if len(matrix.guests) > 1:
-        said.append(f"{DIFFERENT} the guests differ")
+        several = len({*_systems(matrix).values()}) > 1
+        said.append(f"{DIFFERENT} {'guests of one system' if several else 'the guests'} differ")
+    if blanks(matrix):
+        said.append(f"{NOT_ASKED} not asked")
     return (*said, *(f"{MARKS[one]} {MEANINGS[one]}" for one in MEANINGS if one in states))
 
 
+def blanks(matrix: Matrix) -> bool:
+    """Whether a cell of one guest was not asked of another, as in a merge of other catalogues."""
+    asked: dict[Key, int] = {}
+    for cell in matrix.cells:
+        asked[cell.key] = asked.get(cell.key, 0) + 1
+    return any(count < len(matrix.guests) for count in asked.values())
+
+
+def _systems(matrix: Matrix) -> Mapping[str, str]:
+    return {name: str(facts.get("system") or "") for name, facts in matrix.guests.items()}
+
+
 def sections(matrix: Matrix) -> tuple[GridSection, ...]:
-    """Return the sections of a matrix in catalogue order; unknown scenarios come last."""
+    """Return the sections of a matrix in catalogue order; unknown scenarios come last.
+
+    In each, the rows that were asked of most guests come first.
+    """
+    systems = _systems(matrix)
     by_scenario: dict[str, dict[Point, dict[str, Entry]]] = {}
     for cell in matrix.cells:
         points = by_scenario.setdefault(cell.scenario, {})
         points.setdefault(tuple(cell.axes.items()), {})[cell.guest] = cell
     order = {name: index for index, name in enumerate(CATALOGUE)}
     names = sorted(by_scenario, key=lambda name: order.get(name, len(order)))
-    return tuple(_section(name, by_scenario[name]) for name in names)
+    return tuple(_section(name, by_scenario[name], systems) for name in names)
 
 
-def _section(name: str, points: Mapping[Point, Mapping[str, Entry]]) -> GridSection:
+def _section(
+    name: str, points: Mapping[Point, Mapping[str, Entry]], systems: Mapping[str, str]
+) -> GridSection:
     cells = list(points.values())
     rows = [
         GridRow(
             fold.values,
             {guest: tuple(cells[at][guest] for at in fold.members) for guest in cells[fold.first]},
+            _differs(cells[fold.first], systems),
         )
         for fold in folded(zip(points, map(_words, cells), strict=True))
     ]
+    rows.sort(key=lambda row: -len(row.cells))  # stable: the order of the catalogue stays
     axes = dict.fromkeys(axis for point in points for axis, _ in point)
     values = {axis: {dict(point).get(axis) for point in points} for axis in axes}
     single = {axis: found.pop() for axis, found in values.items() if len(found) == 1}
     fixed = tuple((axis, value) for axis, value in single.items() if value is not None)
     known = CATALOGUE.get(name)
     return GridSection(name, known.sentence if known else "", fixed, tuple(rows))
+
+
+def _differs(cells: Mapping[str, Entry], systems: Mapping[str, str]) -> bool:
+    """Return whether guests of one system have different words."""
+    words: dict[str, set[str]] = {}
+    for guest, cell in cells.items():
+        if cell.verdict is not None:
+            words.setdefault(systems[guest], set()).add(word(cell.verdict))
+    return any(len(said) > 1 for said in words.values())
 
 
 def _words(cells: Mapping[str, Entry]) -> tuple[object, ...]:

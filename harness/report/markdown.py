@@ -5,46 +5,97 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.matrix import Entry, Matrix
 from harness.matrix.changes import releases
 from harness.model import State, word
-from harness.report import changes, findings
-from harness.report.grid import DIFFERENT, MARKS, GridSection, Notes, legend, sections, shares
-from harness.report.provenance import headline, provenance, system
+from harness.report import answer_table, brief, changes, findings
+from harness.report.answers import answers
+from harness.report.grid import (
+    DIFFERENT,
+    MARKS,
+    NOT_ASKED,
+    GridSection,
+    Notes,
+    legend,
+    shares,
+)
+from harness.report.provenance import headline, origin, provenance, system
+from harness.report.row_choice import ALL, RowChoice
 from harness.text import clip, markdown
+
+LIMIT = 65_536
+"""Characters that GitHub takes in an issue or a comment (its API rejects a longer body)."""
+
+ROOM = 300
+"""Characters kept free for the sentence that names what was left out."""
 
 REASON = 400
 """Characters of a reason. The tail of a console is longer; matrix.json has all of it."""
 
 
-def render(matrix: Matrix) -> str:
-    """Return the table, its footnotes, and how each guest was made."""
-    return "\n".join(_lines(matrix)) + "\n"
+def render(matrix: Matrix, choice: RowChoice = ALL) -> str:
+    """Return the answers, the table, its footnotes, and how each guest was made.
+
+    Unless `choice` asks for all rows, the page has at most `LIMIT` characters: its end names the
+    sections that were left out.
+    """
+    shown = choice.of(matrix)
+    texts = [(name, "\n".join(lines) + "\n") for name, lines in _sections(shown, choice)]
+    if choice.full:
+        return "\n".join(text for _, text in texts)
+    room, kept, left = LIMIT - ROOM, list[str](), list[str]()
+    for name, text in texts:
+        if len(text) + 1 <= room:
+            kept.append(text)
+            room -= len(text) + 1
+        else:
+            left.append(name)
+    if left:
+        kept.append(f"Left out, because a comment on GitHub has no room: {', '.join(left)}.\n")
+    return "\n".join(kept)
 
 
-def _lines(matrix: Matrix) -> Iterator[str]:
+def _sections(matrix: Matrix, choice: RowChoice) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name and the lines of each section, the most important first."""
     notes = Notes()
-    yield f"{markdown(headline(matrix))}"
-    yield ""
+    yield "the head", [markdown(headline(matrix))]
+    whole = choice.rows(matrix)
+    if not choice.narrow:
+        table = answers(matrix)
+        if table.columns:
+            yield "the answers", [*answer_table.page(table)]
+    if whole:
+        found = choice.sections(matrix)
+        yield "the rows", [*_rows(matrix, found, notes)]
+        yield "the questions", [*_questions(found), "", *_legend(matrix)]
+        yield "the guests", [f"- {markdown(provenance(matrix, name))}" for name in matrix.guests]
+    else:
+        yield "a line for each scenario", [*brief.page(brief.brief(matrix))]
+        yield "the guests", [f"- {markdown(origin(matrix, name))}" for name in matrix.guests]
+    if not choice.narrow:
+        if changed := [*changes.releases_page(releases(matrix))]:
+            yield "what changed from release to release", changed[1:]
+        yield "the claims", [*findings.page(findings.findings(matrix))]
+    if reasons := [
+        f"[^{number}]: {state}: {markdown(clip(why, REASON))}" for number, state, why in notes
+    ]:
+        yield "the reasons", reasons
+
+
+def _rows(matrix: Matrix, found: Sequence[GridSection], notes: Notes) -> Iterator[str]:
     names = [f"{markdown(guest)}<br>{markdown(system(matrix, guest))}" for guest in matrix.guests]
     yield _row(["scenario", "where", *names])
     yield _row(["---"] * (len(names) + 2))
-    found = sections(matrix)
     for section in found:
         yield from _section(section, list(matrix.guests), notes)
-    yield ""
+
+
+def _questions(found: Sequence[GridSection]) -> Iterator[str]:
     for section in found:
         points = ", ".join(f"{axis} {value}" for axis, value in section.fixed)
         always = f" (always: {markdown(points)})" if points else ""
         yield f"- **{markdown(section.scenario)}**: {markdown(section.sentence)}{always}"
-    yield ""
+
+
+def _legend(matrix: Matrix) -> Iterator[str]:
     yield f"{'; '.join(map(markdown, legend(matrix)))}."
-    yield ""
-    yield from (f"- {markdown(provenance(matrix, guest))}" for guest in matrix.guests)
-    yield from changes.releases_page(releases(matrix))
-    yield ""
-    yield from findings.page(findings.findings(matrix))
-    yield ""
-    yield from (
-        f"[^{number}]: {state}: {markdown(clip(why, REASON))}" for number, state, why in notes
-    )
 
 
 def _section(section: GridSection, guests: Sequence[str], notes: Notes) -> Iterator[str]:
@@ -58,7 +109,7 @@ def _section(section: GridSection, guests: Sequence[str], notes: Notes) -> Itera
 def _word(cells: Mapping[str, Sequence[Entry]], guest: str, notes: Notes) -> str:
     found = cells.get(guest)
     if not found:
-        return ""
+        return NOT_ASKED
     references = "".join(f"[^{number}]" for number in notes.numbers(found))
     if found[0].state is not State.MEASURED:
         return markdown(MARKS[found[0].state]) + references

@@ -6,7 +6,7 @@ The texts contain words of guests, so the caller must make them safe to show.
 from collections.abc import Mapping
 
 from harness.matrix import Matrix
-from harness.model import State
+from harness.model import Depth, State
 
 
 def headline(matrix: Matrix) -> str:
@@ -16,7 +16,23 @@ def headline(matrix: Matrix) -> str:
     for cell in matrix.cells:
         tally[cell.state] += 1
     counts = ", ".join(f"{count} {state}" for state, count in tally.items() if count)
-    return f"run {run.id}, {run.started}, {run.catalogue}: {counts or 'no cells'}"
+    head = f"run {run.id}, {run.started}, {catalogue(matrix)}: {counts or 'no cells'}"
+    of = len(run.merged)
+    return f"{head}; merged from {of} run{'s' if of > 1 else ''}" if of else head
+
+
+def catalogue(matrix: Matrix) -> str:
+    """Return the run's catalogue; for a merge of both, the guests that were asked each of them."""
+    asked: dict[str, Depth] = {}
+    for one in matrix.run.merged:
+        for guest in one.guests.values():
+            if asked.get(guest) is not Depth.FULL:
+                asked[guest] = one.catalogue
+    depths = {depth: [name for name in asked if asked[name] is depth] for depth in Depth}
+    if not all(depths.values()):
+        return matrix.run.catalogue
+    texts = (f"{depth}: {', '.join(sorted(depths[depth]))}" for depth in (Depth.FULL, Depth.QUICK))
+    return f"mixed ({'; '.join(texts)})"
 
 
 def system(matrix: Matrix, guest: str) -> str:
@@ -42,3 +58,13 @@ def _rest(made: object) -> list[str]:
         f"{str(name).replace('_', ' ')} {str(value)[:12] if 'sha256' in str(name) else value}"
         for name, value in sorted(made.items())
     ]
+
+
+def origin(matrix: Matrix, guest: str) -> str:
+    """Return one short line on a guest: system, release, provider, and in a merge its runs."""
+    known = matrix.guests[guest]
+    words = [system(matrix, guest)]
+    words += [str(known["provider"])] if known.get("provider") else []
+    runs = [one.id for one in matrix.run.merged if guest in one.guests.values()]
+    words += [f"run{'s' if len(runs) > 1 else ''} {', '.join(runs)}"] if runs else []
+    return f"{guest}: {', '.join(words)}"

@@ -1,7 +1,5 @@
 """The matrix as text for a terminal, with guests as columns and a section for each scenario."""
 
-import re
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
@@ -9,18 +7,21 @@ from msgspec import Struct
 from harness.matrix import Entry, Matrix
 from harness.matrix.changes import releases
 from harness.model import State, word
-from harness.report import changes, findings
+from harness.report import answer_table, brief, changes, findings
+from harness.report.answers import answers
+from harness.report.breaking import BREAK, DOT, cut, label_lines, pieces
 from harness.report.grid import (
     DIFFERENT,
     MARKS,
+    NOT_ASKED,
     GridRow,
     GridSection,
     Notes,
     legend,
-    sections,
     shares,
 )
-from harness.report.provenance import headline, provenance, system
+from harness.report.provenance import headline, origin, provenance, system
+from harness.report.row_choice import ALL, FILTERS, RowChoice
 from harness.text import Paint, cells, clip, short, wrapped
 
 LABEL_LEAST = 30
@@ -28,14 +29,7 @@ LABEL_LEAST = 30
 
 GAP = 2
 
-BREAK = re.compile(r"(?<=:)(?=[A-Z])| (?=[^ ]+%$)")
-"""Where a verdict may be broken into two lines: before its errno, and before its share."""
-
-PARTS = re.compile(r"^[^-+~_.]+|[-+~_.][^-+~_.]*")
 NARROWEST = 7
-
-DOT = " · "
-"""The separator between the axes in a row's label."""
 
 STYLES = {
     State.INCONCLUSIVE: "33",
@@ -67,16 +61,48 @@ class _ColumnGroup(Struct, frozen=True):
     columns: tuple[tuple[str, int], ...]
 
 
-def render(matrix: Matrix, *, width: int = 100, colour: bool = False, verbose: bool = False) -> str:
+def render(
+    matrix: Matrix,
+    *,
+    width: int = 100,
+    colour: bool = False,
+    verbose: bool = False,
+    choice: RowChoice = ALL,
+) -> str:
     """Return the matrix in lines of at most `width` columns."""
     page = _Page(width, Paint(colour), verbose, Notes())
-    lines = list(_body(matrix, page))
+    lines = list(_body(choice.of(matrix), page, choice))
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
-def _body(matrix: Matrix, page: _Page) -> Iterator[str]:
+def _body(matrix: Matrix, page: _Page, choice: RowChoice) -> Iterator[str]:
     yield from wrapped(short(headline(matrix)), page.width)
-    found = sections(matrix)
+    if not choice.narrow:
+        yield ""
+        yield from answer_table.terminal(answers(matrix), page.width, page.paint)
+    whole = choice.rows(matrix) or page.verbose
+    if whole:
+        yield from _matrix(matrix, page, choice)
+    else:
+        yield ""
+        yield from brief.terminal(brief.brief(matrix), page.width, page.paint)
+        yield from wrapped(f"rows: {FILTERS}", page.width)
+    yield ""
+    for guest in matrix.guests:
+        said = provenance(matrix, guest) if whole else origin(matrix, guest)
+        yield from wrapped(short(said), page.width)
+    if choice.narrow:
+        return
+    told = releases(matrix)
+    yield from changes.releases_terminal(told, page.width, page.paint, news=not whole)
+    yield ""
+    found = findings.findings(matrix)
+    yield from findings.terminal(found, page.width, page.paint, news=not whole)
+
+
+def _matrix(matrix: Matrix, page: _Page, choice: RowChoice) -> Iterator[str]:
+    """Yield the rows of every scenario, and the notes below them."""
+    found = choice.sections(matrix)
     texts = _texts(found, page.notes)
     for block in _blocks(matrix, found, texts, page.width):
         yield ""
@@ -88,11 +114,6 @@ def _body(matrix: Matrix, page: _Page) -> Iterator[str]:
                 yield from _row(section, row, block, page)
     yield ""
     yield from _legend(matrix, page)
-    for guest in matrix.guests:
-        yield from wrapped(short(provenance(matrix, guest)), page.width)
-    yield from changes.releases_terminal(releases(matrix), page.width, page.paint)
-    yield ""
-    yield from findings.terminal(findings.findings(matrix), page.width, page.paint)
 
 
 def _texts(found: Sequence[GridSection], notes: Notes) -> Mapping[str, list[str]]:
@@ -113,18 +134,6 @@ def _text(row_cells: Sequence[Entry], notes: Notes) -> str:
         return f"{short(word(first.verdict or ''))} {shares(row_cells)}".rstrip()
     shown = "".join(f"[{number}]" for number in numbers[:NOTES_SHOWN])
     return f"{MARKS[first.state]} {shown}{'…' if len(numbers) > NOTES_SHOWN else ''}"
-
-
-def _pieces(text: str, width: int) -> list[str]:
-    """Break a text at `BREAK`, or anywhere if that is not enough."""
-    if cells(text) <= width:
-        return [text]
-    parts = BREAK.split(text)
-    return [
-        piece
-        for part in parts
-        for piece in textwrap.wrap(part, width, break_on_hyphens=False) or [""]
-    ]
 
 
 def _blocks(
@@ -184,20 +193,10 @@ def _header(matrix: Matrix, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     lines = [(short(guest), *_system(matrix, guest)) for guest, _ in block.columns]
     for number, style in enumerate(("1", "2", "2")):
         texts = [
-            (_cut(line[number], width), width)
+            (cut(line[number], width), width)
             for line, (_, width) in zip(lines, block.columns, strict=True)
         ]
         yield " " * block.label + _joined(texts, page, style)
-
-
-def _cut(text: str, width: int) -> str:
-    """Cut a release only between its parts: 6.18.44 cut to `6.18.4…` would name another release."""
-    if cells(text) <= width:
-        return text
-    parts = PARTS.findall(text)
-    while parts and cells("".join(parts)) > width - 1:
-        parts.pop()
-    return f"{''.join(parts)}…" if parts else clip(text, width)
 
 
 def _joined(texts: Sequence[tuple[str, int]], page: _Page, style: str | None) -> str:
@@ -218,15 +217,15 @@ def _heading(section: GridSection, page: _Page) -> Iterator[str]:
 
 
 def _row(section: GridSection, row: GridRow, block: _ColumnGroup, page: _Page) -> Iterator[str]:
-    label = _label(short(section.label(row)), block.label - 2)
+    label = label_lines(short(section.label(row)), block.label - 2)
     columns = []
     for guest, width in block.columns:
         found = row.cells.get(guest, ())
-        text = _text(found, page.notes) if found else ""
+        text = _text(found, page.notes) if found else NOT_ASKED
         style = STYLES.get(found[0].state) if found else None
         faint = shares(found)
         columns.append(
-            [_painted(piece, width, style, faint, page) for piece in _pieces(text, width)]
+            [_painted(piece, width, style, faint, page) for piece in pieces(text, width)]
         )
     height = max(len(label), *map(len, columns))
     empty = [" " * width for _, width in block.columns]
@@ -250,26 +249,6 @@ def _painted(piece: str, width: int, style: str | None, faint: str, page: _Page)
     return page.paint(head, style) + page.paint(faint, "2") + " " * (width - cells(piece))
 
 
-def _label(text: str, width: int) -> list[str]:
-    """Wrap a label between axes if possible; a line that continues ends with a dot."""
-    if cells(text) <= width:
-        return [text]
-    lines = [""]
-    *parts, last = text.split(DOT)
-    for part, after in (*((part, cells(DOT) - 1) for part in parts), (last, 0)):
-        longer = f"{lines[-1]}{DOT}{part}" if lines[-1] else part
-        if lines[-1] and cells(longer) + after > width:
-            lines[-1] += DOT.rstrip()
-            lines.append(f"  {part}")
-        else:
-            lines[-1] = longer
-    return [
-        piece
-        for line in lines
-        for piece in textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False)
-    ]
-
-
 def _counts(row: GridRow, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     for guest, _ in block.columns:
         for cell in row.cells.get(guest, ()):
@@ -288,5 +267,3 @@ def _legend(matrix: Matrix, page: _Page) -> Iterator[str]:
         yield from wrapped(
             clip(short(f"[{number}] {state}: {why}"), REASON), page.width, indent="    "
         )
-    if marks:
-        yield ""
