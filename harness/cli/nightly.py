@@ -46,8 +46,8 @@ Examples:
 The folder holds runs/matrix-*/ (each as `run` writes it), history.sqlite, summary.md (a step
 summary for CI) and the report.html of the newest run.
 \b
-Exit status: that of `run` (an inconclusive cell is 0, with --strict 3), and 1 if a verdict changed
-since the last complete run.
+Exit status: that of `run` (an inconclusive cell is 0, with --strict 3), and 1 if a verdict
+changed since the last complete run.
 """
 
 

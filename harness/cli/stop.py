@@ -15,7 +15,7 @@ Examples:
   reuseport-matrix stop              ends every guest that was kept or parked
   reuseport-matrix stop linux-6.12
 \b
-Exit status: 0; 2 if no guest has this name; 3 if a guest could not be ended, or a lease is damaged.
+Exit status: 0; 2 if no guest has this name; 3 if one could not be ended, or a lease is damaged.
 """
 
 
