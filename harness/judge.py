@@ -84,12 +84,8 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
 
 def _failure(reply: Reply, question: AskedQuestion) -> str | None:
     """Return why a reply is not an answer to this question; None if it is one."""
-    if reply.signal == SIGALRM:
-        after = question.parameters.get("alarm", str(DEFAULTS["alarm"]))
-        return f"the agent's own alarm ended it after {after} s"
     if reply.signal:
-        name = SIGNALS.get(reply.signal, "")
-        return f"the agent was ended by signal {reply.signal} {name}".rstrip()
+        return death(reply.signal, question.parameters)
     said = {
         USAGE: "the agent does not understand the question",
         BROKEN: "the agent's own set-up failed",
@@ -103,6 +99,15 @@ def _failure(reply: Reply, question: AskedQuestion) -> str | None:
     if reply.status not in (ANSWERED, UNSUPPORTED):
         return f"the agent ended with status {reply.status}"
     return check_echo(reply, question.id, question.scenario, question.parameters)
+
+
+def death(signal: int, parameters: Mapping[str, str]) -> str:
+    """Return what ended a question's process."""
+    if signal == SIGALRM:
+        return (
+            f"the agent's own alarm ended it after {parameters.get('alarm', DEFAULTS['alarm'])} s"
+        )
+    return f"the agent was ended by signal {signal} {SIGNALS.get(signal, '')}".rstrip()
 
 
 def _changed(seen: Observation) -> str | None:

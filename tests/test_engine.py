@@ -1,5 +1,6 @@
 """The lives of one guest: what a crash costs, what is asked again, what is never a verdict."""
 
+import json
 import re
 import threading
 import time
@@ -34,6 +35,8 @@ SHARING = [
     for cell in cells(Depth.QUICK, ["distribution"])
     if cell.axes["option"] == "reuseport" and cell.setting is None
 ]
+
+NEWLINE = "\n"
 
 Answer = Callable[[str], str]
 
@@ -239,6 +242,24 @@ def test_a_guest_that_does_not_say_what_it_is_fails_with_that_phase(
     matrix = Bench(tmp_path, FakeTransport(lambda _: said)).measure()
     assert set(states(matrix)) == {State.INFRASTRUCTURE}
     assert all((cell.why or "").startswith("facts after 0.") for cell in matrix.cells)
+
+
+def test_a_question_that_a_signal_ended_says_which_and_how_long_it_took(tmp_path: Path) -> None:
+    def killed(line: str) -> str:
+        if " facts " in line:
+            return reply(line)
+        exit_ = {"event": "exit", "id": line.split()[0], "status": 0, "signal": 14, "took": 30012}
+        return f"{reply(line).partition(NEWLINE)[0]}\n{json.dumps(exit_, separators=(',', ':'))}\n"
+
+    bench = Bench(tmp_path, FakeTransport(killed))
+    matrix = bench.measure()
+    for line in read(bench.folder / "journal.jsonl"):
+        if isinstance(line, Asked):
+            assert line.seconds == 30.012
+            assert line.failure is not None
+            assert line.failure.sentence.startswith("scenario after 30.0 s: the agent's own alarm")
+    assert all((cell.why or "").startswith("scenario after 30.0 s: ") for cell in matrix.cells)
+    assert set(states(matrix)) == {State.INFRASTRUCTURE}
 
 
 def test_a_torn_answer_names_its_phase(tmp_path: Path) -> None:

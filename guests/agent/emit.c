@@ -194,7 +194,8 @@ void emit_end(const struct trial *trial, int gap)
 }
 
 /* An ID that is not plain ASCII was refused as a question; here its bytes are replaced. */
-void emit_exit(char *line, size_t size, const char *id, int status, int signal)
+void emit_exit(char *line, size_t size, const char *id, int status, int signal,
+               int64_t took)
 {
     char plain[65];
     size_t length = 0;
@@ -203,6 +204,6 @@ void emit_exit(char *line, size_t size, const char *id, int status, int signal)
         plain[length] = c <= 0x20 || c > 0x7e || c == '"' || c == '\\' ? '?' : (char)c;
     }
     plain[length] = '\0';
-    snprintf(line, size, "{\"event\":\"exit\",\"id\":\"%s\",\"status\":%d,\"signal\":%d}\n", plain,
-             status, signal);
+    snprintf(line, size, "{\"event\":\"exit\",\"id\":\"%s\",\"status\":%d,\"signal\":%d,\"took\":%lld}\n",
+             plain, status, signal, (long long)took);
 }

@@ -29,6 +29,7 @@ void emit_unsupported(const char *why);
 void emit_end(const struct trial *, int gap);
 
 /* Into a string, because the batch writes it after what the question's own process said. */
-void emit_exit(char *line, size_t size, const char *id, int status, int signal);
+void emit_exit(char *line, size_t size, const char *id, int status, int signal,
+               int64_t took);
 
 #endif

@@ -5,6 +5,7 @@
 #include "jobs.h"
 
 #include "ask.h"
+#include "clock.h"
 #include "emit.h"
 #include "ending.h"
 #include "errno_name.h"
@@ -45,11 +46,11 @@ static int write_all(const char *bytes, size_t count)
     return 0;
 }
 
-static int say_exit(const char *id, int status)
+static int say_exit(const char *id, int status, int64_t took)
 {
     char line[160];
     emit_exit(line, sizeof line, id, WIFEXITED(status) ? WEXITSTATUS(status) : 0,
-              WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+              WIFSIGNALED(status) ? WTERMSIG(status) : 0, took);
     return write_all(line, strlen(line));
 }
 
@@ -131,6 +132,7 @@ void jobs_start(struct jobs *jobs, const struct scenario *scenario, struct quest
     job->output = ends[0];
     snprintf(job->id, sizeof job->id, "%s", question->id);
     job->load = question->load;
+    job->began = clock_ms();
     jobs->running++;
     jobs->waiting += question->load == 0;
     jobs->load += question->load;
@@ -182,7 +184,7 @@ static void finish(struct jobs *jobs, struct job *job)
     int torn = job->length > 0 && job->said[job->length - 1] != '\n';
     if (!jobs->streaming
         && (write_all(job->said, job->length) != 0 || (torn && write_all("\n", 1) != 0)
-            || say_exit(job->id, job->status) != 0))
+            || say_exit(job->id, job->status, job->ended - job->began) != 0))
         abandon(jobs);
     free(job->said);
     jobs->running--;
@@ -197,6 +199,7 @@ static void collect(struct jobs *jobs)
         struct job *job = &jobs->slots[i];
         if (job->pid > 0 && !job->reaped && waitpid(job->pid, &job->status, WNOHANG) > 0) {
             job->reaped = 1;
+            job->ended = clock_ms();
             clear_group(job->pid);
         }
         if (job->pid > 0 && job->reaped && job->output < 0)
@@ -242,7 +245,7 @@ int jobs_wait(struct jobs *jobs, int input)
 void jobs_refuse(struct jobs *jobs, const char *id, int status)
 {
     char line[160];
-    emit_exit(line, sizeof line, id, status, 0);
+    emit_exit(line, sizeof line, id, status, 0, 0);
     if (write_all(line, strlen(line)) != 0)
         abandon(jobs);
 }

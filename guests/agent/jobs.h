@@ -7,6 +7,7 @@
 #include "tunable_setting.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { MAX_JOBS = 64, MAX_SLOTS = MAX_JOBS + FULL / LEAST };
 
@@ -16,6 +17,7 @@ struct scenario;
 struct job {
     pid_t pid;
     int output, reaped, status, load;
+    int64_t began, ended; /* clock_ms() */
     char id[72];
     char *said;
     size_t length, room;

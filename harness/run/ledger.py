@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from harness.deadline import Cancellation
 from harness.errors import AgentError, InfrastructureError, Phase
-from harness.judge import starved
+from harness.judge import death, starved
 from harness.model import Judgement, State, Trial
 from harness.protocols import Progress
 from harness.run.batches import Pending
@@ -101,5 +101,13 @@ def _failed(line: Asked, failure: InfrastructureError) -> Asked:
 
 
 def _took(line: Asked, reply: Reply) -> Asked:
-    """Add the time that the question took in the guest, and the exit status of its process."""
-    return replace(line, status=reply.status, seconds=reply.took / 1000)
+    """Add the time that the question took in the guest, and how its process ended.
+
+    That a signal ended it is a fact, no judgement, so it stays a failure if rules change.
+    """
+    seconds = reply.took / 1000
+    line = replace(line, status=reply.status, seconds=seconds)
+    if not reply.signal:
+        return line
+    why = death(reply.signal, line.parameters)
+    return replace(line, failure=Failure(Phase.SCENARIO, why, seconds if seconds else None))

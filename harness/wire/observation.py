@@ -115,11 +115,15 @@ class End(Struct, frozen=True, forbid_unknown_fields=True, tag="end", tag_field=
 
 
 class Exit(Struct, frozen=True, forbid_unknown_fields=True, tag="exit", tag_field="event"):
-    """Written by the agent's batch parent: the exit status or signal of the question's process."""
+    """Written by the agent's batch parent: the exit status or signal of the question's process.
+
+    `took` is how long the process lived, in ms; recordings from before lack it.
+    """
 
     id: Word
     status: Natural
     signal: Natural
+    took: Natural = 0
 
 
 Event = Begin | Member | Change | Flows | Attempt | Fact | Unsupported | End | Exit

@@ -44,7 +44,8 @@ class Reply(Struct, frozen=True):
 
     `status` and `signal` tell how the question's process ended, and are None if the batch stopped
     before that line. `id` is empty if no line named the question. `raw` are the bytes for the
-    journal. `took` is the duration in ms that a complete answer gives, else 0.
+    journal. `took` is the duration in ms that a complete answer gives, else how long its process
+    lived, or 0 if neither is known.
     """
 
     id: str
@@ -112,7 +113,7 @@ def _reply(scripts: Scripts, block: Block) -> Reply:
         status=exit_.status if exit_ else None,
         signal=exit_.signal if exit_ else None,
         raw=block.raw,
-        took=observation.took if observation else 0,
+        took=observation.took if observation else exit_.took if exit_ else 0,
     )
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -186,6 +187,23 @@ def test_a_newcomer_that_outlasts_the_stream_is_still_followed_by_one(sanitized:
         check=True,
     )
     assert {reply.torn for reply in parse(done.stdout, SCRIPTS)} == {None}
+
+
+@pytest.mark.vm
+@pytest.mark.xdist_group("sanitized")
+def test_a_question_that_its_alarm_ended_says_how_long_it_took(sanitized: Path) -> None:
+    if isolated(Deadline(10)) != "network namespace":
+        pytest.skip("no network namespace can be had here (unshare -n)")
+    done = subprocess.run(
+        ["unshare", "-n", str(sanitized), "batch"],
+        input=b"q failure-hung deadline=25000 alarm=2 loopback=up\n",
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    (reply,) = parse(done.stdout, SCRIPTS)
+    assert (reply.signal, reply.observation) == (signal.SIGALRM, None)
+    assert 2000 <= reply.took < 20_000
 
 
 @pytest.mark.vm
