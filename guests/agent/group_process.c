@@ -22,8 +22,8 @@
 enum { CONNECTIONS = 600 }; /* at once: more than group_limit() has in flight */
 
 struct connection {
-    int index, received;
-    unsigned char request[REQUEST];
+    int index; /* of the socket that accepted it */
+    struct incoming request;
 };
 
 /* polls[0] is the channel, then come `stood` sockets of the group, then `open` connections. */
@@ -102,31 +102,14 @@ static void accept_some(struct process *process, int index)
     }
 }
 
-/* 0, or -1 when the connection has ended, or belongs to another run. */
-static int answer_connection(const struct process *process, int fd, struct connection *connection)
-{
-    unsigned char reply[REPLY];
-    ssize_t got = recv(fd, connection->request + connection->received,
-                       (size_t)(REQUEST - connection->received), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
-    if (got <= 0)
-        return -1;
-    connection->received += (int)got;
-    if (connection->received < REQUEST)
-        return 0;
-    connection->received = 0;
-    if (reply_to(process->trial, connection->index, connection->request, reply) != 0)
-        return -1;
-    return send(fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
-}
-
 static void turn(struct process *process)
 {
     struct pollfd *polls = process->polls + 1 + process->stood;
     for (int i = process->open - 1; i >= 0; i--) {
         struct connection *connection = &process->connections[i];
-        if (polls[i].revents == 0 || answer_connection(process, polls[i].fd, connection) == 0)
+        if (polls[i].revents == 0
+            || answer_connection(process->trial, connection->index, polls[i].fd,
+                                 &connection->request) == 0)
             continue;
         close(polls[i].fd);
         polls[i] = polls[--process->open];

@@ -4,6 +4,8 @@
 #include "clock.h"
 #include "trial.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 void request_write(const struct trial *trial, uint32_t number, unsigned char *request)
@@ -31,4 +33,22 @@ int reply_to(const struct trial *trial, int index, const unsigned char *request,
     if (trial->service > 0)
         pause_ms(trial->service);
     return 0;
+}
+
+int answer_connection(const struct trial *trial, int index, int fd, struct incoming *request)
+{
+    unsigned char reply[REPLY];
+    ssize_t got = recv(fd, request->bytes + request->received,
+                       (size_t)(REQUEST - request->received), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    if (got <= 0)
+        return -1;
+    request->received += (int)got;
+    if (request->received < REQUEST)
+        return 0;
+    request->received = 0;
+    if (reply_to(trial, index, request->bytes, reply) != 0)
+        return -1;
+    return send(fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
 }

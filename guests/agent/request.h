@@ -14,6 +14,12 @@ enum {
 
 struct trial;
 
+/* A request as far as it has come over a connection. */
+struct incoming {
+    int received;
+    unsigned char bytes[REQUEST];
+};
+
 void request_write(const struct trial *, uint32_t number, unsigned char *request);
 
 /* The number of the flow in a request, or in the reply to one. */
@@ -22,5 +28,9 @@ uint32_t request_number(const unsigned char *bytes);
 /* Writes the reply of a member, after the time that a member takes for each; 0, or -1 if the
  * request does not carry the token of this run. */
 int reply_to(const struct trial *, int index, const unsigned char *request, unsigned char *reply);
+
+/* Takes what has come over a connection, and answers a whole request; 0, or -1 when the connection
+ * has ended, or belongs to another run. */
+int answer_connection(const struct trial *, int index, int fd, struct incoming *);
 
 #endif

@@ -186,33 +186,16 @@ static void receive_some(struct worker *worker)
     worker->silent = taken == 0;
 }
 
-/* 0, or -1 when the connection has ended, or belongs to another run. */
-static int answer_connection(struct worker *worker, struct connection *connection)
-{
-    unsigned char reply[REPLY];
-    ssize_t got = recv(connection->fd, connection->request + connection->received,
-                       (size_t)(REQUEST - connection->received), 0);
-    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-        return 0;
-    if (got <= 0)
-        return -1;
-    connection->received += (int)got;
-    if (connection->received < REQUEST)
-        return 0;
-    connection->received = 0;
-    if (reply_to(worker->trial, worker->index, connection->request, reply) != 0)
-        return -1;
-    return send(connection->fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
-}
-
 static void serve_connections(struct worker *worker, const struct pollfd *polls)
 {
     for (int i = worker->count - 1; i >= 0; i--) {
         if (polls[i].revents == 0)
             continue;
-        if (answer_connection(worker, &worker->connections[i]) != 0) {
-            close(worker->connections[i].fd);
-            worker->connections[i] = worker->connections[--worker->count];
+        struct connection *connection = &worker->connections[i];
+        if (answer_connection(worker->trial, worker->index, connection->fd, &connection->request)
+            != 0) {
+            close(connection->fd);
+            *connection = worker->connections[--worker->count];
         }
     }
 }

@@ -13,8 +13,8 @@ enum { OWN = 3 }; /* descriptors polled before the connections: channel, listene
 struct trial;
 
 struct connection {
-    int fd, received;
-    unsigned char request[REQUEST];
+    int fd;
+    struct incoming request;
 };
 
 struct worker {
