@@ -14,6 +14,7 @@
 #include "sockets.h"
 #include "trial.h"
 #include "tun_client.h"
+#include "tunable_control.h"
 #include "tunable_facts.h"
 #include "unsupported.h"
 
@@ -64,6 +65,7 @@ void ask(const struct scenario *scenario, const struct question *question)
         raise_loopback(trial);
     if (question->obstacle[0] != '\0')
         unsupported(trial, "%s", question->obstacle);
+    need_meaning(trial);
     need_form(trial, scenario);
     trial->client->open(trial);
     scenario->run(trial);

@@ -224,10 +224,12 @@ def test_two_batches_at_once_take_turns(agent: Path, namespace: Namespace) -> No
     assert namespace.value() == "0"
 
 
-def unsupported(namespace: Namespace, agent: Path, *words: str) -> str | None:
+def unsupported(
+    namespace: Namespace, agent: Path, *words: str, setting: str = f"{NAME}=1"
+) -> str | None:
     done = subprocess.run(
         namespace.command(*words, agent, "batch"),
-        input=f"q distribution tunables={NAME}=1\n".encode(),
+        input=f"q distribution tunables={setting}\n".encode(),
         capture_output=True,
         timeout=PATIENCE,
     )
@@ -261,3 +263,26 @@ def test_a_batch_has_one_setting(agent: Path, namespace: Namespace) -> None:
     first = f"a distribution flows=16 tunables={NAME}=1\n"
     replies = namespace.ask(agent, first, "b distribution flows=16\n", first.replace("a", "c", 1))
     assert {reply.id: reply.status for reply in replies} == {"a": 0, "b": 64, "c": 0}
+
+
+ALWAYS = "net.ipv4.tcp_syncookies=2"
+
+DEAF = """
+cd "$0" && mkdir net real && cat /proc/net/netstat >net/netstat || exit 1
+mount --bind /proc real && ln -s real/self real/sys . && mount --rbind . /proc || exit 1
+exec env ASAN_OPTIONS=detect_leaks=0 "$@"
+"""
+"""Runs a command where the kernel's counters stand still, and its tunables do not. The sanitizer
+cannot look for leaks without the rest of /proc."""
+
+
+def test_a_value_that_does_nothing_is_not_believed(
+    agent: Path, namespace: Namespace, tmp_path: Path
+) -> None:
+    """Linux before 3.12 takes 2, reads it back, and goes on as with 1."""
+    deaf = ("unshare", "--mount", "sh", "-c", DEAF, str(tmp_path))
+    why = unsupported(namespace, agent, *deaf, setting=ALWAYS)
+    assert why == f"{ALWAYS} does nothing here: a connection got no SYN cookie"
+    (reply,) = namespace.ask(agent, f"q distribution flows=16 tunables={ALWAYS}\n")
+    assert reply.observation is not None
+    assert (reply.observation.unsupported, len(reply.observation.flows)) == (None, 1)
