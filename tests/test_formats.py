@@ -125,11 +125,34 @@ def test_a_state_that_is_no_verdict_parts_ranges_and_a_guest_not_run_says_nothin
 
 
 def test_points_that_say_the_same_are_one_entry_with_all_their_shares() -> None:
-    shares = {"ipv4": "reset:1/4", "ipv6": "reset:3/4"}
+    shares = {"ipv4": "reset:20/100", "ipv6": "reset:27/100", "mapped": "reset:75/100"}
     one = matrix({("a", cell(family)): word(said) for family, said in shares.items()})
-    (support,) = compatibility.compatibility(one).behaviours["distribution"].supports
-    assert support.axes["family"] == ("ipv4", "ipv6")
-    assert support.support["Linux"][0].share == (0.25, 0.75)
+    near, far = compatibility.compatibility(one).behaviours["distribution"].supports
+    assert (near.axes["family"], far.axes["family"]) == (("ipv4", "ipv6"), ("mapped",))
+    assert near.support["Linux"][0].share == (0.2, 0.27)
+    assert far.support["Linux"][0].share == (0.75, 0.75)
+
+
+def moved(count: int) -> Judgement:
+    """Return a cell of `failure-flows` in which so many of 150 survivors' flows moved."""
+    counts, share = {"survivors_moved": count, "survivors_total": 150}, count / 150
+    return Judgement(
+        State.MEASURED, "reshuffled", counts=counts, statistics={"moved_of_survivors": share}
+    )
+
+
+def test_a_share_that_moves_by_more_than_chance_begins_a_new_range() -> None:
+    """On Linux half of the survivors' flows move up to 4.4, and a tenth from 4.9 on."""
+    one = Cell.at("failure-flows", option="reuseport", member="middle")
+    said = {"3.10.1": 83, "4.4.1": 80, "4.9.1": 16, "5.10.1": 21}
+    facts: dict[str, Facts] = {
+        f"g{release}": {"system": "Linux", "release": release} for release in said
+    }
+    cells = {(f"g{release}", one): moved(count) for release, count in said.items()}
+    found = compatibility.compatibility(matrix(cells, **facts)).behaviours["failure-flows"]
+    old, new = found.supports[0].support["Linux"]
+    assert (old.first, old.last, old.share) == ("3.10.1", "4.4.1", (0.5333, 0.5533))
+    assert (new.first, new.last, new.share) == ("4.9.1", "5.10.1", (0.1067, 0.14))
 
 
 def test_the_data_is_what_its_schema_says_and_the_schema_is_fresh() -> None:

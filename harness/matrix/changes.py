@@ -168,7 +168,7 @@ def _changes(old: Mapping[Key, Entry], new: Mapping[Key, Entry]) -> Iterator[Cel
             yield CellChange(Kind.APPEARED, None, entry)
         elif (kind := _kind(old[key], entry)) is not None:
             yield CellChange(kind, old[key], entry)
-        elif (p := _p(old[key], entry)) is not None:
+        elif (p := p_same_share(old[key], entry)) is not None:
             yield CellChange(Kind.SHARE, old[key], entry, p)
     for key, entry in old.items():
         if key not in new:
@@ -185,7 +185,7 @@ def _kind(old: Entry, new: Entry) -> Kind | None:
     return Kind.MEASURED if new.verdict is not None else Kind.OTHERWISE
 
 
-def _p(old: Entry, new: Entry) -> float | None:
+def p_same_share(old: Entry, new: Entry) -> float | None:
     """Return the p-value for both having the same true share; None if the cell has no draws."""
     scenario = CATALOGUE.get(new.scenario)
     if scenario is None or scenario.drawn is None or new.verdict is None:

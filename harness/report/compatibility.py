@@ -1,7 +1,8 @@
 """Compatibility data: for each behaviour, what each system does from which release to which.
 
 It is modelled on MDN's browser-compat-data. A range joins neighbouring measured releases with the
-same word. A release between two ranges was not measured and belongs to neither.
+same word, unless their shares differ by more than chance. A release between two ranges was not
+measured and belongs to neither.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping
@@ -11,11 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from harness.matrix import Entry, Matrix, Run, document, schema_of
+from harness.matrix.changes import p_same_share
 from harness.matrix.evidence import numbers, release_order
 from harness.model import State, word
 from harness.report.fold import Point, folded
-from harness.report.grid import figure
+from harness.report.grid import figure, roughly
 from harness.scenarios import CATALOGUE
+from harness.scenarios.statistics import ALPHA_OTHER
 
 VERSION: Final = 1
 
@@ -83,8 +86,9 @@ def compatibility(matrix: Matrix) -> Compatibility:
 
 
 def _behaviour(name: str, points: Mapping[Point, Mapping[str, list[Told]]]) -> Behaviour:
+    tests = sum(len(told) for systems in points.values() for told in systems.values())
     found = {
-        point: {system: tuple(_ranges(told)) for system, told in sorted(systems.items())}
+        point: {system: tuple(_ranges(told, tests)) for system, told in sorted(systems.items())}
         for point, systems in points.items()
     }
     ordered = list(found)
@@ -97,11 +101,15 @@ def _behaviour(name: str, points: Mapping[Point, Mapping[str, list[Told]]]) -> B
 
 
 def _said(systems: Mapping[str, tuple[Range, ...]]) -> Hashable:
-    """Return a key that is equal for points that may share an entry: all but the shares."""
+    """Return a key that is equal for points that may share an entry, with shares that are near."""
     return tuple(
-        (system, tuple(msgspec.structs.replace(one, share=None) for one in ranges))
+        (system, tuple((msgspec.structs.replace(one, share=None), _near(one)) for one in ranges))
         for system, ranges in systems.items()
     )
+
+
+def _near(one: Range) -> tuple[int | None, ...]:
+    return () if one.share is None else tuple(map(roughly, one.share))
 
 
 def _joined(every: list[dict[str, tuple[Range, ...]]]) -> Mapping[str, tuple[Range, ...]]:
@@ -120,14 +128,14 @@ def _span(shares: Iterable[tuple[float, float] | None]) -> tuple[float, float] |
     return (min(low for low, _ in known), max(high for _, high in known)) if known else None
 
 
-def _ranges(told: Iterable[Told]) -> Iterator[Range]:
+def _ranges(told: Iterable[Told], tests: int) -> Iterator[Range]:
     """Yield a range for each run of neighbouring releases with the same answer, oldest first.
 
-    A release without a number has no neighbours.
+    A release without a number has no neighbours. `tests` bounds how many shares are compared.
     """
     group: list[Told] = []
     for one in sorted(told, key=lambda one: (release_order(one[1] or ""), one[0])):
-        if group and not _alike(group[-1], one):
+        if group and not _alike(group[-1], one, tests):
             yield _range(group)
             group = []
         group.append(one)
@@ -135,9 +143,12 @@ def _ranges(told: Iterable[Told]) -> Iterator[Range]:
         yield _range(group)
 
 
-def _alike(one: Told, other: Told) -> bool:
+def _alike(one: Told, other: Told, tests: int) -> bool:
     ordered = bool(numbers(one[1]) and numbers(other[1])) or one[1] == other[1]
-    return ordered and _word(one[2]) == _word(other[2])
+    if not ordered or _word(one[2]) != _word(other[2]):
+        return False
+    p = p_same_share(one[2], other[2])
+    return p is None or p * tests > ALPHA_OTHER
 
 
 def _word(entry: Entry) -> tuple[State, str | None, str | None]:
