@@ -82,6 +82,15 @@ def test_places_that_differ_are_mixed_and_special_cells_are_not_heard() -> None:
     ]
 
 
+def test_a_first_member_that_fails_is_a_special_case_of_handshakes_alone() -> None:
+    kill = Cell.at("failure-handshake", option="reuseport", protocol="tcp", failure="kill")
+    first = Cell.at(kill.scenario, **kill.axes, member="first")
+    one = matrix({("a", kill): word("collapsed:42/72"), ("a", first): word("reset")})
+    asked = next(one for one in QUESTIONS if one.name == "HANDSHAKE_AT_KILL")
+    (span,) = Answers(one).spans("Linux", asked, "reuseport")
+    assert span.words == {"collapsed"}
+
+
 def test_a_place_without_a_verdict_does_not_silence_the_others() -> None:
     said = {
         ("a", QUEUED): word("reset"),

@@ -18,6 +18,10 @@ OPTIONS = ("reuseport", "reuseport_lb")
 SPECIAL = {"tunables", "peer", "source", "delivery"}
 """Axes that make a cell a special case, which does not answer for the usual one."""
 
+SPECIAL_OF = {"failure-handshake": {"member"}}
+"""The same of one scenario. Its usual cells have no such axis: a middle member fails. On Linux up
+to 4.3, handshakes of the others are reset if that one fails, and none if the first one does."""
+
 USUAL = {"ack": "at-once"}
 """Axes that have a usual value: a handshake is not delayed."""
 
@@ -36,12 +40,23 @@ class Choice(Struct, frozen=True):
     axes: Mapping[str, str]
     asks: str
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of its answers; of two options beside each other, none is asked about."""
+        return tuple(one for one in CATALOGUE[self.scenario].words if one not in OPTIONS)
+
 
 TCP, UDP = {"protocol": "tcp"}, {"protocol": "udp"}
 
 QUESTIONS = (
     Choice("BALANCE_TCP", "distribution", TCP, "which listeners get new connections"),
     Choice("BALANCE_UDP", "distribution", UDP, "which sockets get datagrams of many peers"),
+    Choice(
+        "ADDRESS_TCP",
+        "precedence",
+        {**TCP, "pair": "address"},
+        "who is served: a socket at the address, or one at the wildcard",
+    ),
     Choice("TAKEOVER_TCP", "takeover", TCP, "which listener serves once a newcomer listens"),
     Choice("TAKEOVER_UDP", "takeover", UDP, "the same for datagrams"),
     Choice("QUEUE_AT_CLOSE", "failure-queued", {"failure": "close"}, "a closed listener's queue"),
@@ -154,7 +169,7 @@ class Answers:
         asked = [cell for cell in cells if wanted <= cell.axes.items()]
         if not asked:
             return None
-        known = CATALOGUE[question.scenario].words
+        known = question.words
         said = {word(cell.verdict).partition(":")[0] for cell in asked if cell.verdict is not None}
         release, number = self._releases[guest]
         # A word that this version does not know spoils the answer: it may contradict the others.
@@ -174,7 +189,8 @@ def _releases(matrix: Matrix) -> Iterator[tuple[str, tuple[str, Release]]]:
 
 def _tells(cell: Entry) -> bool:
     """Whether a cell is about the usual case of a kernel that was asked."""
-    if cell.state in (State.NOT_RUN, State.INFRASTRUCTURE) or SPECIAL & cell.axes.keys():
+    special = SPECIAL | SPECIAL_OF.get(cell.scenario, set())
+    if cell.state in (State.NOT_RUN, State.INFRASTRUCTURE) or special & cell.axes.keys():
         return False
     return all(cell.axes.get(axis, value) == value for axis, value in USUAL.items())
 

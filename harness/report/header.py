@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 from harness.matrix import Matrix
 from harness.report.choices import LARGEST, OPTIONS, QUESTIONS, Answers, AnswerSpan, Choice
-from harness.scenarios import CATALOGUE
 
 SYSTEMS: Mapping[str, str] = {
     "Linux": "defined(__linux__)",
@@ -190,7 +189,7 @@ def _questions() -> Iterator[str]:
 
 def _words() -> Iterator[str]:
     """Yield the enum of all answers, and the function that returns their text."""
-    words = [one for question in QUESTIONS for one in CATALOGUE[question.scenario].words]
+    words = [one for question in QUESTIONS for one in question.words]
     every = dict.fromkeys([*NOT_OF_A_VERDICT, *words])
     names = ",\n    ".join(map(_name, every))
     yield f"enum rpm_word {{\n    {names}\n}};\n\n"
