@@ -7,7 +7,7 @@ from test_report import matrix, word
 
 from harness.matrix import Matrix
 from harness.model import Cell, Depth, Judgement, State
-from harness.report.answer_questions import GROUPS, LOST, WAYS, AskedRow
+from harness.report.answer_questions import GROUPS, WAYS, AskedRow
 from harness.report.answers import Answer, AnswerKind, AnswerTable, answers
 from harness.scenarios import CATALOGUE
 from harness.scenarios.sense import DEPENDS, LOSSLESS, NOTICED
@@ -106,7 +106,7 @@ def test_a_flow_that_could_not_move_is_no_flow_that_stayed() -> None:
     )  # fmt: skip
     none = Judgement(State.MEASURED, "minimal", counts={"survivors_total": 0})
     some = Judgement(State.MEASURED, "minimal", counts={"survivors_total": 90})
-    asks = LOST[6].asks
+    asks = "other workers' UDP or QUIC flows"
     assert said(matrix({("a", flows): none, ("a", QUEUED): word("reset")}), asks) == [
         ": does not arise"
     ]

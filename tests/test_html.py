@@ -128,7 +128,7 @@ def test_every_cell_reaches_the_script_with_its_counts() -> None:
     data = Page(Report(one)).data
     assert len(data["cells"]) == len(one.cells)
     for fields, entry in zip(data["cells"], one.cells, strict=True):
-        counts = fields[10]
+        counts = fields[11]
         assert isinstance(counts, list)
         names = data["names"][counts[0]] if counts else []
         assert dict(zip(names, counts[1:], strict=True)) == dict(entry.counts)

@@ -45,7 +45,7 @@ WHO = (
     AskedRow("several workers read (UDP)", "distribution", UDP),
     AskedRow("a new process joins (TCP)", "takeover", TCP),
     AskedRow("a new process joins (UDP)", "takeover", UDP),
-    AskedRow("one more is bound but does not listen", "bound-only", TCP),
+    AskedRow("one more is bound, not listening", "bound-only", TCP),
 )
 
 LOST = (
@@ -53,12 +53,6 @@ LOST = (
     AskedRow("connections waiting in its queue", "failure-queued", KILL),
     AskedRow("the same, tcp_migrate_req=1", "failure-queued", {**KILL, **MIGRATE}, remedy=True),
     AskedRow("handshakes under way", "failure-handshake", {**KILL, "ack": "at-once"}),
-    AskedRow(
-        "the same, tcp_migrate_req=1",
-        "failure-handshake",
-        {**KILL, **MIGRATE, "ack": "at-once"},
-        remedy=True,
-    ),
     AskedRow("connections that arrive right then", "failure-arrivals", {**TCP, **KILL}),
     AskedRow("other workers' UDP or QUIC flows", "failure-flows", {**UDP, "change": "leave"}),
     AskedRow("it hangs: its share of new ones", "failure-hung", TCP),

@@ -1,6 +1,6 @@
 """The words of one answer: how good each is, its cells, and where it holds if there are several."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from msgspec import Struct
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from harness.matrix import Entry
 from harness.model import word
-from harness.report.fold import Point, folded, label
+from harness.report.fold import Point, Values, folded, label
 from harness.scenarios import CATALOGUE
 from harness.scenarios.sense import Grade
 
@@ -17,6 +17,10 @@ MOST_AXES = 2
 
 MOST_FOLDS = 2
 """How many places of a word are named; a longer list would hide what it is about."""
+
+
+NAMES = {"position": "bound", "member": "leaver", "source": "from"}
+"""Axes by the names that fit behind a word."""
 
 
 class AnswerWord(Struct, frozen=True):
@@ -82,7 +86,12 @@ def _where(one: AnswerWord, axes: Sequence[str], every: Iterable[AnswerWord]) ->
     folds = folded((point, None) for point in points)
     if len(folds) > MOST_FOLDS:
         return ""
-    return " or ".join(
-        label(fold.values, [name for name, some in fold.values if {*some} == values[name]])
-        for fold in folds
+    return "; ".join(sorted((_place(fold.values, values) for fold in folds), key=len))
+
+
+def _place(some: Values, every: Mapping[str, set[str | None]]) -> str:
+    """Return the values of the deciding axes in words; an axis with all its values says nothing."""
+    return label(
+        tuple((NAMES.get(name, name), chosen) for name, chosen in some),
+        [NAMES.get(name, name) for name, chosen in some if {*chosen} == every[name]],
     )

@@ -19,19 +19,25 @@ from harness.matrix import Entry, Matrix
 from harness.matrix.changes import Comparison, compare, releases
 from harness.model import State, word
 from harness.report import changes, findings
+from harness.report.answers import answers
 from harness.report.change_lines import ChangeGroup, sayings
-from harness.report.grades import glyph, style
+from harness.report.grades import glyph, grade, style
 from harness.report.grid import DIFFERENT, GridRow, GridSection, legend, sections, shares
+from harness.report.page_answers import page_answers
+from harness.report.page_columns import PageColumn, page_columns, page_systems
 from harness.report.page_data import encoded
-from harness.report.provenance import headline, provenance, system
+from harness.report.provenance import headline, provenance
 from harness.report.report import Report
 from harness.text import short
 
 if TYPE_CHECKING:
     import jinja2
 
-SCRIPTS = ("data.js", "charts.js", "evidence.js", "table.js")
-STYLES = ("page.css", "charts.css")
+SCRIPTS = (
+    *("data.js", "charts.js", "sentences.js", "evidence.js", "fold.js"),
+    *("walk.js", "table.js", "answers.js", "address.js"),
+)
+STYLES = ("page.css", "tables.css", "dialog.css", "media.css", "charts.css")
 
 Shown = Mapping[str, object]
 
@@ -48,18 +54,22 @@ def render(report: Report) -> str:
     """Return the page."""
     matrix = report.matrix
     found = sections(matrix)
+    columns = page_columns(matrix)
+    answered = page_answers(answers(matrix))
     style, script = _asset(*STYLES), _asset(*SCRIPTS)
     page = _template().render(
         run=short(matrix.run.id),
         headline=short(headline(matrix)),
-        guests=[_guest(matrix, name, own) for name, own in matrix.by_guest.items()],
-        sections=[_section(matrix, section) for section in found],
+        answers=answered,
+        systems=page_systems(columns),
+        guests=[_guest(matrix, column) for column in columns],
+        sections=[_section(columns, section) for section in found],
         different=DIFFERENT,
         legend=[short(text) for text in legend(matrix)],
         claims=_claims(findings.findings(matrix)),
         differences=[*_differences(report), *_releases(matrix)],
         headings=changes.HEADINGS,
-        data=encoded(matrix, found, report.recordings),
+        data=encoded(report, columns, found, answered.cells),
         style=style,
         script=script,
         style_hash=_hash(style),
@@ -95,16 +105,18 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _guest(matrix: Matrix, name: str, own: Sequence[Entry]) -> Shown:
-    answered = any(cell.state is not State.NOT_RUN for cell in own)
+def _guest(matrix: Matrix, column: PageColumn) -> Shown:
+    name = column.guest
+    own = (cell for cell in matrix.cells if cell.guest == name)
     why = next((cell.why for cell in own if cell.state is State.NOT_RUN), None)
     return {
-        "name": short(name),
-        "system": short(system(matrix, name)),
+        "name": column.name,
+        "head": column.release,
+        "system": column.details,
         "provenance": short(provenance(matrix, name)),
         "facts": [*_facts(matrix, name)],
-        "answered": answered,
-        "why": "" if answered or why is None else short(why),
+        "answered": column.answered,
+        "why": "" if column.answered or why is None else short(why),
     }
 
 
@@ -115,20 +127,21 @@ def _facts(matrix: Matrix, name: str) -> Iterator[tuple[str, str]]:
             yield from ((short(key), short(str(value))) for key, value in values.items())
 
 
-def _section(matrix: Matrix, section: GridSection) -> Shown:
+def _section(columns: Sequence[PageColumn], section: GridSection) -> Shown:
     return {
         "id": short(section.scenario),
         "sentence": short(section.sentence),
         "fixed": [f"{short(axis)} {short(value)}" for axis, value in section.fixed],
-        "rows": [_row(matrix, section, row) for row in section.rows],
+        "rows": [_row(columns, section, row) for row in section.rows],
     }
 
 
-def _row(matrix: Matrix, section: GridSection, row: GridRow) -> Shown:
+def _row(columns: Sequence[PageColumn], section: GridSection, row: GridRow) -> Shown:
+    guests = (column.guest for column in columns)
     return {
         "label": short(section.label(row)),
         "differs": row.differs,
-        "cells": [_cell(row.cells.get(guest, ())) for guest in matrix.guests],
+        "cells": [_cell(row.cells.get(guest, ())) for guest in guests],
     }
 
 
@@ -137,10 +150,15 @@ def _cell(entries: Sequence[Entry]) -> Shown | None:
     if not entries:
         return None
     first = entries[0]
+    said = short(first.state if first.verdict is None else word(first.verdict))
+    errno = ""
+    if grade(first) is not None:  # only a known word is broken behind its colon
+        said, _, errno = said.partition(":")
     return {
         "mark": glyph(first),
         "style": style(first),
-        "word": short(word(first.verdict) if first.verdict is not None else first.state),
+        "word": said,
+        "errno": errno,
         "share": shares(entries),
     }
 

@@ -2,32 +2,41 @@
 once."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
-from harness.matrix import Entry, Key, Matrix
-from harness.matrix.recordings import Recordings
+from harness.matrix import Entry, Key
 from harness.model import AXES, State, word
+from harness.report.account import Account, account
+from harness.report.count_titles import title
+from harness.report.fold import Point
 from harness.report.grades import glyph, style
 from harness.report.grid import GridRow, GridSection, figure, percent
+from harness.report.page_columns import PageColumn
 from harness.report.page_recordings import packed, tail
+from harness.report.report import Report
+from harness.scenarios import CATALOGUE
 from harness.text import short
 
 FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
 """The axes that have a filter; the others appear only in the rows."""
 
 
-class _Table:
+Value = TypeVar("Value", bound=Hashable)
+
+
+class _Table(Generic[Value]):
     """Values and their numbers, in order of first use."""
 
     def __init__(self) -> None:
-        self._numbers: dict[Hashable, int] = {}
+        self._numbers: dict[Value, int] = {}
 
-    def __getitem__(self, value: Hashable) -> int:
+    def __getitem__(self, value: Value) -> int:
         return self._numbers.setdefault(value, len(self._numbers))
 
     @property
-    def values(self) -> list[Hashable]:
+    def values(self) -> list[Value]:
         """All values, each at its number."""
         return list(self._numbers)
 
@@ -35,12 +44,13 @@ class _Table:
 class _Tables:
     """The tables that cells point into."""
 
-    def __init__(self, matrix: Matrix) -> None:
-        self.guests = {name: number for number, name in enumerate(matrix.guests)}
-        self.scenarios = _Table()
-        self.points = _Table()
-        self.texts = _Table()
-        self.names = _Table()
+    def __init__(self, columns: Sequence[PageColumn]) -> None:
+        self.guests = {column.guest: number for number, column in enumerate(columns)}
+        self.accounts: _Table[Account] = _Table()
+        self.scenarios: _Table[str] = _Table()
+        self.points: _Table[Point] = _Table()
+        self.texts: _Table[str] = _Table()
+        self.names: _Table[tuple[str, ...]] = _Table()
 
     def text(self, value: str | None) -> int | None:
         """Return the number of a text, which is first made safe to show; None for None."""
@@ -53,9 +63,17 @@ class _Tables:
         return [self.names[tuple(map(short, values))], *values.values()]
 
 
-def encoded(matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings) -> str:
-    """Return the JSON for the page; no text in it can end the script element."""
-    content = msgspec.json.encode(_data(matrix, sections, recordings))
+def encoded(
+    report: Report,
+    columns: Sequence[PageColumn],
+    sections: Sequence[GridSection],
+    links: Sequence[Sequence[Entry]],
+) -> str:
+    """Return the JSON for the page; no text in it can end the script element.
+
+    `links` are the cells behind each link of the answers table.
+    """
+    content = msgspec.json.encode(_data(report, columns, sections, links))
     # Only these four characters can end a script's text in HTML, or a line in JavaScript (HTML,
     # 4.12.1.3; ECMA-262, 12.3). They occur only inside JSON strings, where they can be escaped.
     return (
@@ -68,12 +86,15 @@ def encoded(matrix: Matrix, sections: Sequence[GridSection], recordings: Recordi
 
 
 def _data(
-    matrix: Matrix, sections: Sequence[GridSection], recordings: Recordings
+    report: Report,
+    columns: Sequence[PageColumn],
+    sections: Sequence[GridSection],
+    links: Sequence[Sequence[Entry]],
 ) -> Mapping[str, object]:
-    tables = _Tables(matrix)
+    tables = _Tables(columns)
     places: dict[tuple[str, Key], int] = {}
     cells = []
-    for number, entry in enumerate(matrix.cells):
+    for number, entry in enumerate(report.matrix.cells):
         places[entry.guest, entry.key] = number
         cells.append(_cell(entry, tables))
     rows = [
@@ -88,9 +109,10 @@ def _data(
         for section in sections
         for row in section.rows
     ]
-    chunks = packed(recordings, places)
+    chunks = packed(report.recordings, places)
     return {
-        "guests": list(map(short, matrix.guests)),
+        "guests": [column.name for column in columns],
+        "heads": [f"{column.system} {column.release}" for column in columns],
         "scenarios": [short(str(name)) for name in tables.scenarios.values],
         "points": tables.points.values,
         "texts": tables.texts.values,
@@ -103,7 +125,23 @@ def _data(
             [tables.guests[guest], tables.scenarios[scenario], text]
             for (guest, scenario), text in chunks.items()
         ],
-        "consoles": {short(name): tail(text) for name, text in recordings.consoles.items()},
+        "consoles": {short(name): tail(text) for name, text in report.recordings.consoles.items()},
+        "accounts": [msgspec.structs.astuple(one) for one in tables.accounts.values],
+        "titles": [[title(name) for name in names] for names in tables.names.values],
+        "links": [[places[entry.guest, entry.key] for entry in some] for some in links],
+        "words": _words(sections),
+    }
+
+
+def _words(sections: Sequence[GridSection]) -> Mapping[str, Mapping[str, str]]:
+    """Return what the words of each scenario mean, in the words that a search looks at."""
+    return {
+        section.scenario: {
+            word: f"{sense.grade} {sense.happened} {sense.means} {sense.do}"
+            for word, sense in CATALOGUE[section.scenario].words.items()
+        }
+        for section in sections
+        if section.scenario in CATALOGUE
     }
 
 
@@ -133,6 +171,7 @@ def _cell(entry: Entry, tables: _Tables) -> list[object]:
         tables.text(None if entry.verdict is None else word(entry.verdict)),
         tables.text(glyph(entry)),
         tables.text(style(entry)),
+        tables.accounts[account(entry)],
         tables.text(entry.why),
         None if share is None else [round(share, 6), percent(share)],
         tables.numbers(entry.counts),

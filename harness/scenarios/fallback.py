@@ -18,7 +18,7 @@ from harness.scenarios.confirm import (
 )
 from harness.scenarios.grid import BOTH, GROUPING, SHARING, Numbers, cross, row, table
 from harness.scenarios.scenario import Scenario
-from harness.scenarios.sense import DEPENDS, FACT, LOSSLESS, NOTICED, Sense
+from harness.scenarios.sense import DEPENDS, FACT, NOTICED, Sense
 from harness.scenarios.spread import Shape, Spread, spread
 from harness.scenarios.tally import Tally, measured, newest_first, tally, unclear
 from harness.scenarios.tunables import SPREADING, SWITCH, at_each
@@ -170,7 +170,7 @@ FALLBACK = Scenario(
             told=("After each leave, the oldest of those that were left served everything.",),
         ),
         "rebalanced": Sense(
-            LOSSLESS,
+            FACT,
             "the remaining listeners share",
             "capacity shrinks evenly",
             told=("After each leave, those that were left shared the flows.",),

@@ -96,7 +96,7 @@ def test_a_flow_is_drawn_once(page: Browser, file: Path) -> None:
     assert drawn[:3] == ["connections since the failure: 440", "served 312", "delayed 128"]
     counts = "{victim_total: 100, victim_dropped: 40, victim_eof: 10, victim_ECONNRESET: 30}"
     drawn = words(page, file, "failure-established", counts)
-    assert drawn == ["the failed listener's: 100", "eof 10", "ECONNRESET 30", "unaffected 60"]
+    assert drawn == ["the failed worker's: 100", "eof 10", "ECONNRESET 30", "unaffected 60"]
 
 
 def test_a_phase_in_which_nobody_serves_has_a_bar(page: Browser, file: Path) -> None:

@@ -5,16 +5,16 @@ const WIDTH = 300; // fits a phone of 320 pixels, so words keep their size there
 const MOST = 16; // listeners with a bar of their own
 const FAIR = 3; // standard deviations of a fair draw that the band shows
 
-// Fates of a connection by how good they are; others are left unjudged. Every errno name
-// (`ECONNRESET`) is bad.
+// Fates of a connection by the grades of the words: nothing lost, or clients notice; others are
+// facts. Every errno name (`ECONNRESET`) is noticed.
 const GOOD = new Set(["served", "inherited", "completed", "kept"]);
-const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served"]);
-const DOUBT = new Set(["stranded", "open", "delayed", "copied"]);
+const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served", "stranded", "open", "delayed"]);
+const PLAIN = new Set(["copied"]);
 
 function befell(fate) {
   if (GOOD.has(fate)) return "good";
   if (BAD.has(fate) || /^E[A-Z0-9]+$/.test(fate)) return "bad";
-  return DOUBT.has(fate) ? "doubt" : null;
+  return PLAIN.has(fate) ? "other" : null;
 }
 
 function draw(tag, attributes = {}, ...children) {
@@ -75,24 +75,17 @@ function fates(counts, prefix, total, rest) {
 const UNAFFECTED = { name: "unaffected", style: "c-good" };
 const OTHER = { name: "other", style: "c-other" };
 
-// A bar or its swatch. Bad parts are also hatched and doubtful ones dotted, for colour-blind readers.
+// A bar or its swatch. Parts that clients notice are also hatched, for colour-blind readers.
 function bar(svg, x, y, width, height, part, ...children) {
   const shape = { x, y, width: Math.max(width, 0.5), height };
   svg.append(draw("rect", { ...shape, class: `c-bar ${part.style}` }, ...children));
-  if (part.style !== "c-bad" && part.style !== "c-doubt") return;
-  const path = part.style === "c-bad" ? hatch(shape) : dots(shape);
-  if (path) svg.append(draw("path", { d: path, class: part.style === "c-bad" ? "c-hatch" : "c-dots" }));
+  const path = part.style === "c-bad" ? hatch(shape) : "";
+  if (path) svg.append(draw("path", { d: path, class: "c-hatch" }));
 }
 
 function hatch({ x, y, width, height }) {
   let path = "";
   for (let at = x + 1; at + height / 2 <= x + width; at += 6) path += `M${at} ${y + height}l${height / 2} ${-height}`;
-  return path;
-}
-
-function dots({ x, y, width, height }) {
-  let path = "";
-  for (let at = x + 4; at + 2 <= x + width; at += 7) path += `M${at} ${y + height / 2}h0`;
   return path;
 }
 
@@ -190,7 +183,7 @@ function flows({ axes, counts, statistics }) {
 
 const PHASES = {
   all: "all listen", plain: "bound and listening in one order", crossed: "listening in the other",
-  after: "3. after it joined: both listen", survivors: "the survivors'",
+  after: "3. after it joined: both listen", survivors: "the other workers'",
 };
 
 const phaseName = (name) => PHASES[name] ?? name.replace(/^left_(\d+)$/, "after $1 left").replace("_", " ");
@@ -213,7 +206,7 @@ function picture(svg, cell) {
   if (count(counts.copied)) return stacked(svg, 0, "datagrams", split(counts.flows, counts.copied, "reached several", "did not"));
   let y = 0;
   const rest = scenario === "failure-established" ? UNAFFECTED : OTHER;
-  for (const [prefix, label] of [["victim_", "the failed listener's"], ["survivors_", "the survivors'"]]) {
+  for (const [prefix, label] of [["victim_", "the failed worker's"], ["survivors_", "the other workers'"]]) {
     const total = counts[`${prefix}total`] ?? (prefix === "victim_" ? counts.victim_flows : undefined);
     if (count(total)) y = stacked(svg, y, label, fates(counts, prefix, total, rest));
   }
@@ -281,7 +274,7 @@ function drain(svg, { counts }) {
 
 function group(svg, { counts }) {
   const [asked, stood, served] = ["asked", "stood", "ever_served"].map((name) => count(counts[name]));
-  const parts = [fate("served", served), { name: "never served", value: Math.max(stood - served, 0), style: "c-doubt" }, { name: "could not join", value: Math.max(asked - stood, 0), style: "c-bad" }];
+  const parts = [{ name: "served", value: served, style: "c-m1" }, { name: "never served", value: Math.max(stood - served, 0), style: "c-m4" }, { name: "could not join", value: Math.max(asked - stood, 0), style: "c-other" }];
   return asked ? stacked(svg, 0, "sockets", parts.filter((part) => part.value)) : 0;
 }
 

@@ -12,11 +12,12 @@ const AXES_AT = DATA.points.map((point) => new Map(point));
 
 // One cell, as in matrix.json. `word` is its verdict without a count, `share` a number and its text.
 function cellAt(number) {
-  const [guest, scenario, point, state, verdict, word, glyph, style, why, share, counts, statistics, started, seconds, repeats] =
+  const [guest, scenario, point, state, verdict, word, glyph, style, account, why, share, counts, statistics, started, seconds, repeats] =
     DATA.cells[number];
   return {
     number,
     guest: DATA.guests[guest],
+    head: DATA.heads[guest],
     scenario: DATA.scenarios[scenario],
     axes: Object.fromEntries(DATA.points[point]),
     state: DATA.states[state],
@@ -24,10 +25,13 @@ function cellAt(number) {
     word: text(word),
     glyph: text(glyph),
     style: text(style),
+    account: DATA.accounts[account],
     why: text(why),
     share,
     counts: named(counts),
+    titles: counts.length ? DATA.titles[counts[0]] : [],
     statistics: named(statistics),
+    figures: statistics.length ? DATA.titles[statistics[0]] : [],
     started: text(started),
     seconds,
     repeats: (repeats ?? []).map(([came, because, ...numbers]) => ({
@@ -43,7 +47,9 @@ function cellAt(number) {
 const guestOf = (number) => DATA.cells[number][0];
 const pointOf = (number) => DATA.cells[number][2];
 const wordOf = (number) => DATA.cells[number][5];
-const shareOf = (number) => DATA.cells[number][9];
+const shareOf = (number) => DATA.cells[number][10];
+const glyphOf = (number) => DATA.texts[DATA.cells[number][6]];
+const wordAt = (number) => text(wordOf(number)) ?? DATA.states[DATA.cells[number][3]];
 const styleOf = (number) => DATA.texts[DATA.cells[number][7]];
 
 // A name for a cell that is the same in every report, so that links can use it.
@@ -68,6 +74,6 @@ function make(tag, attributes = {}, ...children) {
     else if (name in element && name !== "role") element[name] = value;
     else element.setAttribute(name, value);
   }
-  element.append(...children.filter((child) => child !== null));
+  element.append(...children.filter((child) => child !== null && child !== ""));
   return element;
 }

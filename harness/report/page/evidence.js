@@ -10,11 +10,11 @@ const where = (cell) => Object.values(cell.axes).join(" · ");
 
 const said = (cell) => cell.verdict ?? `${cell.state}: ${cell.why}`;
 
-function listed(values) {
+function listed(values, titles = Object.keys(values)) {
   const list = make("dl", { class: "facts" });
-  for (const [name, value] of Object.entries(values)) {
+  for (const [at, [name, value]] of Object.entries(values).entries()) {
     const shown = Number.isInteger(value) ? String(value) : Number(value).toPrecision(4);
-    list.append(make("div", {}, make("dt", {}, name), make("dd", {}, shown)));
+    list.append(make("div", {}, make("dt", { title: name }, titles[at]), make("dd", {}, shown)));
   }
   return list;
 }
@@ -59,9 +59,40 @@ async function fillReplies(cell, section) {
   section.removeAttribute("aria-busy");
 }
 
+// One line; the facts of the guest stand once in the page.
 function provenance(cell) {
   const entry = document.querySelectorAll("#guests .guest")[DATA.guests.indexOf(cell.guest)];
-  return part("Provenance", ...[...entry.children].slice(1).map((child) => child.cloneNode(true)));
+  return part("Provenance", make("p", {}, entry.querySelector("p").textContent), make("p", { class: "note" }, asked(cell)));
+}
+
+function asked({ started, seconds, repeats }) {
+  const times = repeats.length > 1 ? `${repeats.length} times` : "once";
+  return started === null ? "" : `Asked ${times}, ${started}, in ${Number(seconds).toFixed(1)} s.`;
+}
+
+// The same question on the other guests, in the order of the columns.
+function elsewhere(cell) {
+  const { number } = cell;
+  const [, scenario, point] = DATA.cells[number];
+  const same = DATA.cells.map((_, at) => at).filter((at) => DATA.cells[at][1] === scenario && pointOf(at) === point);
+  if (same.length < 2) return null;
+  const items = same.sort((one, other) => guestOf(one) - guestOf(other)).map((at) => {
+    const button = make("button", { type: "button", class: `cell ${styleOf(at)}`, onclick: () => openEvidence([at]) },
+      `${DATA.heads[guestOf(at)]} `, make("i", { "aria-hidden": "true" }, glyphOf(at)), ` ${wordAt(at)}`);
+    if (at === number) button.setAttribute("aria-current", "true");
+    return make("li", {}, button);
+  });
+  return part("The same on", make("ul", { class: "others" }, ...items));
+}
+
+// What happened, what it means for a server, and what to do.
+function sentences(cell) {
+  const [, means, advice] = cell.account;
+  return [
+    make("p", { class: "told" }, toldOf(cell)),
+    means ? make("p", { class: "told" }, means) : null,
+    advice ? make("p", { class: "advice" }, `What to do: ${advice}`) : null,
+  ];
 }
 
 // Everything about one cell, below the dialog's header.
@@ -71,14 +102,16 @@ function details(cell) {
   fillReplies(cell, replies);
   const console = DATA.consoles[cell.guest];
   return [
-    make("p", { class: `verdict ${styleOf(cell.number)}` }, make("i", { "aria-hidden": "true" }, cell.glyph), ` ${said(cell)}`),
+    make("p", { class: `verdict ${styleOf(cell.number)}` }, make("i", { "aria-hidden": "true" }, cell.glyph), ` ${cell.verdict ?? cell.state}`),
+    ...sentences(cell),
     make("p", { class: "note" }, Object.entries(cell.axes).map(([axis, value]) => `${axis} ${value}`).join(" · ")),
     make("p", { class: "links" },
       make("a", { href: linkTo({ guest: cell.guest, cell: keyOf(cell.number) }) }, "link to this cell"),
       make("a", { href: linkTo({ row: keyOf(cell.number) }) }, "link to its row")),
     picture && make("figure", {}, picture),
-    Object.keys(cell.counts).length ? part("Counts", listed(cell.counts)) : null,
-    Object.keys(cell.statistics).length ? part("Statistics", listed(cell.statistics)) : null,
+    elsewhere(cell),
+    Object.keys(cell.counts).length ? part("Counts", listed(cell.counts, cell.titles)) : null,
+    Object.keys(cell.statistics).length ? part("Statistics", listed(cell.statistics, cell.figures)) : null,
     cell.repeats.length
       ? part("Repeats", make("ol", {}, ...cell.repeats.map((one) =>
           make("li", {}, [one.came, one.why, ...figures(one.counts)].filter((word) => word !== null).join("; ")))))
@@ -89,24 +122,33 @@ function details(cell) {
   ].filter((element) => element !== null);
 }
 
-// Open the dialog for cells that share one place in the table. It shows `first`; the others are in
-// the select.
-function openEvidence(numbers, first = numbers[0]) {
+// The cells among which the dialog goes forth and back: those that were opened, or, if it was one,
+// all of its scenario and guest.
+function around(numbers) {
+  if (numbers.length > 1) return numbers;
+  const [guest, scenario] = DATA.cells[numbers[0]];
+  return DATA.cells.map((_, at) => at).filter((at) => DATA.cells[at][0] === guest && DATA.cells[at][1] === scenario);
+}
+
+// Open the dialog for cells that share one place in a table. It shows the first; the others are in
+// the select, and the buttons beside it go forth and back.
+function openEvidence(numbers) {
+  const list = around(numbers);
+  const heading = make("h2", { id: "evidence-heading" });
   const body = make("div");
-  const show = (number) => {
-    const cell = cellAt(number);
+  const options = list.map((number) => make("option", {}, `${DATA.heads[guestOf(number)]}, ${where(cellAt(number))}: ${wordAt(number)}`));
+  const choice = make("select", { ariaLabel: `One of ${list.length} cells`, onchange: () => show(choice.selectedIndex) }, ...options);
+  const step = (by, name) => make("button", { type: "button", onclick: () => show((choice.selectedIndex + by + list.length) % list.length) }, name);
+  const show = (at) => {
+    const cell = cellAt(list[at]);
+    choice.selectedIndex = at;
+    heading.replaceChildren(`${cell.scenario} on ${cell.head} `, make("small", {}, cell.guest));
     body.replaceChildren(...details(cell));
-    history.replaceState(null, "", linkTo({ guest: cell.guest, cell: keyOf(number) }));
+    remember({ guest: cell.guest, cell: keyOf(cell.number) });
   };
-  const cell = cellAt(first);
-  const header = make("header", {},
-    make("h2", { id: "evidence-heading" }, `${cell.scenario} on ${cell.guest}`),
-    make("button", { type: "button", onclick: () => dialog.close() }, "Close"));
-  const choice = make("select", { onchange: () => show(numbers[choice.selectedIndex]) },
-    ...numbers.map((number) => make("option", { selected: number === first }, `${where(cellAt(number))}: ${said(cellAt(number))}`)));
-  const label = make("label", { hidden: numbers.length === 1 }, `One of ${numbers.length} cells: `, choice);
-  dialog.replaceChildren(header, label, body);
-  show(first);
+  const steps = list.length > 1 ? make("p", {}, step(-1, "‹ Previous"), choice, step(1, "Next ›")) : null;
+  dialog.replaceChildren(make("header", {}, heading, make("button", { type: "button", onclick: () => dialog.close() }, "Close"), steps), body);
+  show(list.indexOf(numbers[0]));
   hideTip();
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;
@@ -117,9 +159,8 @@ function tipText(numbers) {
   const words = new Map();
   for (const number of numbers) words.set(said(cellAt(number)), (words.get(said(cellAt(number))) ?? 0) + 1);
   const many = [...words].slice(0, 6).map(([word, count]) => (numbers.length > 1 ? `${count} × ${word}` : word));
-  const some = [...figures(cell.counts), ...figures(cell.statistics)];
   const first = numbers.length > 1 ? `${numbers.length} cells, the first (${where(cell)}):\n` : "";
-  return `${cell.guest}\n${many.join("\n")}${words.size > 6 ? "\n…" : ""}\n${first}${some.join(", ")}`;
+  return `${cell.head}\n${many.join("\n")}${words.size > 6 ? "\n…" : ""}\n${first}${toldOf(cell)}`;
 }
 
 function showTip(button, numbers, held = false) {

@@ -1,4 +1,4 @@
-// The table: which rows and cells the filters show, and how the keyboard moves in it.
+// The table: which rows and cells the filters show.
 
 const MARK = "≠";
 const ABSENT = { tunables: "as found", peer: "sockets" };
@@ -10,15 +10,18 @@ const which = document.getElementById("which");
 const search = document.getElementById("search");
 const unfold = document.getElementById("unfold");
 const boxes = [...document.querySelectorAll("#columns input")];
+const CHECKED = boxes.map((box) => box.checked);
 
-const SECTIONS = [...table.tBodies].map((body) => ({ body, head: body.rows[0], rows: [], fold: null, open: false }));
+const SECTIONS = [...table.tBodies].map((body) => ({
+  body, head: body.rows[0], name: body.rows[0].querySelector(".name").textContent, rows: [], fold: null, open: false,
+}));
 
 let next = 0;
 for (const section of SECTIONS) {
   for (const line of [...section.body.rows].slice(1)) {
     const [, values, cells] = DATA.rows[next++];
     const label = line.cells[0].querySelector(".label");
-    section.rows.push({ line, label, values, cells: new Map(cells), shown: new Map() });
+    section.rows.push({ line, label, values, cells: new Map(cells), shown: new Map(), said: new Map() });
   }
 }
 
@@ -59,7 +62,6 @@ function narrowed(values) {
   return parts.join(" · ") || "all";
 }
 
-const measured = (number) => DATA.cells[number][4] !== null;
 function differs(lists) {
   const verdicts = lists.map((numbers) => numbers.find(measured)).filter((number) => number !== undefined);
   return new Set(verdicts.map(wordOf)).size > 1;
@@ -74,14 +76,26 @@ function fit(row, points) {
   }
 }
 
+// What a search looks at: the question, the case, the guest, its word and what that means. All
+// cells of a guest in a row have the same word.
+function saidBy(section, row, guest) {
+  if (!row.said.has(guest)) {
+    const [first] = row.cells.get(guest);
+    const meaning = DATA.words[section.name]?.[wordAt(first).split(":")[0]] ?? "";
+    const question = section.head.cells[0].textContent;
+    const texts = [question, ...row.values.flat(2), DATA.guests[guest], DATA.heads[guest], wordAt(first), meaning];
+    row.said.set(guest, texts.join(" ").toLowerCase());
+  }
+  return row.said.get(guest);
+}
+
 function wanted(row, section, query) {
   if (!row.shown.size) return false;
   const lists = [...row.shown.values()];
   if (which.value === "differs" && !differs(lists)) return false;
   if (which.value === "unmeasured" && lists.flat().every(measured)) return false;
-  if (!query) return true;
-  const words = [...new Set(lists.flat().map((number) => text(wordOf(number)) ?? DATA.states[DATA.cells[number][3]]))];
-  return [section.head.cells[0].textContent, row.label.textContent, ...words].join(" ").toLowerCase().includes(query);
+  if (!query.length) return true;
+  return [...row.shown.keys()].some((guest) => query.every((word) => saidBy(section, row, guest).includes(word)));
 }
 
 function relabel(row) {
@@ -92,43 +106,17 @@ function relabel(row) {
   }
 }
 
-// One word for a guest and a scenario: the most common verdict, and the others.
-function summarise(numbers) {
-  const verdicts = numbers.filter(measured);
-  const asked = verdicts.length ? verdicts : numbers;
-  const groups = new Map();
-  for (const number of asked) {
-    const group = text(wordOf(number)) ?? DATA.states[DATA.cells[number][3]];
-    if (!groups.has(group)) groups.set(group, []);
-    groups.get(group).push(number);
-  }
-  const [[word, members], ...others] = [...groups].sort(([, one], [, other]) => other.length - one.length);
-  return { word, members, others };
-}
-
-function summaryButton(numbers) {
-  const { word, members, others } = summarise(numbers);
-  const glyph = DATA.texts[DATA.cells[members[0]][6]];
-  const share = others.length ? "" : percents(members);
-  const rest = others.map(([other]) => other).join(", ");
-  const button = make("button", { type: "button", class: `cell ${styleOf(members[0])}` }, make("i", { "aria-hidden": "true" }, glyph), ` ${word} `);
-  if (share) button.append(make("small", {}, share));
-  if (others.length) button.append(make("small", { title: `also ${rest}`, "aria-label": `and ${others.length} other words: ${rest}` }, `+${others.length}`));
-  return button;
-}
-
 function summary(section, rows) {
   const lists = new Map();
   for (const row of rows) for (const [guest, numbers] of row.shown) lists.set(guest, [...(lists.get(guest) ?? []), ...numbers]);
-  section.shown = lists;
   section.fold.nextElementSibling.textContent = rows.some((row) => differs([...row.shown.values()])) ? MARK : "";
-  for (const [guest, box] of boxes.entries()) {
-    const numbers = lists.get(guest);
-    const signature = numbers ? numbers.join() : "";
+  for (const guest of boxes.keys()) {
+    const numbers = lists.get(guest) ?? [];
+    const signature = numbers.join();
     const place = section.head.cells[guest + 1];
     if (place.dataset.cells === signature) continue;
     place.dataset.cells = signature;
-    place.replaceChildren(...(numbers && box.checked ? [summaryButton(numbers)] : []));
+    place.replaceChildren(...(numbers.length ? foldedButtons(numbers) : []));
   }
 }
 
@@ -139,9 +127,37 @@ function chosenWords() {
   return words.join(" · ");
 }
 
+// Hide the columns whose box is not checked; a system's head spans those that are left.
+function hideColumns() {
+  const signature = boxes.map((box) => Number(box.checked)).join("");
+  if (table.dataset.columns === signature) return;
+  table.dataset.columns = signature;
+  const [systems, guests] = table.tHead.rows;
+  for (const [guest, box] of boxes.entries()) guests.cells[guest].hidden = !box.checked;
+  for (const body of table.tBodies) for (const line of body.rows) for (const [guest, box] of boxes.entries()) line.cells[guest + 1].hidden = !box.checked;
+  table.style.minWidth = `${15.5 + 6 * boxes.filter((box) => box.checked).length}rem`;
+  let first = 0;
+  for (const head of [...systems.cells].slice(1)) {
+    head.dataset.span ??= head.colSpan;
+    const own = boxes.slice(first, first + Number(head.dataset.span)).filter((box) => box.checked).length;
+    head.hidden = !own;
+    head.colSpan = own || 1;
+    first += Number(head.dataset.span);
+  }
+}
+
+function tell(rows, cells) {
+  const none = search.value.trim() ? `No row matches “${search.value.trim()}” with these filters.` : "No row matches these filters.";
+  document.getElementById("chosen").textContent = chosenWords();
+  document.getElementById("tally").textContent = rows ? `${cells} of ${DATA.cells.length} cells, in ${rows} rows` : none;
+  const folded = SECTIONS.some((section) => !section.open);
+  unfold.textContent = folded ? "Unfold all" : "Fold all";
+  unfold.setAttribute("aria-expanded", String(!folded));
+}
+
 function apply() {
   const points = fitting();
-  const query = search.value.trim().toLowerCase();
+  const query = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   let [rows, cells] = [0, 0];
   for (const section of SECTIONS) {
     const shown = [];
@@ -159,20 +175,10 @@ function apply() {
     if (shown.length) summary(section, shown);
     section.fold.setAttribute("aria-expanded", String(section.open));
   }
-  for (const line of table.rows) for (const [guest, box] of boxes.entries()) line.cells[guest + 1].hidden = !box.checked;
-  document.getElementById("chosen").textContent = chosenWords();
-  document.getElementById("tally").textContent = `${cells} of ${DATA.cells.length} cells, in ${rows} rows`;
-  const folded = SECTIONS.some((section) => !section.open);
-  unfold.textContent = folded ? "Unfold all" : "Fold all";
-  unfold.setAttribute("aria-expanded", String(!folded));
-}
-
-function remember() {
-  const parameters = new URLSearchParams();
-  for (const [axis, select] of selects) if (select.value !== (FIRST[axis] ?? "")) parameters.set(axis, select.value);
-  if (which.value) parameters.set("show", which.value);
-  if (search.value) parameters.set("q", search.value);
-  history.replaceState(null, "", parameters.size ? `#${parameters}` : location.pathname + location.search);
+  hideColumns();
+  tell(rows, cells);
+  stopAt(table);
+  measureWidths();
 }
 
 function change() {
@@ -181,80 +187,17 @@ function change() {
 }
 
 function numbersAt(button) {
+  if (BEHIND.has(button)) return BEHIND.get(button);
   const place = button.closest("td");
   const line = place.parentElement;
   const section = SECTIONS.find((one) => one.body === line.parentElement);
-  const source = line === section.head ? section : section.rows.find((row) => row.line === line);
-  return source.shown.get(place.cellIndex - 1) ?? [];
-}
-
-// Show a row whatever the filters are, so that a link to it always works.
-function reveal(key) {
-  for (const section of SECTIONS) {
-    for (const row of section.rows) {
-      const found = [...row.cells.values()].flat().find((number) => keyOf(number) === key);
-      if (found === undefined) continue;
-      if (row.line.hidden) {
-        section.open = true;
-        if (!fitting()[pointOf(found)]) for (const select of selects.values()) select.value = "";
-        [which.value, search.value] = ["", ""];
-        for (const guest of row.cells.keys()) boxes[guest].checked = true;
-        apply();
-      }
-      row.line.scrollIntoView({ block: "center" });
-      row.line.querySelector("button")?.focus({ preventScroll: true });
-      return true;
-    }
-  }
-  return false;
-}
-
-// Follow a link: set the filters, then show the row or the cell.
-function follow() {
-  const parameters = new URLSearchParams(location.hash.slice(1));
-  for (const [axis, select] of selects) if (parameters.has(axis)) select.value = parameters.get(axis);
-  which.value = parameters.get("show") ?? which.value;
-  search.value = parameters.get("q") ?? search.value;
-  apply();
-  const key = parameters.get("cell") ?? parameters.get("row");
-  if (!key) return;
-  const found = reveal(key);
-  if (!parameters.has("cell")) {
-    if (dialog.open) dialog.close();
-    if (found) history.replaceState(null, "", linkTo({ row: key }));
-    return;
-  }
-  const guest = DATA.guests.indexOf(parameters.get("guest"));
-  const number = DATA.cells.findIndex((_, at) => guestOf(at) === guest && keyOf(at) === key);
-  if (number >= 0) openEvidence([number]);
-  else document.getElementById("tally").textContent += `. The linked cell is not in this run: ${parameters.get("guest")}, ${key}`;
-}
-
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-
-function walk(event) {
-  const step = STEPS[event.key];
-  const place = event.target.closest("#table td, #table th");
-  if (!step || !place) return;
-  const lines = [...table.rows].slice(1).filter((line) => !line.hidden && !line.parentElement.hidden);
-  let [column, at] = [place.cellIndex, lines.indexOf(place.parentElement)];
-  for (;;) {
-    column += step[0];
-    at += step[1];
-    const target = lines[at]?.cells[column];
-    if (!target) return;
-    const button = target.hidden ? null : target.querySelector("button");
-    if (!button) continue;
-    event.preventDefault();
-    button.focus();
-    return;
-  }
+  return section.rows.find((row) => row.line === line).shown.get(place.cellIndex - 1) ?? [];
 }
 
 for (const section of SECTIONS) {
-  const name = section.head.querySelector(".name");
-  section.fold = make("button", { type: "button", class: "fold", onclick: () => { section.open = !section.open; apply(); } }, name.textContent);
-  name.replaceWith(section.fold);
+  const toggle = () => { section.open = !section.open; change(); };
+  section.fold = make("button", { type: "button", class: "fold", onclick: toggle }, section.name);
+  section.head.querySelector(".name").replaceWith(section.fold);
   section.fold.after(make("span", { class: "differs" }));
 }
 
@@ -264,43 +207,5 @@ filters.addEventListener("reset", () => setTimeout(() => { start(); change(); })
 unfold.addEventListener("click", () => {
   const open = SECTIONS.some((section) => !section.open);
   for (const section of SECTIONS) section.open = open;
-  apply();
+  change();
 });
-
-table.addEventListener("click", (event) => {
-  const button = event.target.closest(".cell");
-  if (!button) return;
-  const numbers = numbersAt(button);
-  // Touch screens cannot hover, so the first tap shows the tip, with a button for the evidence.
-  if (event.pointerType === "touch" && !tip.classList.contains("held")) showTip(button, numbers, true);
-  else openEvidence(numbers);
-});
-for (const [on, off] of [["pointerover", "pointerout"], ["focusin", "focusout"]]) {
-  table.addEventListener(on, (event) => {
-    const button = event.target.closest(".cell");
-    const touched = event.pointerType === "touch" || tip.classList.contains("held");
-    if (button && !touched) showTip(button, numbersAt(button));
-  });
-  table.addEventListener(off, (event) => {
-    if (event.target.closest(".cell") && !tip.classList.contains("held")) hideTip();
-  });
-}
-document.addEventListener("pointerdown", (event) => {
-  if (!tip.contains(event.target) && !event.target.closest(".cell")) { tip.classList.remove("held"); hideTip(); }
-});
-table.addEventListener("keydown", walk);
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") hideTip();
-  if (event.key !== "/" || event.target.closest("input, select, dialog")) return;
-  event.preventDefault();
-  document.getElementById("filter-box").open = true;
-  search.focus();
-});
-dialog.addEventListener("close", remember);
-dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
-addEventListener("hashchange", follow);
-
-for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
-document.getElementById("filter-box").open = matchMedia("(min-width: 40rem)").matches;
-start();
-follow();
