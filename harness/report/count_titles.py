@@ -1,0 +1,119 @@
+"""Titles of counts for people: `victim_reset` is "the failed worker's: reset"."""
+
+import re
+from collections.abc import Mapping
+
+TITLES: Mapping[str, str] = {
+    "flows": "flows in all",
+    "queued": "connections in a queue when the worker failed",
+    "not_queued": "connections in no queue",
+    "held": "handshakes under way when the worker failed",
+    "not_held": "flows without a handshake under way",
+    "late": "final ACKs that were sent too late to count",
+    "not_established": "connections that did not come about",
+    "members_serving": "listeners that serve",
+    "again_same": "flows that met the same listener when asked twice",
+    "newcomer": "flows that the newcomer served",
+    "during": "flows that began while the newcomer joined",
+    "lost_during": "of these, lost",
+    "lost_after": "lost once the newcomer was ready",
+    "lost_retired": "lost after the old listener left",
+    "retired_newcomer": "served by the newcomer after the old one left",
+    "established": "open connections of the old listener",
+    "alive_lost": "of these, broken when the newcomer came",
+    "alive_retired_lost": "of these, broken when the old listener left",
+    "homeless": "flows of no known listener",
+    "queue_capacity": "connections that fitted into its queue",
+    "queue_filled": "its queue filled up (1: yes)",
+    "backlog": "backlog that listen() was given",
+    "after_change": "flows that had not ended when the worker failed",
+    "unserved": "flows that were never served",
+    "never_served": "accepted by the kernel, never served",
+    "recovery_ms": "ms until the last affected flow began",
+    "slowest_ms": "ms of the slowest flow",
+    "delayed_from_ms": "ms from which a flow counts as late",
+    "usual_ms": "ms that a flow usually took",
+    "at_once": "flows at the same time",
+    "retirements": "retirements",
+    "pace_per_s": "new flows per second",
+    "exposed": "flows that began during a retirement",
+    "drained": "connections that a retiring worker still accepted",
+    "asked": "sockets asked for",
+    "stood": "sockets that were bound",
+    "ever_served": "sockets that ever served",
+    "compared": "comparisons",
+    "same": "of these, the same listener",
+    "port_pairs": "pairs of ports",
+    "pairs_same": "of these, always the same listener",
+    "pairs_never": "of these, never the same listener",
+    "copied": "datagrams that several listeners got",
+    "senders": "senders",
+    "senders_kept": "senders that kept to one listener",
+    "telling": "flows that can tell the orders apart",
+    "stayed": "of these, at the same listener",
+    "turned": "of these, at the mirrored listener",
+    "rebind_same_ok": "the port can be bound again with the option (1: yes)",
+    "rebind_none_ok": "the port can be bound again without it (1: yes)",
+    "home_kept_share": "share of the flows that met the same listener twice",
+    "by_counts_only": "judged by the counts alone (1: yes)",
+    "p_uniform": "p of these counts if every listener had an even share",
+    "newcomer_share": "share of the newcomer",
+    "first_share": "share of the first side",
+    "moved_of_survivors": "share of the other workers' flows that moved",
+    "moved_of_all": "share of all flows that moved",
+    "moved_of_survivors_left": "share that had moved before the newcomer came",
+    "again_same_share": "share of the flows that met the same listener twice",
+    "lost_share": "share of all flows that were lost",
+    "lost_per_retirement": "lost flows per retirement",
+    "excluded_share": "a loss of this share, or more, is excluded",
+    "excluded_per_retirement": "a loss in this share of retirements, or more, is excluded",
+    "swallowed_share": "share without an answer",
+    "refused_share": "share that was refused",
+}
+"""Counts and statistics that have one name, or mean the same wherever they occur."""
+
+PREFIXES: Mapping[str, str] = {
+    "victim": "the failed worker's",
+    "survivors": "the other workers'",
+    "control": "without a failure",
+    "plain": "bound and listening in one order",
+    "crossed": "in the other order",
+    "after": "afterwards",
+    "all": "before anybody left",
+    "new": "new connects",
+    "queue": "in its queue",
+    "rebind_same": "binding again with the option",
+    "rebind_none": "binding again without the option",
+    "addresses": "with other client addresses",
+}
+"""What a prefix says of the count behind it."""
+
+ENDINGS: Mapping[str, str] = {"total": "all", "flows": "flows", "eof": "ended without an answer"}
+"""Words behind a prefix that say more in other words."""
+
+LISTENER = re.compile(r"(.*?)_?member_(\d{1,5})")
+
+HEIR = re.compile(r"(inherited|completed|served)_by_(.+)")
+
+LEAVE = re.compile(r"left_(\d{1,5})_(.+)")
+
+
+def title(name: str) -> str:
+    """Return the title of a count; an unknown name is said with blanks for underscores."""
+    if name in TITLES:
+        return TITLES[name]
+    if leave := LEAVE.fullmatch(name):
+        return f"after leave {leave[1]}: {title(leave[2])}"
+    if heir := HEIR.fullmatch(name):
+        by = f"listener {int(heir[2]) + 1}" if heir[2].isdecimal() else heir[2]
+        return f"{heir[1]} by {by}"
+    if listener := LISTENER.fullmatch(name):
+        number = f"listener {int(listener[2]) + 1}"
+        return f"{title(listener[1])}: {number}" if listener[1] else number
+    if name in PREFIXES:
+        return PREFIXES[name]
+    for prefix, said in PREFIXES.items():
+        if name.startswith(f"{prefix}_"):
+            rest = name.removeprefix(f"{prefix}_")
+            return f"{said}: {ENDINGS.get(rest) or title(rest)}"
+    return ENDINGS.get(name) or name.replace("_", " ")
