@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import click
 
 from harness.cli.exit import ExitStatus, complain
+from harness.cli.guests import HOST, listed, system_of
 from harness.cli.table import write_json, write_table
 from harness.machine.places import Places
 from harness.providers.diagnosis import Diagnosis, examine, install
+from harness.run.names import known_guests
 from harness.run.progress import speaking
 
 EPILOG = """\b
@@ -46,11 +48,11 @@ def doctor(do_install: bool, extras: Sequence[str], as_json: bool) -> int:
     if as_json:
         write_json(diagnosis)
     else:
-        _diagnosis(diagnosis)
+        _diagnosis(diagnosis, places)
     return ExitStatus.OK
 
 
-def _diagnosis(diagnosis: Diagnosis) -> None:
+def _diagnosis(diagnosis: Diagnosis, places: Places) -> None:
     click.echo(f"{diagnosis.system}, Python {diagnosis.python}")
     write_table(
         [
@@ -62,7 +64,24 @@ def _diagnosis(diagnosis: Diagnosis) -> None:
     if tried:
         click.echo("accelerators, each tested with a short boot:")
         write_table(tried)
+    _measurable(places)
+    _measurable(places)
     if diagnosis.command:
         complain(
             "something is missing", hint=f"`doctor --install`, or: {' '.join(diagnosis.command)}"
         )
+
+
+def _measurable(places: Places) -> None:
+    """Write which guests can be measured now, and which after a download."""
+    with speaking():
+        entries = listed(known_guests(()).values(), places)
+    now = [one for one in entries if one.provider is not None and one.download is None]
+    names = ", ".join(
+        f"{one.name} ({system_of(one)})" if one.system == HOST else one.name for one in now
+    )
+    later = [one.name for one in entries if one.download is not None]
+    click.echo(f"can be measured now: {names or 'nothing'}")
+    if later:
+        click.echo(f"after a download: {', '.join(later)}")
+    click.echo("`reuseport-matrix guests` says why the others cannot; `run` measures")

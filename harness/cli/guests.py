@@ -1,6 +1,8 @@
 """`guests`: lists the guests, the provider that would start each here, or why none can."""
 
-from collections.abc import Mapping, Sequence
+import platform
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,13 @@ Examples:
 """
 
 
+HOST = "host"
+"""The system of the guest that is this machine itself."""
+
+SHARED = 3
+"""A reason that this many guests have is said once."""
+
+
 class Listed(NamedTuple):
     """A guest as `guests` lists it: the provider that would start it, or why none can.
 
@@ -37,17 +46,6 @@ class Listed(NamedTuple):
     download: str | None
     others: Mapping[str, str | None]
 
-    @property
-    def notes(self) -> str:
-        """The last column of the table, one note per line."""
-        lines = [] if self.download is None else [f"downloads {self.download}"]
-        refusals = set(self.others.values())
-        if self.provider is None and len(refusals) == 1:
-            return str(refusals.pop())
-        for other, refusal in self.others.items():
-            lines.append(f"or {other}" if refusal is None else f"not {other}: {refusal}")
-        return "\n".join(lines) or self.why or ""
-
 
 @click.command(epilog=EPILOG)
 @guest_folders()
@@ -58,14 +56,18 @@ def guests(folders: Sequence[Path], as_json: bool) -> None:
     Starts and downloads nothing. `run` starts a guest marked `downloads` only if you name it or
     say `all`; `available` leaves it out.
     """
-    workshop = Workshop(Places.of_user(), lambda _: Path("console.log"))
     with speaking():
-        entries = [_entry(guest, workshop) for guest in known_guests(folders).values()]
+        entries = listed(known_guests(folders).values(), Places.of_user())
     if as_json:
         write_json([one._asdict() for one in entries])
         return
-    rows = [(one.name, one.system, one.provider or "-", one.notes) for one in entries]
-    write_table([("guest", "system", "provider", "notes"), *rows])
+    write_guests(entries)
+
+
+def listed(guests: Iterable[Guest], places: Places) -> list[Listed]:
+    """Ask every provider of each guest whether it could start it here."""
+    workshop = Workshop(places, lambda _: Path("console.log"))
+    return [_entry(guest, workshop) for guest in guests]
 
 
 def _entry(guest: Guest, workshop: Workshop) -> Listed:
@@ -77,3 +79,72 @@ def _entry(guest: Guest, workshop: Workshop) -> Listed:
         return Listed(guest.name, guest.system, None, str(exc), None, others)
     del others[chosen.name]
     return Listed(guest.name, guest.system, chosen.name, None, chosen.download, others)
+
+
+def write_guests(entries: Sequence[Listed]) -> None:
+    """Write what can start first, then what downloads first, then what cannot start and why.
+
+    A reason that several guests share is said once, above the guests that it is about.
+    """
+    ready = [one for one in entries if one.provider is not None and one.download is None]
+    loading = [one for one in entries if one.download is not None]
+    refused = [one for one in entries if one.provider is None]
+    counts = Counter(reason for one in refused for reason in dict.fromkeys(_reasons(one)))
+    common = [reason for reason, count in counts.items() if count >= SHARED]
+    _write_group("can start here", [(*_known(one), _also(one)) for one in ready])
+    _write_group(
+        "must download first; `run` does so if you name the guest, or say `all`", _loads(loading)
+    )
+    _write_group("cannot start here", [_refused(one, common) for one in refused], common)
+
+
+def _write_group(heading: str, rows: Sequence[Sequence[str]], reasons: Sequence[str] = ()) -> None:
+    """Write a heading, numbered reasons, and a table; nothing if there is no row."""
+    if not rows:
+        return
+    click.echo(heading)
+    if reasons:
+        write_table([(f"  [{number}]", reason) for number, reason in enumerate(reasons, 1)])
+    write_table([(f"  {name}", *others) for name, *others in rows])
+    click.echo()
+
+
+def _known(one: Listed) -> tuple[str, str, str]:
+    return one.name, system_of(one), one.provider or "-"
+
+
+def system_of(one: Listed) -> str:
+    """Return a guest's system; that of `host` is this machine's own, with its release."""
+    if one.system != HOST:
+        return one.system
+    name = platform.system()
+    return f"{'macOS' if name == 'Darwin' else name} {platform.release()}"
+
+
+def _also(one: Listed) -> str:
+    able = [name for name, refusal in one.others.items() if refusal is None]
+    return f"or {', '.join(able)}" if able else ""
+
+
+def _loads(found: Sequence[Listed]) -> list[tuple[str, ...]]:
+    return [(*_known(one), "\n".join(filter(None, (one.download, _also(one))))) for one in found]
+
+
+def _refused(one: Listed, common: Sequence[str]) -> tuple[str, ...]:
+    """Return the row of a guest that cannot start; a common reason is only its number."""
+    reasons = _reasons(one)
+    marks = [f"[{number}]" for number, reason in enumerate(common, 1) if reason in reasons]
+    own = [reason for reason in reasons if reason not in common]
+    return (*_known(one), "\n".join(filter(None, (" ".join(marks), *own))))
+
+
+def _reasons(one: Listed) -> list[str]:
+    """Return why each provider of a guest refuses, without the hypervisors that come second."""
+    texts = {refusal for refusal in one.others.values() if refusal is not None}
+    if len(texts) == 1 and len(one.others) > 1:
+        return [*texts]
+    return [
+        f"{name}: {refusal.partition('; nor by ')[0].removeprefix(f'{name}: ')}"
+        for name, refusal in one.others.items()
+        if refusal is not None
+    ] or [one.why or ""]

@@ -1,0 +1,62 @@
+"""`guests`, `doctor` and `run --help`: what a person can do here, and why not the rest."""
+
+import platform
+import re
+from importlib import import_module
+
+import pytest
+from test_cli import Command, command
+
+from harness.cli.guests import Listed, system_of, write_guests
+from harness.model import Depth
+from harness.scenarios import CATALOGUE
+
+__all__ = ["command"]  # a fixture, found by its name
+
+
+def listing() -> list[Listed]:
+    """Return guests of which one can start, one downloads, and four cannot start."""
+    daemon = "libvirt: the daemon does not run; nor by virtualbox"
+    licence = "only on a Mac"
+    return [
+        *(
+            Listed(f"bsd-{number}", "BSD", None, "x", None, {"qemu": "no seed", "vagrant": daemon})
+            for number in range(3)
+        ),
+        Listed("mac", "macOS", None, licence, None, {"host": licence, "vagrant": licence}),
+        Listed("later", "Linux", "qemu", None, "https://x/y.img", {}),
+        Listed("host", "host", "host", None, None, {"ssh": None}),
+    ]
+
+
+def test_guests_lists_what_can_start_first_and_a_common_reason_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_guests(listing())
+    said = capsys.readouterr().out
+    marks = ("can start here", "  host ", "must download", "  later", "cannot start", "[1]")
+    places = [said.index(text) for text in (*marks, "  bsd-0", "  mac")]
+    assert places == sorted(places)
+    assert said.count("the daemon does not run") == said.count("no seed") == 1
+    assert "virtualbox" not in said
+    assert re.search(r"^  bsd-2 +BSD +-  \[1\] \[2\]$", said, re.M)
+    assert re.search(r"^  mac +macOS +-  only on a Mac$", said, re.M)
+    system = "macOS" if platform.system() == "Darwin" else platform.system()
+    assert f"  host  {system} {platform.release()}  host  or ssh\n" in said
+
+
+def test_doctor_ends_with_what_can_be_measured_now(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("harness.cli.doctor")
+    monkeypatch.setattr(module, "listed", lambda guests, places: listing())
+    said = command("doctor").out.splitlines()
+    system = system_of(listing()[-1])
+    assert said[-3:-1] == [f"can be measured now: host ({system})", "after a download: later"]
+
+
+def test_the_help_of_run_says_how_much_is_asked(command: Command) -> None:
+    said = " ".join(command("run", "--help").out.split())
+    for depth in Depth:
+        count = sum(len(scenario.cells(depth)) for scenario in CATALOGUE.values())
+        assert f"up to {count} cells a guest" in said
