@@ -175,3 +175,8 @@ def test_a_pipe_is_as_wide_as_columns_says(
     monkeypatch.setenv("COLUMNS", columns)
     command("report", "a", "-o", "file")
     assert Path("file").read_text() == plain, "a file has the same bytes everywhere"
+
+
+def test_a_span_of_releases_stays_on_one_line() -> None:
+    text = "\n".join(answer_table.terminal(answers(recorded()), 60, Paint(False)))
+    assert not re.search(f" {DASH}$", text, re.M)

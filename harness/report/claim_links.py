@@ -20,7 +20,7 @@ LINKS = {
     "FreeBSD commit d93ec8cb": f"{GITHUB}/freebsd/freebsd-src/commit/d93ec8cb",
     "FreeBSD commit 53598447": f"{GITHUB}/freebsd/freebsd-src/commit/53598447",
     "Envoy docs (PR 17259)": f"{GITHUB}/envoyproxy/envoy/pull/17259",
-    "libkrun 860": f"{GITHUB}/containers/libkrun/issues/860",
+    "libkrun 860": f"{GITHUB}/libkrun/libkrun/issues/860",
     "libp2p/go-reuseport 80": f"{GITHUB}/libp2p/go-reuseport/issues/80",
     "HTTP.jl 414": f"{GITHUB}/JuliaWeb/HTTP.jl/issues/414",
     "pgbouncer `doc/config.md`": "https://www.pgbouncer.org/config.html",

@@ -12,6 +12,9 @@ GAP = 2
 LABEL_MOST = 40
 """The widest that labels get; they also never get more than two fifths of the width."""
 
+SPAN, BOUND = " \N{EN DASH} ", "\0\N{EN DASH}\0"
+"""A span, and how it looks while a text is wrapped; a text that is safe to show has no NUL."""
+
 LEAST = 15
 """The narrowest column: it holds `SO_REUSEPORT_LB`."""
 
@@ -66,11 +69,15 @@ def _row(row: TextRow, label: int, widths: Sequence[int], paint: Paint) -> Itera
 
 
 def _wrapped(text: str, width: int) -> list[str]:
+    """Wrap each line of a text; a span of releases stays together."""
     return [
-        piece
+        piece.replace(BOUND, SPAN)
         for line in text.splitlines()
         for piece in textwrap.wrap(
-            short(line), max(width, 1), subsequent_indent="  ", break_on_hyphens=False
+            short(line).replace(SPAN, BOUND),
+            max(width, 1),
+            subsequent_indent="  ",
+            break_on_hyphens=False,
         )
         or [""]
     ]
