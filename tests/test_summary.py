@@ -140,6 +140,7 @@ def test_markdown_has_room_in_a_comment_and_says_what_is_left_out() -> None:
     page = markdown.render(big())
     assert len(page) < markdown.LIMIT
     assert re.search(r"^Left out, because a comment on GitHub has no room: the rows", page, re.M)
+    assert "| **sharing** | word" in page, "a line for each scenario has room"
     whole = markdown.render(big(), RowChoice(full=True))
     assert len(whole) > markdown.LIMIT
     assert "Left out" not in whole

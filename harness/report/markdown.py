@@ -33,30 +33,36 @@ REASON = 400
 def render(matrix: Matrix, choice: RowChoice = ALL) -> str:
     """Return the answers, the table, its footnotes, and how each guest was made.
 
-    Unless `choice` asks for all rows, the page has at most `LIMIT` characters: its end names the
-    sections that were left out.
+    Unless `choice` asks for all rows, the page has at most `LIMIT` characters: rows that do not fit
+    become a line for each scenario, and the end of the page names what was left out.
     """
     shown = choice.of(matrix)
-    texts = [(name, "\n".join(lines) + "\n") for name, lines in _sections(shown, choice)]
-    if choice.full:
-        return "\n".join(text for _, text in texts)
-    room, kept, left = LIMIT - ROOM, list[str](), list[str]()
-    for name, text in texts:
-        if len(text) + 1 <= room:
+    whole = choice.rows(shown)
+    texts = [text for _, text in _sections(shown, choice, whole)]
+    if choice.full or len("\n".join(texts)) <= LIMIT:
+        return "\n".join(texts)
+    room, kept = LIMIT - ROOM, list[str]()
+    left = ["the rows"] if whole else []
+    for name, text in _sections(shown, choice, False):
+        if len(text) < room:
             kept.append(text)
             room -= len(text) + 1
         else:
             left.append(name)
-    if left:
-        kept.append(f"Left out, because a comment on GitHub has no room: {', '.join(left)}.\n")
+    kept.append(f"Left out, because a comment on GitHub has no room: {', '.join(left)}.\n")
     return "\n".join(kept)
 
 
-def _sections(matrix: Matrix, choice: RowChoice) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name and the lines of each section, the most important first."""
+def _sections(matrix: Matrix, choice: RowChoice, whole: bool) -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of each section, the most important first."""
+    for name, lines in _parts(matrix, choice, whole):
+        yield name, "\n".join(lines) + "\n"
+
+
+def _parts(matrix: Matrix, choice: RowChoice, whole: bool) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield the name and the lines of each section."""
     notes = Notes()
     yield "the head", [markdown(headline(matrix))]
-    whole = choice.rows(matrix)
     if not choice.narrow:
         table = answers(matrix)
         if table.columns:
