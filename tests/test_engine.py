@@ -253,7 +253,7 @@ def test_a_question_that_a_signal_ended_says_which_and_how_long_it_took(tmp_path
 
     bench = Bench(tmp_path, FakeTransport(killed))
     matrix = bench.measure()
-    for line in read(bench.folder / "journal.jsonl"):
+    for line in read(bench.folder / "journal.jsonl").lines:
         if isinstance(line, Asked):
             assert line.seconds == 30.012
             assert line.failure is not None
