@@ -2,8 +2,11 @@
 
 import gzip
 import lzma
+import shutil
 import stat
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +138,45 @@ def test_a_cached_archive_that_changed_is_built_anew(
 def test_a_userland_without_dropbear_is_an_image_error(places: Places, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="busybox"):
         base(Userland((tmp_path,), b""), (), places)
+
+
+LISTING = """\
+import sys
+from pathlib import Path
+from harness.errors import ImageError
+from harness.providers.qemu.initramfs import _applets
+program = Path(sys.argv[1], "busybox")
+program.write_text("#!/bin/sh\\necho ls; echo sh\\n")
+program.chmod(0o755)
+try:
+    print(*_applets(program))
+except ImageError as exc:
+    print(exc, exc.hint)
+"""
+
+
+def in_a_noexec_cache(tmp_path: Path, scratch: str) -> str:
+    """List the commands of a busybox in a folder that is mounted noexec; return what is said."""
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    mounted = 'mount -t tmpfs -o noexec none "$0" && exec env TMPDIR="$1" "$2" -c "$3" "$0"'
+    argv = ["unshare", "--mount", "sh", "-c", mounted, str(cache), scratch.format(cache=cache)]
+    done = subprocess.run([*argv, sys.executable, LISTING], capture_output=True, check=False)
+    if b"unshare" in done.stderr or b"mount:" in done.stderr:
+        pytest.skip(f"mount namespaces are not allowed here: {done.stderr.decode().strip()}")
+    return done.stdout.decode() + done.stderr.decode()
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here (util-linux)")
+def test_a_cache_that_is_mounted_noexec_is_put_up_with(tmp_path: Path) -> None:
+    assert in_a_noexec_cache(tmp_path, str(tmp_path)) == "ls sh\n"
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here (util-linux)")
+def test_where_nothing_can_be_run_it_is_said_what_to_set(tmp_path: Path) -> None:
+    said = in_a_noexec_cache(tmp_path, "{cache}")
+    assert "busybox cannot be run, and neither can a copy in" in said
+    assert "Let XDG_CACHE_HOME or TMPDIR name a folder that is not" in said
 
 
 def test_each_boot_has_keys_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Logging in: soon when a guest comes up, within a limit if the server is wrong or hostile."""
 
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -269,3 +270,27 @@ def test_keys_that_cannot_sign_are_named_at_once(server: SshServer) -> None:
         SshTransport.log_in(login(server, key), Deadline(20), {})
     assert time.monotonic() - began < 5
     assert key.fingerprint in str(caught.value)
+
+
+def up(host: str, port: int) -> SshLogin:
+    return SshLogin(host, port, "root", (generate_key(),), (), comes_up=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels refuse it in other ways")
+def test_an_address_without_a_way_there_is_believed_at_once() -> None:
+    """TCP to a broadcast address: connect() fails with ENETUNREACH, as without any network."""
+    began = time.monotonic()
+    with pytest.raises(BootError, match=r"login at 255\.255\.255\.255 port 22: .*Network is unr"):
+        SshTransport.log_in(up("255.255.255.255", 22), Deadline(20), {})
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels have other queues")
+def test_a_machine_that_does_not_answer_is_not_said_to_accept() -> None:
+    """A full queue drops each SYN, as a firewall does."""
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=0) as server,
+        socket.create_connection(server.getsockname()),
+        pytest.raises(BootError, match="nothing answers: is it off, or behind a firewall"),
+    ):
+        SshTransport.log_in(up(*server.getsockname()), Deadline(3.5), {})

@@ -170,7 +170,8 @@ def _prepared(transport: Transport, name: str) -> InstallPlace:
         where = " or ".join(transport.folders)
         raise AgentError(
             Phase.PUSH,
-            f"no program can be put into {where} of the guest: {done.complaint}",
+            f"no program can be put into {where} of the guest: "
+            f"{done.complaint or f'status {done.status}, and no message'}",
             hint="one of them must exist, be writable, have room, and not be mounted noexec",
         )
     known = int(uid) if UID.fullmatch(uid) else None

@@ -4,6 +4,8 @@ QEMU's user network accepts a connection before the guest listens, and repeats t
 guest only after seconds. So several connections are open at the same time.
 """
 
+import errno
+import os
 import selectors
 import socket
 import time
@@ -27,6 +29,12 @@ than the five that dropbear allows per address (MAX_UNAUTH_PER_IP, its default_o
 
 BANNER_LIMIT = 8192
 """Bytes that may come before `SSH-` (RFC 4253, 4.2, allows other lines first)."""
+
+FINAL = (errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL)
+"""Nothing listens there, or there is no way there (this machine has no network, or no loopback)."""
+
+SILENT = "connections are accepted, but no SSH server speaks"
+UNANSWERED = "nothing answers: is it off, or behind a firewall?"
 
 Alive = Callable[[], str | None]
 
@@ -114,7 +122,7 @@ class Race:
         A name may have several addresses, and a server often listens on only one of them. So a
         refusal is final only after each address has refused.
         """
-        self._refusals += isinstance(exc, ConnectionRefusedError)
+        self._refusals += exc.errno in FINAL
         final = isinstance(exc, socket.gaierror) or self._refusals >= self._ways
         if final and not self._login.comes_up:
             message = f"no SSH login at {self._login.where}: {sentence(exc)}"
@@ -125,7 +133,7 @@ class Race:
         """Close connections that were silent for too long; open another one if it is time."""
         now = time.monotonic()
         for sock in [sock for sock, expires in self._pending.items() if expires <= now]:
-            self._drop(selector, sock, "connections are accepted, but no SSH server speaks")
+            self._drop(selector, sock, SILENT if _accepted(sock) else UNANSWERED)
         if now < self._next:
             return
         self._next = now + STAGGER
@@ -149,7 +157,10 @@ class Race:
         # Commands are many small messages in both directions. Nagle's algorithm would hold them
         # back until delayed ACKs arrive.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.connect_ex(address)
+        code = sock.connect_ex(address)
+        if code not in (0, errno.EINPROGRESS):
+            sock.close()
+            raise OSError(code, os.strerror(code))
         return sock
 
     def _look(self, selector: selectors.BaseSelector) -> socket.socket | None:
@@ -188,6 +199,14 @@ class Race:
         del self._pending[sock]
         if not self._pending:
             self._next = min(self._next, time.monotonic() + PAUSE)
+
+
+def _accepted(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:  # ENOTCONN: no reply to the SYN yet
+        return False
+    return True
 
 
 def _is_banner(said: bytes) -> bool:

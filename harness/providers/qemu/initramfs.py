@@ -9,11 +9,13 @@ import base64
 import gzip
 import hashlib
 import lzma
+import shutil
 import stat
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 import paramiko
 import zstandard
@@ -26,6 +28,7 @@ from harness.machine import seals
 from harness.machine.files import write_whole
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
+from harness.protocols import Completed
 from harness.providers import reseed
 from harness.providers.qemu.cpio import (
     DIRECTORY,
@@ -56,6 +59,9 @@ ACCOUNTS = {
     "etc/group": "root:x:0:\nnogroup:x:65534:\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 }
+
+CANNOT_RUN = 127
+"""The status of `execute` for a program that does not start."""
 
 LAYOUT = 2
 """Increase this when you change how entries are made, so that cached archives are rebuilt."""
@@ -169,15 +175,27 @@ def _libraries(programs: Iterable[bytes], files: Mapping[str, Path]) -> Iterator
 
 
 def _applets(busybox: Path) -> tuple[str, ...]:
-    """Run busybox, which is static, to list its commands."""
-    try:
-        done = execute([str(busybox), "--list"], Deadline(LIST_SECONDS))
-    except ToolTimeoutError as exc:
-        raise ImageError(f"{busybox} --list did not end") from exc
+    """Run busybox, which is static, to list its commands; a copy if the cache is mounted noexec."""
+    done = _listed(busybox)
+    if done.status == CANNOT_RUN:
+        with TemporaryDirectory() as folder:
+            done = _listed(Path(shutil.copy(busybox, folder)))
     names = done.stdout.decode(errors="replace").split()
+    if done.status == CANNOT_RUN:
+        raise ImageError(
+            f"{busybox} cannot be run, and neither can a copy in {gettempdir()}: {done.complaint}",
+            hint="are both mounted noexec? Let XDG_CACHE_HOME or TMPDIR name a folder that is not",
+        )
     if "sh" not in names:
         raise ImageError(f"{busybox} --list said {done.stderr[:200]!r}")
     return tuple(name for name in names if name != "busybox")
+
+
+def _listed(busybox: Path) -> Completed:
+    try:
+        return execute([str(busybox), "--list"], Deadline(LIST_SECONDS))
+    except ToolTimeoutError as exc:
+        raise ImageError(f"{busybox} --list did not end") from exc
 
 
 def drivers(folders: Iterable[Path], wanted: Sequence[str] = MODULES) -> Iterator[CpioEntry]:
