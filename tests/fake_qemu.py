@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """A fake QEMU for tests of how guests die: it speaks QMP and writes a console log.
 
-FAKE_QEMU chooses what happens: `exit` at once, `panic`, `silent`, `mute` (no monitor).
+FAKE_QEMU chooses what happens: `exit` at once, with a message; `quiet` and `killed` without one;
+`panic`, `silent`, `blank` (it prints nothing), `mute` (no monitor).
 """
 
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -16,6 +18,10 @@ LINE = " ".join(sys.argv)
 
 if MODE == "exit":
     sys.exit("qemu: could not open what it needs\x1b[2J")
+if MODE == "quiet":
+    sys.exit()
+if MODE == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def option(pattern: str) -> str:
@@ -29,7 +35,8 @@ def say(text: str) -> None:
         console.write(text)
 
 
-say("Linux version 0\n")
+if MODE != "blank":
+    say("Linux version 0\n")
 monitor = socket.socket(fileno=int(option(r"socket,id=monitor,fd=(\d+)")))
 forwarded = socket.create_server(("127.0.0.1", 0))
 if MODE == "mute":

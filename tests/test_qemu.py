@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from harness import leases
 from harness.deadline import Cancellation, Deadline
 from harness.errors import BootError, ImageError, NotRunError
+from harness.machine import loopback
 from harness.machine.places import Places
 from harness.model import AgentSource, DebianKernel, Guest, Image, Ssh
 from harness.model.guest import Qemu
@@ -83,6 +84,47 @@ def test_a_qemu_that_ends_at_once_says_why(
     assert "QEMU ended with status 1: qemu: could not open what it needs\\x1b[2J" in str(error)
     log = workshop.consoles("g").with_name("console.qemu.log")
     assert "could not open" in log.read_text()
+
+
+def test_a_qemu_that_ends_without_a_word_names_likely_causes(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("quiet")
+    error = failure(workshop, replace(machine, memory=48, boot_timeout=30.0))
+    assert (
+        str(error)
+        == "the guest restarted or switched off before it printed anything, so QEMU ended"
+    )
+    assert "too little `memory` (it has 48 MiB)" in str(error.hint)
+    fake("killed")
+    error = failure(workshop, replace(machine, boot_timeout=30.0))
+    assert "QEMU was ended by SIGKILL" in str(error)
+    assert "want of memory" in str(error.hint)
+
+
+def test_a_guest_that_never_prints_names_likely_causes(
+    workshop: Workshop, machine: Qemu, fake: Callable[[str], None]
+) -> None:
+    fake("blank")
+    error = failure(workshop, replace(machine, cpu="486", boot_timeout=5.0))
+    assert "within 5 s" in str(error)
+    assert "a `cpu` that the kernel does not run on (486)" in str(error.hint)
+
+
+def test_without_a_loopback_interface_nothing_is_started(
+    workshop: Workshop,
+    machine: Qemu,
+    fake: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake("silent")
+    monkeypatch.setattr(loopback, "ADDRESS", "192.0.2.1")  # RFC 5737: nobody has it
+    reason = QemuProvider(workshop).refusal(guest(machine)) or ""
+    assert reason.startswith("this machine's loopback interface does not work: ")
+    boot = QemuProvider(workshop).boot(guest(machine), Deadline(5))
+    with pytest.raises(NotRunError, match="loopback") as caught, boot:
+        pytest.fail("it was started")
+    assert "ip link set lo up" in str(caught.value.hint)
 
 
 def test_a_panic_is_noticed_at_once(

@@ -186,7 +186,8 @@ def _log_in(
         if made.told is None:
             _renew(boot, live, machine, limit, back=memory is not None)
     except BootError as exc:
-        raise BootError(str(exc), hint=exc.hint, console=console.tail()) from exc
+        hint = machine.advice(boot.qemu, prints=made.kernel is not None) or exc.hint
+        raise BootError(str(exc), hint=hint, console=console.tail()) from exc
     return live
 
 

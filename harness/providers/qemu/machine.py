@@ -9,7 +9,9 @@ from pathlib import Path
 from harness.leases import Tenancy
 from harness.machine import guarded
 from harness.machine.process import last_will
+from harness.model.guest import Qemu
 from harness.providers.qemu.console import Console
+from harness.providers.qemu.demise import Demise, unseen
 from harness.providers.qemu.login_line import LoginLine
 from harness.providers.qemu.qmp import Monitor
 from harness.text import plain
@@ -41,13 +43,28 @@ class Machine:
 
     def death(self) -> str | None:
         """Return why the guest is dead, None while it lives."""
-        status = self._process.poll()
+        demise = self.demise()
         panic = self.console.panic()
         if panic is not None:
             return f"the kernel panicked: {panic}"
+        return None if demise is None else demise.sentence
+
+    def demise(self) -> Demise | None:
+        """Return how QEMU ended, None while it runs."""
+        status = self._process.poll()
         if status is None:
             return None
-        return f"QEMU ended with status {status}: {self.said() or 'it said nothing'}"
+        return Demise(status, self.said(), self.console.tail())
+
+    def advice(self, qemu: Qemu, *, prints: bool) -> str | None:
+        """Return what the guest file should change, if that is known of a guest that failed.
+
+        `prints`: its kernel was told to print on the console, so silence means something.
+        """
+        demise = self.demise()
+        if demise is not None or self.console.panic() is not None:
+            return (demise or Demise(0, self.said(), self.console.tail())).advice(qemu)
+        return unseen(qemu) if prints and not self.console.tail() else None
 
     def said(self) -> str:
         """Return QEMU's own messages (its standard error)."""

@@ -12,6 +12,7 @@ from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
+from harness.machine import loopback
 from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers import accelerators
@@ -50,7 +51,7 @@ class QemuProvider:
             return f"{PROGRAM} not found"
         if guest.architecture != ARCHITECTURE:
             return f"this provider emulates {ARCHITECTURE}, not {guest.architecture}"
-        return images.refusal(guest.qemu)
+        return images.refusal(guest.qemu) or loopback.failure()
 
     def download(self, guest: Guest) -> str | None:
         """Return the disk image to download first, or None; apt fetches packages in `boot`."""
@@ -65,7 +66,8 @@ class QemuProvider:
         """
         reason = self.refusal(guest)
         if reason is not None or guest.qemu is None:
-            raise NotRunError(f"{guest.name}: {reason}", hint=HINT)
+            hint = loopback.REMEDY if reason is not None and "loopback" in reason else HINT
+            raise NotRunError(f"{guest.name}: {reason}", hint=hint)
         if guest.qemu.image is not None:
             limit = deadline.afresh(clocks.DOWNLOAD)
             download.fetch(guest.qemu.image, self._workshop.places, limit)
