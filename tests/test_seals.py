@@ -72,6 +72,15 @@ def test_a_folder_is_what_all_its_files_are(
     assert seals.is_broken(folder, places)
 
 
+def test_a_cache_that_was_moved_keeps_its_seals(places: Places, tmp_path: Path) -> None:
+    path = places.folder("kernels") / "vmlinux"
+    path.write_bytes(b"content")
+    found = seals.seal(path, places)
+    (tmp_path / "cache").rename(tmp_path / "moved")
+    moved = Places(tmp_path / "moved", tmp_path / "state")
+    assert seals.unbroken(moved.cache / "kernels" / "vmlinux", moved) == found
+
+
 def test_an_entry_that_is_gone_is_not_unbroken(places: Places, tmp_path: Path) -> None:
     path = tmp_path / "entry"
     path.write_bytes(b"content")

@@ -14,6 +14,9 @@ from harness.machine.places import Places
 
 logger = logging.getLogger(__name__)
 
+SHOWN = 12
+"""How many digits of a sha256 a message shows."""
+
 
 def sha256(path: Path, places: Places, *, afresh: bool = False) -> str:
     """Return an entry's sha256; computed again only if `identity` has changed, or `afresh`.
@@ -50,10 +53,10 @@ def unbroken(path: Path, places: Places, *, afresh: bool = False) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        found = exc.strerror or str(exc)
+        found = exc.strerror or "unreadable"
     if found != expected:
         text = "%s is not what was put into the cache (sha256 %s, not %s): it is made anew"
-        logger.warning(text, path, found, expected)
+        logger.warning(text, path, found[:SHOWN], expected[:SHOWN])
         return None
     return found
 
@@ -64,7 +67,9 @@ def is_broken(path: Path, places: Places) -> bool:
 
 
 def _file(path: Path, places: Places) -> Path:
-    name = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()
+    # By shelf and name, so that a cache that was moved, or has links for shelves, keeps its seals.
+    entry = f"{path.parent.name}/{path.name}".encode(errors="surrogateescape")
+    name = hashlib.sha256(entry).hexdigest()
     return places.folder("seals") / f"{name[:32]}.json"
 
 

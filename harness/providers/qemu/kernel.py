@@ -3,7 +3,6 @@
 Under emulation, the kernel's own decompressor takes up to half of the boot (zstd the longest).
 """
 
-import hashlib
 import io
 import lzma
 import multiprocessing
@@ -57,8 +56,7 @@ class KernelFile(Struct, frozen=True):
 def prepare(image: Path, places: Places) -> KernelFile:
     """Return the form of a kernel image that boots fastest, cached after the first time."""
     try:
-        with guarded.file(image) as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = seals.sha256(image, places)
     except OSError as exc:
         raise ImageError(f"the kernel cannot be read: {exc}") from exc
     cached = places.folder("kernels") / f"vmlinux-{sha256[:32]}"
