@@ -5,15 +5,7 @@ import struct
 
 from msgspec import Struct
 
-MACHINES = {
-    "amd64": "x86_64",
-    "arm64": "aarch64",
-    "i386": "x86",
-    "i486": "x86",
-    "i586": "x86",
-    "i686": "x86",
-}
-"""The output of `uname -m`, and the name that Zig and the tables below use."""
+from harness.machine.architecture import WIDER, named
 
 ELF_MACHINES = {3: "x86", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 ELF_SYSTEMS = {3: "Linux", 9: "FreeBSD", 12: "OpenBSD"}
@@ -56,9 +48,14 @@ class Platform(Struct, frozen=True):
     machine: str | None
 
     def fits(self, guest: "Platform") -> bool:
-        """Return whether a program for this platform should run on that of the guest."""
+        """Return whether a program for this platform may run on that of the guest.
+
+        A 64-bit kernel may call itself a 32-bit one (`machine.architecture`), so then only the
+        kernel can tell: it refuses a program that is not for it.
+        """
+        wider = WIDER.get(guest.machine or "")
         pairs = ((self.system, guest.system), (self.machine, guest.machine))
-        return all(own == other or None in (own, other) for own, other in pairs)
+        return all(own in (other, wider) or None in (own, other) for own, other in pairs)
 
     def __str__(self) -> str:
         """Return the form that `uname -sm` prints."""
@@ -101,7 +98,7 @@ def of_target(target: str) -> Platform:
 def of_guest(uname: str) -> Platform:
     """Return the platform from `uname -sm`; a machine without a name here (evbarm) is unknown."""
     system, _, machine = uname.strip().partition(" ")
-    name = MACHINES.get(machine, machine)
+    name = named(machine)
     known = {*ELF_MACHINES.values(), *MACH_O_MACHINES.values()}
     return Platform(system or None, name if name in known else None)
 

@@ -5,7 +5,6 @@ import importlib.util
 import io
 import logging
 import os
-import platform
 import shutil
 import sys
 import tarfile
@@ -17,12 +16,13 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 from harness import clocks
 from harness.agent import elf
-from harness.agent.binary import MACHINES, Program
+from harness.agent.binary import Program
 from harness.agent.installed import ERRORS, Agent, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
 from harness.machine import guarded, seals
+from harness.machine.architecture import machine
 from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.machine.process import last_will
@@ -52,13 +52,17 @@ minimal guest does not have this library."""
 SYSTEMS = {"linux": "linux-musl", "darwin": "macos", "freebsd": "freebsd", "netbsd": "netbsd"}
 
 
+BUILT = ("x86_64", "aarch64", "x86", "riscv64")
+"""Machines for which Zig's target has just this name; on any other, `cc` compiles."""
+
+
 def host_target() -> str:
-    """Return the Zig target of this machine; `native` if Zig or a target is missing."""
-    machine = MACHINES.get(platform.machine(), platform.machine())
+    """Return the Zig target of this machine's kernel; `native` if Zig or a target is missing."""
     system = next((zig for name, zig in SYSTEMS.items() if sys.platform.startswith(name)), None)
-    if system is None or importlib.util.find_spec("ziglang") is None:
+    here = machine()
+    if system is None or here not in BUILT or importlib.util.find_spec("ziglang") is None:
         return NATIVE
-    return f"{machine}-{system}"
+    return f"{here}-{system}"
 
 
 class Builder:

@@ -89,7 +89,8 @@ class Agent(Struct, frozen=True):
             raise
         if done.status != UNSUPPORTED:
             message = f"the agent answered an unknown scenario with status {done.status}"
-            raise AgentError(Phase.VOUCH, message + _complaint(done))
+            hint = "if it is for another machine, correct `agent` in the guest file"
+            raise AgentError(Phase.VOUCH, message + _complaint(done), hint=hint)
 
     def ask(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.errors import NotRunError, UsageError
+from harness.machine.architecture import machine, named
 from harness.machine.places import Places
 from harness.model import Guest
 from harness.model.guest import SECTIONS
@@ -68,7 +69,8 @@ def _forbidden(guest: Guest, provider: str) -> str | None:
     limit = guest.only_on
     if limit is None or SECTIONS[provider].elsewhere:
         return None
-    allowed = platform.system() == limit.system and limit.machine in (None, platform.machine())
+    here = limit.machine is None or named(limit.machine) == machine()
+    allowed = platform.system() == limit.system and here
     return None if allowed else limit.why
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.deadline import Deadline
+from harness.machine.architecture import machine
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.providers import TOOLS, accelerators
@@ -135,7 +136,7 @@ def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
     program = shutil.which(PROGRAM)
     tried = () if program is None else accelerators.trials(Path(program), places)
     manager = next((name for name in INSTALLERS if shutil.which(name)), None)
-    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    system = f"{platform.system()} {platform.release()} {machine()}"
     missing = [tool.name for tool in tools if tool.path is None]
     packages = () if manager is None else packages_for(manager, missing, extras)
     return Diagnosis(system, platform.python_version(), tools, tried, manager, packages)

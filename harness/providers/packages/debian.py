@@ -7,7 +7,6 @@ import fnmatch
 import hashlib
 import logging
 import os
-import platform
 import shutil
 import tempfile
 import time
@@ -22,6 +21,7 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
 from harness.machine import seals
+from harness.machine.architecture import machine
 from harness.machine.files import recall, remember, replace_folder
 from harness.machine.lock import locked
 from harness.machine.places import Places
@@ -97,8 +97,8 @@ class _Resolved(Struct, frozen=True):
 
 def refusal() -> str | None:
     """Return why this machine cannot fetch packages; None if it can."""
-    if platform.machine() not in ("x86_64", "amd64", "AMD64"):
-        return f"kernels can be fetched only for amd64; this machine is {platform.machine()}"
+    if machine() != "x86_64":
+        return f"kernels can be fetched only for amd64; this machine is {machine()}"
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
     return f"{' and '.join(missing)} not found, needed to fetch a kernel" if missing else None
 

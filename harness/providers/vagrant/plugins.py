@@ -1,6 +1,5 @@
 """Finds which of Vagrant's own providers work on this machine, and what the others lack."""
 
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness import clocks
-from harness.agent.binary import MACHINES
 from harness.deadline import Deadline
+from harness.machine.architecture import machine
 from harness.machine.files import identity, recall, remember
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
@@ -62,9 +61,9 @@ def refusal(guest: Guest, provider: str, places: Places) -> str | None:
     reason = _lacks(provider, places)
     if reason is not None:
         return reason
-    machine = MACHINES.get(platform.machine(), platform.machine())
-    if guest.architecture != machine and provider != "qemu":  # only that one emulates
-        return f"the box for {provider} is {guest.architecture}, this machine is {machine}"
+    here = machine()
+    if guest.architecture != here and provider != "qemu":  # only that one emulates
+        return f"the box for {provider} is {guest.architecture}, this machine is {here}"
     if box.made_by is not None and boxes.version_here(box, provider) is None:
         return f"the box {box.box} does not exist yet; make it: `{box.made_by}`"
     return None
