@@ -14,7 +14,7 @@ from harness.scenarios.sense import DEPENDS, LOSSLESS, NOTICED
 
 QUEUE = "connections waiting in its queue"
 
-OTHERS = "other workers' open connections"
+OTHERS = "the others' open connections"
 
 ROWS = tuple(row for group in GROUPS for row in group.rows)
 
@@ -70,8 +70,6 @@ def test_releases_with_the_same_answer_share_a_span_and_the_newest_comes_first()
     [
         (State.INCONCLUSIVE, "no clear answer"),
         (State.NOT_APPLICABLE, "cannot be asked"),
-        (State.NOT_RUN, "not asked"),
-        (State.INFRASTRUCTURE, "not asked"),
         ("evil*/", "no clear answer"),
     ],
 )
@@ -106,11 +104,30 @@ def test_a_flow_that_could_not_move_is_no_flow_that_stayed() -> None:
     )  # fmt: skip
     none = Judgement(State.MEASURED, "minimal", counts={"survivors_total": 0})
     some = Judgement(State.MEASURED, "minimal", counts={"survivors_total": 90})
-    asks = "other workers' UDP or QUIC flows"
+    asks = "the others' UDP or QUIC flows"
     assert said(matrix({("a", flows): none, ("a", QUEUED): word("reset")}), asks) == [
         ": does not arise"
     ]
     assert said(matrix({("a", flows): some}), asks) == [": minimal"]
+
+
+def test_a_guest_that_was_asked_nothing_ends_no_span() -> None:
+    one = kernels({"6.1": "reset", "6.9": "reset"})
+    facts = {**one.guests, "b": {"system": "Linux", "release": "6.5"}}
+    cells = {(cell.guest, cell.cell): cell.judgement for cell in one.cells}
+    cells["b", SETTLED] = Judgement(State.NOT_RUN, why="no image")
+    assert said(matrix(cells, **facts)) == [": reset"]
+
+
+def test_a_word_without_the_deciding_axis_holds_otherwise() -> None:
+    usual, last = (Cell.at("failure-queued", **{**QUEUED.axes, **more})
+                   for more in ({}, {"member": "last"}))  # fmt: skip
+    one = matrix({("a", usual): word("reset"), ("a", last): word("closed")})
+    (answer,) = found(answers(one), QUEUE)
+    assert [(word.word, word.where) for word in answer.said] == [
+        ("closed", "leaver last"),
+        ("reset", "otherwise"),
+    ]
 
 
 def at(family: str, bind: str) -> Cell:
@@ -201,7 +218,7 @@ def test_a_group_is_summed_up_and_a_way_is_safe_only_if_every_release_was_measur
     )
     ways = answers(older).groups[2]
     assert [summary and summary.text for summary in ways.summaries] == [
-        "none of 2 ways at every release",
+        "pass it on 6.1",
         "pass it on",
     ]
     assert not any(row.safe for row in ways.rows)

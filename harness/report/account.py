@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from harness.matrix import Entry
 from harness.model import State
-from harness.report.grades import sense
+from harness.report.grades import is_moot, sense
 from harness.scenarios import CATALOGUE
 
 PHRASES: Mapping[str, Mapping[str, str]] = {
@@ -67,7 +67,7 @@ NOT_MEASURED = {
     State.INFRASTRUCTURE: "The harness failed, not the kernel.",
 }
 
-MOOT = (
+NO_QUESTION = (
     "The question does not arise: one listener served everything, the others had nothing to lose."
 )
 
@@ -89,8 +89,8 @@ def account(entry: Entry) -> Account:
     if scenario is None:
         return Account(NOT_MEASURED.get(entry.state, ""))
     done = _done(scenario.done, entry) or scenario.sentence
-    if scenario.moot(entry.judgement):
-        return Account(f"{done} {MOOT}")
+    if is_moot(entry):
+        return Account(f"{done} {NO_QUESTION}")
     if entry.verdict is None:
         asked = done if entry.state is State.INCONCLUSIVE else scenario.sentence
         return Account(f"{asked} {NOT_MEASURED[entry.state]}")

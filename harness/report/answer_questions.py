@@ -49,21 +49,21 @@ WHO = (
 )
 
 LOST = (
-    AskedRow("other workers' open connections", "failure-established", KILL),
+    AskedRow("the others' open connections", "failure-established", KILL),
     AskedRow("connections waiting in its queue", "failure-queued", KILL),
     AskedRow("the same, tcp_migrate_req=1", "failure-queued", {**KILL, **MIGRATE}, remedy=True),
     AskedRow("handshakes under way", "failure-handshake", {**KILL, "ack": "at-once"}),
     AskedRow("connections that arrive right then", "failure-arrivals", {**TCP, **KILL}),
-    AskedRow("other workers' UDP or QUIC flows", "failure-flows", {**UDP, "change": "leave"}),
+    AskedRow("the others' UDP or QUIC flows", "failure-flows", {**UDP, "change": "leave"}),
     AskedRow("it hangs: its share of new ones", "failure-hung", TCP),
 )
 
 WAYS = (
+    AskedRow("pass the socket to a sibling", "drain", {"way": "pass"}, "pass it on"),
+    AskedRow("leave it to a child of fork()", "drain", {"way": "inherit"}, "fork()"),
     AskedRow("accept until empty, then close", "drain", {"way": "close"}, "close"),
     AskedRow("shutdown(), then accept", "drain", {"way": "shutdown"}, "shutdown()"),
     AskedRow("listen(fd, 0), then accept", "drain", {"way": "relisten-zero"}, "listen(fd, 0)"),
-    AskedRow("pass the socket to a sibling", "drain", {"way": "pass"}, "pass it on"),
-    AskedRow("leave it to a child of fork()", "drain", {"way": "inherit"}, "fork()"),
 )
 
 GROUPS = (

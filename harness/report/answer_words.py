@@ -19,6 +19,9 @@ MOST_FOLDS = 2
 """How many places of a word are named; a longer list would hide what it is about."""
 
 
+OTHERWISE = "otherwise"
+"""Where a word holds whose cells have none of the deciding axes."""
+
 NAMES = {"position": "bound", "member": "leaver", "source": "from"}
 """Axes by the names that fit behind a word."""
 
@@ -91,6 +94,8 @@ def _where(one: AnswerWord, axes: Sequence[str], every: Iterable[AnswerWord]) ->
 
 def _place(some: Values, every: Mapping[str, set[str | None]]) -> str:
     """Return the values of the deciding axes in words; an axis with all its values says nothing."""
+    if not some:
+        return OTHERWISE
     return label(
         tuple((NAMES.get(name, name), chosen) for name, chosen in some),
         [NAMES.get(name, name) for name, chosen in some if {*chosen} == every[name]],

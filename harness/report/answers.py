@@ -22,6 +22,10 @@ SYSTEMS = ("Linux", "FreeBSD", "DragonFly", "NetBSD", "OpenBSD", "Darwin")
 """The order of columns; other systems follow by name."""
 
 
+OURS = (State.NOT_RUN, State.INFRASTRUCTURE)
+"""States that say nothing of a kernel."""
+
+
 class AnswerKind(StrEnum):
     """What became of a question; only `MEASURED` has words."""
 
@@ -139,16 +143,18 @@ def lossless(answers: Iterable[Answer]) -> bool:
 
 
 def _summary(sums: Sums, rows: Sequence[AnswerRow], column: int) -> AnswerSummary | None:
-    """Sum up a column; None if there is nothing to sum up, or nothing was measured."""
+    """Sum up a column; None if there is nothing to sum up, or nothing was measured.
+
+    A way counts if it loses nothing on the newest release; its span says on which others.
+    """
     own = [(row.asked, row.answers[column]) for row in rows if not row.asked.remedy]
     told = [(row, some) for row, some in own if any(one.said for one in some)]
     if sums is Sums.NOTHING or not told:
         return None
     if sums is Sums.WAYS:
-        ways = [row.brief for row, some in told if lossless(some)]
-        if ways:
-            return AnswerSummary(LOSSLESS, ", ".join(ways))
-        return AnswerSummary(NOTICED, f"none of {len(told)} ways at every release")
+        ways = [f"{row.brief} {some[0].span}".strip() for row, some in told if lossless(some[:1])]
+        found = AnswerSummary(NOTICED, f"none of {len(told)} ways")
+        return AnswerSummary(LOSSLESS, ", ".join(ways)) if ways else found
     words = [[word for one in some for word in one.said] for _, some in told]
     bad = sum(any(word.grade is not LOSSLESS for word in some) for some in words)
     count = f"{bad} of {len(told)}" if bad else f"none of {len(told)}"
@@ -156,12 +162,16 @@ def _summary(sums: Sums, rows: Sequence[AnswerRow], column: int) -> AnswerSummar
 
 
 def _kernels(matrix: Matrix) -> Iterator[tuple[str, tuple[_Kernel, ...]]]:
-    """Yield each system with its releases, oldest first; guests of one release count together."""
+    """Yield each system with its releases, oldest first; guests of one release count together.
+
+    A guest that was asked nothing, because it did not start, does not count.
+    """
     by_guest = matrix.by_guest
     systems: dict[str, dict[tuple[Release, str], list[str]]] = {}
     for name, facts in matrix.guests.items():
         system, release = facts.get("system"), facts.get("release")
-        if isinstance(system, str) and isinstance(release, str):
+        asked = any(cell.state not in OURS for cell in by_guest[name])
+        if asked and isinstance(system, str) and isinstance(release, str):
             number = numbers(release)[:COMPARED]
             label = ".".join(map(str, number)) if number else release
             systems.setdefault(system, {}).setdefault((number, label), []).append(name)
@@ -180,7 +190,7 @@ def _kernel(label: str, guests: Sequence[str], by_guest: Mapping[str, Sequence[E
     cells: dict[str, list[Entry]] = {}
     for guest in guests:
         for entry in by_guest[guest]:
-            if entry.state not in (State.NOT_RUN, State.INFRASTRUCTURE):
+            if entry.state not in OURS:
                 cells.setdefault(entry.scenario, []).append(entry)
     return _Kernel(label, tuple(guests), cells)
 

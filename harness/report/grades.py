@@ -17,8 +17,15 @@ GLYPHS: Mapping[Grade, str] = {
 }
 """The mark of each grade."""
 
+MARKED = tuple((one.name.lower(), mark, one.value) for one, mark in GLYPHS.items())
+"""For a legend: the class, the mark and the meaning of each grade."""
+
 STRANGE = "•"
 """The mark of a word that this version does not know."""
+
+
+MOOT = "does not arise"
+"""What a cell says whose question has no sense on its kernel."""
 
 
 def sense(entry: Entry) -> Sense | None:
@@ -40,6 +47,19 @@ def glyph(entry: Entry) -> str:
         return MARKS[entry.state]
     found = grade(entry)
     return STRANGE if found is None else GLYPHS[found]
+
+
+def shown_word(entry: Entry) -> str:
+    """Return a cell's word without its count; without a verdict, what became of the question."""
+    if entry.verdict is not None:
+        return word(entry.verdict)
+    return MOOT if is_moot(entry) else entry.state.value
+
+
+def is_moot(entry: Entry) -> bool:
+    """Return whether a cell only shows that its question does not arise there."""
+    known = CATALOGUE.get(entry.scenario)
+    return known is not None and known.moot(entry.judgement)
 
 
 def style(entry: Entry) -> str:

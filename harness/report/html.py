@@ -17,11 +17,11 @@ from msgspec import Struct
 from harness.claims import Finding
 from harness.matrix import Entry, Matrix
 from harness.matrix.changes import Comparison, compare, releases
-from harness.model import State, word
+from harness.model import State
 from harness.report import changes, findings
 from harness.report.answers import answers
 from harness.report.change_lines import ChangeGroup, sayings
-from harness.report.grades import glyph, grade, style
+from harness.report.grades import MARKED, glyph, grade, shown_word, style
 from harness.report.grid import DIFFERENT, GridRow, GridSection, legend, sections, shares
 from harness.report.page_answers import page_answers
 from harness.report.page_columns import PageColumn, page_columns, page_systems
@@ -54,7 +54,7 @@ def render(report: Report) -> str:
     """Return the page."""
     matrix = report.matrix
     found = sections(matrix)
-    columns = page_columns(matrix)
+    columns, own = page_columns(matrix), matrix.by_guest
     answered = page_answers(answers(matrix))
     style, script = _asset(*STYLES), _asset(*SCRIPTS)
     page = _template().render(
@@ -62,9 +62,10 @@ def render(report: Report) -> str:
         headline=short(headline(matrix)),
         answers=answered,
         systems=page_systems(columns),
-        guests=[_guest(matrix, column) for column in columns],
+        guests=[_guest(matrix, column, own[column.guest]) for column in columns],
         sections=[_section(columns, section) for section in found],
         different=DIFFERENT,
+        marks=MARKED,
         legend=[short(text) for text in legend(matrix)],
         claims=_claims(findings.findings(matrix)),
         differences=[*_differences(report), *_releases(matrix)],
@@ -105,9 +106,8 @@ def _hash(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _guest(matrix: Matrix, column: PageColumn) -> Shown:
+def _guest(matrix: Matrix, column: PageColumn, own: Sequence[Entry]) -> Shown:
     name = column.guest
-    own = (cell for cell in matrix.cells if cell.guest == name)
     why = next((cell.why for cell in own if cell.state is State.NOT_RUN), None)
     return {
         "name": column.name,
@@ -150,7 +150,7 @@ def _cell(entries: Sequence[Entry]) -> Shown | None:
     if not entries:
         return None
     first = entries[0]
-    said = short(first.state if first.verdict is None else word(first.verdict))
+    said = short(shown_word(first))
     errno = ""
     if grade(first) is not None:  # only a known word is broken behind its colon
         said, _, errno = said.partition(":")

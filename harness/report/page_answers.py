@@ -7,7 +7,7 @@ from msgspec import Struct
 from harness.matrix import Entry
 from harness.report.answer_words import AnswerWord
 from harness.report.answers import Answer, AnswerKind, AnswerRow, AnswerTable
-from harness.report.grades import GLYPHS
+from harness.report.grades import GLYPHS, MARKED
 from harness.report.grid import shares
 from harness.scenarios.sense import LOSSLESS, NOTICED, Grade
 from harness.text import short
@@ -21,6 +21,9 @@ GLYPH_OF_KIND: Mapping[AnswerKind, str] = {
     AnswerKind.NOT_ASKED: "·",
 }
 """The marks of answers without a word."""
+
+DOT = " · "
+"""Between the axes of a place; a column of the table has no room for it."""
 
 CERTAIN = (LOSSLESS, NOTICED)
 """Grades of a word that hold whatever the other words of its answer are."""
@@ -69,8 +72,7 @@ def _releases(releases: Sequence[str]) -> str:
 
 def _legend(table: AnswerTable) -> Iterator[tuple[str, str, str]]:
     """Yield style, mark and meaning of each mark; of those without a word only what there is."""
-    for grade, mark in GLYPHS.items():
-        yield _style(grade), mark, grade.value
+    yield from MARKED
     kinds = {
         answer.kind
         for group in table.groups
@@ -123,7 +125,7 @@ def _word(one: AnswerWord, answer: Answer, cells: list[tuple[Entry, ...]]) -> Sh
         "word": one.word,
         "grade": grade.value,
         "share": shares(one.cells),
-        "where": short(one.where),
+        "where": short(one.where.replace(DOT, " ")),
         "why": "",
         "cells": _numbered(one.cells, cells),
     }

@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 import msgspec
 
 from harness.matrix import Entry, Key
-from harness.model import AXES, State, word
+from harness.model import AXES, State
 from harness.report.account import Account, account
 from harness.report.count_titles import title
 from harness.report.fold import Point
-from harness.report.grades import glyph, style
+from harness.report.grades import glyph, shown_word, style
 from harness.report.grid import GridRow, GridSection, figure, percent
 from harness.report.page_columns import PageColumn
 from harness.report.page_recordings import packed, tail
@@ -168,7 +168,7 @@ def _cell(entry: Entry, tables: _Tables) -> list[object]:
         tables.points[point],
         list(State).index(entry.state),
         tables.text(entry.verdict),
-        tables.text(None if entry.verdict is None else word(entry.verdict)),
+        tables.text(shown_word(entry)),
         tables.text(glyph(entry)),
         tables.text(style(entry)),
         tables.accounts[account(entry)],

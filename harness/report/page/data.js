@@ -49,7 +49,7 @@ const pointOf = (number) => DATA.cells[number][2];
 const wordOf = (number) => DATA.cells[number][5];
 const shareOf = (number) => DATA.cells[number][10];
 const glyphOf = (number) => DATA.texts[DATA.cells[number][6]];
-const wordAt = (number) => text(wordOf(number)) ?? DATA.states[DATA.cells[number][3]];
+const wordAt = (number) => text(wordOf(number));
 const styleOf = (number) => DATA.texts[DATA.cells[number][7]];
 
 // A name for a cell that is the same in every report, so that links can use it.

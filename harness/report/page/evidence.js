@@ -8,7 +8,7 @@ const figures = (values) =>
 
 const where = (cell) => Object.values(cell.axes).join(" · ");
 
-const said = (cell) => cell.verdict ?? `${cell.state}: ${cell.why}`;
+const said = (cell) => cell.verdict ?? `${cell.word}: ${cell.why}`;
 
 function listed(values, titles = Object.keys(values)) {
   const list = make("dl", { class: "facts" });
@@ -102,7 +102,7 @@ function details(cell) {
   fillReplies(cell, replies);
   const console = DATA.consoles[cell.guest];
   return [
-    make("p", { class: `verdict ${styleOf(cell.number)}` }, make("i", { "aria-hidden": "true" }, cell.glyph), ` ${cell.verdict ?? cell.state}`),
+    make("p", { class: `verdict ${styleOf(cell.number)}` }, make("i", { "aria-hidden": "true" }, cell.glyph), ` ${cell.verdict ?? cell.word}`),
     ...sentences(cell),
     make("p", { class: "note" }, Object.entries(cell.axes).map(([axis, value]) => `${axis} ${value}`).join(" · ")),
     make("p", { class: "links" },

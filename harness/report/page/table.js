@@ -144,6 +144,7 @@ function hideColumns() {
     head.colSpan = own || 1;
     first += Number(head.dataset.span);
   }
+  measureWidths();
 }
 
 function tell(rows, cells) {
@@ -178,7 +179,6 @@ function apply() {
   hideColumns();
   tell(rows, cells);
   stopAt(table);
-  measureWidths();
 }
 
 function change() {
