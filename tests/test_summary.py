@@ -1,6 +1,12 @@
 """What a person reads first: answers, a line for each scenario, and rows only on request."""
 
+import contextlib
+import os
+import pty
 import re
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -20,6 +26,8 @@ from harness.report.row_choice import RowChoice
 from harness.text import Paint
 
 __all__ = ["command"]  # a fixture, found by its name
+
+ROOT = Path(__file__).parent.parent
 
 DASH = "\N{EN DASH}"
 
@@ -181,3 +189,22 @@ def test_a_pipe_is_as_wide_as_columns_says(
 def test_a_span_of_releases_stays_on_one_line() -> None:
     text = "\n".join(answer_table.terminal(answers(recorded()), 60, Paint(False)))
     assert not re.search(f" {DASH}$", text, re.M)
+
+
+def test_a_long_report_on_a_terminal_goes_through_the_pager(command: Command) -> None:
+    """Only if $PAGER is set; colours survive it, and a short screen decides."""
+    command("run", "one", "--guests", "guests", "--scenario", "distribution", "--out", "a")
+    for pager, mark in (("sed s/^/paged:/", True), ("", False)):
+        keyboard, screen = pty.openpty()
+        termios.tcsetwinsize(screen, (5, 80))
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "PAGER": pager}
+        line = [sys.executable, "-m", "harness", "report", "a"]
+        process = subprocess.Popen(line, env=environment, stdin=screen, stdout=screen)
+        os.close(screen)
+        said = b""
+        with contextlib.suppress(OSError):  # Linux reports EIO when the other end is closed
+            while part := os.read(keyboard, 1 << 16):
+                said += part
+        assert process.wait(60) == 0
+        os.close(keyboard)
+        assert (b"paged:" in said, b"34 claims" in said) == (mark, True)

@@ -22,28 +22,6 @@ FEW = 2
 REASON = 200
 """Columns of a reason; matrix.json has all of it."""
 
-SUBJECTS = {
-    "sharing": "a second socket on the port",
-    "distribution": "new flows",
-    "server-port": "the same clients at another port",
-    "listen-order": "places in the group",
-    "takeover": "new flows once a newcomer listens",
-    "fallback": "new flows once a listener left",
-    "failure-established": "accepted connections of the survivors",
-    "failure-queued": "queued connections",
-    "failure-handshake": "handshakes under way",
-    "failure-arrivals": "connections that arrive at a failure",
-    "failure-flows": "flows when the group changes",
-    "failure-hung": "new connections of a hung worker",
-    "bound-only": "a socket that does not listen",
-    "last-gone": "connects after the last listener left",
-    "precedence": "two kinds of socket on one port",
-    "group-limit": "300 sockets in one group",
-    "drain": "connections while a worker retires",
-    "datagrams": "datagrams",
-}
-"""What a scenario is about, to say what happens to it now."""
-
 ARROW = " \N{RIGHTWARDS ARROW} "
 
 
@@ -163,7 +141,8 @@ def in_words(pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 def _sentence(old: Entry, new: Entry) -> str:
     """Return what happens now instead of before: `with SETTING, who: new instead of old`."""
-    subject = SUBJECTS.get(new.scenario, new.scenario)
+    known = CATALOGUE.get(new.scenario)
+    subject = (known.subject if known is not None else "") or new.scenario
     setting = new.axes.get(TUNABLES)
     where = "" if setting is None else f"with {setting}, "
     before, now = (word(one.verdict or "") for one in (old, new))

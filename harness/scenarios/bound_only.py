@@ -69,6 +69,7 @@ def classify(seen: Observation) -> Judgement:
 
 BOUND_ONLY = Scenario(
     id=ID,
+    subject="a socket that does not listen",
     sentence="One more socket is bound but does not listen: does it take connections?",
     done="One more socket was bound, {position} of all, and did not listen.",
     words={

@@ -81,6 +81,7 @@ def classify(seen: Observation) -> Judgement:
 
 DATAGRAMS = Scenario(
     id=ID,
+    subject="datagrams",
     sentence="Which part of the sender's address picks the receiver, and who gets a multicast?",
     done="A group of sockets got datagrams from {source}{delivery}.",
     words={

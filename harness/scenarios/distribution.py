@@ -87,6 +87,7 @@ def script(asked: Mapping[str, str]) -> Script:
 
 DISTRIBUTION = Scenario(
     id=ID,
+    subject="new flows",
     sentence="Several listeners share one port: which of them serves new flows?",
     done="Several listeners shared a port, and {flows} flows arrived.",
     words={

@@ -182,6 +182,7 @@ def classify(seen: Observation) -> Judgement:
 
 DRAIN = Scenario(
     id=ID,
+    subject="connections while a worker retires",
     sentence="Workers retire under a steady load and come back: are new connections lost?",
     done="Workers retired under a steady load: {way}.",
     words={

@@ -202,6 +202,7 @@ def _paced(
 
 FAILURE_ARRIVALS = Scenario(
     id=ID,
+    subject="connections that arrive at a failure",
     sentence="New flows keep coming while a worker fails: are any refused, reset or delayed?",
     done="{failure} while new flows kept coming.",
     words={

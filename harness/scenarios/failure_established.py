@@ -92,6 +92,7 @@ def classify(seen: Observation) -> Judgement:
 
 FAILURE_ESTABLISHED = Scenario(
     id=ID,
+    subject="accepted connections of the survivors",
     sentence="A worker fails: do the survivors' accepted connections live on?",
     done="{failure} while the workers had open connections.",
     words={

@@ -163,6 +163,7 @@ def classify(seen: Observation) -> Judgement:
 
 FAILURE_FLOWS = Scenario(
     id=ID,
+    subject="flows when the group changes",
     sentence="A member leaves, joins or restarts: which flows change their listener?",
     done="{change}, and the same {flows} clients called again.",
     words={

@@ -175,6 +175,7 @@ def _without_control(seen: Observation) -> Judgement:
 
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
+    subject="handshakes under way",
     sentence="A worker fails, or joins, between SYN-ACK and ACK: what happens to the handshakes?",
     done="{failure} with {victim_total+} handshakes under way.",
     words={

@@ -95,6 +95,7 @@ def _parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 
 FAILURE_HUNG = Scenario(
     id=ID,
+    subject="new connections of a hung worker",
     sentence="A worker hangs: do its new connections stall, and how many fit into its queue?",
     done="A worker was stopped (SIGSTOP) while new flows kept coming.",
     words={

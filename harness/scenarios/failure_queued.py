@@ -92,6 +92,7 @@ def _by_counts(homes: Homes, counts: Mapping[str, int], figures: Mapping[str, fl
 
 FAILURE_QUEUED = Scenario(
     id=ID,
+    subject="queued connections",
     sentence="A worker fails with connections in its accept queue: what happens to them?",
     done="{failure} with {victim_total+} connections waiting in its queue.",
     words={

@@ -154,6 +154,7 @@ def classify(seen: Observation) -> Judgement:
 
 FALLBACK = Scenario(
     id=ID,
+    subject="new flows once a listener left",
     sentence="The listeners leave one by one: who serves after each leave?",
     done="The listeners left one by one ({order} first).",
     words={

@@ -95,6 +95,7 @@ def _named(counts: Mapping[str, int], figures: Mapping[str, float]) -> Judgement
 
 GROUP_LIMIT = Scenario(
     id=ID,
+    subject=f"{SOCKETS} sockets in one group",
     sentence=f"{SOCKETS} sockets are in one group: how many of them ever serve?",
     done="{asked} sockets were asked to share one port.",
     words={

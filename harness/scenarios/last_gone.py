@@ -67,6 +67,7 @@ def classify(seen: Observation) -> Judgement:
 
 LAST_GONE = Scenario(
     id=ID,
+    subject="connects after the last listener left",
     sentence="The last listener leaves with a queue: what happens to new connects?",
     done="{failure}. It was the last listener, with {queued} connections in its queue.",
     words={

@@ -57,6 +57,7 @@ def classify(seen: Observation) -> Judgement:
 
 LISTEN_ORDER = Scenario(
     id=ID,
+    subject="places in the group",
     sentence="Members bind in one order and listen in the other: which one does the group follow?",
     done="The listeners bound in one order and listened in the other.",
     words={

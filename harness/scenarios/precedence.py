@@ -184,6 +184,7 @@ def _of_both(
 
 PRECEDENCE = Scenario(
     id=ID,
+    subject="two kinds of socket on one port",
     sentence="Two kinds of socket match a flow: which one is served?",
     done="Two kinds of socket matched each of {flows} flows.",
     words={

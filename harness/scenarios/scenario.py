@@ -52,7 +52,8 @@ class Scenario(Struct, frozen=True):
     `id` is also the agent's name for the scenario. `script` gives the steps of a complete answer.
     `words` are the verdict words that `classify` may return, without the part after a `:`, each
     with what it means. `done` says what was done to the kernel, in a sentence with axes and counts
-    in braces. `figure` is the share in `statistics` that reports show beside the word.
+    in braces. `subject` is what the verdict is about ("queued connections"). `figure` is the
+    share in `statistics` that reports show beside the word.
 
     `alarm` is the longest time in seconds that one question may take on a fast host. `load` is the
     percentage of a CPU that a cell keeps busy: `LEAST` or more, or 0 if it mostly waits. Cells run
@@ -82,6 +83,7 @@ class Scenario(Struct, frozen=True):
     figure: str = ""
     drawn: tuple[str, str] | None = None
     done: str = ""
+    subject: str = ""
     moot: Callable[[Judgement], bool] = never_moot
     decline: Callable[[Observation], Judgement] = not_applicable
     refuse: Callable[[Observation], Judgement | None] = no_answer

@@ -119,6 +119,7 @@ def _compared(seen: Observation, phases: Sequence[str]) -> Judgement:
 
 SERVER_PORT = Scenario(
     id=ID,
+    subject="the same clients at another port",
     sentence="The same clients call the group on other ports: do the same listeners serve them?",
     done="The same clients called the same group at several ports.",
     words={

@@ -103,6 +103,7 @@ def decline(seen: Observation) -> Judgement:
 
 SHARING = Scenario(
     id=ID,
+    subject="a second socket on the port",
     sentence="Can a second socket bind to the port?",
     done="Two sockets were bound to one port: {case}.",
     words={

@@ -99,6 +99,7 @@ def _lost(seen: Observation) -> Mapping[str, int]:
 
 TAKEOVER = Scenario(
     id=ID,
+    subject="new flows once a newcomer listens",
     sentence="A newcomer joins a listener under load: who serves from then on, and what is lost?",
     done="A listener served a steady stream, and a newcomer joined.",
     words={
