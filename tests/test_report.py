@@ -197,8 +197,8 @@ def test_colour_adds_nothing_but_colour() -> None:
 
 
 def test_counts_are_shown_on_demand() -> None:
-    assert "member_0 100, p 0.25" not in terminal.render(square())
-    assert "member_0 100, p 0.25" in terminal.render(square(), verbose=True)
+    assert "listener 1 100, p 0.25" not in terminal.render(square())
+    assert "listener 1 100, p 0.25" in terminal.render(square(), verbose=True)
 
 
 @pytest.mark.parametrize("guests", [1, 3, 5, 12])

@@ -10,6 +10,7 @@ from harness.model import State, word
 from harness.report import answer_table, brief, changes, findings
 from harness.report.answers import answers
 from harness.report.breaking import BREAK, DOT, cut, label_lines, pieces
+from harness.report.count_titles import title
 from harness.report.grid import (
     DIFFERENT,
     MARKS,
@@ -252,7 +253,7 @@ def _painted(piece: str, width: int, style: str | None, faint: str, page: _Page)
 def _counts(row: GridRow, block: _ColumnGroup, page: _Page) -> Iterator[str]:
     for guest, _ in block.columns:
         for cell in row.cells.get(guest, ()):
-            numbers = [f"{name} {value}" for name, value in cell.counts.items()]
+            numbers = [f"{title(name)} {value}" for name, value in cell.counts.items()]
             numbers += [f"{name} {value:.3g}" for name, value in cell.statistics.items()]
             if numbers:
                 where = " ".join(cell.axes.values())
