@@ -24,7 +24,7 @@ def listing() -> list[Listed]:
             for number in range(3)
         ),
         Listed("mac", "macOS", None, licence, None, {"host": licence, "vagrant": licence}),
-        Listed("later", "Linux", "qemu", None, "https://x/y.img", {}),
+        Listed("later", "Linux", "qemu", None, "https://x.org/a/b/y.img (address unchecked)", {}),
         Listed("host", "host", "host", None, None, {"ssh": None}),
     ]
 
@@ -39,6 +39,7 @@ def test_guests_lists_what_can_start_first_and_a_common_reason_once(
     assert places == sorted(places)
     assert said.count("the daemon does not run") == said.count("no seed") == 1
     assert "virtualbox" not in said
+    assert "  qemu  y.img from x.org (address unchecked)\n" in said
     assert re.search(r"^  bsd-2 +BSD +-  \[1\] \[2\]$", said, re.M)
     assert re.search(r"^  mac +macOS +-  only on a Mac$", said, re.M)
     system = "macOS" if platform.system() == "Darwin" else platform.system()

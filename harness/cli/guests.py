@@ -1,6 +1,7 @@
 """`guests`: lists the guests, the provider that would start each here, or why none can."""
 
 import platform
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ Examples:
 
 HOST = "host"
 """The system of the guest that is this machine itself."""
+
+ADDRESS = re.compile(r"https?://(?P<host>[^/\s]+)/(?:\S*/)?(?P<file>[^/\s]+)")
+"""An address of a file."""
 
 SHARED = 3
 """A reason that this many guests have is said once."""
@@ -127,7 +131,16 @@ def _also(one: Listed) -> str:
 
 
 def _loads(found: Sequence[Listed]) -> list[tuple[str, ...]]:
-    return [(*_known(one), "\n".join(filter(None, (one.download, _also(one))))) for one in found]
+    """Return a row for each guest with the file that it needs; `--json` has the whole address."""
+    return [
+        (*_known(one), "\n".join(filter(None, (_file(one.download or ""), _also(one)))))
+        for one in found
+    ]
+
+
+def _file(download: str) -> str:
+    """Return what would be downloaded with `FILE from HOST` instead of an address."""
+    return ADDRESS.sub(lambda match: f"{match['file']} from {match['host']}", download)
 
 
 def _refused(one: Listed, common: Sequence[str]) -> tuple[str, ...]:
