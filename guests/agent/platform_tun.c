@@ -1,6 +1,8 @@
 /* A tun device: one section per way a system makes one. */
 #include "platform_tun.h"
 
+#include "platform_netlink.h"
+
 #include <sys/ioctl.h>
 
 #include <errno.h>
@@ -39,6 +41,9 @@ int platform_tun_open(struct tun *tun)
         close(tun->fd);
         return error;
     }
+    /* gvisor: TUNSETIFF does not tell the name that it chose. */
+    if (request.ifr_name[0] == '\0')
+        ioctl(tun->fd, TUNGETIFF, &request);
     snprintf(tun->name, sizeof tun->name, "%s", request.ifr_name);
     return 0;
 }
@@ -97,6 +102,9 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", tun->name);
     int error = six ? address_six(fd, &request, ours) : address_four(fd, &request, ours);
     close(fd);
+    /* gvisor: no ioctl sets an address.  rtnetlink does, and its devices are up from the start. */
+    if (error == ENOTTY)
+        error = platform_netlink_address(tun->name, six, ours, six ? 64 : 24);
     return error;
 }
 
