@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import MappingProxyType
 
 from harness.deadline import Deadline
@@ -24,20 +24,24 @@ GLANCE = 0.2
 
 Process = subprocess.Popen[bytes]
 
+Prefixes = Callable[[], AbstractContextManager[Sequence[str]]]
+"""Makes the prefix of one command; the context ends after the command, with its exception."""
+
 
 class LocalTransport:
-    """This machine as a guest. `prefix` is put before every command (`unshare --net`).
+    """This machine as a guest. `prefix` is put before every command (`unshare --net`); it may also
+    be made anew for each command.
 
     `folders` are tried before `/tmp` when the harness installs a program.
     """
 
     def __init__(
         self,
-        prefix: Sequence[str] = (),
+        prefix: Sequence[str] | Prefixes = (),
         provenance: Mapping[str, str] = MappingProxyType({}),
         folders: Sequence[str] = (),
     ) -> None:
-        self._prefix = tuple(prefix)
+        self._prefixes = prefix if callable(prefix) else lambda: nullcontext(prefix)
         self._folders = (*folders, *TEMPORARY)
         self._provenance = provenance
         self._lock = threading.Lock()
@@ -87,11 +91,12 @@ class LocalTransport:
     def interactive(self, argv: Sequence[str] | None) -> int:
         """Run `argv` on this terminal, or the user's shell if None; return its status."""
         command = tuple(argv) if argv else (os.environ.get("SHELL", "sh"),)
-        argv = (*self._prefix, "sh", "-c", script(command))
-        try:
-            return subprocess.run(argv, check=False).returncode
-        except OSError as exc:
-            raise _not_started(Phase.CONNECT, argv, exc) from exc
+        inner = ("sh", "-c", script(command))
+        with self._prefixes() as prefix:
+            try:
+                return subprocess.run((*prefix, *inner), check=False).returncode
+            except OSError as exc:
+                raise _not_started(Phase.CONNECT, (*prefix, *inner), exc) from exc
 
     def close(self) -> None:
         """Kill all running commands, from any thread; their `run` raises `GuestLostError`."""
@@ -102,7 +107,11 @@ class LocalTransport:
 
     @contextmanager
     def _started(self, argv: Sequence[str]) -> Iterator[Process]:
-        process = self._start([*self._prefix, *argv])
+        with self._prefixes() as prefix, self._ended(self._start([*prefix, *argv])) as process:
+            yield process
+
+    @contextmanager
+    def _ended(self, process: Process) -> Iterator[Process]:
         try:
             yield process
         finally:
