@@ -1,4 +1,4 @@
-"""The systems that claims are about, by their name in `uname -s`."""
+"""The systems that claims are about, by their name in `uname -s`. No claim is about gVisor."""
 
 from msgspec.structs import replace
 
@@ -22,10 +22,11 @@ FIVE = (LINUX, FREEBSD, DRAGONFLY, NETBSD, MACOS)
 
 OTHERS = Subject(
     "other systems",
-    ("AIX", "Darwin", "DragonFly", "FreeBSD", "Linux", "NetBSD", "SunOS"),
+    ("AIX", "Darwin", "DragonFly", "FreeBSD", "Linux", "NetBSD", "SunOS", "gVisor"),
     others=True,
 )
-"""All systems that are not in this list; OpenBSD is one of them."""
+"""All systems that are not in this list; OpenBSD is one of them. gVisor is none: it runs programs
+for Linux, but no claim is about it."""
 
 
 def since(subject: Subject, *release: int) -> Subject:

@@ -68,8 +68,8 @@ class LiveGuest:
 
     @property
     def release(self) -> str:
-        """The output of `uname -r`."""
-        return self.run(["uname", "-r"]).stdout.strip()
+        """The output of `uname -r`, or what a sandbox really is, which calls itself Linux."""
+        return self.provenance.get("release") or self.run(["uname", "-r"]).stdout.strip()
 
     def run(
         self,

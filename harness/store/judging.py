@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from harness.errors import FileError, Phase
 from harness.judge import judge
 from harness.matrix import Facts, Matrix, Run
+from harness.matrix.systems import system_of
 from harness.model import Cell, Judgement, State, Trial
 from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.store.folder import JOURNAL, reply_of
@@ -131,13 +132,14 @@ def _guests(systems: Mapping[str, str], lines: Sequence[Line]) -> dict[str, Fact
 
 
 def _facts(system: str, met: GuestMet | None) -> Facts:
-    """Return a guest's facts. The system is from `uname` if it came up, else from its file."""
+    """Return a guest's facts. If it did not come up, only the system in its file is known."""
     if met is None:
         return {"system": system, "release": None, "provider": None, "accelerator": None}
     made = dict(met.provenance)
+    known, release = system_of(system, met.facts, made)
     return {
-        "system": met.facts.get("sysname", system),
-        "release": met.facts.get("release"),
+        "system": known,
+        "release": release,
         "provider": made.pop("provider", None),
         "accelerator": made.pop("accelerator", None),
         "provenance": made,

@@ -1,0 +1,26 @@
+"""Which system a guest's cells count for: what `uname` says, unless a sandbox only says so."""
+
+from collections.abc import Mapping
+
+GVISOR = "gVisor"
+
+GVISOR_BUILD = "#1 SMP Sun Jan 10 15:06:54 PST 2016"
+"""gVisor's utsname.version, with any release and on any host. No Linux was released with it."""
+
+
+def system_of(
+    written: str, facts: Mapping[str, int | str], provenance: Mapping[str, str]
+) -> tuple[int | str, int | str | None]:
+    """Return a guest's system, and its release or None if that is unknown.
+
+    `written` is the system in its guest file, `facts` is what the agent read with uname(2). gVisor
+    calls itself Linux there (docs/traps.md, trap 18). So a provider that knows better says so in
+    the provenance, with `system` and `release`; else the guest file decides, or gVisor's own mark.
+    """
+    if "system" in provenance:
+        return provenance["system"], provenance.get("release")
+    release = facts.get("release")
+    marked = facts.get("version") == GVISOR_BUILD or GVISOR.lower() in str(release).lower()
+    if marked or written.lower() == GVISOR.lower():
+        return GVISOR, None
+    return facts.get("sysname", written), release
