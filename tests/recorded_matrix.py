@@ -14,7 +14,7 @@ DATA = Path(__file__).parent / "data"
 
 GUEST = "recorded"
 
-ELSEWHERE = ("freebsd", "dragonfly", "netbsd", "linux-3.", "linux-4.")
+ELSEWHERE = ("freebsd", "dragonfly", "netbsd", "gvisor", "linux-3.", "linux-4.")
 """Other kernels of which there are recordings, too; a matrix has one guest."""
 
 DEFAULTS = {
