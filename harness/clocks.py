@@ -80,6 +80,10 @@ SESSION = 30.0
 ISOLATION = 10.0
 """For testing one kind of isolation on this machine. One that hangs is not used."""
 
+SANDBOX = 10.0
+"""For a gVisor sandbox to start on one platform, which takes 0.2 to 0.4 s. One that hangs (`kvm`
+without working hardware) is not used."""
+
 SETUP = 60.0
 """For one step of installing the agent: making its folder, the upload, vouching for it."""
 

@@ -242,7 +242,7 @@ class ProviderContract:
 
     def refused(self, guest: Guest) -> Guest:
         """Return a guest without a section for the provider."""
-        return replace(guest, host=None, qemu=None, vagrant=None, ssh=None)
+        return replace(guest, host=None, gvisor=None, qemu=None, vagrant=None, ssh=None)
 
     def test_a_guest_without_its_section_is_refused_in_a_sentence(
         self, provider: Provider, guest: Guest, left: Callable[[], Sequence[str]]

@@ -29,6 +29,7 @@ SYSTEMS = {
     "dragonfly": ("dragonfly", "DragonFly"),
     "netbsd": ("netbsd", "NetBSD"),
     "macos": ("macos", "macOS"),
+    "gvisor": ("linux-musl", "gVisor"),
 }
 """As tox names them: Zig's name, and the guest files'."""
 
@@ -78,6 +79,7 @@ def test_there_are_no_other_systems() -> None:
         *("linux-5.10", "linux-6.1", "linux-6.12", "linux-newest", "linux-box"),
         *("freebsd-12", "freebsd-13", "freebsd-14", "freebsd-15", "dragonfly-6.4"),
         *("netbsd-9", "netbsd-10", "netbsd-11"),
+        *("gvisor-20221219", "gvisor-newest"),
         *("macos-13", "macos-14", "macos-15"),
         *("macos-13-intel", "macos-14-intel", "macos-15-intel", "host"),
     ],
@@ -88,7 +90,7 @@ def test_releases_lie_on_both_sides_of_each_change(name: str) -> None:
 
 @every_guest
 def test_a_guest_has_a_way(guest: Guest) -> None:
-    assert guest.host or guest.qemu or guest.vagrant
+    assert guest.host or guest.gvisor or guest.qemu or guest.vagrant
 
 
 @every_guest
@@ -161,7 +163,8 @@ def test_the_agent_is_for_the_guest_and_compiled_in_ci(guest: Guest) -> None:
     if guest.agent.target is None:
         assert guest.agent.build == "guest-cc"
         return
-    if guest.system == "host":
+    if guest.agent.target == "host":
+        assert guest.host or guest.gvisor, "it runs this machine's programs"
         return
     system, _ = SYSTEMS[guest.system.lower()]
     assert guest.agent.target == f"{guest.architecture}-{system}"

@@ -112,7 +112,7 @@ def test_pure_modules_import_nothing_that_touches_the_world(path: Path) -> None:
 TOP = {"harness.providers", "harness.providers.diagnosis"}
 """Of the providers' package: who knows all of them."""
 
-KINDS = {"qemu", "vagrant", "ssh", "openssh", "host"}
+KINDS = {"qemu", "gvisor", "vagrant", "ssh", "openssh", "host"}
 """Modules and folders that belong to one provider; the rest is for whichever needs it."""
 
 

@@ -24,7 +24,7 @@ from harness.model import (
     OnlyOn,
     Ssh,
 )
-from harness.model.guest import SECTIONS, Host, Qemu, Remote, Vagrant
+from harness.model.guest import SECTIONS, Gvisor, Host, Qemu, Remote, Vagrant
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ MOVED = ("agent", "root")
 """Keys of a guest that may also be written inside `qemu`."""
 
 PATHS = (
+    ("gvisor", "path"),
     ("qemu", "kernel"),
     ("qemu", "initrd"),
     ("qemu", "modules"),
@@ -61,6 +62,8 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("vagrant", "boxes", "*"): Box,
     ("vagrant", "boxes", "*", "checked"): Checked,
     ("host",): Host,
+    ("gvisor",): Gvisor,
+    ("gvisor", "debian"): DebianKernel,
     ("ssh",): Remote,
     ("only_on",): OnlyOn,
 }

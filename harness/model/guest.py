@@ -128,6 +128,28 @@ class Qemu(Section, frozen=True):
     boot_timeout: float = 60.0
 
 
+class Gvisor(Section, frozen=True):
+    """A gVisor sandbox, which `runsc` makes: that of a Debian package, a file, or the one in PATH.
+
+    `path` is absolute after loading. With `installed`, the `runsc` in PATH is taken if it is newer
+    than the package's, or if there is no package. `platform` is one of runsc's; None: the first
+    that works. `boot_timeout` is seconds on a fast host.
+    """
+
+    made = True
+
+    debian: DebianKernel | None = None
+    path: str | None = None
+    installed: bool = False
+    platform: str | None = None
+    boot_timeout: float = 30.0
+
+    @property
+    def memory(self) -> int:
+        """MiB that the sandbox and its processes took at most (measured: 190)."""
+        return 256
+
+
 class Box(Struct, frozen=True, forbid_unknown_fields=True):
     """A Vagrant box: from Vagrant's catalogue by name, from a URL, or made on this machine.
 
@@ -206,6 +228,7 @@ class Guest(Struct, frozen=True):
     system: str
     agent: AgentSource
     host: Host | None = None
+    gvisor: Gvisor | None = None
     qemu: Qemu | None = None
     vagrant: Vagrant | None = None
     ssh: Remote | None = None

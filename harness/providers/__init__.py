@@ -14,6 +14,7 @@ from harness.model import Guest
 from harness.model.guest import SECTIONS
 from harness.protocols import Provider
 from harness.providers import accelerators
+from harness.providers.gvisor.provider import GvisorProvider
 from harness.providers.host import ThisMachine
 from harness.providers.qemu.command import PROGRAM
 from harness.providers.qemu.provider import TOOLS as QEMU_TOOLS
@@ -25,6 +26,7 @@ from harness.providers.workshop import Workshop
 
 PROVIDERS: Mapping[str, Callable[[Workshop], Provider]] = {
     "host": ThisMachine,
+    "gvisor": GvisorProvider,
     "qemu": QemuProvider,
     "vagrant": VagrantProvider,
     "ssh": ExistingMachine,

@@ -118,6 +118,10 @@ class Debian:
         """Return the packages of a kernel, from the first of its suites that has it."""
         return self._resolve(wanted.suites, _Kernel(wanted.package), deadline)
 
+    def package(self, wanted: DebianKernel, deadline: Deadline) -> Unpacked:
+        """Return one package without its dependencies; of its suites the first that has it."""
+        return self._resolve(wanted.suites, _Kernel(wanted.package), deadline)[0]
+
     def userland(self, deadline: Deadline) -> tuple[Unpacked, ...]:
         """Return busybox, dropbear and all their dependencies."""
         return self._resolve(USERLAND_SUITES, _Closure(USERLAND), deadline)
