@@ -9,14 +9,16 @@ import pytest
 from msgspec.structs import replace
 from provider_contract import ProviderContract, TransportContract, left_of
 
-from harness import clocks
+from harness import clocks, guests
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, ImageError, NotRunError
 from harness.leases import leases
 from harness.machine.places import Places
+from harness.machine.resources import guests_folder
 from harness.model import AgentSource, DebianKernel, Guest
 from harness.model.guest import Gvisor
 from harness.protocols import Transport
+from harness.providers import Choices
 from harness.providers.gvisor import program, sandbox
 from harness.providers.gvisor.provider import PLATFORMS, GvisorProvider
 from harness.providers.packages.debian import Debian, Unpacked
@@ -172,6 +174,25 @@ def test_who_has_no_runsc_is_told_where_to_get_one(
     with pytest.raises(NotRunError) as caught, provider.boot(gone, Deadline(30)):
         pass
     assert caught.value.hint == program.HINT
+
+
+@pytest.mark.parametrize(
+    ("tools", "names"),
+    [
+        (["apt-get", "dpkg-deb"], ["gvisor-20221219", "gvisor-newest"]),
+        (["runsc"], ["gvisor-newest"]),
+        ([], []),
+    ],
+)
+def test_available_has_what_apt_or_path_can_give(
+    tools: list[str], names: list[str], workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: name if name in tools else None)
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    known = guests.load([guests_folder()])
+    found = guests.select(known, ["available"], Choices(workshop, "gvisor").startable)
+    assert [one.name for one in found if one.gvisor is not None] == names
 
 
 def test_gvisor_needs_linux(provider: GvisorProvider, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,7 +146,7 @@ class Gvisor(Section, frozen=True):
 
     @property
     def memory(self) -> int:
-        """MiB that the sandbox and its processes took at most (measured: 190)."""
+        """MiB that the sandbox and its processes took at most (measured: 165)."""
         return 256
 
 
