@@ -89,7 +89,6 @@ def test_the_record_names_the_real_kernel_and_the_program(provider: GvisorProvid
     assert (made["system"], made["release"]) == ("gVisor", "20991231.0")
     assert made["accelerator"] == "ptrace", "the fake does not know systrap"
     assert len(made["runsc_sha256"]) == 64
-    assert made["rootless"] == ("no" if os.geteuid() == 0 else "yes")
 
 
 def test_a_runsc_that_cannot_trace_is_not_run_with_each_reason(
@@ -131,6 +130,28 @@ def test_a_runsc_with_another_layout_is_not_used(
     monkeypatch.setenv("FAKE_RUNSC", "stateless")
     with (
         pytest.raises(NotRunError, match="state where this program does not look"),
+        provider.boot(guest(), Deadline(30)),
+    ):
+        pass
+
+
+def test_a_runsc_too_old_for_a_call_is_not_run(
+    provider: GvisorProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_RUNSC", "old")
+    with (
+        pytest.raises(NotRunError, match="ptrace: runsc exec: flag provided but not defined"),
+        provider.boot(guest(), Deadline(30)),
+    ):
+        pass
+
+
+def test_without_a_folder_for_its_state_nothing_is_started(
+    provider: GvisorProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "TEMPORARY", ("/no/such", "/no/other"))
+    with (
+        pytest.raises(NotRunError, match="neither of /no/such and /no/other can be written to"),
         provider.boot(guest(), Deadline(30)),
     ):
         pass
@@ -271,8 +292,6 @@ def test_without_a_package_the_one_in_path_is_used(
     assert program.choose(wanted, workshop.places, Deadline(30)).path == in_path
     with pytest.raises(NotRunError, match="no archive configured"):
         program.choose(replace(wanted, installed=False), workshop.places, Deadline(30))
-    with pytest.raises(NotRunError, match="not in PATH"):
-        program.choose(Gvisor(), workshop.places, Deadline(30))
 
 
 def test_a_package_without_runsc_is_said(packaged: Path, workshop: Workshop) -> None:

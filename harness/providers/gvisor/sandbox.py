@@ -80,6 +80,17 @@ class Sandbox(Struct, frozen=True):
                 raise
         self._check()
 
+    def try_out(self, deadline: Deadline) -> None:
+        """Run one command; raise `NotStartedError` if this `runsc` cannot, as one too old may."""
+        with self.prefix() as prefix:
+            try:
+                done = execute([*prefix, "sh", "-c", "exit 0"], deadline)
+            except ToolTimeoutError as exc:
+                raise NotStartedError("no second process runs in it") from exc
+        if done.status != 0:
+            said = plain(done.stderr).strip().splitlines() or [f"status {done.status}"]
+            raise NotStartedError(f"runsc exec: {said[-1].strip()}")
+
     def _check(self) -> None:
         status = self.process.poll()
         if status is not None:
@@ -131,7 +142,9 @@ def started(
             if len(states) != 1:  # as in the releases from 20221219 to 20240729
                 raise NotStartedError("it keeps its state where this program does not look")
             name = states[0].stem.partition("_sandbox:")[0]
-            yield Sandbox(runsc.path, own, process, states[0].parent, name)
+            made = Sandbox(runsc.path, own, process, states[0].parent, name)
+            made.try_out(deadline)
+            yield made
         finally:
             _end(process)
 
@@ -142,7 +155,9 @@ def _folder(tenancy: Tenancy, platform: str) -> Path:
     The sandbox drops its rights and then opens this path as nobody, so the folders above it must be
     open to everybody, which those of the lease are not.
     """
-    parent = next(path for path in map(Path, TEMPORARY) if os.access(path, os.W_OK))
+    parent = next((path for path in map(Path, TEMPORARY) if os.access(path, os.W_OK)), None)
+    if parent is None:
+        raise NotStartedError(f"neither of {' and '.join(TEMPORARY)} can be written to")
     folder = parent / f"{NAME}-{tenancy.lease.id}"
     tenancy.undone_by(Undo(("rm", "-rf", str(folder)), REMOVE_SECONDS))
     made = folder / platform
