@@ -60,7 +60,7 @@ class GvisorProvider:
         with ExitStack() as stack:
             tenancy = stack.enter_context(self._workshop.lease(guest))
             name, live = _started(guest.gvisor, runsc, tenancy, log, deadline, stack)
-            made = {**_provenance(guest, runsc, name)}
+            made = _provenance(guest, runsc, name)
             yield stack.enter_context(closing(LocalTransport(live.prefix, made)))
 
 

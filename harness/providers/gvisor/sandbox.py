@@ -82,11 +82,13 @@ class Sandbox(Struct, frozen=True):
 
     def try_out(self, deadline: Deadline) -> None:
         """Run one command; raise `NotStartedError` if this `runsc` cannot, as one too old may."""
-        with self.prefix() as prefix:
-            try:
+        try:
+            with self.prefix() as prefix:
                 done = execute([*prefix, "sh", "-c", "exit 0"], deadline)
-            except ToolTimeoutError as exc:
-                raise NotStartedError("no second process runs in it") from exc
+        except ToolTimeoutError as exc:
+            raise NotStartedError("no second process runs in it") from exc
+        except GuestLostError as exc:
+            raise NotStartedError(str(exc)) from exc
         if done.status != 0:
             said = plain(done.stderr).strip().splitlines() or [f"status {done.status}"]
             raise NotStartedError(f"runsc exec: {said[-1].strip()}")
