@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 
 import paramiko
@@ -22,10 +22,14 @@ from harness.providers.openssh import (
 )
 from harness.providers.workshop import Workshop
 from harness.transport import SshLogin, SshTransport
+from harness.transport.certificate import objection
 from harness.transport.keys import key_text
+from harness.transport.login import is_certified
 from harness.transport.shell import TEMPORARY
 
 logger = logging.getLogger(__name__)
+
+NOT_CHECKED = "not checked"
 
 GUARD = "; ".join(
     (
@@ -85,11 +89,13 @@ class ExistingMachine:
 
         def connect() -> SshTransport:
             limit = deadline.within(clocks.REMOTE_LOGIN)
-            made = SshTransport.log_in(login, limit, _provenance(login), folders=folders)
+            facts = _provenance()
+            made = SshTransport.log_in(login, limit, facts, folders=folders)
+            facts["host_key"] = _checked(login, made.host_key)
             return stack.enter_context(closing(made))
 
         first = connect()
-        if not login.host_keys:
+        if first.provenance["host_key"] == NOT_CHECKED:
             _warn(guest, login, first.host_key)
         stack.enter_context(first.guarded(["sh", "-c", GUARD, NAME, *folders]))
         # The guard keeps a session. A server with `MaxSessions 1` has no other one on this
@@ -114,18 +120,26 @@ class ExistingMachine:
                 remedy=f"does `ssh -p {place.port} {place.user}@{place.host}` work?",
                 changed=_changed(remote, place),
                 revoked=known.revoked,
+                authorities=known.authorities,
+                name=place.name,
             )
 
 
-def _provenance(login: SshLogin) -> Mapping[str, str]:
+def _provenance() -> dict[str, str]:
     """Return what we know of a machine that we did not start."""
     return {
         "provider": "ssh",
         "accelerator": "unknown",
         "cpus": "unknown",
         "slow_factor": "1",
-        "host_key": "pinned" if login.host_keys else "not checked",
     }
+
+
+def _checked(login: SshLogin, shown: paramiko.PKey) -> str:
+    """Return why the host key is believed."""
+    if is_certified(login, shown):
+        return "certified"
+    return "pinned" if login.host_keys else NOT_CHECKED
 
 
 def _changed(remote: Remote, place: Address) -> str:
@@ -136,10 +150,14 @@ def _changed(remote: Remote, place: Address) -> str:
 
 
 def _warn(guest: Guest, login: SshLogin, shown: paramiko.PKey) -> None:
+    why = "is not in known_hosts"
+    if login.authorities:
+        flaw = objection(shown, login.authorities, login.name)
+        why = f"is not certified as known_hosts demands ({flaw})"
     logger.warning(
-        "%s: the host key of %s is not in known_hosts, so it is not checked; to pin it: "
-        '`ssh: {host_key: "%s"}`',
+        '%s: the host key of %s %s, so it is not checked; to pin it: `ssh: {host_key: "%s"}`',
         guest.name,
         login.where,
+        why,
         key_text(shown),
     )

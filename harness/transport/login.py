@@ -12,6 +12,7 @@ import paramiko.ssh_exception
 
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.transport.certificate import KINDS, objection
 from harness.transport.race import PAUSE, Alive, Race, SshLogin, sentence
 
 HANDSHAKE = 10.0
@@ -126,8 +127,7 @@ def _authenticated(
         connection.banner_timeout = connection.handshake_timeout = deadline.left()
         offered = connection.get_security_options()
         offered.kex = tuple(sorted(offered.kex, key=lambda name: name in SLOW_EXCHANGES))
-        if login.host_keys:
-            offered.key_types = _algorithms(login.host_keys)
+        offered.key_types = _key_types(offered.key_types, login)
         connection.start_client(timeout=deadline.left())
         if not connection.initial_kex_done:  # paramiko returns at its time limit as if it were done
             raise paramiko.SSHException(f"no key exchange within {deadline.seconds:.0f} s")
@@ -141,6 +141,12 @@ def _authenticated(
         connection.close()
         raise
     return connection
+
+
+def _key_types(possible: Sequence[str], login: SshLogin) -> tuple[str, ...]:
+    """Return which kinds of host key to ask for, best first."""
+    certified = KINDS if login.authorities else ()
+    return (*certified, *(_algorithms(login.host_keys) if login.host_keys else possible))
 
 
 def _algorithms(keys: Sequence[paramiko.PKey]) -> tuple[str, ...]:
@@ -184,11 +190,18 @@ def _incompatible(
     return BootError(message, hint=f"its sshd_config must allow one of these: `{setting} {ours}`")
 
 
+def is_certified(login: SshLogin, shown: paramiko.PKey) -> bool:
+    """Return whether a known authority certifies the key for this host."""
+    return bool(login.authorities) and objection(shown, login.authorities, login.name) is None
+
+
 def _check_host_key(connection: paramiko.Transport, login: SshLogin) -> None:
     shown = connection.get_remote_server_key()
     if shown.asbytes() in [key.asbytes() for key in login.revoked]:
         message = f"the host key at {login.where} is {shown.fingerprint}, which was revoked"
         raise BootError(f"{message} (`@revoked` in known_hosts)", hint=login.changed)
+    if is_certified(login, shown):
+        return
     if login.host_keys and shown.asbytes() not in [key.asbytes() for key in login.host_keys]:
         pinned = " or ".join(key.fingerprint for key in login.host_keys)
         raise BootError(

@@ -42,7 +42,8 @@ Alive = Callable[[], str | None]
 class SshLogin(Struct, frozen=True):
     """Address, user, keys, and the host keys of which one is expected (none: accept any).
 
-    A host key in `revoked` is refused in any case.
+    A host key in `revoked` is refused in any case. One with a certificate for the host `name`,
+    signed by one of `authorities`, is as good as an expected one.
 
     With `comes_up` the machine is booting: wait until it listens and accepts a key. Without it the
     machine must be up: if it refuses, that is final. `remedy` is the hint if no login works,
@@ -61,6 +62,8 @@ class SshLogin(Struct, frozen=True):
         "key if the machine was reinstalled"
     )
     revoked: tuple[paramiko.PKey, ...] = ()
+    authorities: tuple[paramiko.PKey, ...] = ()
+    name: str = ""
 
     @property
     def where(self) -> str:

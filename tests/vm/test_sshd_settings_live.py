@@ -6,12 +6,19 @@ from pathlib import Path
 
 import pytest
 import sshd
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    SSHCertificateBuilder,
+    SSHCertificateType,
+    load_ssh_private_key,
+)
 from msgspec.structs import replace
 from sshd import Sshd, existing, machine
 
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.model import Guest
+from harness.transport.keys import key_text, public_key
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ssh")]
 
@@ -105,3 +112,36 @@ def test_one_known_host_key_of_several_is_enough(tmp_path: Path) -> None:
         guest = replace(guest, ssh=replace(guest.ssh, host_key=None))
         with existing(tmp_path).boot(guest, Deadline(30)) as transport:
             assert transport.provenance["host_key"] == "pinned"
+
+
+def certificate(key: Path, names: list[bytes]) -> tuple[str, str]:
+    """Return a certificate for a host's key file, and the authority's public key."""
+    host = load_ssh_private_key(key.read_bytes(), None)
+    assert isinstance(host, Ed25519PrivateKey)
+    authority, now = Ed25519PrivateKey.generate(), int(time.time())
+    made = SSHCertificateBuilder().public_key(host.public_key()).serial(1).key_id(b"lab")
+    made = made.type(SSHCertificateType.HOST).valid_principals(names)
+    signed = made.valid_after(now - 60).valid_before(now + 3600).sign(authority)
+    return signed.public_bytes().decode(), key_text(public_key(authority))
+
+
+@pytest.mark.parametrize(("name", "checked"), [(b"127.0.0.1", "certified"), (b"x", "not checked")])
+def test_a_host_certificate_is_honoured(
+    name: bytes, checked: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sshd.write_key(tmp_path / "host_key")
+    text, authority = certificate(tmp_path / "host_key", [name])
+    private = (tmp_path / "host_key").read_text()
+    lines = f"cat > /run/sshd/host_key << 'END'\n{private}END\n"
+    lines += f"cat > /run/sshd/cert.pub << 'END'\n{text}\nEND\n"
+    lines += setup("HostCertificate /run/sshd/cert.pub")
+    (tmp_path / "sshd").mkdir()
+    with sshd.serving(tmp_path / "sshd", setup=lines) as server:
+        known = f"@cert-authority [127.0.0.1]:* {authority}\n"
+        (tmp_path / "known_hosts").write_text(known)
+        guest = machine(server)
+        assert guest.ssh is not None
+        guest = replace(guest, ssh=replace(guest.ssh, host_key=None))
+        with existing(tmp_path).boot(guest, Deadline(30)) as transport:
+            assert transport.provenance["host_key"] == checked
+    assert ("its certificate is for x, not for 127.0.0.1" in caplog.text) == (name == b"x")

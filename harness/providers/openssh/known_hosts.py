@@ -45,7 +45,8 @@ def look_up(name: str, files: Iterable[Path]) -> KnownKeys:
                 found[marker][key.asbytes()] = key
             except (ValueError, KeyError) as exc:
                 logger.warning("%s:%d: this line is not used: %s", path, number, exc)
-    return KnownKeys(*(tuple(keys.values()) for keys in found.values()))
+    trusted = {blob: key for blob, key in found[AUTHORITY].items() if blob not in found[REVOKED]}
+    return KnownKeys(*(tuple(keys.values()) for keys in (found[""], found[REVOKED], trusted)))
 
 
 def _lines(path: Path) -> Sequence[str]:
