@@ -55,7 +55,7 @@ def prepare() -> None:
             # The lowest free number is used (POSIX, open), and all below are open by now.
             os.set_inheritable(os.open(os.devnull, flags), True)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # a standard stream is never closed
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # a standard stream is never closed
     if sys.stdout is sys.__stdout__:
         sys.stdout = _wrapped(_Results(1, "w", closefd=False), sys.stdout, "replace")
     if sys.stderr is sys.__stderr__:

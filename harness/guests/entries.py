@@ -86,7 +86,8 @@ def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
     found: dict[str, Guest] = {}
     for folder in folders:
         if not folder.is_dir():
-            raise FileError(folder, None, "is not a folder of guest files")
+            hint = "name a folder that holds *.yaml files with --guests"
+            raise FileError(folder, None, "is not a folder of guest files", hint=hint)
         for name, guest in _load_folder(folder).items():
             if name in found:
                 logger.info("%s: %s replaces that of %s", guest.source, name, found[name].source)
