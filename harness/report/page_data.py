@@ -112,6 +112,7 @@ def _data(
     chunks = packed(report.recordings, places)
     return {
         "guests": [column.name for column in columns],
+        "systems": [column.system for column in columns],
         "heads": [f"{column.system} {column.release}" for column in columns],
         "scenarios": [short(str(name)) for name in tables.scenarios.values],
         "points": tables.points.values,

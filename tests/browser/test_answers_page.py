@@ -14,6 +14,7 @@ from test_page import unfold, written
 
 from harness.matrix import Entry, Facts, Matrix
 from harness.model import State
+from harness.report.account import account, filled
 from harness.report.report import Report
 from harness.scenarios.sense import Grade
 
@@ -73,8 +74,7 @@ def answer(page: Browser, question: str, column: int) -> str:
         question,
         column,
     )
-    seen = GRADES.sub("", str(found))
-    return re.sub(r"\s+", " ", seen).strip()
+    return GRADES.sub("", re.sub(r"\s+", " ", str(found))).strip()
 
 
 def width(page: Browser) -> int:
@@ -93,7 +93,7 @@ def test_the_first_screen_answers_what_people_ask_first(page: Browser, nine_file
     assert [head.split()[0] for head in heads[1:]] == ["Linux", "FreeBSD", "DragonFly", "NetBSD"]
     assert answer(page, "connections waiting", 1) == f"✗ reset 5.10{DASH}7.3 ✗ closed 4.3"
     assert answer(page, "connections waiting", 2) == "✓ inherited"
-    assert answer(page, "connections waiting", 3) == "✗ reset ipv4 ✓ inherited ipv6"
+    assert answer(page, "connections waiting", 3) == "✓ inherited ipv6 ✗ reset ipv4"
     assert answer(page, "What is lost", 1).startswith("✗ clients notice")
     assert (
         "✓ on all"
@@ -129,6 +129,17 @@ def test_the_dialog_says_what_happened_and_what_to_do(page: Browser, nine_file: 
     assert page.texts("dialog .advice")[0].startswith("What to do: Drain first")
     assert "the failed worker's: reset" in " ".join(page.texts("dialog dt"))
     assert any("FreeBSD 14.0" in text for text in page.texts("dialog .others li"))
+
+
+def test_the_page_fills_in_the_numbers_as_the_command_line_does(
+    page: Browser, nine_file: Path
+) -> None:
+    page.open(nine_file, size=DESK)
+    shown = page.script("return DATA.cells.map((_, at) => toldOf(cellAt(at)))")
+    assert shown == [
+        " ".join(filter(None, (filled(account(cell).told, cell.counts), cell.why)))
+        for cell in nine().cells
+    ]
 
 
 def test_columns_are_systems_and_releases_and_all_nine_fit(page: Browser, nine_file: Path) -> None:
@@ -182,6 +193,18 @@ def test_a_folded_row_hides_no_word(page: Browser, nine_file: Path) -> None:
     for places in numbers:
         for behind, measured in places:
             assert not measured or behind == measured
+
+
+def test_what_changed_from_release_to_release_can_be_asked_for(
+    page: Browser, nine_file: Path
+) -> None:
+    page.open(nine_file, size=DESK)
+    Select(page.all("#which")[0]).select_by_value("releases")
+    assert page.texts("tr.scenario .fold") == ["failure-queued"]
+    marked = "tr.scenario:has(.differs:not(:empty)) .fold"
+    assert page.texts(marked) == ["failure-queued"]
+    Select(page.all("#which")[0]).select_by_value("")
+    assert page.texts(marked) == ["failure-queued"]
 
 
 def test_what_was_chosen_survives_a_click_and_a_reload(page: Browser, nine_file: Path) -> None:

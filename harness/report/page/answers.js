@@ -16,7 +16,7 @@ function showSystem() {
   const chosen = system.value === "" ? -1 : Number(system.value);
   for (const line of answers.rows) for (const cell of [...line.cells].slice(1)) cell.hidden = chosen >= 0 && cell.cellIndex !== chosen + 1;
   const name = answers.tHead.rows[0].cells[chosen + 1]?.dataset.system;
-  const own = (guest) => DATA.heads[guest].startsWith(`${name} `);
+  const own = (guest) => DATA.systems[guest] === name;
   for (const [guest, box] of boxes.entries()) box.checked = chosen < 0 ? CHECKED[guest] : own(guest) && CHECKED[guest];
 }
 

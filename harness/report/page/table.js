@@ -62,9 +62,17 @@ function narrowed(values) {
   return parts.join(" · ") || "all";
 }
 
-function differs(lists) {
-  const verdicts = lists.map((numbers) => numbers.find(measured)).filter((number) => number !== undefined);
-  return new Set(verdicts.map(wordOf)).size > 1;
+// Whether guests of one system have different words here, or, `across`, any two guests.
+function differs(shown, across = false) {
+  const words = new Map();
+  for (const [guest, numbers] of shown) {
+    const number = numbers.find(measured);
+    const system = across ? "" : DATA.systems[guest];
+    if (number === undefined) continue;
+    if (words.has(system) && words.get(system) !== wordOf(number)) return true;
+    words.set(system, wordOf(number));
+  }
+  return false;
 }
 
 // Set which cells of a row are shown: for each guest with a column, those that pass the filters.
@@ -91,9 +99,9 @@ function saidBy(section, row, guest) {
 
 function wanted(row, section, query) {
   if (!row.shown.size) return false;
-  const lists = [...row.shown.values()];
-  if (which.value === "differs" && !differs(lists)) return false;
-  if (which.value === "unmeasured" && lists.flat().every(measured)) return false;
+  if (which.value === "differs" && !differs(row.shown, true)) return false;
+  if (which.value === "releases" && !differs(row.shown)) return false;
+  if (which.value === "unmeasured" && [...row.shown.values()].flat().every(measured)) return false;
   if (!query.length) return true;
   return [...row.shown.keys()].some((guest) => query.every((word) => saidBy(section, row, guest).includes(word)));
 }
@@ -109,7 +117,7 @@ function relabel(row) {
 function summary(section, rows) {
   const lists = new Map();
   for (const row of rows) for (const [guest, numbers] of row.shown) lists.set(guest, [...(lists.get(guest) ?? []), ...numbers]);
-  section.fold.nextElementSibling.textContent = rows.some((row) => differs([...row.shown.values()])) ? MARK : "";
+  section.fold.nextElementSibling.textContent = rows.some((row) => differs(row.shown)) ? MARK : "";
   for (const guest of boxes.keys()) {
     const numbers = lists.get(guest) ?? [];
     const signature = numbers.join();
