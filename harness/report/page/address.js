@@ -92,6 +92,6 @@ addEventListener("hashchange", follow);
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
 document.getElementById("filter-box").open = !PHONE.matches;
 start();
-if (system && !PHONE.matches) system.closest("p").hidden = true;
-if (system && PHONE.matches) { system.selectedIndex = 1; showSystem(); }
+if (system && PHONE.matches) system.selectedIndex = 1;
+showSystem();
 follow();

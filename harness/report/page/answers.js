@@ -10,10 +10,12 @@ for (const link of answers?.querySelectorAll("[data-link]") ?? []) {
   link.href = linkTo({ guest: DATA.guests[guestOf(numbers[0])], cell: keyOf(numbers[0]) });
 }
 
-// Show one system only: its column of the answers, and its guests in the matrix.
+// Show one system only: its column of the answers, and its guests in the matrix. The choice is
+// offered on a phone, and wherever one was made.
 function showSystem() {
   if (!answers) return;
   const chosen = system.value === "" ? -1 : Number(system.value);
+  system.closest("p").hidden = !PHONE.matches && chosen < 0;
   for (const line of answers.rows) for (const cell of [...line.cells].slice(1)) cell.hidden = chosen >= 0 && cell.cellIndex !== chosen + 1;
   const name = answers.tHead.rows[0].cells[chosen + 1]?.dataset.system;
   const own = (guest) => DATA.systems[guest] === name;
