@@ -123,7 +123,7 @@ def test_reports_come_from_the_file_alone(command: Command, tmp_path: Path) -> N
     assert command("report", "run", "--format", "html").out == Path("run/report.html").read_text()
     assert command("report", "run", "-o", "page.txt").out == ""
     assert Path("page.txt").read_text() == command("report", "run").out
-    assert "member_0" in command("report", "run", "--verbose").out
+    assert "listener 1" in command("report", "run", "--verbose").out
 
 
 def test_a_page_says_what_changed_since_the_run_before(command: Command) -> None:

@@ -49,17 +49,19 @@ def write_paged(text: str) -> None:
 
 
 def looks() -> tuple[int, bool]:
-    """Return the width of standard output in columns, and whether to use colour.
-
-    Off a terminal, the width is that of the variable COLUMNS (POSIX, XBD 8.3), if it is set.
-    """
+    """Return the width of standard output in columns, and whether to use colour."""
     if not sys.stdout.isatty():
-        asked = os.environ.get("COLUMNS", "")
-        known = asked.isascii() and asked.isdigit() and len(asked) < DIGITS and int(asked) > 0
-        return (max(NARROWEST, int(asked)) if known else WIDTH), False
+        return piped_width(), False
     # A terminal without a known size says 0 (a serial line, `docker run -t`).
     columns = os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
     return max(NARROWEST, columns), in_colour()
+
+
+def piped_width() -> int:
+    """Return the width of what is no terminal: that of $COLUMNS (POSIX, XBD 8.3), or `WIDTH`."""
+    asked = os.environ.get("COLUMNS", "")
+    known = asked.isascii() and asked.isdigit() and len(asked) < DIGITS and int(asked) > 0
+    return max(NARROWEST, int(asked)) if known else WIDTH
 
 
 def write_as(

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import only_scenarios
-from harness.cli.output import WIDTH, for_terminal, write_paged
+from harness.cli.output import for_terminal, piped_width, write_paged
 from harness.errors import UsageError
 from harness.matrix import Matrix
 from harness.report import markdown, terminal
@@ -128,4 +128,4 @@ def _text(report: Report, form: str, choice: RowChoice, shown: bool, verbose: bo
         return FORMATS[form](report)
     if shown:
         return for_terminal(report.matrix, verbose=verbose, choice=choice)
-    return terminal.render(report.matrix, width=WIDTH, verbose=verbose, choice=choice)
+    return terminal.render(report.matrix, width=piped_width(), verbose=verbose, choice=choice)

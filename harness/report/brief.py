@@ -20,6 +20,9 @@ from harness.text import Paint, markdown, wrapped
 MOST = 4
 """Words named of one system; the number of the others follows."""
 
+NEVER_UP = (State.NOT_RUN, State.INFRASTRUCTURE)
+"""States that say nothing of a system."""
+
 SILENT = (State.INCONCLUSIVE, State.INFRASTRUCTURE)
 """States that are counted beside the words: somebody has to look at these cells."""
 
@@ -40,7 +43,8 @@ class Brief(Struct, frozen=True):
 
 def summarised(matrix: Matrix) -> bool:
     """Whether a matrix is too mixed for its rows: a merge, or guests of several systems."""
-    systems = {matrix.guests[cell.guest].get("system") for cell in matrix.cells}
+    up = {cell.guest for cell in matrix.cells if cell.state not in NEVER_UP}
+    systems = {matrix.guests[guest].get("system") for guest in up}
     return bool(matrix.run.merged) or len(systems) > 1
 
 

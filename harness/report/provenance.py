@@ -67,4 +67,7 @@ def origin(matrix: Matrix, guest: str) -> str:
     words += [str(known["provider"])] if known.get("provider") else []
     runs = [one.id for one in matrix.run.merged if guest in one.guests.values()]
     words += [f"run{'s' if len(runs) > 1 else ''} {', '.join(runs)}"] if runs else []
+    own = matrix.by_guest[guest]
+    if own and all(cell.state is State.NOT_RUN for cell in own):
+        words.append(f"not run: {own[0].why}")
     return f"{guest}: {', '.join(words)}"
