@@ -7,17 +7,22 @@ from pathlib import Path
 import paramiko
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
+    SSHCertificateBuilder,
+    SSHCertificateType,
+    load_ssh_private_key,
 )
 
 from harness.model.guest import Remote
 from harness.providers.openssh import Openssh, OpensshError, parse_host_key, read_key
 from harness.transport import generate_key
+from harness.transport.keys import key_text
 
 
 def offered(folder: Path, remote: Remote) -> list[str]:
@@ -186,6 +191,48 @@ def test_what_is_no_key_is_said_so(folder: Path) -> None:
         read_key(folder / "key")
     with pytest.raises(OpensshError, match="does not exist"):
         read_key(folder / "none")
+
+
+FLAWS = [
+    (b"", "the file is empty"),
+    (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen .* -O private-openssh"),
+    (f"{key_text(generate_key())} me\n".encode(), "it is a public key; name the private one"),
+    (b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n", "cannot be used: "),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), FLAWS)
+def test_a_file_that_is_no_private_key_says_what_it_is(
+    folder: Path, content: bytes, said: str
+) -> None:
+    (folder / "key").write_bytes(content)
+    with pytest.raises(OpensshError, match=said):
+        read_key(folder / "key")
+
+
+def test_a_key_of_a_kind_that_is_not_supported_says_which_are(folder: Path) -> None:
+    private = X25519PrivateKey.generate()
+    content = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "key").write_bytes(content)
+    with pytest.raises(OpensshError, match="only Ed25519, ECDSA and RSA keys"):
+        read_key(folder / "key")
+
+
+def test_a_key_with_a_certificate_is_offered_without_it_too(folder: Path) -> None:
+    """The certificate may have expired, or the server may know only the key."""
+    key = write_key(folder / "id_ed25519")
+    assert key is not None
+    private = load_ssh_private_key((folder / "id_ed25519").read_bytes(), None)
+    assert isinstance(private, Ed25519PrivateKey)
+    made = SSHCertificateBuilder().public_key(private.public_key()).serial(1).key_id(b"me")
+    made = made.type(SSHCertificateType.USER).valid_principals([b"root"])
+    signed = made.valid_after(0).valid_before(1).sign(Ed25519PrivateKey.generate())
+    (folder / "id_ed25519-cert.pub").write_bytes(signed.public_bytes())
+    for remote in (Remote(), Remote(key=str(folder / "id_ed25519"))):
+        openssh = Openssh(folder)
+        with openssh.keys(remote, openssh.place(remote)) as keys:
+            assert [key.public_blob is not None for key in keys] == [True, False]
+            assert {key.fingerprint for key in keys} == {keys[0].fingerprint}
 
 
 def test_a_key_that_others_may_read_is_warned_of(

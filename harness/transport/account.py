@@ -28,7 +28,7 @@ CAUSES: Sequence[tuple[str, str]] = (
         "set another `user` in the guest file",
     ),
     (
-        r"\brestricted\b|not allowed|unrecognized command",
+        r"\brestricted\b|not allowed|unrecognized command|shell access|shell is not enabled",
         "its login shell is a restricted one; give the account an ordinary shell (as root there: "
         "`chsh -s /bin/sh {user}`), or set another `user` in the guest file",
     ),

@@ -47,6 +47,9 @@ UNUSABLE = "unusable"
 LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+|$)(.*?)\s*")
 """Keyword and value; between them are blanks or one `=`."""
 
+WORD = re.compile(r"""\"([^"]*)\"|'([^']*)'|([^\s"'][^\s"]*)|(["'])""")
+"""A word of a line: in either kind of quotes, or without; or a quotation mark that is alone."""
+
 PROBLEMS = (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, KeyError, ValueError, OSError)
 """What paramiko raises when it looks a host up; `KeyError` for a keyword that needs another."""
 
@@ -174,19 +177,26 @@ class _File:
                 yield _match(criteria)  # what comes next belongs to our block again
 
     def _words(self, rest: str) -> list[str]:
-        """Split as ssh(1) does: quotes hold words together, `#` begins a comment."""
         try:
-            return shlex.split(rest, comments=True)
+            return words(rest)
         except ValueError as exc:
             raise OpensshError(f"{self._where}: expected a second quotation mark: {rest}") from exc
 
 
 def words(text: str) -> list[str]:
-    """Split the names of files; quotes hold one together."""
-    try:
-        return shlex.split(text)
-    except ValueError:
-        return text.split()
+    r"""Split as ssh(1) does; raise `ValueError` for a quotation mark without a second one.
+
+    Quotes hold a word together, `#` begins a comment at the start of a word, and a backslash
+    stands for itself, as in `User DOMAIN\me`. (shlex changes the last two.)
+    """
+    found = []
+    for double, single, plain, alone in WORD.findall(text):
+        if alone:
+            raise ValueError(text)
+        if plain.startswith("#"):
+            break
+        found.append(double or single or plain)
+    return found
 
 
 def _unjoined(word: str) -> list[str]:

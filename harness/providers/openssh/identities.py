@@ -32,6 +32,10 @@ SIGNED_SECONDS = 60.0
 """How long it may take to sign. It may ask a person to confirm."""
 
 
+BEGINNING = 4096
+"""Bytes of a file that tell what it is."""
+
+
 class Sources(Struct, frozen=True):
     """Where keys come from: files, and the socket of an ssh-agent (None: no agent).
 
@@ -65,11 +69,11 @@ def _named(
         path = Path(os.path.expanduser(name))  # `~user` of an unknown user stays as written
         if os.path.isfile(path):
             try:
-                key = read_key(path)
+                keys = read_keys(path)
             except OpensshError as exc:
                 logger.info("%s", exc)
             else:
-                yield _blob(key), key
+                yield from ((_blob(key), key) for key in keys)
                 continue
         for public in (path, Path(f"{path}.pub")):
             blob = _public(public)
@@ -86,7 +90,22 @@ def _public(path: Path) -> bytes:
 
 
 def _blob(key: paramiko.PKey) -> bytes:
-    return key.asbytes()
+    """Return what the server is shown: the key, or its certificate."""
+    shown = getattr(key, "public_blob", None)
+    return key.asbytes() if shown is None else bytes(shown.key_blob)
+
+
+def read_keys(path: Path) -> tuple[paramiko.PKey, ...]:
+    """Read a private key. One with a certificate beside it is offered without it, too, as by ssh.
+
+    The certificate (`FILE-cert.pub`) may have expired, or the server may know only the key.
+    """
+    key = read_key(path)
+    if getattr(key, "public_blob", None) is None:
+        return (key,)
+    plain = paramiko.PKey.from_path(str(path))
+    plain.public_blob = None
+    return key, plain
 
 
 def read_key(path: Path) -> paramiko.PKey:
@@ -99,10 +118,27 @@ def read_key(path: Path) -> paramiko.PKey:
     except FileNotFoundError as exc:
         raise OpensshError(f"the key {path} does not exist") from exc
     except UNUSABLE as exc:
-        raise OpensshError(f"the key {path} cannot be used: {exc}") from exc
+        raise OpensshError(f"the key {path} cannot be used: {_flaw(path, exc)}") from exc
     if others:
         logger.warning("other users may read the key %s; `chmod 600` makes it private", path)
     return key
+
+
+def _flaw(path: Path, exc: Exception) -> str:
+    """Return what is wrong with a file that should hold a private key, and what to do."""
+    try:
+        content = path.read_bytes()[:BEGINNING]
+    except OSError:
+        return str(exc)
+    if not content.strip():
+        return "the file is empty"
+    if content.startswith(b"PuTTY-User-Key-File"):
+        return f"it is in PuTTY's format; `puttygen {path} -O private-openssh -o NEW` converts it"
+    if _public(path):
+        return f"it is a public key; name the private one ({str(path).removesuffix('.pub')}?)"
+    if isinstance(exc, paramiko.pkey.UnknownKeyType):
+        return "only Ed25519, ECDSA and RSA keys are supported"
+    return str(exc)
 
 
 def _locked(path: Path) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 from harness.model.guest import Remote
 from harness.providers.openssh import config, known_hosts
 from harness.providers.openssh.errors import OpensshError
-from harness.providers.openssh.identities import Sources, held, read_key
+from harness.providers.openssh.identities import Sources, held, read_keys
 from harness.providers.openssh.known_hosts import KnownKeys
 from harness.transport.keys import parse_key
 
@@ -104,7 +104,7 @@ class Openssh:
         Without a `key` this also asks the ssh-agent, which then signs while the block runs.
         """
         if remote.key is not None:
-            yield (read_key(Path(remote.key)),)
+            yield read_keys(Path(remote.key))
             return
         sources = self._sources(place)
         with held(sources) as found:
@@ -134,7 +134,11 @@ class Openssh:
             place.setting("userknownhostsfile", users),
             place.setting("globalknownhostsfile", SYSTEM_FILES),
         )
-        files = [one for text in named for one in config.words(text) if one.lower() != "none"]
+        try:
+            files = [one for text in named for one in config.words(text) if one.lower() != "none"]
+        except ValueError as exc:
+            message = f"expected a second quotation mark in a name of known_hosts files: {exc}"
+            raise OpensshError(f"{self._folder / 'config'}: {message}") from exc
         return known_hosts.look_up(place.known_as, [Path(expanded(one)) for one in files])
 
 
