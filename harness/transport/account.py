@@ -42,8 +42,9 @@ CAUSES: Sequence[tuple[str, str]] = (
 
 FORCED = (
     "does `ssh -p {port} {user}@{host} echo works` print `works`? If not: a forced command "
-    "(`command=` before the key in authorized_keys, `ForceCommand` in sshd_config) or the login "
-    "shell runs something else; remove it, or set another `user` in the guest file"
+    "(`command=` before the key in authorized_keys, `ForceCommand` in sshd_config), or a start-up "
+    "file of the login shell that ends it, reads its input or starts another shell; remove it, or "
+    "set another `user` in the guest file"
 )
 
 SILENT = "nothing (a shell such as /bin/false, or a start-up file that redirects the output?)"

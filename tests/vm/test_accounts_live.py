@@ -87,6 +87,8 @@ UNUSABLE: Mapping[str, tuple[str, str, str, str]] = {
         "cannot run `sh`",
         "ForceCommand",
     ),
+    "exit": ("/bin/bash", write(".bashrc", "exit 3"), "ends with status 3", "start-up file"),
+    "input": ("/bin/bash", write(".bashrc", "read answer"), "does not end", "reads its input"),
     "restricted": (
         "/bin/rbash",
         write(".bashrc", "PATH=$HOME/bin"),
