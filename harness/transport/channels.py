@@ -36,6 +36,7 @@ ROOM_SECONDS = 2.0
 only a moment after it has answered, so the next one can be one too many."""
 
 ROOM_PAUSE = 0.02
+"""Seconds between two of these questions: sshd needs a few milliseconds."""
 
 REFUSED = (1, 2)
 """Administratively prohibited, connect failed (RFC 4254, 5.1): sshd says 2 if there are too many
