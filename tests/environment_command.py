@@ -18,7 +18,7 @@ from fakes import FakeProvider, FakeTransport
 
 import harness
 from harness import providers
-from harness.cli import main
+from harness.cli import main, streams
 from harness.deadline import Deadline
 from harness.model import Guest
 from harness.providers.workshop import Workshop
@@ -65,6 +65,7 @@ def redirect(path: str, descriptor: int) -> None:
 
 
 if __name__ == "__main__":
+    streams.prepare()  # as `main` does, before anything is imported that may write
     for module in pkgutil.walk_packages(harness.__path__, "harness."):
         if module.name not in LEFT_OUT:
             importlib.import_module(module.name)

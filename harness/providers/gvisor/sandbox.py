@@ -75,7 +75,7 @@ class Sandbox(Struct, frozen=True):
             try:
                 yield self._runsc(*words, self.id)
             except CommandTimeoutError:
-                self._end_command(Path(pid.name).read_text().strip())
+                self._end_command(Path(pid.name).read_text("ascii").strip())
                 self._check()
                 raise
         self._check()
