@@ -36,9 +36,14 @@ def sense(entry: Entry) -> Sense | None:
 
 
 def grade(entry: Entry) -> Grade | None:
-    """Return how good the verdict of a cell is; None if it has none, or an unknown one."""
+    """Return how good the verdict of a cell is; None if it has none, or an unknown one.
+
+    Nothing could be lost where the question does not arise, so that is only a fact.
+    """
     found = sense(entry)
-    return None if found is None else found.grade
+    if found is None:
+        return None
+    return FACT if is_moot(entry) else found.grade
 
 
 def glyph(entry: Entry) -> str:

@@ -14,7 +14,7 @@ from test_page import unfold, written
 
 from harness.matrix import Entry, Facts, Matrix
 from harness.model import State
-from harness.report.account import account, filled
+from harness.report.account import account, filled, sentence
 from harness.report.report import Report
 from harness.scenarios.sense import Grade
 
@@ -137,7 +137,7 @@ def test_the_page_fills_in_the_numbers_as_the_command_line_does(
     page.open(nine_file, size=DESK)
     shown = page.script("return DATA.cells.map((_, at) => toldOf(cellAt(at)))")
     assert shown == [
-        " ".join(filter(None, (filled(account(cell).told, cell.counts), cell.why)))
+        " ".join(filter(None, (filled(account(cell).told, cell.counts), sentence(cell.why or ""))))
         for cell in nine().cells
     ]
 

@@ -11,5 +11,11 @@ function filled(template, counts) {
   return said.replace(/(^|[.?!] )(all|none)\b/g, (_, before, word) => `${before}${word[0].toUpperCase()}${word.slice(1)}`);
 }
 
-const toldOf = ({ account: [template], counts, state, why }) =>
-  [filled(template, counts), state === "measured" ? "" : why].filter(Boolean).join(" ");
+// A reason as a sentence; a name such as `bind()` keeps its small letter.
+function sentence(reason) {
+  if (!reason) return "";
+  const first = reason.trim().split(/\s/)[0].includes("(") ? reason[0] : reason[0].toUpperCase();
+  return `${first}${reason.slice(1).replace(/\.+$/, "")}.`;
+}
+
+const toldOf = ({ account: [template], counts, why }) => [filled(template, counts), sentence(why)].filter(Boolean).join(" ");
