@@ -106,6 +106,9 @@ def _once(ordered: Iterable[PastRun]) -> list[PastRun]:
     seen: set[tuple[str, str, Cell]] = set()
     found = []
     for night in every:
+        if all(visit.origin is None for visit in night.visits.values()):
+            found.append(night)  # no merge: it is what it says
+            continue
         visits = {}
         for (guest, cell), visit in night.visits.items():
             if visit.origin is not None:
@@ -114,7 +117,7 @@ def _once(ordered: Iterable[PastRun]) -> list[PastRun]:
                     continue
                 seen.add(copy)
             visits[guest, cell] = visit
-        if visits or not night.visits:
+        if visits:
             found.append(PastRun(night.id, night.started, visits))
     return found
 
