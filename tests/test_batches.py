@@ -70,6 +70,6 @@ def test_rounds_are_of_what_waits_and_of_what_works() -> None:
     shared = [Pending(cell) for cell in cells(Depth.QUICK, ["sharing"])]
     arrivals = [Pending(cell) for cell in cells(Depth.QUICK, ["failure-arrivals"])]
     batch = Batch((*hung, *shared, *arrivals))
-    assert (len(hung), len(shared), len(arrivals)) == (5, 10, 5)
-    assert batch.rounds(Pace()) == 1 + 12
-    assert batch.rounds(Pace(slow=True)) == 2 + 13
+    assert (len(hung), len(shared), len(arrivals)) == (5, 12, 5)
+    assert batch.rounds(Pace()) == 1 + 14
+    assert batch.rounds(Pace(slow=True)) == 2 + 15

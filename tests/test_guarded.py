@@ -137,6 +137,7 @@ OPENING = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_byt
 
 DIRECT = {
     "agent/build.py": "the sources and what the compiler has just made",
+    "machine/architecture.py": "/proc",
     "machine/capacity.py": "/proc and /sys",
     "machine/files.py": "a temporary file of its own, which mkstemp made",
     "machine/guarded.py": "this is the one way",
@@ -144,7 +145,11 @@ DIRECT = {
     "providers/accelerators.py": "/proc, and a firmware of its own in a new folder",
     "providers/fetch/http.py": "a download under way, in the user's cache",
     "providers/fetch/unpack.py": "a download that was verified, in the user's cache",
-    "providers/openssh.py": "the user's ~/.ssh",
+    "providers/gvisor/program.py": "a program in the PATH or in the user's cache",
+    "providers/gvisor/sandbox.py": "files of its own, in the lease's folder",
+    "providers/openssh/config.py": "the user's ~/.ssh, and the system's configuration of ssh",
+    "providers/openssh/identities.py": "the user's ~/.ssh",
+    "providers/openssh/known_hosts.py": "the user's ~/.ssh",
     "providers/packages/apt.py": "apt's configuration, and what is written for apt",
     "providers/qemu/images.py": "the script that comes with this program",
     "providers/qemu/initramfs.py": "packages in the user's cache, of which the seal was checked",
@@ -161,7 +166,8 @@ DIRECT = {
     "run/live_guest.py": "a file that a test's author names",
     "transport/keys.py": "a new key, or the user's",
     "run/visit.py": "the key that a lease names",
-    "cli/__init__.py": "/dev/null",
+    "cli/crash.py": "a new file, which mkstemp made",
+    "cli/streams.py": "/dev/null, and the standard streams",
 }
 """Modules that open files themselves, and why that is no stranger's file. `store`, `leases` and
 `guests` are not among them."""

@@ -15,6 +15,7 @@ import pytest
 from harness import guests
 from harness.errors import NotRunError
 from harness.guests import select
+from harness.machine import architecture
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model import Box, Guest, Image
@@ -252,5 +253,6 @@ def test_a_mac_is_the_guest_of_its_own_release_only(
 def pretend(monkeypatch: pytest.MonkeyPatch, system: str, machine: str, release: str) -> None:
     """Make this machine another one, as far as Python's platform module says."""
     monkeypatch.setattr(platform, "system", lambda: system)
+    monkeypatch.setattr(architecture, "KERNEL", Path("/none"))
     monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(platform, "release", lambda: release)

@@ -25,9 +25,9 @@ SENTENCE = re.compile(
     r"Measured on ((?:[A-Z]\w+(?: [\d.]+(?: to [\d.]+)?)?(?:, )?)+): (.*?)(?=Meas| \|)"
 )
 
-SYSTEMS = {name.lower(): name for name in ("Linux", "FreeBSD", "NetBSD", "DragonFly")}
+SYSTEMS = {name.lower(): name for name in ("Linux", "FreeBSD", "NetBSD", "DragonFly", "gVisor")}
 
-NAMED = re.compile(rf"-({'|'.join(SYSTEMS)})-(\d+\.\d+)")
+NAMED = re.compile(rf"-({'|'.join(SYSTEMS)})-(\d+(?:\.\d+)?)")
 """The kernel in a recording's name; without one it is a Linux since `RECENT`."""
 
 RECENT = (5, 10)

@@ -1,5 +1,6 @@
 """QEMU's monitor, faked by a thread."""
 
+import base64
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.providers import reseed
 from harness.providers.qemu.login_line import LoginLine
 from harness.providers.qemu.qmp import Monitor
 
@@ -150,7 +152,7 @@ def test_a_guest_is_told_who_may_log_in_when_it_asks() -> None:
         assert line.tell("HOSTKEY ssh-ed25519 KEY", Deadline(5), lambda: None)
         told = guest.recv(4096).decode().split(" ")
         assert abs(float(told[0]) - time.time()) < 5
-        assert len(bytes.fromhex(told[1])) == 64
+        assert len(base64.b64decode(told[1])) == reseed.SEED_BYTES
         assert told[2:] == ["HOSTKEY", "ssh-ed25519", "KEY\n"]
         guest.sendall(b"up 25\r\n")
         assert not line.tell("x", Deadline(5), lambda: None)

@@ -2,6 +2,7 @@
 
 import logging
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from harness.run.visit import visited
 from harness.transport import LocalTransport, SshTransport
 from harness.transport.keys import key_text
 
+SLEEP = "import time; time.sleep(60)"
+
 GUEST = Guest("here", "Linux", AgentSource(target="host"), host=Host(isolate=False))
 
 
@@ -31,8 +34,8 @@ def kept(places: Places, tmp_path: Path) -> Iterator[SshServer]:
     """A server that stands for a guest which an earlier command has kept."""
     with (
         serving() as server,
-        subprocess.Popen(["sleep", "60"]) as process,
         leases.hold(places, GUEST.name) as tenancy,
+        subprocess.Popen([sys.executable, "-c", SLEEP, *named(tenancy)]) as process,
     ):
         tenancy.runs(process.pid)
         server.user_key = write_key(tmp_path / "key")
@@ -40,6 +43,11 @@ def kept(places: Places, tmp_path: Path) -> Iterator[SshServer]:
         tenancy.keep(Login("127.0.0.1", server.port, "root", str(tmp_path / "key"), shown))
         yield server
         process.kill()
+
+
+def named(tenancy: leases.Tenancy) -> tuple[str, str]:
+    """Return the words of a command line by which a process is known as the guest of a lease."""
+    return (leases.NAME_OPTION, tenancy.lease.tag)
 
 
 def test_the_kept_guest_is_entered(places: Places, kept: SshServer) -> None:
