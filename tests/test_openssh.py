@@ -201,7 +201,7 @@ FLAWS = [
 ]
 
 
-@pytest.mark.parametrize(("content", "said"), FLAWS)
+@pytest.mark.parametrize(("content", "said"), FLAWS, ids=("empty", "putty", "public", "cut"))
 def test_a_file_that_is_no_private_key_says_what_it_is(
     folder: Path, content: bytes, said: str
 ) -> None:
