@@ -26,7 +26,7 @@ FOLDERS = ("harness", "guests", "tests", "docs", "benchmarks")
 
 WRITTEN = {".c", ".h", ".py", ".md", ".js", ".css", ".html", ".yaml", ".json", ".sh"}
 
-NOT_COUNTED = ("tests/data/", "docs/examples/", "docs/traps.md")
+NOT_COUNTED = ("tests/data/", "docs/examples/", "docs/report/", "docs/traps.md")
 """Recordings, what programs wrote, and a page that mentions some scenarios as examples."""
 
 MORE = {"ssh": ("harness/providers/openssh/",)}

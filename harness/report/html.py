@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = (
     *("data.js", "charts.js", "sentences.js", "evidence.js", "fold.js"),
-    *("walk.js", "table.js", "answers.js", "address.js"),
+    *("walk.js", "table.js", "compare.js", "answers.js", "address.js"),
 )
 STYLES = ("page.css", "tables.css", "dialog.css", "media.css", "charts.css")
 

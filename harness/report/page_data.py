@@ -131,6 +131,11 @@ def _data(
         "titles": [[title(name) for name in names] for names in tables.names.values],
         "links": [[places[entry.guest, entry.key] for entry in some] for some in links],
         "words": _words(sections),
+        "subjects": {
+            section.scenario: CATALOGUE[section.scenario].subject
+            for section in sections
+            if section.scenario in CATALOGUE
+        },
     }
 
 

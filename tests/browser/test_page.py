@@ -105,6 +105,18 @@ def test_rows_where_guests_differ_can_be_asked_for(page: Browser, file: Path) ->
     assert not page.all("tr.row")
 
 
+def test_any_two_guests_can_be_compared(page: Browser, file: Path) -> None:
+    page.open(file)
+    for side, guest in (("left", "recorded"), ("right", "other")):
+        Select(page.all(f"#{side}")[0]).select_by_visible_text(guest)
+    assert any("new flows: newest instead of balanced" in one for one in page.texts("#changes li"))
+    assert page.texts("tr.scenario .fold") == ["distribution"]
+    assert "compare=recorded&with=other" in page.driver.current_url
+    Select(page.all("#right")[0]).select_by_visible_text("any")
+    assert not page.all("#changes li")
+    assert len(page.texts("tr.scenario .fold")) > 1
+
+
 def test_a_search_finds_words_cases_and_scenarios(page: Browser, file: Path) -> None:
     page.open(file)
     page.all("h1")[0].click()

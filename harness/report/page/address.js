@@ -6,6 +6,7 @@ function state() {
   if (which.value) parameters.set("show", which.value);
   if (search.value) parameters.set("q", search.value);
   if (system?.value && !system.closest("p").hidden) parameters.set("system", system.value);
+  else if (compared()) for (const [name, guest] of [["compare", 0], ["with", 1]]) parameters.set(name, DATA.guests[compared()[guest]]);
   else if (boxes.some((box, guest) => box.checked !== CHECKED[guest])) {
     for (const [guest, box] of boxes.entries()) if (box.checked) parameters.append("guests", DATA.guests[guest]);
   }
@@ -29,6 +30,10 @@ function restore(parameters) {
     system.value = parameters.get("system");
     if (system.selectedIndex < 0) system.value = "";
     showSystem();
+  }
+  if (left && parameters.has("compare") && parameters.has("with")) {
+    for (const [select, name] of [[left, "compare"], [right, "with"]]) select.value = DATA.guests.indexOf(parameters.get(name));
+    compare();
   }
   const guests = parameters.getAll("guests");
   if (guests.length) for (const [guest, box] of boxes.entries()) box.checked = guests.includes(DATA.guests[guest]);

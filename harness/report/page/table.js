@@ -186,6 +186,7 @@ function apply() {
   }
   hideColumns();
   tell(rows, cells);
+  tellChanges();
   stopAt(table);
 }
 
