@@ -32,7 +32,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "close": "they accepted until the queue was empty, then closed",
         "shutdown": "they called shutdown(), accepted what was left, then closed",
         "relisten-zero": "they called listen(fd, 0), accepted what was left, then closed",
-        "pass": "they passed the socket to a sibling",
+        "pass": "they passed the socket to a sibling",  # nosec B105  # no password
         "inherit": "they left the socket to a child of fork()",
     },
     "case": {

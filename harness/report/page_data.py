@@ -131,12 +131,14 @@ def _data(
         "titles": [[title(name) for name in names] for names in tables.names.values],
         "links": [[places[entry.guest, entry.key] for entry in some] for some in links],
         "words": _words(sections),
-        "subjects": {
-            section.scenario: CATALOGUE[section.scenario].subject
-            for section in sections
-            if section.scenario in CATALOGUE
-        },
+        "subjects": _subjects(sections),
     }
+
+
+def _subjects(sections: Sequence[GridSection]) -> Mapping[str, str]:
+    """Return what the verdicts of each scenario are about, such as "queued connections"."""
+    names = [section.scenario for section in sections if section.scenario in CATALOGUE]
+    return {name: CATALOGUE[name].subject for name in names}
 
 
 def _words(sections: Sequence[GridSection]) -> Mapping[str, Mapping[str, str]]:
