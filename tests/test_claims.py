@@ -111,7 +111,7 @@ PARTS = [(claim, part) for claim in CLAIMS for part in claim.parts]
 def catalogued(part: Part) -> tuple[Cell, ...]:
     scenario = CATALOGUE.get(part.scenario)
     cells = scenario.cells(Depth.FULL) if scenario is not None else ()
-    return tuple(cell for cell in cells if part.asks(cell))
+    return tuple(cell for cell in cells if part.asks(cell.axes))
 
 
 def test_the_catalogue_asks_for_all_but_the_parts_that_are_known_to_be_missing() -> None:

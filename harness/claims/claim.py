@@ -6,7 +6,7 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 from harness.matrix.evidence import Evidence, Release, Witness
-from harness.model import Cell
+from harness.model import TUNABLES
 
 
 class Standing(StrEnum):
@@ -98,15 +98,17 @@ class Part(Struct, frozen=True):
     across: tuple[str, ...] = ()
     control: Control | None = None
 
-    def asks(self, cell: Cell) -> bool:
-        """Whether a cell at this point decides the part.
+    def asks(self, axes: Mapping[str, str]) -> bool:
+        """Whether a cell at these axes decides the part.
 
         A cell that sets a tunable decides only parts about that tunable: other claims are about a
         system with its own settings.
         """
-        if cell.setting is not None and (self.subject.setting or ("",))[0] != cell.setting[0]:
-            return False
-        return all(cell.axes.get(axis) in values for axis, values in self.axes.items())
+        for axis, values in self.axes.items():
+            if axes.get(axis) not in values:
+                return False
+        name, given, _ = axes.get(TUNABLES, "").partition("=")
+        return not given or (self.subject.setting or ("",))[0] == name
 
 
 class Claim(Struct, frozen=True):

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
+from msgspec.structs import replace
+
 from harness.claims.claim import EACH, Claim, Control, Part, Standing
 from harness.claims.finding import Decided, Finding, PartFinding
 from harness.claims.predicates import absent
@@ -24,7 +26,8 @@ WITHOUT = "without the option"
 
 def settle(claims: Iterable[Claim], matrices: Iterable[Matrix]) -> tuple[Finding, ...]:
     """Return the finding of each claim from all matrices together; there may be none."""
-    record = Record.of(matrices)
+    everything = Record.of(matrices)
+    record = replace(everything, witnesses=_answering(everything))
     return tuple(_settled(claim, record) for claim in claims)
 
 
@@ -74,7 +77,7 @@ def _part(part: Part, record: Record) -> PartFinding:
     asked = [
         evidence
         for evidence in record.evidence.get(part.scenario, ())
-        if part.subject.includes(evidence.witness) and part.asks(evidence.entry.cell)
+        if part.subject.includes(evidence.witness) and part.asks(evidence.entry.axes)
     ]
     shown = _shown(part.control, record.evidence.get(part.scenario, ()))
     every = [(one, _agrees(part, one, shown)) for one in asked]
@@ -185,7 +188,7 @@ def _why(part: Part, record: Record, undecided: Mapping[str, int], missing: str 
         return ", ".join(f"{count} {state}" for state, count in sorted(undecided.items()))
     if not _in_catalogue(part):
         return f"no scenario asks this yet: {_question(part)}"
-    there = _witnesses(record)
+    there = record.witnesses
     if any(subject.includes(one) and _reached(part, one) for one in there):
         return f"the run did not ask {_question(part)}"
     if any(subject.systems == (one.system,) for one in there):
@@ -193,7 +196,7 @@ def _why(part: Part, record: Record, undecided: Mapping[str, int], missing: str 
     return "no guest of this system was run"
 
 
-def _witnesses(record: Record) -> list[Witness]:
+def _answering(record: Record) -> tuple[Witness, ...]:
     """Return the guests that answered at least one question."""
     answered = {
         (one.witness.run, one.witness.guest)
@@ -201,7 +204,7 @@ def _witnesses(record: Record) -> list[Witness]:
         for one in found
         if one.entry.state in ANSWERED
     }
-    return [one for one in record.witnesses if (one.run, one.guest) in answered]
+    return tuple(one for one in record.witnesses if (one.run, one.guest) in answered)
 
 
 def _question(part: Part) -> str:
@@ -209,7 +212,7 @@ def _question(part: Part) -> str:
 
 
 def _in_catalogue(part: Part) -> bool:
-    return any(part.asks(cell) for cell in _asked(part.scenario))
+    return any(part.asks(cell.axes) for cell in _asked(part.scenario))
 
 
 @cache
