@@ -19,7 +19,7 @@ FLICKERS = 2
 lasting cause; a second one undoes it or is yet another."""
 
 
-class Visit(Struct, frozen=True):
+class Visit(Struct, frozen=True, gc=False):
     """A cell's result in one run; `word` is its verdict without the count, if it has one.
 
     `origin` is set in a merge: the id of the run that measured the cell.

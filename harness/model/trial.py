@@ -31,7 +31,7 @@ class State(StrEnum):
     INFRASTRUCTURE = "infrastructure"
 
 
-class Cell(Struct, frozen=True):
+class Cell(Struct, frozen=True, cache_hash=True, gc=False):
     """One scenario at one point of its axes. A row of the matrix asks it of every guest."""
 
     scenario: str

@@ -51,7 +51,7 @@ of known runs, so it is made when the first such merge is added."""
 ADD_CELL = "INSERT INTO cell (key) VALUES (?)"
 
 
-class _StoredCell(Struct):
+class _StoredCell(Struct, gc=False):
     """The part of a cell in matrix.json that a history needs. The rest of the file is skipped."""
 
     guest: str
