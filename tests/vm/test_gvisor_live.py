@@ -140,7 +140,7 @@ def test_an_ordinary_user_can_make_one(guest: Guest, tmp_path: Path) -> None:
         words = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "HOME": name}
         tried = subprocess.run(
-            [*words, sys.executable, "-c", "import harness"],
+            [*words, sys.executable, "-c", "import harness.providers.gvisor.provider"],
             env=environment,
             capture_output=True,
             check=False,
