@@ -211,7 +211,7 @@ class Bench:
 
 @contextmanager
 def _output(size: int | None) -> Iterator[int]:
-    """Yield a descriptor for the output: /dev/null, or a terminal with so many columns."""
+    """Yield a descriptor for the output: /dev/null, or a terminal of this many columns."""
     if size is None:
         descriptor = os.open(os.devnull, os.O_WRONLY)
         yield descriptor

@@ -134,7 +134,7 @@ def test_points_that_say_the_same_are_one_entry_with_all_their_shares() -> None:
 
 
 def moved(count: int) -> Judgement:
-    """Return a cell of `failure-flows` in which so many of 150 survivors' flows moved."""
+    """Return a cell of `failure-flows` in which this many of 150 survivors' flows moved."""
     counts, share = {"survivors_moved": count, "survivors_total": 150}, count / 150
     return Judgement(
         State.MEASURED, "reshuffled", counts=counts, statistics={"moved_of_survivors": share}

@@ -1,4 +1,4 @@
-"""Somebody else's run folder: nothing in it leads out, waits, or fills the memory."""
+"""A stranger's run folder: nothing in it leads out, waits, or fills the memory."""
 
 import os
 from collections.abc import Callable, Sequence

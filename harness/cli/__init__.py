@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _guarded(command: Callable[[], object]) -> int:
-    """Run a command and return its exit status, whatever happens: also for a bug of ours."""
+    """Run a command and return its exit status, even if this program has a bug."""
     try:
         return _answered(command)
     except Exception as exc:  # noqa: BLE001  # the only place: nothing is above that could handle it

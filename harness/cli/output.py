@@ -58,7 +58,7 @@ def looks() -> tuple[int, bool]:
 
 
 def piped_width() -> int:
-    """Return the width of what is no terminal: that of $COLUMNS (POSIX, XBD 8.3), or `WIDTH`."""
+    """Return the width for output off a terminal: $COLUMNS (POSIX, XBD 8.3), or `WIDTH`."""
     asked = os.environ.get("COLUMNS", "")
     known = asked.isascii() and asked.isdigit() and len(asked) < DIGITS and int(asked) > 0
     return max(NARROWEST, int(asked)) if known else WIDTH

@@ -46,7 +46,7 @@ def prepare() -> None:
     """Open what is closed, and let a character that the output's encoding lacks become a `?`.
 
     A closed descriptor would be given to the next file that is opened, and a message would then
-    land in that file. Streams that somebody else has put in place (pytest) are left alone.
+    land in that file. Streams that another program has put in place (pytest) are left alone.
     """
     for descriptor, flags in enumerate(FLAGS):
         try:

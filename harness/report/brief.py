@@ -24,7 +24,7 @@ NEVER_UP = (State.NOT_RUN, State.INFRASTRUCTURE)
 """States that say nothing of a system."""
 
 SILENT = (State.INCONCLUSIVE, State.INFRASTRUCTURE)
-"""States that are counted beside the words: somebody has to look at these cells."""
+"""States that are counted beside the words, because you have to look at these cells."""
 
 
 class BriefRow(Struct, frozen=True):

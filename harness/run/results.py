@@ -58,7 +58,7 @@ def write_merge(
 
 
 def _spare(path: Path, matrix: Matrix) -> None:
-    """Raise `FileError` if there is a matrix of other runs; what is no matrix may be replaced."""
+    """Raise `FileError` if there is a matrix of other runs; any other file may be replaced."""
     try:
         there = load_matrix(path)
     except FileError:

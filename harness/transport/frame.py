@@ -51,7 +51,7 @@ class FramedStream:
         self.begun, self.ended = False, False
 
     def add(self, chunk: bytes) -> None:
-        """Take bytes as they arrive; hold back those that may be the start of a line of ours."""
+        """Take bytes as they arrive; hold back those that may be the start of a marker."""
         if self.ended:
             return
         self._held += chunk

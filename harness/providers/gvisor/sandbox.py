@@ -2,7 +2,7 @@
 
 One sandbox serves all commands: a command then takes 0.05 to 0.1 s (`runsc exec`) instead of 0.2 to
 0.4 s, and processes of several commands live together. `runsc do` makes it from this machine's
-root, read-only, below a layer in memory. Its first process reads a pipe of ours, so the sandbox
+root, read-only, below a layer in memory. Its first process reads a pipe from here, so the sandbox
 ends with us, however we end.
 """
 

@@ -42,7 +42,7 @@ WITH_PATTERNS = ("host", "originalhost", "user", "localuser")
 """Criteria of `Match` that paramiko knows, without and with an argument."""
 
 UNUSABLE = "unusable"
-"""A keyword of ours: what is wrong with a line, in the block of that line."""
+"""A keyword of this program: what is wrong with a line, in the block of that line."""
 
 LINE = re.compile(r"\s*(\w+)(?:\s*=\s*|\s+|$)(.*?)\s*")
 """Keyword and value; between them are blanks or one `=`."""

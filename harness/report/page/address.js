@@ -1,4 +1,4 @@
-// The state of the page in its address, so that it survives a reload and can be sent to somebody.
+// The state of the page in its address, so that it survives a reload and can be sent to others.
 
 function state() {
   const parameters = new URLSearchParams();
