@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.machine import guarded
+from harness.machine.files import replace_folder
 from harness.matrix import MergedRun
 from harness.model import GUEST_NAME
 from harness.store.folder import JOURNAL, lines_of, translated
@@ -68,9 +69,7 @@ def _copy(source: Path, target: Path, merge: Path) -> None:
                     guarded.file(copy, "ab", inside=Path(scratch)) as made,
                 ):
                     shutil.copyfileobj(original, made)
-            if target.exists():
-                shutil.rmtree(target)
-            (Path(scratch) / "run").replace(target)
+            replace_folder(Path(scratch) / "run", target)
 
 
 def _parts(source: Path) -> Iterator[Path]:
