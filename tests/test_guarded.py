@@ -145,7 +145,6 @@ DIRECT = {
     "providers/accelerators.py": "/proc, and a firmware of its own in a new folder",
     "providers/fetch/http.py": "a download under way, in the user's cache",
     "providers/fetch/unpack.py": "a download that was verified, in the user's cache",
-    "providers/gvisor/program.py": "a program in the PATH or in the user's cache",
     "providers/gvisor/sandbox.py": "files of its own, in the lease's folder",
     "providers/openssh/config.py": "the user's ~/.ssh, and the system's configuration of ssh",
     "providers/openssh/identities.py": "the user's ~/.ssh",

@@ -1,6 +1,5 @@
 """Finds the `runsc` for a guest: a file, a Debian package in the cache, or the one in PATH."""
 
-import hashlib
 import logging
 import re
 import shutil
@@ -12,6 +11,7 @@ from msgspec.structs import replace
 
 from harness.deadline import Deadline
 from harness.errors import ImageError, NotRunError
+from harness.machine import seals
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.model.guest import Gvisor
@@ -99,8 +99,7 @@ def _examined(path: Path, deadline: Deadline) -> Runsc:
     try:
         done = execute([str(path), "--version"], deadline.within(VERSION_SECONDS))
         said = done.stdout.decode(errors="replace")
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = seals.digest(path)
     except (ToolTimeoutError, OSError) as exc:
         raise NotRunError(f"{path} does not tell its version: {exc}", hint=HINT) from exc
     line = (said.splitlines() or [""])[0]
