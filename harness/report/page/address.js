@@ -2,11 +2,12 @@
 
 function state() {
   const parameters = new URLSearchParams();
+  const pair = compared();
   for (const [axis, select] of selects) if (select.value !== (FIRST[axis] ?? "")) parameters.set(axis, select.value);
   if (which.value) parameters.set("show", which.value);
   if (search.value) parameters.set("q", search.value);
   if (system?.value && !system.closest("p").hidden) parameters.set("system", system.value);
-  else if (compared()) for (const [name, guest] of [["compare", 0], ["with", 1]]) parameters.set(name, DATA.guests[compared()[guest]]);
+  else if (pair) pair.forEach((guest, side) => parameters.set(["compare", "with"][side], DATA.guests[guest]));
   else if (boxes.some((box, guest) => box.checked !== CHECKED[guest])) {
     for (const [guest, box] of boxes.entries()) if (box.checked) parameters.append("guests", DATA.guests[guest]);
   }
