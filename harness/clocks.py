@@ -134,6 +134,11 @@ class Clocks(Struct, frozen=True):
         return FACTS * self.factor
 
 
+def slow_factor(provenance: Mapping[str, str]) -> float:
+    """Return the factor of a guest that is up: 1 for a fast host, `SLOW` for an emulated CPU."""
+    return float(provenance.get("slow_factor", "1"))
+
+
 def boot(guest: Guest) -> float:
     """Return how long a guest may take to come up, with any of its providers."""
     own = max((section.boot_timeout for section in guest.sections.values()), default=0.0)

@@ -182,7 +182,7 @@ def _prepared(transport: Transport, name: str) -> InstallPlace:
 
 
 def _factor(transport: Transport) -> float:
-    return float(transport.provenance.get("slow_factor", "1"))
+    return clocks.slow_factor(transport.provenance)
 
 
 def _check(program: Program, guest: Platform) -> None:

@@ -72,7 +72,7 @@ def of_guest(transport: Transport, name: str, uid: int | None, wanted: Root) -> 
         return User(name, uid)
     if wanted == "none":
         return User(name, uid, why=f"the guest file says no way for {name} to become it")
-    factor = float(transport.provenance.get("slow_factor", "1"))
+    factor = clocks.slow_factor(transport.provenance)
     try:
         done = transport.run(become(wanted, ["id", "-u"]), timeout=clocks.BECOME * factor)
     except CommandTimeoutError:

@@ -159,7 +159,7 @@ class Life:
             subject.provider.boot(subject.guest, deadline) as transport,
             subject.cancellation.hooked(transport.close),
         ):
-            self._clocks = Clocks(float(transport.provenance.get("slow_factor", "1")))
+            self._clocks = Clocks(clocks.slow_factor(transport.provenance))
             self._common = {"loopback": transport.provenance.get("loopback", "as-is")}
             self._tell(Phase.PUSH)
             # Vouch comes first: an agent that answers anything to a random question is not the

@@ -9,7 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from harness import guests, leases
+from harness import clocks, guests, leases
 from harness.agent import Builder, placed
 from harness.errors import NotRunError, UsageError
 from harness.machine.places import Places
@@ -49,7 +49,7 @@ class LiveGuest:
         self._places = places
         self._guest = guest
         self.folder = folder
-        self._factor = float(live.provenance.get("slow_factor", "1"))
+        self._factor = clocks.slow_factor(live.provenance)
 
     @property
     def name(self) -> str:
