@@ -112,5 +112,8 @@ def test_without_qemu_the_guest_is_not_run_and_the_host_goes_on(tmp_path: Path) 
     assert whatever.status == 0, whatever.err
     available = here("run", "available", *words, "third")
     assert available.status == 0, available.err
-    assert set(here.matrix("third").guests) == {"host"}
+    measured = set(here.matrix("third").guests)
+    assert "host" in measured
+    # gVisor needs no QEMU either: it is there if this machine's archive has its package.
+    assert all(name == "host" or name.startswith("gvisor-") for name in measured), measured
     assert here.left() == []
