@@ -141,7 +141,7 @@ def slow_factor(provenance: Mapping[str, str]) -> float:
 
 def boot(guest: Guest) -> float:
     """Return how long a guest may take to come up, with any of its providers."""
-    own = max((section.boot_timeout for section in guest.sections.values()), default=0.0)
+    own = max((section.boot_seconds for section in guest.sections.values()), default=0.0)
     return PREPARE + SLOW * (own + AROUND_BOOT)
 
 

@@ -51,6 +51,13 @@ class Node(Struct, frozen=True):
         """The keys and their nodes; empty if this is not a mapping."""
         return self.value if isinstance(self.value, dict) else {}
 
+    @property
+    def children(self) -> "dict[str, Node]":
+        """The nodes below this one: a mapping's by key, a list's by index (`"0"`, …)."""
+        if isinstance(self.value, list):
+            return {str(index): node for index, node in enumerate(self.value)}
+        return self.mapping
+
     def at(self, where: Sequence[str]) -> "Node | None":
         """Return the node at a path of keys; None if there is none."""
         node = self

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from harness.errors import FileError
+from harness.guests.console_steps import check_console
 from harness.guests.document import Node, read
 from harness.guests.limits import check_addresses, check_boots, check_limits, expectation
 from harness.model import (
@@ -24,6 +25,7 @@ from harness.model import (
     OnlyOn,
     Ssh,
 )
+from harness.model.console_step import ConsoleStep
 from harness.model.guest import SECTIONS, Gvisor, Host, Qemu, Remote, Vagrant
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("agent",): AgentSource,
     ("qemu",): Qemu,
     ("qemu", "ssh"): Ssh,
+    ("qemu", "console", "*"): ConsoleStep,
     ("qemu", "debian"): DebianKernel,
     ("qemu", "image"): Image,
     ("qemu", "image", "checked"): Checked,
@@ -67,13 +70,13 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
     ("ssh",): Remote,
     ("only_on",): OnlyOn,
 }
-"""The struct with the allowed keys of each place; `*` stands for any name."""
+"""The struct with the allowed keys of each place; `*` stands for any name, or item of a list."""
 
 OURS = ("name", "source")
 """Fields of a guest that are not keys of its file."""
 
-NAMED = frozenset({("vagrant", "boxes")})
-"""Mappings whose keys are any names (`*`)."""
+NAMED = frozenset({("vagrant", "boxes"), ("qemu", "console")})
+"""Lists, and mappings whose keys are any names (`*`)."""
 
 
 def load(folders: Sequence[Path]) -> Mapping[str, Guest]:
@@ -146,6 +149,7 @@ def _guest(path: Path, name: str, written: Node) -> Guest:
     check_limits(path, node)
     check_boots(path, node)
     check_addresses(path, node)
+    check_console(path, node)
     if not guest.sections:
         wanted = ", ".join(SECTIONS)
         raise FileError(path, node.line, f"guest `{name}` has no provider: expected {wanted}")
@@ -172,7 +176,7 @@ def _moved(path: Path, node: Node) -> Node:
 
 def _check_keys(path: Path, node: Node, where: tuple[str, ...]) -> None:
     if where in NAMED:
-        for value in node.mapping.values():
+        for value in node.children.values():
             _check_keys(path, value, (*where, "*"))
         return
     struct = STRUCTS.get(where)
@@ -208,8 +212,8 @@ def _nearest(node: Node, where: Sequence[str]) -> tuple[str, Node]:
     """Follow a path of keys as far as it exists; return that part of it, and its node."""
     gone: list[str] = []
     for key in where:
-        if key in node.mapping:
-            node = node.mapping[key]
+        if key in node.children:
+            node = node.children[key]
             gone.append(key)
     return ".".join(gone) or "guest", node
 

@@ -30,6 +30,7 @@ CHOICES = {
     ("architecture",): "x86_64 or aarch64",
     ("agent", "build"): "guest-cc",
     ("qemu", "seed"): "nocloud",
+    ("qemu", "console", "on"): "serial or screen",
 }
 
 VAGRANT_PROVIDERS = ("libvirt", "virtualbox", "vmware_desktop", "parallels", "qemu", "tart")
@@ -52,7 +53,7 @@ def expectation(message: str) -> tuple[Sequence[str], str]:
     match = REASON.fullmatch(message)
     where = re.findall(r"\w+", (match and match["where"]) or "")
     what = match["what"] if match else message
-    chosen = CHOICES.get(tuple(where))
+    chosen = CHOICES.get(tuple(key for key in where if not key.isdigit()))
     if chosen is not None and what.startswith("Invalid enum value "):
         return where, f"expected {chosen}, got {what.removeprefix('Invalid enum value ')}"
     for theirs, ours in SPOKEN:

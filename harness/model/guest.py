@@ -8,6 +8,8 @@ from typing import ClassVar, Literal, get_args
 from msgspec import Struct, field
 from msgspec.structs import fields
 
+from harness.model.console_step import ConsoleStep
+
 Root = Literal["none", "sudo", "doas", "su"]
 """How the SSH user becomes root; with `none` it does not."""
 
@@ -39,6 +41,11 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
     def boot_timeout(self) -> float:
         """The seconds that its boot may take on a fast host."""
         return 0.0
+
+    @property
+    def boot_seconds(self) -> float:
+        """The same with all that must be done until it can be logged in to."""
+        return self.boot_timeout
 
 
 class Ssh(Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,8 +105,8 @@ class Qemu(Section, frozen=True):
     """A guest that QEMU starts from a kernel or a disk; without `initrd` the harness makes one.
 
     Paths are absolute after loading. `memory` is in MiB; `disk_size` is in GiB (the disk grows to
-    it if the image is smaller); `boot_timeout` is seconds on a fast host. `seed` is how the image
-    gets the harness's public key.
+    it if the image is smaller); `boot_timeout` is seconds on a fast host. `seed` and `console` are
+    how the image gets the harness's public key.
     """
 
     made = True
@@ -117,6 +124,7 @@ class Qemu(Section, frozen=True):
     disk_size: int | None = None
     image: Image | None = None
     seed: Literal["nocloud"] | None = None
+    console: tuple[ConsoleStep, ...] = ()
     nic: str = "virtio-net-pci"
     machine: str | None = None
     cpu: str | None = None
@@ -126,6 +134,15 @@ class Qemu(Section, frozen=True):
     ssh: Ssh = Ssh()
     accelerator: str | None = None
     boot_timeout: float = 60.0
+
+    @property
+    def boot_seconds(self) -> float:
+        """The boot, and every step that is typed on the console."""
+        return self.boot_timeout + sum(step.timeout for step in self.console)
+
+    def types(self, placeholder: str) -> bool:
+        """Return whether a console step types what `{placeholder}` stands for."""
+        return any(f"{{{placeholder}}}" in (step.send or "") for step in self.console)
 
 
 class Gvisor(Section, frozen=True):

@@ -130,7 +130,7 @@ def up(boot: QemuBoot, console: Path, deadline: Deadline) -> Iterator[RunningGue
 
 
 def _limit(boot: QemuBoot, deadline: Deadline) -> Deadline:
-    return deadline.within(boot.qemu.boot_timeout * boot.factor)
+    return deadline.within(boot.qemu.boot_seconds * boot.factor)
 
 
 def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> RunningGuest | None:

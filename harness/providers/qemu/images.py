@@ -53,9 +53,14 @@ def refusal(qemu: Qemu) -> str | None:
         return "qemu-img not found, needed to keep the disk image unchanged"
     if _is_ours(qemu):
         return debian.refusal()
-    if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)):
+    if qemu.console:
+        return "`console` cannot be typed yet"
+    if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)) or qemu.types("public_key"):
         return None
-    return "a guest with its own system needs `ssh: {key: …}`, or `seed` if its image reads one"
+    return (
+        "a guest with its own system needs `ssh: {key: …}`, `seed` if its image reads one, or a "
+        "`console` that types {public_key}"
+    )
 
 
 def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Images:
