@@ -50,6 +50,16 @@ def distribution(trial: Trial) -> None:
         trial.speak(fates)
 
 
+def one_listener(trial: Trial) -> None:
+    """One socket; the workers are a group that the simulated kernel chooses from."""
+    error = trial.kernel.refused
+    trial.say("attempt", what="listener", call="listen" if error else None, error=error)
+    if error is None:
+        trial.group = list(range(trial.listeners))
+        ports = trial.ports()
+        trial.phase("all", ports, trial.serve(ports))
+
+
 def server_port(trial: Trial) -> None:
     """Ask the same again at another port, which is or is not among the hash's inputs."""
     if all(trial.stand(index) for index in range(trial.listeners)):
@@ -207,6 +217,20 @@ GROUPS: Mapping[str, Simulated] = {
                 {**CONFIRM_UDP, "source": "many-addresses"},
                 state=State.INCONCLUSIVE,
             ),
+        ),
+    ),
+    "one-listener": Simulated(
+        one_listener,
+        ("any", "any", "any", "any", "any", "too few", LOSSY, STARVED),
+        cases=(
+            Case(Kernel(turns), "in-turn"),
+            Case(Kernel(scaled), "any"),
+            Case(Kernel(oldest), "any"),
+            Case(Kernel(idle_half), "any"),
+            Case(Kernel(copies), "too few", state=State.INCONCLUSIVE),
+            Case(Kernel(turns), "too few", {"flows": "20"}, state=State.INCONCLUSIVE),
+            Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+            Case(Kernel(refused="EACCES"), "listen EACCES", state=State.NOT_APPLICABLE),
         ),
     ),
     "server-port": Simulated(

@@ -23,6 +23,7 @@ FAMILIES = {
     "fallback",
     "group_limit",
     "last_gone",
+    "one_listener",
     "precedence",
     "sharing",
     "takeover",

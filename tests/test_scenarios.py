@@ -83,7 +83,16 @@ def test_what_is_quick_is_a_part_of_what_is_full() -> None:
     assert set(cells(Depth.QUICK)) <= set(cells(Depth.FULL))
 
 
-@pytest.mark.parametrize("scenario", CATALOGUE)
+FULL_ONLY = {"one-listener"}
+"""Scenarios that a quick run leaves out: it must not become slower with each question."""
+
+
+def test_a_quick_run_leaves_out_no_other_scenario() -> None:
+    quick = {cell.scenario for cell in cells(Depth.QUICK)}
+    assert set(CATALOGUE) - quick == FULL_ONLY
+
+
+@pytest.mark.parametrize("scenario", sorted(set(CATALOGUE) - FULL_ONLY))
 def test_the_quick_form_meets_every_value_of_an_axis_that_applies(scenario: str) -> None:
     quick = cells(Depth.QUICK, [scenario])
     full = cells(Depth.FULL, [scenario])
@@ -160,7 +169,7 @@ def test_a_gap_alone_does_not_spoil_a_trial_in_which_nothing_timed_out() -> None
     [
         name
         for name in CATALOGUE
-        if name not in ("sharing", "last-gone", "group-limit", "precedence")
+        if name not in ("sharing", "last-gone", "group-limit", "precedence", "one-listener")
     ],
 )
 def test_a_refused_listener_makes_a_scenario_not_applicable(scenario: str) -> None:

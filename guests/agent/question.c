@@ -33,6 +33,9 @@ static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
 };
 static const char *const paces[] = { "full", "measured", NULL };
+static const char *const waits[] = {
+    "accept", "poll", "epoll", "epoll-exclusive", "kqueue", NULL
+};
 static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
 static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
 static const char *const confirmations[] = { "nothing", "order", NULL };
@@ -68,7 +71,7 @@ static const struct key keys[] = {
     WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
-    WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
+    WORD("wait", waiting, waits), WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),

@@ -43,6 +43,7 @@ struct question {
     int acknowledgement, source, delivery;
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
+    int waiting; /* how workers of one listener wait for connections */
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
     uint32_t seed;

@@ -9,6 +9,7 @@ struct trial;
 void facts(struct trial *);
 void sharing(struct trial *);
 void distribution(struct trial *);
+void one_listener(struct trial *);
 void server_port(struct trial *);
 void listen_order(struct trial *);
 void takeover(struct trial *);

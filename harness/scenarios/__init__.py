@@ -18,6 +18,7 @@ from harness.scenarios.fallback import FALLBACK
 from harness.scenarios.group_limit import GROUP_LIMIT
 from harness.scenarios.last_gone import LAST_GONE
 from harness.scenarios.listen_order import LISTEN_ORDER
+from harness.scenarios.one_listener import ONE_LISTENER
 from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
@@ -31,6 +32,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
         for scenario in (
             SHARING,
             DISTRIBUTION,
+            ONE_LISTENER,
             SERVER_PORT,
             LISTEN_ORDER,
             TAKEOVER,

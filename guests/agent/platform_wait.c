@@ -1,0 +1,80 @@
+/* Waiting by epoll(7) on Linux, and on kernels that imitate it; by kqueue(2) on the others. */
+#include "platform_wait.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <string.h>
+
+#if defined(__linux__)
+#include <sys/epoll.h>
+
+#ifndef EPOLLEXCLUSIVE
+#define EPOLLEXCLUSIVE (1u << 28) /* Linux 4.5 */
+#endif
+
+const char *platform_wait_missing(int wait)
+{
+    return wait == BY_KQUEUE ? "no kqueue on this system" : NULL;
+}
+
+int platform_wait_open(void)
+{
+    return epoll_create1(0);
+}
+
+int platform_wait_add(int queue, int fd, int exclusive)
+{
+    struct epoll_event event;
+    memset(&event, 0, sizeof event);
+    event.events = exclusive ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN;
+    event.data.fd = fd;
+    return epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event);
+}
+
+int platform_wait_one(int queue)
+{
+    struct epoll_event event;
+    int count;
+    do
+        count = epoll_wait(queue, &event, 1, -1);
+    while (count == 0 || (count < 0 && errno == EINTR));
+    return count < 0 ? -1 : event.data.fd;
+}
+
+#else
+#include <sys/event.h>
+#include <sys/time.h>
+
+const char *platform_wait_missing(int wait)
+{
+    return wait == BY_EPOLL || wait == BY_EPOLL_EXCLUSIVE ? "no epoll on this system" : NULL;
+}
+
+int platform_wait_open(void)
+{
+    return kqueue();
+}
+
+int platform_wait_add(int queue, int fd, int exclusive)
+{
+    struct kevent event;
+    (void)exclusive;
+    memset(&event, 0, sizeof event);
+    event.ident = (uintptr_t)fd;
+    event.filter = EVFILT_READ;
+    event.flags = EV_ADD;
+    return kevent(queue, &event, 1, NULL, 0, NULL);
+}
+
+int platform_wait_one(int queue)
+{
+    struct kevent event;
+    int count;
+    do
+        count = kevent(queue, NULL, 0, &event, 1, NULL);
+    while (count == 0 || (count < 0 && errno == EINTR));
+    return count < 0 ? -1 : (int)event.ident;
+}
+
+#endif
