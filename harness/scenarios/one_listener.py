@@ -89,8 +89,8 @@ ONE_LISTENER = Scenario(
             "no turns: often the worker that was just served gets the next connection, too",
             "some workers are busy while others wait, and which ones is luck",
             do=(
-                "Let the workers wait in accept(), or give each a listener of its own where "
-                "the row of `distribution` says balanced"
+                "Let the workers wait in accept(), or give each a listener of its own where a "
+                "group is balanced"
             ),
             told=(
                 "The busiest worker served {busiest/flows} connections.",
