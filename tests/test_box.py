@@ -12,11 +12,10 @@ from pathlib import Path
 import build
 import disk
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
-from harness.providers.qemu.seed import user_data
+from harness.providers.qemu.seed import HostKeys, user_data
 from harness.transport.keys import make_key
 
 MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
@@ -111,7 +110,7 @@ def test_the_scripts_of_the_box_are_shell(tmp_path: Path) -> None:
 def test_the_seed_of_ours_is_understood_by_the_box(tmp_path: Path) -> None:
     """init.sh must extract with sed the same keys that seed.py writes."""
     key = make_key(tmp_path / "key")
-    data = user_data("root", key, Ed25519PrivateKey.generate())
+    data = user_data("Linux", "root", key, HostKeys.generate())
     (tmp_path / "user-data").write_text(data)
     lines = (build.HERE / "init.sh").read_text().splitlines()
     scripts = [line for line in lines if line.lstrip().startswith("sed -n")]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 
 from harness.model.guest import Qemu
@@ -82,13 +83,31 @@ def test_another_systems_kernel_is_told_what_its_file_says_alone() -> None:
     assert "-append" not in command_line(Qemu(), netbsd)
 
 
-def test_a_seed_is_a_cd_on_the_machines_own_controller() -> None:
-    argv = command_line(Qemu(), replace(DISK, seed=Path("/d,1/seed.iso")))
+@pytest.mark.parametrize(
+    ("system", "disks", "device"),
+    [
+        ("FreeBSD", "virtio", "ide-cd,drive=seed"),
+        ("Linux", "ide", "ide-cd,drive=seed"),
+        ("Linux", "virtio", "virtio-blk-pci,drive=seed,serial=seed"),
+    ],
+)
+def test_a_seed_is_where_the_systems_first_drivers_find_it(
+    system: str, disks: str, device: str
+) -> None:
+    parts = replace(DISK, system=system, seed=Path("/d,1/seed.iso"))
+    argv = command_line(Qemu(disk_interface=disks), parts)
     drive = after(argv[argv.index("-drive") + 1 :], "-drive")
     assert drive.startswith("file=/d,,1/seed.iso,format=raw,")
-    assert {"media=cdrom", "readonly=on", "id=seed"} <= set(drive.split(","))
-    assert "ide-cd,drive=seed" in argv
+    assert {"readonly=on", "id=seed"} <= set(drive.split(","))
+    assert ("media=cdrom" in drive.split(",")) == device.startswith("ide-cd")
+    assert device in argv
     assert not [word for word in command_line(Qemu(), DISK) if "cd" in word]
+
+
+def test_a_card_may_have_options_and_still_boots_nothing_from_the_network() -> None:
+    for nic in ("virtio-net-pci", "virtio-net-pci,ctrl_vq=off", "e1000"):
+        assert f"{nic},netdev=net,romfile=" in command_line(Qemu(nic=nic), PARTS)
+    assert "usb-net,x=1,netdev=net" in command_line(Qemu(nic="usb-net,x=1"), PARTS)
 
 
 def test_a_linux_guest_on_a_pc_has_a_source_of_randomness() -> None:

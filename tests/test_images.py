@@ -155,8 +155,8 @@ def test_a_seed_brings_a_key_of_ours_and_offers_a_host_key(
     assert made.seed is not None
     content = made.seed.read_bytes()
     assert made.key.get_base64().encode() in content
-    assert made.offered is not None
-    assert made.offered.get_base64().encode() in content
+    assert [key.get_name() for key in made.offered] == ["ssh-ed25519", "ecdsa-sha2-nistp256"]
+    assert all(key.get_base64().encode() in content for key in made.offered)
     assert made.host_key is None  # the guest need not accept it
     assert read_key(Path(made.private)).asbytes() == made.key.asbytes()
 
@@ -172,8 +172,8 @@ def test_a_key_of_the_users_is_what_a_seed_brings(
 
 
 def test_whose_host_key_answered_is_told(tmp_path: Path) -> None:
-    ours, other = (make_key(tmp_path / name) for name in ("ours", "other"))
-    offered = Images(ours, "", {}, offered=ours)
+    ours, other, other_one = (make_key(tmp_path / name) for name in ("ours", "other", "one"))
+    offered = Images(ours, "", {}, offered=(other_one, ours))
     assert whose(ours, offered) == "ours"
     assert whose(other, offered) == whose(other, Images(ours, "", {})) != "ours"
     assert whose(ours, Images(other, "", {}, host_key=ours)) == "ours"

@@ -69,7 +69,7 @@ def test_whatever_the_umask_nobody_else_reads_what_is_of_a_guest(tmp_path: Path)
     places = Places(tmp_path / "cache", tmp_path / "state")
     with leases.hold(places, "g") as tenancy:
         key = make_key(tenancy.folder / "key")
-        seed.make(tenancy.folder / "seed.iso", "root", key)
+        seed.make(tenancy.folder / "seed.iso", "Linux", "root", key)
         write_whole(places.folder("deep", "down") / "file", b"x")
         with Store.create(tmp_path / "run", BEGUN) as store:
             store.guest("one").answered(asked(), RAW)
@@ -120,13 +120,13 @@ def test_no_log_holds_a_key_however_much_is_said(
     with serving() as server, leases.hold(places, "g") as tenancy:
         server.user_key = make_key(tenancy.folder / "key")
         private = (tenancy.folder / "key").read_text()
-        made = seed.make(tenancy.folder / "seed.iso", "root", server.user_key)
+        made = seed.make(tenancy.folder / "seed.iso", "Linux", "root", server.user_key)
         transport = SshTransport.connect(
             "127.0.0.1", server.port, "root", server.user_key, server.host_key, Deadline(10), {}
         )
         transport.run(["true"], timeout=10)
         transport.close()
-        hosts = made.host_key.private_bytes_raw().hex()
+        hosts = made.host_keys.ed25519.private_bytes_raw().hex()
         told = told_to_a_guest(hosts)
     assert hosts in told
     said = caplog.text + "".join(capfd.readouterr())

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import paramiko
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -16,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from paramiko.pkey import UnknownKeyType
 
 from harness.errors import NotRunError
+
+PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey
 
 
 def generate_key() -> paramiko.PKey:
@@ -40,12 +43,12 @@ def read_key(path: Path) -> paramiko.PKey:
         raise NotRunError(f"{path} is not a usable private key: {exc}") from exc
 
 
-def private_text(key: Ed25519PrivateKey) -> bytes:
+def private_text(key: PrivateKey) -> bytes:
     """Return a private key in OpenSSH's file format, without a passphrase."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 
 
-def public_key(key: Ed25519PrivateKey) -> paramiko.PKey:
+def public_key(key: PrivateKey) -> paramiko.PKey:
     """Return the public key, which a client pins."""
     text = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     return parse_key(text.decode())

@@ -276,7 +276,7 @@ def _keep(
 
 def whose(shown: paramiko.PKey, made: Images) -> str:
     """Return the origin of the host key that the guest showed; later logins pin this key."""
-    given = made.host_key or made.offered
-    if given is not None and shown.asbytes() == given.asbytes():
+    given = made.offered if made.host_key is None else (made.host_key,)
+    if shown.asbytes() in [key.asbytes() for key in given]:
         return "ours"
     return "the guest's own, learnt at the first login"

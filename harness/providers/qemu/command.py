@@ -68,7 +68,8 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     if parts.line is not None:
         argv += ["-chardev", f"socket,id=line,fd={parts.line}", "-serial", "chardev:line"]
     argv += ["-netdev", f"user,id=net,{FORWARDED}-:{qemu.ssh.port}"]
-    firmware = ",romfile=" if qemu.nic in ROM_CARDS else ""
+    card = qemu.nic.partition(",")[0]  # options may follow: `virtio-net-pci,ctrl_vq=off`
+    firmware = ",romfile=" if card in ROM_CARDS else ""
     argv += ["-device", f"{qemu.nic},netdev=net{firmware}"]
     if parts.system == "Linux" and _is_pc(qemu.machine):
         argv += ["-object", RANDOM[0], "-device", RANDOM[1]]
@@ -76,7 +77,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     if parts.disk is not None:
         argv += [*_screen(qemu.machine), *_drive(qemu.disk_interface, parts.disk)]
     if parts.seed is not None:
-        argv += _cd(parts.seed)
+        argv += _seed(parts.seed, parts.system, qemu.disk_interface)
     if parts.state is not None:
         argv += ["-incoming", f"exec:cat {shlex.quote(str(parts.state))}"]
     return [*argv, *qemu.arguments]
@@ -117,7 +118,13 @@ def _drive(interface: str, disk: Path) -> list[str]:
     return [*argv, "-device", f"{device},drive=disk,serial=disk{bus}"]
 
 
-def _cd(image: Path) -> list[str]:
-    """Attach a CD to the machine's own controller: IDE of a `pc`, AHCI of a `q35`."""
-    drive = f"file={_escape(image)},format=raw,if=none,media=cdrom,readonly=on,id=seed"
-    return ["-drive", drive, "-device", "ide-cd,drive=seed"]
+def _seed(image: Path, system: str, disks: str) -> list[str]:
+    """Attach a seed where the guest looks for it before it has loaded many drivers.
+
+    Linux images boot from virtio disks, and their initramfs may lack the drivers of any other.
+    Elsewhere it is a CD on the machine's own controller: IDE of a `pc`, AHCI of a `q35`.
+    """
+    drive = f"file={_escape(image)},format=raw,if=none,readonly=on,id=seed"
+    if system == "Linux" and disks == "virtio":
+        return ["-drive", drive, "-device", "virtio-blk-pci,drive=seed,serial=seed"]
+    return ["-drive", f"{drive},media=cdrom", "-device", "ide-cd,drive=seed"]

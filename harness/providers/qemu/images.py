@@ -26,7 +26,7 @@ from harness.transport.keys import make_key, public_key, read_key
 class Images(Struct, frozen=True):
     """Files to boot, how to log in to the guest, and where the files came from.
 
-    The guest must show `host_key`. It may show `offered`, but need not accept it from the seed.
+    The guest must show `host_key`. It may show one of `offered`, but need not accept the seed's.
     `backing` is the image below the overlay `disk`. `told` is the line that our own initramfs
     reads; None for any other root file system.
     """
@@ -40,7 +40,7 @@ class Images(Struct, frozen=True):
     backing: Path | None = None
     seed: Path | None = None
     host_key: paramiko.PKey | None = None
-    offered: paramiko.PKey | None = None
+    offered: tuple[paramiko.PKey, ...] = ()
     told: str | None = None
 
 
@@ -63,8 +63,13 @@ def refusal(qemu: Qemu) -> str | None:
     )
 
 
-def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Images:
-    """Prepare everything for a boot; files for this boot only go into `folder`."""
+def prepare(
+    qemu: Qemu, places: Places, folder: Path, deadline: Deadline, system: str = ""
+) -> Images:
+    """Prepare everything for a boot; files for this boot only go into `folder`.
+
+    A seed has what programs of this `system` read beyond plain cloud-init.
+    """
     facts: dict[str, str] = {}
     image, modules = _kernel(qemu, places, deadline, facts)
     if image is not None and _is_ours(qemu):
@@ -77,7 +82,7 @@ def prepare(qemu: Qemu, places: Places, folder: Path, deadline: Deadline) -> Ima
     initrd = None if qemu.initrd is None else Path(qemu.initrd)
     if initrd is not None:
         facts["initramfs_sha256"] = _checked(initrd, places)
-    iso, offered = _seeded(qemu, folder, key)
+    iso, offered = _seeded(qemu, system, folder, key)
     return Images(
         key,
         str(private),
@@ -182,10 +187,10 @@ def _source(
 
 
 def _seeded(
-    qemu: Qemu, folder: Path, key: paramiko.PKey
-) -> tuple[Path | None, paramiko.PKey | None]:
-    """Make the seed, if the guest file asks for one; return it and the host key that it offers."""
+    qemu: Qemu, system: str, folder: Path, key: paramiko.PKey
+) -> tuple[Path | None, tuple[paramiko.PKey, ...]]:
+    """Make the seed, if the guest file asks for one; return it and the host keys that it offers."""
     if qemu.seed is None:
-        return None, None
-    made = seed.make(folder / "seed.iso", qemu.ssh.user, key)
-    return made.path, public_key(made.host_key)
+        return None, ()
+    made = seed.make(folder / "seed.iso", system, qemu.ssh.user, key)
+    return made.path, made.host_keys.public

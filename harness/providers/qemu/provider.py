@@ -83,7 +83,7 @@ class QemuProvider:
 
     def _prepare(self, guest: Guest, qemu: Qemu, tenancy: Tenancy, deadline: Deadline) -> QemuBoot:
         places = self._workshop.places
-        made = images.prepare(qemu, places, tenancy.folder, deadline)
+        made = images.prepare(qemu, places, tenancy.folder, deadline, guest.system)
         program = shutil.which(PROGRAM)
         assert program is not None
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)
