@@ -88,7 +88,7 @@ def test_another_systems_kernel_is_told_what_its_file_says_alone() -> None:
     [
         ("FreeBSD", "virtio", "ide-cd,drive=seed"),
         ("Linux", "ide", "ide-cd,drive=seed"),
-        ("Linux", "virtio", "virtio-blk-pci,drive=seed,serial=seed"),
+        ("Linux", "virtio", "virtio-blk-pci,drive=seed,addr=0x1e"),
     ],
 )
 def test_a_seed_is_where_the_systems_first_drivers_find_it(

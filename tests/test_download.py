@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from web_server import Site, serving
 from harness.deadline import Cancellation, Deadline
 from harness.errors import ImageError
 from harness.machine.places import Places
-from harness.model import Image
+from harness.model import Checked, Image
 from harness.providers.fetch import checksums, http
 from harness.providers.fetch.download import Downloaded, fetch, pending
 
@@ -82,9 +83,41 @@ def test_what_cannot_be_unpacked_is_said_and_deleted(
     kind: str, damage: str, site: Site, places: Places
 ) -> None:
     whole = PACKERS[kind](DISK)
-    site.files[f"disk.{kind}"] = whole[: len(whole) // 2] if damage == "cut" else b"<html>sorry"
+    site.files[f"disk.{kind}"] = whole[: len(whole) // 2] if damage == "cut" else b"sorry"
     assert "cannot be unpacked" in str(refused(image(site, f"disk.{kind}"), places))
     assert left(places) == []
+
+
+@pytest.mark.parametrize("page", [b"\n<!DOCTYPE HTML>\n<title>moved", b"<html>", b"<?xml version"])
+@pytest.mark.parametrize("sha256", [None, "ab" * 32])
+def test_a_page_instead_of_an_image_is_said_and_deleted(
+    page: bytes, sha256: str | None, site: Site, places: Places
+) -> None:
+    site.files["disk.img"] = page
+    wanted = Image(site.address("disk.img"), sha256=sha256, unchecked=True)
+    said = str(refused(wanted, places))
+    assert f"{wanted.url}: a web page instead of an image (address never checked)" in said
+    assert left(places) == []
+
+
+CHECKED = Checked("2026-10-03", "downloaded and booted")
+
+
+@pytest.mark.parametrize(
+    ("checked", "unchecked", "said"),
+    [
+        (CHECKED, False, "last checked on 2026-10-03: downloaded and booted"),
+        (None, True, "never checked"),
+        (None, False, "last check unknown"),
+    ],
+)
+def test_of_an_address_that_leads_nowhere_the_last_check_is_said(
+    checked: Checked | None, unchecked: bool, said: str, site: Site, places: Places
+) -> None:
+    url = site.address("gone.img")
+    error = str(refused(Image(url, checked=checked, unchecked=unchecked), places))
+    assert f"{url}: HTTP status 404" in error
+    assert said in error
 
 
 def test_a_long_run_of_zeros_takes_no_room(site: Site, places: Places) -> None:
@@ -145,8 +178,28 @@ def test_a_list_that_is_not_there_is_no_permission(site: Site, places: Places) -
 def test_without_a_checksum_the_record_says_so(
     site: Site, places: Places, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert get(Image(site.address("disk.img")), places).verified == "nothing"
+    found = get(Image(site.address("disk.img")), places)
+    assert found.verified == "nothing"
+    assert found.vouched == f"its first download, on {date.today()}"
     assert "not verified" in caplog.text
+
+
+def test_without_a_checksum_the_first_download_is_the_only_one_that_counts(
+    site: Site, places: Places
+) -> None:
+    wanted = Image(site.address("disk.img"))
+    get(wanted, places)
+    for path in places.folder("downloads").iterdir():
+        path.unlink()  # as `gc --cache` does
+    site.files["disk.img"] = DISK[::-1]
+    error = refused(wanted, places)
+    assert hashlib.sha256(DISK).hexdigest() in str(error)
+    assert hashlib.sha256(DISK[::-1]).hexdigest() in str(error)
+    (pin,) = (places.state / "pins").iterdir()
+    assert str(pin) in str(error.hint)
+    assert left(places) == []
+    pin.unlink()
+    assert get(wanted, places).sha256 == hashlib.sha256(DISK[::-1]).hexdigest()
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_the_download(

@@ -1,8 +1,10 @@
 """`guests`, `doctor` and `run --help`: what a person can do here, and why not the rest."""
 
+import json
 import platform
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from test_cli import Command, command
@@ -44,6 +46,47 @@ def test_guests_lists_what_can_start_first_and_a_common_reason_once(
     assert re.search(r"^  mac +macOS +-  only on a Mac$", said, re.M)
     system = "macOS" if platform.system() == "Darwin" else platform.system()
     assert f"  host  {system} {platform.release()}  host  or ssh\n" in said
+
+
+ADDRESSES = """\
+name: g
+system: S
+agent: {target: host}
+qemu:
+  seed: nocloud
+  image:
+    url: https://x.org/y.img
+    sha512: "%s"
+    checked: {on: "2026-10-03", how: downloaded and booted}
+vagrant:
+  boxes:
+    libvirt: {box: a/b, version: "1.0", unchecked: true}
+    virtualbox: {box: my/own, made_by: make it}
+"""
+
+
+def test_each_address_says_when_and_how_it_was_last_checked(
+    command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "g.yaml").write_text(ADDRESSES % ("ab" * 64))
+    done = command("guests", "--guests", str(tmp_path), "--json")
+    (found,) = [one for one in json.loads(done.out) if one["name"] == "g"]
+    assert found["addresses"] == [
+        {
+            "provider": "qemu",
+            "address": "https://x.org/y.img",
+            "key": None,
+            "verified": "sha512 of the guest file",
+            "checked": {"on": "2026-10-03", "how": "downloaded and booted"},
+        },
+        {
+            "provider": "vagrant libvirt",
+            "address": "a/b 1.0",
+            "key": None,
+            "verified": "nothing",
+            "checked": None,
+        },
+    ]
 
 
 def test_doctor_ends_with_what_can_be_measured_now(

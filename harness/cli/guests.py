@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+from msgspec import to_builtins
 
 from harness.cli.options import guest_folders
 from harness.cli.table import write_json, write_table
 from harness.errors import NotRunError
 from harness.machine.places import Places
-from harness.model import Guest
+from harness.model import Box, Checked, Guest, Image
 from harness.providers import best, offers
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests
@@ -36,6 +37,20 @@ SHARED = 3
 """A reason that this many guests have is said once."""
 
 
+class Address(NamedTuple):
+    """An address (or a box's name) of a guest file, and when and how it was last checked.
+
+    `provider` is `qemu`, or `vagrant` with the provider of Vagrant's. `key` is the address of a
+    published private key. `verified` says what a download is compared with.
+    """
+
+    provider: str
+    address: str
+    key: str | None
+    verified: str
+    checked: Checked | None
+
+
 class Listed(NamedTuple):
     """A guest as `guests` lists it: the provider that would start it, or why none can.
 
@@ -49,6 +64,7 @@ class Listed(NamedTuple):
     why: str | None
     download: str | None
     others: Mapping[str, str | None]
+    addresses: Sequence[Address] = ()
 
 
 @click.command(epilog=EPILOG)
@@ -63,7 +79,7 @@ def guests(folders: Sequence[Path], as_json: bool) -> None:
     with speaking():
         entries = listed(known_guests(folders).values(), Places.of_user())
     if as_json:
-        write_json([one._asdict() for one in entries])
+        write_json([_plain(one) for one in entries])
         return
     write_guests(entries)
 
@@ -80,9 +96,41 @@ def _entry(guest: Guest, workshop: Workshop) -> Listed:
     try:
         chosen = best(guest, found)
     except NotRunError as exc:
-        return Listed(guest.name, guest.system, None, str(exc), None, others)
+        return Listed(guest.name, guest.system, None, str(exc), None, others, addresses(guest))
     del others[chosen.name]
-    return Listed(guest.name, guest.system, chosen.name, None, chosen.download, others)
+    return Listed(
+        guest.name, guest.system, chosen.name, None, chosen.download, others, addresses(guest)
+    )
+
+
+def addresses(guest: Guest) -> list[Address]:
+    """Return every address in a guest's file; a box that is made on this machine has none."""
+    found = []
+    if guest.qemu is not None and guest.qemu.image is not None:
+        image = guest.qemu.image
+        found.append(Address("qemu", image.url, image.key, _verified(image), image.checked))
+    for name, box in ({} if guest.vagrant is None else guest.vagrant.boxes).items():
+        if box.made_by is None:
+            address = box.url or f"{box.box} {box.version or ''}".strip()
+            found.append(Address(f"vagrant {name}", address, None, _verified(box), box.checked))
+    return found
+
+
+def _verified(source: Image | Box) -> str:
+    """Return what a download is compared with."""
+    if isinstance(source, Image):
+        if source.sha512 is not None:
+            return "sha512 of the guest file"
+        if source.checksums is not None:
+            return source.checksums
+    if source.sha256 is not None:
+        return "sha256 of the guest file"
+    return "its first download" if isinstance(source, Image) else "nothing"
+
+
+def _plain(one: Listed) -> dict[str, object]:
+    places = [{**place._asdict(), "checked": to_builtins(place.checked)} for place in one.addresses]
+    return {**one._asdict(), "addresses": places}
 
 
 def write_guests(entries: Sequence[Listed]) -> None:

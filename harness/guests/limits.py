@@ -80,6 +80,12 @@ def check_boots(path: Path, node: Node) -> None:
     if not qemu.mapping.keys() & {"debian", "kernel", "disk", "image"}:
         wanted = "expected `debian`, `kernel`, `disk` or `image`"
         raise FileError(path, qemu.line, f"`qemu`: {wanted}")
+    if qemu.at(["image", "key"]) is not None:
+        for where in (["seed"], ["ssh", "key"]):
+            found = qemu.at(where)
+            if found is not None:
+                message = f"`image.key` and `{'.'.join(where)}` exclude each other"
+                raise FileError(path, found.line, message)
     for one, other in (("kernel", "debian"), ("disk", "image")):
         if {one, other} <= qemu.mapping.keys():
             line = qemu.mapping[one].line
@@ -114,7 +120,9 @@ def _check_address(path: Path, node: Node, place: str) -> None:
     unchecked = node.mapping.get("unchecked")
     if unchecked is not None and unchecked.value and "checked" in node.mapping:
         raise FileError(path, unchecked.line, f"`{place}`: both `checked` and `unchecked`")
-    for key in ("url", "checksums") if place == IMAGE else ():  # a box may lie in a file, too
+    for key in (
+        ("url", "checksums", "key") if place == IMAGE else ()
+    ):  # a box may lie in a file, too
         found = node.mapping.get(key)
         if found is not None and not ADDRESS.match(str(found.value)):
             raise FileError(path, found.line, f"`{place}.{key}`: expected https://… or http://…")

@@ -90,10 +90,12 @@ class Image(Struct, frozen=True, forbid_unknown_fields=True):
     """A vendor's disk image to download; `.xz`, `.gz`, `.bz2` and `.zst` are unpacked.
 
     `sha256` and `sha512` are hexadecimal digests of the file before it is unpacked. `checksums` is
-    the address of the vendor's list of digests.
+    the address of the vendor's list of digests. `key` is the address of the private key that the
+    publisher put beside the image; it is used for the first login and then replaced.
     """
 
     url: str
+    key: str | None = None
     sha256: str | None = None
     sha512: str | None = None
     checksums: str | None = None

@@ -17,7 +17,7 @@ from harness.machine.places import NAME, Places
 from harness.machine.resources import guests_folder
 from harness.matrix import Value
 from harness.model import State
-from harness.transport.keys import make_key
+from harness.transport.keys import key_text, make_key, read_key
 
 pytestmark = pytest.mark.vm
 
@@ -168,6 +168,36 @@ def test_a_vendors_image_is_downloaded_once_and_booted(here: Here, vendor: Site)
     assert again.status == 0, again.err
     assert len(vendor.asked) == 3
     assert here.left() == []
+
+
+def test_a_ready_image_is_entered_once_with_its_published_key(
+    here: Here, box: Path, vendor: Site
+) -> None:
+    with_cache(here)
+    vendor.cut = []
+    vendor.files["id"] = (box / "key").read_bytes()
+    url, key = vendor.address("linux-box.qcow2.gz"), vendor.address("id")
+    written(here, ready=f"image: {{url: '{url}', key: '{key}', unchecked: true}}")
+    done = here("run", "--guests", ".", "ready", *SCENARIO)
+    assert done.status == 0, done.err
+    assert "Everyone has that key" in done.err
+    measured(here, "ready")
+    facts = facts_of(here, "ready")
+    assert (facts["image_verified"], facts["host_key"]) == ("nothing", OWN)
+    assert "first download" in str(facts["image_vouched"])
+    assert facts["published_key_sha256"] == sha256_of(vendor.files["id"])
+    assert len(vendor.asked) == 2
+    # The saved guest goes on with a key of its own; the published one opens nothing any more.
+    shown = here("exec", "--guests", ".", "ready", "--", "cat", ".ssh/authorized_keys")
+    assert shown.status == 0, shown.err
+    (only,) = shown.out.splitlines()
+    assert key_text(read_key(box / "key")) not in only
+    assert len(vendor.asked) == 2
+    make_key(here.folder / "other")
+    vendor.files["id"] = (here.folder / "other").read_bytes()
+    for path in (here.folder / "cache" / NAME / "downloads").glob("*.key"):
+        path.unlink()
+    assert "when it was first used" in why_not(here, "ready")
 
 
 def test_a_vendors_image_of_another_checksum_is_not_booted(here: Here, vendor: Site) -> None:

@@ -19,11 +19,17 @@ from harness.machine.files import recall, remember
 from harness.machine.lock import locked
 from harness.machine.places import Places
 from harness.model import Image
-from harness.providers.fetch import checksums
+from harness.providers.fetch import checksums, pins
+from harness.providers.fetch.history import dated
 from harness.providers.fetch.http import PartialDownload, fetch_into, fetch_text
 from harness.providers.fetch.unpack import DAMAGES, packing, unpack
 
 logger = logging.getLogger(__name__)
+
+PAGES = (b"<!doctype html", b"<html", b"<?xml")
+"""How a page begins that a server sends instead of a file. No image begins like this."""
+
+PAGE_BYTES = 512
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -31,8 +37,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 class Downloaded(Struct, frozen=True):
     """An image in the cache: `sha256` is that of the downloaded file, still packed.
 
-    `verified` names the source of the checksum that it matched. `path` is the unpacked image that
-    boots, and `unpacked_sha256` its sha256.
+    `verified` names the source of the checksum that it matched; without one, `vouched` says what
+    speaks for it. `path` is the unpacked image that boots, and `unpacked_sha256` its sha256.
     """
 
     path: str
@@ -40,6 +46,7 @@ class Downloaded(Struct, frozen=True):
     sha256: str
     verified: str
     unpacked_sha256: str
+    vouched: str = ""
 
 
 def pending(image: Image, places: Places) -> str | None:
@@ -65,7 +72,7 @@ def fetch(image: Image, places: Places, deadline: Deadline) -> Downloaded:
         found = shelf.record()
         if found is not None:
             return found
-        with _told(image.url, shelf):
+        with _told(image.url, shelf), dated(image):
             return _filled(image, shelf, deadline)
 
 
@@ -95,6 +102,15 @@ class _Shelf:
     def keep(self, found: Downloaded) -> None:
         """Record the image: from now on it counts as cached."""
         remember(self._record, found)
+
+    def pinned(self, sha256: str) -> str:
+        """Return what vouches for an image without a checksum: it is the same as at first."""
+        url = self._image.url
+        try:
+            return pins.vouching(url, pins.held(url, sha256, self._places).on)
+        except ImageError:
+            self.part.discard()
+            raise
 
     @contextmanager
     def locked(self, deadline: Deadline) -> Iterator[None]:
@@ -129,7 +145,9 @@ def _filled(image: Image, shelf: _Shelf, deadline: Deadline) -> Downloaded:
     began = time.monotonic()
     fetch_into(shelf.part, image.url, deadline)
     logger.info("downloaded %s in %.0f s", image.url, time.monotonic() - began)
+    _refuse_page(image.url, shelf.part)
     sha256 = _verified(image, expected, shelf.part)
+    vouched = "" if expected is not None else shelf.pinned(sha256)
     kind = packing(urlsplit(image.url).path)
     if kind is None:
         shelf.part.path.replace(shelf.ready)
@@ -138,7 +156,7 @@ def _filled(image: Image, shelf: _Shelf, deadline: Deadline) -> Downloaded:
     shelf.part.discard()
     unpacked = sha256 if kind is None else _digest(shelf.ready, "sha256")
     verified = "nothing" if expected is None else expected.source
-    found = Downloaded(str(shelf.ready), image.url, sha256, verified, unpacked)
+    found = Downloaded(str(shelf.ready), image.url, sha256, verified, unpacked, vouched)
     shelf.keep(found)
     return found
 
@@ -154,6 +172,18 @@ def _expected(image: Image, deadline: Deadline) -> checksums.Expected | None:
         return None
     name = unquote(urlsplit(image.url).path).lstrip("/")
     return checksums.find(fetch_text(image.checksums, deadline), name, image.checksums)
+
+
+def _refuse_page(url: str, part: PartialDownload) -> None:
+    """Delete a download that is a web page: servers send one where the image was."""
+    with guarded.file(part.path) as content:
+        start = content.read(PAGE_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(PAGES):
+        part.discard()
+        raise ImageError(
+            f"{url}: a web page instead of an image",
+            hint="open the address in a browser: the image was moved, or a proxy answered instead",
+        )
 
 
 def _verified(image: Image, expected: checksums.Expected | None, part: PartialDownload) -> str:

@@ -117,16 +117,21 @@ def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
     raise ImageError(f"{url}: {problem}", hint=HINT)
 
 
-def fetch_text(url: str, deadline: Deadline) -> str:
-    """Return the text at an address, at most `TEXT_LIMIT` bytes; raise `ImageError`."""
+def fetch_text(
+    url: str, deadline: Deadline, what: str = "a list of checksums", limit: int = TEXT_LIMIT
+) -> str:
+    """Return the text at an address, at most `limit` bytes; raise `ImageError`.
+
+    `what` is what the text should be, for the message.
+    """
     text = bytearray()
     try:
         with _asked(url, {}) as (response, raw):
             _check_status(response, url)
             while piece := raw.read1(CHUNK):
                 text += piece
-                if len(text) > TEXT_LIMIT or deadline.passed:
-                    raise ImageError(f"{url}: too large for a list of checksums, or too slow")
+                if len(text) > limit or deadline.passed:
+                    raise ImageError(f"{url}: too large for {what}, or too slow", hint=HINT)
     except PROBLEMS as exc:
         raise ImageError(f"{url}: {_sentence(exc)}", hint=HINT) from exc
     return text.decode(errors="replace")

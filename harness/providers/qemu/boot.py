@@ -199,13 +199,15 @@ def _connected(
         ADDRESS,
         port,
         user,
-        made.key,
+        made.published or made.key,
         made.host_key,
         limit,
         facts,
         alive=machine.death,
         last_words=machine.console.tail,
     )
+    if made.published is not None:
+        change_key(transport, made.key, limit)
     shown = transport.host_key
     facts.setdefault("host_key", whose(shown, made))
     return RunningGuest(Login(ADDRESS, port, user, made.private, key_text(shown)), transport)

@@ -31,6 +31,9 @@ ROM_CARDS = ("virtio-net-pci", "e1000", "e1000e", "rtl8139", "ne2k_pci", "pcnet"
 """Cards with firmware to boot from the network, which we do not need."""
 
 
+LAST_SLOT = "0x1e"
+"""A PCI slot that neither a `pc` nor a `q35` uses itself, behind those that QEMU gives out."""
+
 RANDOM = ("rng-random,id=random,filename=/dev/urandom", "virtio-rng-pci,rng=random")
 """A source of randomness for a Linux guest: a kernel that has the driver need not wait for any."""
 
@@ -121,10 +124,12 @@ def _drive(interface: str, disk: Path) -> list[str]:
 def _seed(image: Path, system: str, disks: str) -> list[str]:
     """Attach a seed where the guest looks for it before it has loaded many drivers.
 
-    Linux images boot from virtio disks, and their initramfs may lack the drivers of any other.
-    Elsewhere it is a CD on the machine's own controller: IDE of a `pc`, AHCI of a `q35`.
+    Linux images boot from virtio disks, and their initramfs may lack the drivers of any other. The
+    seed is then in the last slot: QEMU would give it one before the disk's, and SeaBIOS boots the
+    first disk only. Elsewhere it is a CD on the machine's own controller: IDE of a `pc`, AHCI of a
+    `q35`.
     """
     drive = f"file={_escape(image)},format=raw,if=none,readonly=on,id=seed"
     if system == "Linux" and disks == "virtio":
-        return ["-drive", drive, "-device", "virtio-blk-pci,drive=seed,serial=seed"]
+        return ["-drive", drive, "-device", f"virtio-blk-pci,drive=seed,addr={LAST_SLOT}"]
     return ["-drive", f"{drive},media=cdrom", "-device", "ide-cd,drive=seed"]

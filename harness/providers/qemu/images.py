@@ -1,5 +1,6 @@
 """Prepares and checks what a guest boots from: the kernel, package or disk of its guest file."""
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -15,18 +16,21 @@ from harness.machine import seals
 from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model.guest import Qemu
-from harness.providers.fetch import download
+from harness.providers.fetch import download, published_key
 from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs, kernel, overlay, seed
 from harness.providers.qemu.initramfs import GuestKeys, Userland
 from harness.transport.keys import make_key, public_key, read_key
 
+logger = logging.getLogger(__name__)
+
 
 class Images(Struct, frozen=True):
     """Files to boot, how to log in to the guest, and where the files came from.
 
     The guest must show `host_key`. It may show one of `offered`, but need not accept the seed's.
+    `published` is the image's own key, for the first login only: then `key` replaces it.
     `backing` is the image below the overlay `disk`. `told` is the line that our own initramfs
     reads; None for any other root file system.
     """
@@ -42,6 +46,7 @@ class Images(Struct, frozen=True):
     host_key: paramiko.PKey | None = None
     offered: tuple[paramiko.PKey, ...] = ()
     told: str | None = None
+    published: paramiko.PKey | None = None
 
 
 def refusal(qemu: Qemu) -> str | None:
@@ -56,6 +61,8 @@ def refusal(qemu: Qemu) -> str | None:
     if qemu.console:
         return "`console` cannot be typed yet"
     if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)) or qemu.types("public_key"):
+        return None
+    if qemu.image is not None and qemu.image.key is not None:
         return None
     return (
         "a guest with its own system needs `ssh: {key: …}`, `seed` if its image reads one, or a "
@@ -93,6 +100,7 @@ def prepare(
         backing=backing,
         seed=iso,
         offered=offered,
+        published=_published(qemu, places, deadline, facts),
     )
 
 
@@ -183,6 +191,8 @@ def _source(
         return (None if qemu.disk is None else Path(qemu.disk)), qemu.disk_sha256
     found = download.fetch(qemu.image, places, deadline)
     facts |= {"image": found.url, "image_sha256": found.sha256, "image_verified": found.verified}
+    if found.vouched:
+        facts["image_vouched"] = found.vouched
     return Path(found.path), found.unpacked_sha256
 
 
@@ -194,3 +204,25 @@ def _seeded(
         return None, ()
     made = seed.make(folder / "seed.iso", system, qemu.ssh.user, key)
     return made.path, made.host_keys.public
+
+
+def _published(
+    qemu: Qemu, places: Places, deadline: Deadline, facts: dict[str, str]
+) -> paramiko.PKey | None:
+    """Return the image's published key, if its guest file names one; warn of what vouches for it.
+
+    Raise `ImageError` if it cannot be had.
+    """
+    if qemu.image is None or qemu.image.key is None:
+        return None
+    found = published_key.fetch(qemu.image, places, deadline)
+    image = facts.get("image_vouched") or facts.get("image_verified", "nothing")
+    logger.warning(
+        "%s is no vendor's own image. What vouches for it: %s. For the key of its first login: %s. "
+        "Everyone has that key, so it is replaced at once",
+        qemu.image.url,
+        image,
+        found.vouched,
+    )
+    facts |= {"published_key_sha256": found.sha256, "published_key_vouched": found.vouched}
+    return read_key(found.path)

@@ -46,6 +46,7 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
         seed=found.get("seed", made.seed),
         private=str(private),
         key=read_key(private),
+        published=None,  # it was replaced before the guest was saved
         host_key=host_key,
         provenance={**made.provenance, "host_key": whose},
     )
