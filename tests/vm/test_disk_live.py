@@ -197,6 +197,7 @@ def test_a_ready_image_is_entered_once_with_its_published_key(
     vendor.files["id"] = (here.folder / "other").read_bytes()
     for path in (here.folder / "cache" / NAME / "downloads").glob("*.key"):
         path.unlink()
+    shutil.rmtree(here.folder / "run")
     assert "when it was first used" in why_not(here, "ready")
 
 
