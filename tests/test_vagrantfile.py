@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from msgspec.structs import fields
 
 from harness.clocks import SLOW
 from harness.guests.limits import VAGRANT_PROVIDERS
@@ -24,6 +25,18 @@ def test_what_a_guest_file_leaves_out_is_the_same_on_both_sides() -> None:
     assert defaults.pop("ssh") == {"user": ours.ssh.user}
     assert defaults == {name: getattr(ours, name) for name in defaults}
     assert f"SLOW_FACTOR = {SLOW:g}\n" in TEXT
+
+
+def test_every_key_of_the_section_reaches_vagrant() -> None:
+    """`password` was read here and by nobody, so Cirrus Labs' images let no one in."""
+    read = set(re.findall(r'\bguest\["(\w+)"\]', TEXT))
+    assert read >= {one.name for one in fields(Vagrant)}
+
+
+def test_a_screen_that_nobody_sees_leaves_the_graphics_card() -> None:
+    """vagrant-libvirt leaves out `<video>` if there are no graphics (domain.xml.erb, 0.11.2)."""
+    assert "video_type" not in TEXT
+    assert "%w[-device VGA,addr=0x10]" in TEXT
 
 
 def test_every_provider_of_vagrants_is_set_up() -> None:

@@ -96,6 +96,19 @@ int platform_tunable_set(const char *name, const char *text)
 }
 #else
 #include <sys/sysctl.h>
+#include <sys/time.h>
+
+/* Ticks per second.  freebsd names them (kern/subr_param.c); elsewhere only the table of all clock
+ * rates has them (clocks(7)). */
+static int ticks_per_second(char *text, size_t size)
+{
+    struct clockinfo rates;
+    size_t length = sizeof rates;
+    if (sysctlbyname("kern.clockrate", &rates, &length, NULL, 0) != 0)
+        return -1;
+    snprintf(text, size, "%d", rates.hz);
+    return 0;
+}
 
 /* sysctlbyname(3) does not tell the type.  One byte is a truth value (freebsd: SYSCTL_BOOL), text
  * is printable and ends in NUL, the rest is a number. */
@@ -109,7 +122,7 @@ int platform_tunable(const char *name, char *text, size_t size)
     size_t length = sizeof value;
     memset(&value, 0, sizeof value);
     if (sysctlbyname(name, &value, &length, NULL, 0) != 0)
-        return -1;
+        return strcmp(name, "kern.hz") == 0 ? ticks_per_second(text, size) : -1;
     if (length == 1)
         snprintf(text, size, "%d", (unsigned char)value.bytes[0]);
     else if (length == sizeof value.number

@@ -151,6 +151,14 @@ def test_the_box_is_measured_through_the_vagrantfile(inside: Inside) -> None:
     assert inside.left() == []
 
 
+def test_the_guest_has_a_graphics_card_though_no_screen(inside: Inside) -> None:
+    command = ("exec", *BOX_BY_VAGRANT, "--cold", "--", "sh", "-c")
+    classes = inside.harness(*command, "cat /sys/bus/pci/devices/*/class")
+    inside.harness("stop")
+    assert "0x030000" in classes, "a VGA controller (PCI Code and ID Assignment, 3.0)"
+    assert inside.left() == []
+
+
 def test_two_guests_at_once_do_not_meet(inside: Inside) -> None:
     folder = inside.folder / "guests"
     guest_file(folder, "linux-two")
