@@ -96,7 +96,7 @@ BECOME = 30.0
 FACTS = 20.0
 """For the guest to report its facts."""
 
-SETUP_STEPS = 4
+SETUP_STEPS = 7
 
 MARGIN = 10.0
 """Between an alarm and the limit of the command that waits for it."""

@@ -11,7 +11,8 @@ import pytest
 from fakes import heard
 
 from harness.agent import NATIVE, Builder, Program, Question, binary, build, host_target
-from harness.agent.installed import COMPILE, PREPARE, installed
+from harness.agent.guest_cc import COMPILE
+from harness.agent.installed import PREPARE, installed
 from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest
@@ -79,46 +80,6 @@ def test_an_agent_is_built_installed_vouched_for_and_asked(builder: Builder) -> 
         assert said == b"jobs=3\nc1 sharing case=both\n"
         assert agent.provenance["agent_sha256"] == agent.program.sha256
         assert "native" in agent.provenance["agent"]
-
-
-@needs_cc
-def test_an_agent_is_built_in_the_guest_from_the_same_sources(builder: Builder) -> None:
-    with builder.installed(guest(AgentSource(build="guest-cc")), LocalTransport()) as agent:
-        agent.vouch()
-    assert builder.archive() == builder.archive()
-
-
-@pytest.mark.parametrize("missing", ["cc", "tar"])
-def test_a_guest_without_what_compiles_is_told_what_to_do(
-    builder: Builder, tmp_path: Path, missing: str
-) -> None:
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("sh", "mkdir", "chmod", "rm", "uname", "id", "cat", "tar", "cc"):
-        if name != missing and (program := shutil.which(name)):
-            (tools / name).symlink_to(program)
-    if missing == "tar":
-        (tools / "cc").unlink(missing_ok=True)
-        (tools / "cc").write_text("#!/bin/sh\n")
-        (tools / "cc").chmod(0o755)
-    transport = LocalTransport(["env", f"PATH={tools}"])
-    with (
-        pytest.raises(AgentError, match=f"the guest has no `{missing}`") as caught,
-        builder.installed(guest(AgentSource(build="guest-cc")), transport),
-    ):
-        pass
-    assert caught.value.phase is Phase.BUILD
-    assert "`target`" in str(caught.value.hint)
-
-
-def test_sources_that_do_not_compile_in_the_guest_say_why(builder: Builder, tmp_path: Path) -> None:
-    (tmp_path / "sources" / "main.c").write_text("int main(void) { return nonsense; }\n")
-    with (
-        pytest.raises(AgentError, match=r"nonsense|has no `cc`") as caught,
-        builder.installed(guest(AgentSource(build="guest-cc")), LocalTransport()),
-    ):
-        pass
-    assert caught.value.phase is Phase.BUILD
 
 
 @needs_cc

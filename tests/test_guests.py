@@ -137,6 +137,13 @@ MISTAKES = [
     ("wrong item", one(tunables="\n  - a\n  - 5"), 6, "expected str, got int", None),
     ("yes is no text", one(system="yes"), 2, "expected str, got bool", None),
     ("wrong word", one(root="pfexec"), 4, "expected none, sudo, doas or su, got 'pfexec'", None),
+    (
+        "borrowed without a build",
+        one(agent="{target: x86_64-netbsd, compiled_in: other}"),
+        4,
+        "`agent.compiled_in` goes with `build: guest-cc` only",
+        None,
+    ),
     ("wrong build", one(agent="{build: cc}"), 4, "expected guest-cc, got 'cc'", None),
     ("two disks", one(qemu="{disk: a, image: {url: 'https://a/b'}}"), 4, "exclude each", None),
     ("no address", one(qemu="\n  image: {url: a.img}"), 5, "expected https://", None),

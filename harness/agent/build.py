@@ -17,7 +17,8 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from harness import clocks
 from harness.agent import elf
 from harness.agent.binary import Program
-from harness.agent.installed import ERRORS, Agent, installed
+from harness.agent.guest_cc import GuestCompiled
+from harness.agent.installed import ERRORS, Agent, Source, installed
 from harness.agent.user import remedy
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, Phase
@@ -87,13 +88,11 @@ class Builder:
 
         Raise `AgentError` if it cannot be built or is not for this guest.
         """
-        source = guest.agent
-        if source.build == "guest-cc":
-            program = Program(self.archive(), "sources, compiled in the guest")
+        if guest.agent.build == "guest-cc":
+            source: Program | Source = GuestCompiled(guest, self.archive(), self._places)
         else:
-            program = self.program(source)
-        compiled = source.build == "guest-cc"
-        with installed(transport, program, guest.root, compiled=compiled) as agent:
+            source = self.program(guest.agent)
+        with installed(transport, source, guest.root) as agent:
             if agent.user.why is not None:
                 why, what = agent.user.why, remedy(agent.user, guest.root)
                 logger.warning(

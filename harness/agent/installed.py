@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -28,7 +29,7 @@ PREPARE = "; ".join(
         'mkdir "$folder" || continue',
         'echo "exit 0" > "$folder/try" && chmod 700 "$folder/try"',
         '"$folder/try" && rm "$folder/try" && echo "$base"',
-        "if [ $? -eq 0 ]; then uname -sm; id -u; id -un; exit 0; fi",
+        "if [ $? -eq 0 ]; then uname -sm; id -u; id -un; uname -r; exit 0; fi",
         'rm -rf "$folder"',
         "done",
         "exit 1",
@@ -41,23 +42,13 @@ To test for noexec it runs a script without `#!`: the shell itself reads an exec
 not a program (POSIX sh, 2.9.1.1), and no character here is special to a login shell
 (`login_command`)."""
 
-COMPILE = "; ".join(
-    (
-        'cd "$0" || exit 1',
-        "for tool in tar cc; do command -v $tool > /dev/null || { echo $tool; exit 127; }; done",
-        "tar xf - || exit 1",
-        "exec cc -std=c99 -D_DEFAULT_SOURCE -O2 -o agent *.c",
-    )
-)
-"""Every base system's compiler has these options: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang."""
-
 ERRORS = 2000
 """The most bytes that are shown, from the end of a compiler's error output."""
 
 UID = re.compile(r"[0-9]{1,10}")
 
 NAME = 64
-"""The most characters of a user's name that are taken from a guest."""
+"""The most characters of a user's name, a platform or a release that are taken from a guest."""
 
 
 class Agent(Struct, frozen=True):
@@ -121,31 +112,49 @@ def _complaint(done: Completed) -> str:
 
 
 @contextmanager
-def installed(
-    transport: Transport, program: Program, root: Root, *, compiled: bool = False
-) -> Iterator[Agent]:
-    """Install the agent in the guest and yield it; remove it afterwards.
-
-    With `compiled`, `program` is a tar file of sources that the guest's own cc compiles.
-    """
+def installed(transport: Transport, source: "Program | Source", root: Root) -> Iterator[Agent]:
+    """Install the agent in the guest and yield it; remove it afterwards."""
     with placed(transport, "reuseport-agent") as place:
-        path = f"{place.folder}/agent"
-        if compiled:
-            _compile(transport, program.content, place.folder)
+        if isinstance(source, Program):
+            push(transport, source, place)
+            program = source
         else:
-            _check(program, place.platform)
-            timeout = clocks.SETUP * _factor(transport)
-            transport.push(program.content, path, executable=True, timeout=timeout)
-        yield Agent(transport, path, of_guest(transport, place.user, place.uid, root), program)
+            program = source.put(transport, place)
+        user = of_guest(transport, place.user, place.uid, root)
+        yield Agent(transport, place.agent, user, program)
 
 
 class InstallPlace(Struct, frozen=True):
-    """A folder in the guest for a program, the guest's platform, and the user that logged in."""
+    """A folder in the guest for a program, the guest's platform, and the user that logged in.
+
+    `uname` and `release` are the output of `uname -sm` and `uname -r`.
+    """
 
     folder: str
     platform: Platform
     user: str
     uid: int | None
+    uname: str
+    release: str
+
+    @property
+    def agent(self) -> str:
+        """The agent's path."""
+        return f"{self.folder}/agent"
+
+
+class Source(Protocol):
+    """An agent that only the live guest can complete (`guest_cc`)."""
+
+    def put(self, transport: Transport, place: InstallPlace) -> Program:
+        """Put the agent into its place in the guest, and return it."""
+
+
+def push(transport: Transport, program: Program, place: InstallPlace) -> None:
+    """Put a program into its place in the guest; raise `AgentError` if it is for another system."""
+    _check(program, place.platform)
+    timeout = clocks.SETUP * _factor(transport)
+    transport.push(program.content, place.agent, executable=True, timeout=timeout)
 
 
 @contextmanager
@@ -166,7 +175,7 @@ def _prepared(transport: Transport, name: str) -> InstallPlace:
         exc.phase = Phase.PUSH
         raise
     lines = done.stdout.decode(errors="replace").splitlines()
-    base, uname, uid, user, *_ = [*lines, "", "", "", ""]
+    base, uname, uid, user, release, *_ = [*lines, "", "", "", "", ""]
     if done.status != 0 or base not in transport.folders:  # do not trust a path from the guest
         where = " or ".join(transport.folders)
         raise AgentError(
@@ -177,7 +186,12 @@ def _prepared(transport: Transport, name: str) -> InstallPlace:
         )
     known = int(uid) if UID.fullmatch(uid) else None
     return InstallPlace(
-        f"{base}/{name}", binary.of_guest(uname), visible(user)[:NAME] or uid, known
+        f"{base}/{name}",
+        binary.of_guest(uname),
+        visible(user)[:NAME] or uid,
+        known,
+        visible(uname)[:NAME],
+        visible(release)[:NAME],
     )
 
 
@@ -194,27 +208,6 @@ def _check(program: Program, guest: Platform) -> None:
             f"the agent is for {made_for}, the guest is {guest}",
             hint="correct the target or the binary under `agent` in the guest file",
         )
-
-
-def _compile(transport: Transport, archive: bytes, folder: str) -> None:
-    argv = ["sh", "-c", COMPILE, folder]
-    try:
-        timeout = clocks.COMPILE * _factor(transport)
-        done = transport.run(argv, stdin=archive, timeout=timeout)
-    except InfrastructureError as exc:
-        exc.phase = Phase.BUILD
-        raise
-    missing = done.stdout.decode(errors="replace").strip()
-    if done.status == 127 and missing in ("cc", "tar"):
-        raise AgentError(
-            Phase.BUILD,
-            f"the guest has no `{missing}` to compile the agent with",
-            hint="install the system's compiler in the guest (NetBSD: the set `comp`), or give a "
-            "`target` or a `path` under `agent` in the guest file",
-        )
-    if done.status != 0:
-        said = done.stderr[-ERRORS:].decode(errors="replace").strip()
-        raise AgentError(Phase.BUILD, f"the agent cannot be compiled in the guest: {said}")
 
 
 def _remove(transport: Transport, folder: str) -> None:

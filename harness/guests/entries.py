@@ -255,4 +255,7 @@ def _agent(path: Path, node: Node, guest: Guest) -> AgentSource:
     if len(given) != 1:
         line = node.mapping["agent"].line
         raise FileError(path, line, f"`agent`: expected one of target, build, path; got {given}")
+    if agent.compiled_in is not None and agent.build is None:
+        line = node.mapping["agent"].line
+        raise FileError(path, line, "`agent.compiled_in` goes with `build: guest-cc` only")
     return agent

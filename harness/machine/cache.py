@@ -28,8 +28,8 @@ IN_USE_SECONDS = 86400.0
 relatime, file systems update the time of access only once a day (mount(8))."""
 
 SHELVES = (
-    *("agents", "consoles", "crashes", "disks", "downloads", "initramfs", "kernels", "packages"),
-    *("scratch", "seals", "warm"),
+    *("agents", "consoles", "crashes", "disks", "downloads", "guest-agents", "initramfs"),
+    *("kernels", "packages", "scratch", "seals", "warm"),
 )
 """Folders of the cache whose entries can be deleted one by one. `zig` cannot be split, and the
 indexes in `apt` are small; the packages that they name are checked before use."""

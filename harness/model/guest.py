@@ -232,12 +232,14 @@ class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
     """Where the guest's agent comes from: exactly one of the three keys is set.
 
     `target` is a Zig target (`x86_64-linux-musl`) to compile for, `build: guest-cc` compiles in the
-    guest, `path` is a ready binary.
+    guest, `path` is a ready binary. With `build`, `compiled_in` names another guest: what that one
+    compiled may run in this one, too, which then needs no compiler.
     """
 
     target: str | None = None
     build: Literal["guest-cc"] | None = None
     path: str | None = None
+    compiled_in: str | None = None
 
 
 class Guest(Struct, frozen=True):
