@@ -47,13 +47,15 @@ static int try_bind(const struct trial *trial, const struct address *place)
     return error;
 }
 
-/* 0, or -1 if one could not be taken away.  Who may not take it away could not add it. */
+/* 0, or -1 if one could not be taken away.  Who may not take it away, or whose kernel has no such
+ * request (gVisor: ENOTTY), could not add it. */
 static int take_away(void)
 {
     int failed = 0;
     for (int i = 0; i < aliases.count; i++) {
         int error = platform_alias_remove(&aliases.places[i]);
-        failed |= error != 0 && error != EADDRNOTAVAIL && error != EPERM && error != EACCES;
+        failed |= error != 0 && error != EADDRNOTAVAIL && error != EPERM && error != EACCES
+            && error != ENOTTY;
     }
     return failed ? -1 : 0;
 }
