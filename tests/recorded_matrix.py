@@ -34,6 +34,8 @@ DEFAULTS = {
     "ack": "at-once",
     "source": "many-ports",
     "delivery": "unicast",
+    "user": "same",
+    "second": "",
     "tunables": "",
 }
 """The agent's defaults (docs/wire.md, "Asking")."""

@@ -6,6 +6,7 @@ from simulated_kernels import (
     Group,
     Kernel,
     copies,
+    few_taken,
     fickle,
     foreign,
     hashed,
@@ -40,6 +41,20 @@ def sharing(trial: Trial) -> None:
         trial.group = [0, 1]
         ports = trial.ports(16)
         trial.phase("traffic", ports, trial.serve(ports))
+
+
+def intrusion(trial: Trial) -> None:
+    """A server serves alone, then a newcomer joins it, if it may."""
+    trial.stand(0)
+    ports, error = trial.ports(), trial.kernel.refused
+    trial.phase("before", ports, trial.serve(ports))
+    call = trial.kernel.refusing if error else None
+    trial.say("attempt", what="joins", call=call, error=error)
+    if error is None:
+        trial.join(1)
+        fates = trial.phase("after", ports, trial.serve(ports))
+        trial.confirm(fates)
+        trial.speak(fates)
 
 
 def distribution(trial: Trial) -> None:
@@ -174,6 +189,34 @@ GROUPS: Mapping[str, Simulated] = {
             Case(SCALED, "shared", {"case": "both"}),
             Case(SCALED, "shared", {"case": "time-wait"}),
             Case(Kernel(refused="EACCES"), "refused:EACCES", {"case": "other-uid"}),
+        ),
+    ),
+    "intrusion": Simulated(
+        intrusion,
+        ("shared", "shared", "takes-all", *["takes-none"] * 2, "copied", LOSSY, STARVED),
+        cases=(
+            Case(SCALED, "shared", CONFIRM_UDP),
+            Case(NEWEST, "takes-all", CONFIRM),
+            Case(NEWEST, "takes-all", CONFIRM_UDP),
+            Case(Kernel(oldest), "takes-none", CONFIRM_UDP),
+            Case(Kernel(copies), "copied", {"protocol": "udp"}),
+            Case(Kernel(refused="EADDRINUSE"), "refused:EADDRINUSE", CONFIRM),
+            Case(
+                Kernel(refused="ENOPROTOOPT", refusing="setsockopt"),
+                "setsockopt ENOPROTOOPT",
+                state=State.NOT_APPLICABLE,
+            ),
+            Case(BY_ADDRESS, "by-address", CONFIRM_UDP),
+            Case(ALONE, "one:EPERM", CONFIRM_UDP),
+            Case(FOLLOWING, "last-sender", CONFIRM_UDP),
+            Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+            Case(Kernel(foreign), "somebody else's server", state=State.INCONCLUSIVE),
+            Case(
+                Kernel(few_taken),
+                "neither all, none nor a share",
+                {"flows": "400"},
+                state=State.INCONCLUSIVE,
+            ),
         ),
     ),
     "distribution": Simulated(

@@ -84,6 +84,10 @@ def fickle(port: int, turn: int, group: Group) -> Fate:
     return group[turn >= 464]
 
 
+def few_taken(port: int, turn: int, group: Group) -> Fate:
+    return group[-1] if turn == 500 else group[0]
+
+
 def late_loss(port: int, turn: int, group: Group) -> Fate:
     return "timeout" if turn == 395 else group[0]
 
@@ -126,6 +130,8 @@ class Kernel(Struct, frozen=True):
     connections break when the last member joins. `by_bind`: groups
     follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
 
+    `refused` is the errno for whoever comes second, `refusing` the call that says so to a newcomer.
+
     `follows`: the member that sent last moves to the end of the group. `alone` is the errno that
     keeps clients at one address. `apart` replaces `choose` for clients with an address each.
     """
@@ -138,6 +144,7 @@ class Kernel(Struct, frozen=True):
     echo: Fate = "eof"
     new: Fate = "ECONNREFUSED"
     refused: str | None = None
+    refusing: str = "bind"
     bystander: Fate | None = None
     swap: bool = False
     place: bool = False

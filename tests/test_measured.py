@@ -22,7 +22,7 @@ from harness.wire.replies import parse
 PAGE = Path(__file__).parent.parent / "docs" / "behaviours.md"
 
 SENTENCE = re.compile(
-    r"Measured on ((?:[A-Z]\w+(?: [\d.]+(?: to [\d.]+)?)?(?:, )?)+): (.*?)(?=Meas| \|)"
+    r"Measured on ((?:(?:gVisor|[A-Z]\w+)(?: [\d.]+(?: to [\d.]+)?)?(?:, )?)+): (.*?)(?=Meas| \|)"
 )
 
 SYSTEMS = {name.lower(): name for name in ("Linux", "FreeBSD", "NetBSD", "DragonFly", "gVisor")}
@@ -76,6 +76,49 @@ HELD = (
             "the second sets it after its bind()": linux("second-after-bind", "3.10", "7.3"),
             "it belongs to another user": linux("other-uid", "3.10", "7.3"),
         },
+    ),
+    Held(
+        "intrusion",
+        "refused",
+        "Linux 6.1 to 6.18",
+        {
+            "both have SO_REUSEPORT and not both SO_REUSEADDR": (
+                *linux("reuseport-udp-other", "6.1", "6.18"),
+                *linux("reuseport-tcp-other", "6.1", "6.18"),
+                "both-beside-reuseport-udp-other",
+            )
+        },
+    ),
+    Held(
+        "intrusion",
+        "takes-all",
+        "Linux 6.1 to 6.18",
+        {
+            "both have SO_REUSEADDR": linux("reuseaddr-udp-other", "6.1", "6.18"),
+            "with SO_REUSEPORT beside it": (
+                *linux("both-udp-other", "6.1", "6.18"),
+                *linux("both-udp-root", "6.1", "6.18"),
+            ),
+            "beside a server at the wildcard": linux("reuseport-tcp-mixed-same", "6.1", "6.18"),
+        },
+    ),
+    Held(
+        "intrusion",
+        "shared",
+        "Linux 6.1 to 6.18",
+        {"the same user's": linux("reuseport-tcp-same", "6.1", "6.18")},
+    ),
+    Held(
+        "intrusion",
+        "shared",
+        "gVisor 20240729",
+        {"another user's": ("reuseport-tcp-other-gvisor-20240729",)},
+    ),
+    Held(
+        "intrusion",
+        "takes-none",
+        "Linux 6.1 to 6.18",
+        {"datagrams of IPv6": linux("both-udp-other-ipv6", "6.1", "6.18")},
     ),
     Held(
         "failure-established",

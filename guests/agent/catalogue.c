@@ -14,6 +14,7 @@ static const struct scenario scenarios[] = {
     /*                                            tcp udp options mixed plays_peer only_peer */
     { "facts",               facts,               1,  1,  0,      0,    0,         NULL,     1024 },
     { "sharing",             sharing,             1,  1,  1,      0,    0,         NULL,     1024 },
+    { "intrusion",           intrusion,           1,  1,  1,      1,    0,         NULL,     1024 },
     { "distribution",        distribution,        1,  1,  1,      0,    1,         NULL,     1024 },
     { "one-listener",        one_listener,        1,  0,  0,      0,    0,         NULL,     1024 },
     { "server-port",         server_port,         1,  0,  1,      0,    1,         TWICE,    1024 },

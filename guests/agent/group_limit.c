@@ -10,6 +10,7 @@
 #include "limits.h"
 #include "outcome.h"
 #include "ports.h"
+#include "sockets.h"
 #include "trial.h"
 #include "unsupported.h"
 
@@ -27,8 +28,7 @@ void group_limit(struct trial *trial)
     group_process_fork(trial);
     int stood = group_process_hear(trial, &last);
     if (stood == 0 && last.call == CALL_SETSOCKOPT)
-        unsupported(trial, "setsockopt(%s): %s",
-                    trial->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",
+        unsupported(trial, "setsockopt(%s): %s", option_label(trial->option),
                     errno_name(last.error));
     if (stood == 0)
         broken("no socket of the group stands: %s: %s", call_name(last.call),

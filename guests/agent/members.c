@@ -9,6 +9,7 @@
 #include "metronome.h"
 #include "ports.h"
 #include "question.h"
+#include "sockets.h"
 #include "trial.h"
 #include "unsupported.h"
 #include "worker.h"
@@ -168,8 +169,7 @@ struct outcome member_bind_first(struct trial *trial, int index)
     }
     need_family(trial, outcome);
     if (outcome.call == CALL_SETSOCKOPT)
-        unsupported(trial, "setsockopt(%s): %s",
-                    trial->option >= REUSEPORT_LB ? "SO_REUSEPORT_LB" : "SO_REUSEPORT",
+        unsupported(trial, "setsockopt(%s): %s", option_label(trial->option),
                     errno_name(outcome.error));
     if (outcome.call == CALL_SOCKET)
         broken("member %d has no socket: %s", index, errno_name(outcome.error));

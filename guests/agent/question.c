@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char *const options[] = {
-    "none", "reuseaddr", "reuseport", "reuseport_lb", "reuseport+reuseport_lb", NULL
+    "none", "reuseaddr", "reuseport", "reuseport_lb", "reuseport+reuseport_lb",
+    "reuseaddr+reuseport", NULL
 };
 static const char *const protocols[] = { "tcp", "udp", NULL };
 static const char *const families[] = { "ipv4", "ipv6", "mapped", NULL };
@@ -27,6 +28,7 @@ static const char *const cases[] = {
     "both", "only-first", "only-second", "after-bind", "other-uid", "root-over-user", "time-wait",
     "second-after-bind", NULL
 };
+static const char *const users[] = { "same", "other", "root", NULL };
 static const char *const peers[] = { "sockets", "tun", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
 static const char *const ways[] = {
@@ -69,6 +71,7 @@ static const struct key keys[] = {
     WORD("order", order, orders), WORD("change", change, changes),
     WORD("position", position, positions), WORD("joining", joining, joinings),
     WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
+    WORD("second", second, options), WORD("user", user, users),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("wait", waiting, waits), WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
@@ -154,7 +157,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
     const char *id = question->id;
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
-                                   .position = BOUND_LAST, .backlog = -1, .sockets = 300,
+                                   .position = BOUND_LAST, .backlog = -1, .second = -1, .sockets = 300,
                                    .rounds = 40, .ports = 2, .tunables = "", .obstacle = "", .pairs = pairs,
                                    .pair_count = count, .slots = 1 };
     for (int i = 0; i < count; i++) {

@@ -13,7 +13,7 @@ enum {
     FULL = 100, LEAST = 25 /* percent of one CPU; a load is 0, or between these */
 };
 
-enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB };
+enum option { NONE, REUSEADDR, REUSEPORT, REUSEPORT_LB, REUSEPORT_AND_LB, REUSEADDR_AND_PORT };
 enum family { IPV4, IPV6, MAPPED };
 enum failure { CLOSE, EXIT, KILL, HANG, SHUTDOWN, RELISTEN_ZERO };
 enum place { FIRST, MIDDLE, LAST };
@@ -22,6 +22,7 @@ enum entry { TOGETHER, IN_TURN };
 enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART };
 enum bind { SPECIFIC, WILDCARD, MIXED };
+enum user { SAME_USER, OTHER_USER, ROOT };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
 enum peer { SOCKETS, TUN };
 enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
@@ -41,6 +42,7 @@ struct question {
     int member, order, change, position, joining, sharing, pair, sockets, backlog, raise_loopback;
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
+    int user, second; /* of the newcomer in `intrusion`; `second` is -1: the first one's option */
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
     int waiting; /* how workers of one listener wait for connections */

@@ -8,6 +8,7 @@ struct trial;
 
 void facts(struct trial *);
 void sharing(struct trial *);
+void intrusion(struct trial *);
 void distribution(struct trial *);
 void one_listener(struct trial *);
 void server_port(struct trial *);

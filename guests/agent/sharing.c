@@ -1,6 +1,8 @@
-/* `sharing`: may two sockets have one port?  What each call says, and who serves if both may. */
+/* May two sockets have one port?  `sharing`: what each call says, and who serves if both may;
+ * `intrusion`: may a newcomer with other options, or of another user, take a server's flows? */
 #include "scenarios.h"
 
+#include "confirm.h"
 #include "emit.h"
 #include "errno_name.h"
 #include "flow.h"
@@ -9,6 +11,7 @@
 #include "members.h"
 #include "outcome.h"
 #include "ports.h"
+#include "sockets.h"
 #include "trial.h"
 #include "unsupported.h"
 
@@ -25,6 +28,12 @@ static int attempt(struct trial *trial, int index, const char *what, int option,
         outcome = member_do(trial, index, LISTEN);
     emit_attempt(what, outcome);
     return outcome.call == NO_CALL ? 0 : -1;
+}
+
+static void need_root(struct trial *trial)
+{
+    if (geteuid() != 0)
+        unsupported(trial, "needs root: only root can become another user");
 }
 
 static void become_other(struct trial *trial, int index)
@@ -60,8 +69,8 @@ void sharing(struct trial *trial)
     int way = trial->question->sharing, option = trial->question->option;
     if (way == TIME_WAIT && trial->question->udp)
         unsupported(trial, "datagrams leave no TIME_WAIT");
-    if ((way == OTHER_UID || way == ROOT_OVER_USER) && geteuid() != 0)
-        unsupported(trial, "needs root: only root can become another user");
+    if (way == OTHER_UID || way == ROOT_OVER_USER)
+        need_root(trial);
     reserve_port(trial);
     need_descriptors(trial, TRAFFIC);
     members_fork(trial, 2);
@@ -75,4 +84,33 @@ void sharing(struct trial *trial)
     if (attempt(trial, 1, "second", option, way == SECOND_AFTER_BIND) != 0 || way == TIME_WAIT)
         return;
     flows_serve_new(trial, "traffic", TRAFFIC);
+}
+
+/* Where both addresses are asked for, the server has the wildcard and the newcomer the specific one.
+ * The server served all flows before, so those that the newcomer serves were taken from it. */
+void intrusion(struct trial *trial)
+{
+    const struct question *question = trial->question;
+    int count = question->flows, second = question->second < 0 ? question->option : question->second;
+    if (option_missing(second) != NULL)
+        unsupported(trial, "%s", option_missing(second));
+    if (question->user != SAME_USER)
+        need_root(trial);
+    reserve_port(trial);
+    need_descriptors(trial, count);
+    members_fork(trial, 2);
+    if (question->user != SAME_USER)
+        become_other(trial, question->user == OTHER_USER);
+    if (member_stand(trial, 0) != 0)
+        return;
+    struct flow *flows = flows_new(trial, count);
+    flows_serve(trial, "before", flows, count);
+    trial->wildcard = question->wildcard == WILDCARD;
+    if (attempt(trial, 1, "joins", second, 0) == 0) {
+        flows_serve(trial, "after", flows, count);
+        int sole = sole_server(flows, count);
+        confirm_addresses(trial, "addresses", sole, 2);
+        confirm_speakers(trial, sole, 2);
+    }
+    flows_end(trial, flows, count);
 }

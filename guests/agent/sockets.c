@@ -14,24 +14,39 @@
 
 enum { SEND_TRIES = 200 };
 
+static int has_plain(int option)
+{
+    return option == REUSEPORT || option == REUSEPORT_AND_LB || option == REUSEADDR_AND_PORT;
+}
+
+static int has_balancing(int option)
+{
+    return option == REUSEPORT_LB || option == REUSEPORT_AND_LB;
+}
+
 const char *option_missing(int option)
 {
-    if (OPTION_REUSEPORT < 0 && (option == REUSEPORT || option == REUSEPORT_AND_LB))
+    if (OPTION_REUSEPORT < 0 && has_plain(option))
         return "no SO_REUSEPORT in this system's headers";
-    if (OPTION_REUSEPORT_LB < 0 && (option == REUSEPORT_LB || option == REUSEPORT_AND_LB))
+    if (OPTION_REUSEPORT_LB < 0 && has_balancing(option))
         return "no SO_REUSEPORT_LB in this system's headers";
     return NULL;
+}
+
+const char *option_label(int option)
+{
+    return has_balancing(option) ? "SO_REUSEPORT_LB" : "SO_REUSEPORT";
 }
 
 int option_set(int fd, int option)
 {
     int on = 1;
-    if (option == REUSEADDR)
-        return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if ((option == REUSEPORT || option == REUSEPORT_AND_LB)
-        && setsockopt(fd, SOL_SOCKET, OPTION_REUSEPORT, &on, sizeof on) != 0)
+    if ((option == REUSEADDR || option == REUSEADDR_AND_PORT)
+        && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0)
         return -1;
-    if (option == REUSEPORT_LB || option == REUSEPORT_AND_LB)
+    if (has_plain(option) && setsockopt(fd, SOL_SOCKET, OPTION_REUSEPORT, &on, sizeof on) != 0)
+        return -1;
+    if (has_balancing(option))
         return setsockopt(fd, SOL_SOCKET, OPTION_REUSEPORT_LB, &on, sizeof on);
     return 0;
 }

@@ -11,6 +11,9 @@ struct trial;
 /* Why these headers have no such option; null if they have it. */
 const char *option_missing(int option);
 
+/* The macro of the group option among those that it sets. */
+const char *option_label(int option);
+
 /* 0, or -1 and errno. */
 int option_set(int fd, int option);
 int set_nonblocking(int fd);

@@ -90,6 +90,11 @@ def unless(words: tuple[str, ...], holds: Predicate) -> Predicate:
     return lambda evidence: None if head(evidence) in words else holds(evidence)
 
 
+def without(axis: str, holds: Predicate) -> Predicate:
+    """Decide only by cells that have no such axis."""
+    return lambda evidence: None if axis in evidence.entry.axes else holds(evidence)
+
+
 def of_a_group(holds: Predicate) -> Predicate:
     """Decide only if more than one member serves: one alone has no place to lose."""
 

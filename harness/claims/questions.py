@@ -5,7 +5,7 @@ addresses, because a kernel may have a rule for each (docs/traps.md, trap 1).
 """
 
 from harness.claims.claim import Part, Predicate, Subject, where
-from harness.claims.predicates import said, there_and, uneven, unless, zero
+from harness.claims.predicates import said, there_and, uneven, unless, without, zero
 
 PLAIN, LB, EITHER = "reuseport", "reuseport_lb", "reuseport reuseport_lb"
 
@@ -93,6 +93,14 @@ def another_user(subject: Subject, says: str, holds: Predicate, bind: str = BIND
     """Ask whether the second socket may belong to another user."""
     axes = where(option=PLAIN, case="other-uid", bind=bind)
     return Part(says, subject, "sharing", holds, axes)
+
+
+def newcomer(
+    subject: Subject, says: str, holds: Predicate, option: str, protocol: str = "tcp udp"
+) -> Part:
+    """Ask what a newcomer of another user gets, with the option that the server has."""
+    axes = where(option=option, protocol=protocol, user="other", bind=BINDS)
+    return Part(says, subject, "intrusion", without("second", holds), axes, ("protocol", "bind"))
 
 
 def exact_address(subject: Subject, option: str) -> Part:

@@ -58,6 +58,7 @@ TITLES: Mapping[str, str] = {
     "by_counts_only": "judged by the counts alone (1: yes)",
     "p_uniform": "p of these counts if every listener had an even share",
     "newcomer_share": "share of the newcomer",
+    "taken_share": "share that the newcomer took from the server",
     "first_share": "share of the first side",
     "moved_of_survivors": "share of the other workers' flows that moved",
     "moved_of_all": "share of all flows that moved",

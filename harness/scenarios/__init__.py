@@ -16,6 +16,7 @@ from harness.scenarios.failure_hung import FAILURE_HUNG
 from harness.scenarios.failure_queued import FAILURE_QUEUED
 from harness.scenarios.fallback import FALLBACK
 from harness.scenarios.group_limit import GROUP_LIMIT
+from harness.scenarios.intrusion import INTRUSION
 from harness.scenarios.last_gone import LAST_GONE
 from harness.scenarios.listen_order import LISTEN_ORDER
 from harness.scenarios.one_listener import ONE_LISTENER
@@ -31,6 +32,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
         scenario.id: scenario
         for scenario in (
             SHARING,
+            INTRUSION,
             DISTRIBUTION,
             ONE_LISTENER,
             SERVER_PORT,

@@ -10,6 +10,9 @@ SHARING = ("reuseport", "reuseport_lb")
 
 ALL = ("none", "reuseaddr", *SHARING, "reuseport+reuseport_lb")
 
+SERVERS = "reuseaddr+reuseport"
+"""Two options on one socket, as many servers set them. Only some scenarios ask."""
+
 GROUPING = ALL[1:]
 """The options that can make a group. `none` cannot; `sharing` and `distribution` show that, and
 the other scenarios do not ask."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.scenarios.grid import ALL, BOTH, GROUPING, Numbers, Row, cross, row, table
+from harness.scenarios.grid import ALL, BOTH, GROUPING, SERVERS, Numbers, Row, cross, row, table
 from harness.scenarios.scenario import Scenario, not_applicable
 from harness.scenarios.sense import FACT, Sense
 from harness.scenarios.tally import measured, tally, unclear
@@ -45,9 +45,15 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
 
 
 def _full() -> Iterator[Row]:
-    """Yield all options for the plain case; other users and TIME_WAIT without dual stack."""
+    """Yield all options for the plain case; other users and TIME_WAIT without dual stack.
+
+    With SO_REUSEADDR and SO_REUSEPORT on one socket, other users are in `intrusion`.
+    """
     yield from cross(ALL, BOTH, case=("both",))
     yield from cross(GROUPING[:3], BOTH, case=("only-first", "only-second", *LATE))
+    for one in cross((SERVERS,), BOTH, case=("both", "only-first", "only-second", *LATE)):
+        if one["family"] == "ipv4":
+            yield one
     for one in cross(GROUPING[1:3], BOTH, case=USERS):
         if one["family"] != "mapped":
             yield one
