@@ -130,12 +130,13 @@ def _refused(member: Member, listeners: int) -> str:
 def _not_done(scenario: Scenario, seen: Observation, failed: Change) -> Judgement:
     """Judge that a change was refused: of a listener's shutdown() that is the kernel's answer.
 
-    Only the first change says so; a later one that is refused, when others were not, does not.
+    Only the first shutdown() says so; a later one that is refused, when others were not, does not.
     Nor does a datagram socket, which is no listener and has no peer (ENOTCONN, POSIX).
     """
     listens = any(one.index == failed.member and one.listen is not None for one in seen.members)
     shut = failed.what == SHUTDOWN and NO_SHUTDOWN in scenario.words
-    if shut and listens and failed is seen.changes[0]:
+    first = next((change for change in seen.changes if change.what == SHUTDOWN), None)
+    if shut and listens and failed is first:
         later = _served_later(seen, failed)
         counts = {"served_by_it_afterwards": later} if later else {}
         return Judgement(State.MEASURED, f"{NO_SHUTDOWN}:{failed.error}", counts=counts)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from simulated_groups import ALONE, BY_ADDRESS, CONFIRM, CONFIRM_UDP, FOLLOWING
 from simulated_kernels import (
     HEIR,
+    OWN,
     Fragile,
     Kernel,
     copies,
@@ -171,6 +172,32 @@ def failure_hung(trial: Trial) -> None:
             fates[i] = trial.kernel.losing
     trial.phase("hung", ports, fates)
     trial.say("fact", name="backlog", value=int(trial.parameters.get("backlog", "16")))
+
+
+def orphans(trial: Trial) -> None:
+    """A listener that is held stays in its group, unless the kernel only looks for its worker."""
+    if not all(trial.stand(index) for index in range(trial.listeners)):
+        return
+    tcp, kernel = trial.parameters.get("protocol", "tcp") == "tcp", trial.kernel
+    ports = trial.ports()
+    victim = trial.victim(trial.phase("home", ports, trial.serve(ports)))
+    trial.say("change", what="child", member=victim, at=50, error=None)
+    group, gone = list(trial.group), kernel.orphaned == HEIR
+    trial.leave(victim, trial.parameters.get("failure", "kill"))
+    trial.group = trial.group if gone else group
+    waits: Fate = victim if kernel.orphaned == OWN else kernel.orphaned
+    waits = "timeout" if waits == "open" and not tcp else waits
+    after: list[Fate] = [waits if fate == victim else fate for fate in trial.serve(ports)]
+    after[: kernel.drops] = ["ECONNRESET"] * kernel.drops
+    if tcp:
+        trial.phase("queued", ports, ["open"] * len(ports))
+    trial.phase("after", ports, after)
+    trial.say("change", what="let-go", member=victim, at=60, error=None)
+    if tcp:
+        trial.phase("fates", ports, [kernel.queued if fate == "open" else fate for fate in after])
+    trial.group = [index for index in group if index != victim]
+    new = trial.ports(16)
+    trial.phase("freed", new, [kernel.freed or fate for fate in trial.serve(new)])
 
 
 def last_gone(trial: Trial) -> None:
@@ -394,6 +421,29 @@ CHANGES: Mapping[str, Simulated] = {
                 {"protocol": "udp"},
                 state=State.INCONCLUSIVE,
             ),
+            Case(Kernel(gap=3000), "guest was starved", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "orphans": Simulated(
+        orphans,
+        (*["stranded"] * 5, *UNCLEAR),
+        cases=(
+            Case(SCALED, "stranded"),
+            Case(SCALED, "stranded", {"protocol": "udp"}),
+            Case(NEWEST, "stranded"),
+            Case(SWAP, "stranded"),
+            Case(TURNS, "stranded", {"flows": "398"}),
+            Case(Kernel(orphaned=HEIR, swap=True), "left", {"member": "first"}),
+            Case(Kernel(newest, orphaned=HEIR), "left"),
+            Case(Kernel(turns, orphaned=HEIR), "left", {"flows": "398"}),
+            Case(Kernel(orphaned="ECONNRESET"), "reset"),
+            Case(Kernel(orphaned="ECONNREFUSED"), "refused"),
+            NOT_SHUT,
+            Case(Kernel(orphaned=OWN), "served though it had gone", state=State.INCONCLUSIVE),
+            Case(Kernel(orphaned="eof"), "share no one fate", state=State.INCONCLUSIVE),
+            Case(Kernel(orphaned=HEIR, drops=20), "share no one fate", state=State.INCONCLUSIVE),
+            Case(Kernel(freed="timeout"), "once nothing held it", state=State.INCONCLUSIVE),
+            Case(Kernel(lossy), "not served before it failed", state=State.INCONCLUSIVE),
             Case(Kernel(gap=3000), "guest was starved", state=State.INCONCLUSIVE),
         ),
     ),

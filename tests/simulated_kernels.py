@@ -131,6 +131,8 @@ class Kernel(Struct, frozen=True):
     follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
 
     `refused` is the errno for whoever comes second, `refusing` the call that says so to a newcomer.
+    `orphaned` is the fate of new flows at a listener that outlives its worker (`heir`: it has left
+    its group; `own`: it serves them). `freed` is that of all flows once nothing holds it.
 
     `follows`: the member that sent last moves to the end of the group. `alone` is the errno that
     keeps clients at one address. `apart` replaces `choose` for clients with an address each.
@@ -173,6 +175,8 @@ class Kernel(Struct, frozen=True):
     window: int = 48
     by_bind: bool = False
     crossing: str | None = None
+    orphaned: Fate = "open"
+    freed: Fate | None = None
 
 
 HEIR, OWN = "heir", "own"

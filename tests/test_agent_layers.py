@@ -24,6 +24,7 @@ FAMILIES = {
     "group_limit",
     "last_gone",
     "one_listener",
+    "orphans",
     "precedence",
     "sharing",
     "takeover",

@@ -182,6 +182,22 @@ HELD = (
         },
     ),
     Held(
+        "orphans",
+        "left",
+        "Linux",
+        {"with shutdown()": ("child-shutdown",)},
+    ),
+    Held(
+        "orphans",
+        "stranded",
+        "Linux",
+        {
+            "held by a child of fork()": ("child-kill", "child-close"),
+            "by an armed io_uring accept": ("ring-close",),
+            "also with `net.ipv4.tcp_migrate_req=1`": ("child-kill-migration",),
+        },
+    ),
+    Held(
         "precedence",
         "specific",
         "Linux 3.10 to 4.4, Linux 5.10 to 7.3",

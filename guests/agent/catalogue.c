@@ -27,6 +27,7 @@ static const struct scenario scenarios[] = {
     { "failure-arrivals",    failure_arrivals,    1,  1,  1,      0,    0,         NULL,     1024 },
     { "failure-flows",       failure_flows,       1,  1,  1,      0,    1,         NULL,     1024 },
     { "failure-hung",        failure_hung,        1,  1,  1,      0,    0,         NULL,       16 },
+    { "orphans",             orphans,             1,  1,  1,      0,    0,         NULL,     1024 },
     { "bound-only",          bound_only,          1,  0,  1,      0,    0,         NULL,     1024 },
     { "last-gone",           last_gone,           1,  0,  1,      0,    0,         NULL,     1024 },
     { "precedence",          precedence,          1,  1,  1,      1,    0,         NULL,     1024 },

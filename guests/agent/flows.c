@@ -2,6 +2,7 @@
 #include "flows.h"
 
 #include "client.h"
+#include "clock.h"
 #include "flow.h"
 #include "phase.h"
 #include "trial.h"
@@ -60,6 +61,35 @@ void flows_queue(struct trial *trial, struct flow *flows, int count)
     struct phase phase = { .name = "queued", .flows = flows, .count = count, .handshake = 1 };
     phase.deadline = trial->question->deadline < QUEUEING ? trial->question->deadline : QUEUEING;
     phase_run(trial, &phase);
+}
+
+struct waiting {
+    struct phase phase;
+    int quiet, served;
+};
+
+/* A slow guest answers late, but goes on answering. */
+static void while_answers_come(struct trial *trial, struct phase *phase)
+{
+    struct waiting *waiting = (struct waiting *)(void *)phase; /* its first field */
+    int served = 0, most = trial->question->deadline;
+    for (int i = 0; i < phase->started; i++)
+        served += phase->flows[i].fate == SERVED;
+    if (served > waiting->served)
+        phase->deadline = (int)(clock_ms() - phase->flows[0].started) + waiting->quiet;
+    phase->deadline = phase->deadline < most ? phase->deadline : most;
+    waiting->served = served;
+}
+
+void flows_wait(struct trial *trial, const char *name, struct flow *flows, int count, int quiet)
+{
+    struct waiting waiting = { .phase = { .name = name, .flows = flows, .count = count,
+                                          .resume = 1, .handshake = 1, .deadline = quiet,
+                                          .watch = while_answers_come }, .quiet = quiet };
+    phase_run(trial, &waiting.phase);
+    for (int i = 0; i < count; i++)
+        if (flows[i].fate == SERVED)
+            flows[i].state = DONE; /* its connection is closed */
 }
 
 void flows_settle(struct trial *trial, struct flow *flows, int count)

@@ -24,4 +24,7 @@ void flows_echo(struct trial *, const char *name, struct flow *, int count);
 void flows_queue(struct trial *, struct flow *, int count);
 void flows_settle(struct trial *, struct flow *, int count);
 
+/* Between the two: what is answered is over, the rest stays once no answer has come for `quiet` ms. */
+void flows_wait(struct trial *, const char *name, struct flow *, int count, int quiet);
+
 #endif

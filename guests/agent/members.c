@@ -46,6 +46,8 @@ static void become_member(const struct trial *trial, int index, const int ends[2
     close(ends[0]);
     metronome_leave();
     trial->client->leave();
+    if (trial->leash[0] > 0)
+        close(trial->leash[0]);
     for (int i = 0; i < index; i++)
         close(trial->members[i].control);
 }

@@ -17,7 +17,8 @@ const char *call_name(enum call call)
         [CALL_BIND] = "bind", [CALL_LISTEN] = "listen", [CALL_CLOSE] = "close",
         [CALL_SHUTDOWN] = "shutdown", [CALL_SETUID] = "setuid", [CALL_SENDMSG] = "sendmsg",
         [CALL_RECVMSG] = "recvmsg", [CALL_SOCKETPAIR] = "socketpair", [CALL_FORK] = "fork",
-        [CALL_JOIN] = "join", [CALL_SENDTO] = "sendto"
+        [CALL_JOIN] = "join", [CALL_SENDTO] = "sendto",
+        [CALL_RING] = "io_uring_enter"
     };
     return names[call];
 }

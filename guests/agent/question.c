@@ -34,6 +34,7 @@ static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL 
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
 };
+static const char *const holders[] = { "child", "ring", NULL };
 static const char *const paces[] = { "full", "measured", NULL };
 static const char *const waits[] = {
     "accept", "poll", "epoll", "epoll-exclusive", "kqueue", NULL
@@ -51,6 +52,11 @@ const char *failure_name(int failure)
 const char *way_name(int way)
 {
     return ways[way];
+}
+
+const char *holder_name(int holder)
+{
+    return holders[holder];
 }
 
 /* A key takes one of `words`, or a number from `low` to `high`; `at` is the offset of its field. */
@@ -74,7 +80,8 @@ static const struct key keys[] = {
     WORD("second", second, options), WORD("user", user, users),
     WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
-    WORD("wait", waiting, waits), WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
+    WORD("wait", waiting, waits), WORD("holder", holder, holders),
+    WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),

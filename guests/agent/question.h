@@ -29,6 +29,7 @@ enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum confirm { NOTHING, ORDER };
+enum holder { CHILD, RING };
 enum pace { FULL_SPEED, MEASURED };
 enum way { BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT };
 enum sharing {
@@ -46,6 +47,7 @@ struct question {
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
     int waiting; /* how workers of one listener wait for connections */
+    int holder; /* what keeps a listener open that its member has closed */
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
     uint32_t seed;
@@ -63,5 +65,6 @@ const char *question_parse(struct question *, char **pairs, int count);
 /* How the question calls them. */
 const char *failure_name(int failure);
 const char *way_name(int way);
+const char *holder_name(int holder);
 
 #endif

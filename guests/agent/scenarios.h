@@ -21,6 +21,7 @@ void failure_arrivals(struct trial *);
 void failure_flows(struct trial *);
 void failure_hung(struct trial *);
 void failure_handshake(struct trial *);
+void orphans(struct trial *);
 void bound_only(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);

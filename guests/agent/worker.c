@@ -6,6 +6,7 @@
 #include "addresses.h"
 #include "command.h"
 #include "ending.h"
+#include "holder.h"
 #include "retire.h"
 #include "sockets.h"
 #include "trial.h"
@@ -94,6 +95,8 @@ static struct outcome obey(struct worker *worker, const struct command *command)
     case FINISH:
         worker->finishing = 1;
         break;
+    case HOLD:
+        return holder_begin(worker);
     case SPEAK:
         return speak(worker, &command->address);
     case SERVE:

@@ -20,6 +20,7 @@ from harness.scenarios.intrusion import INTRUSION
 from harness.scenarios.last_gone import LAST_GONE
 from harness.scenarios.listen_order import LISTEN_ORDER
 from harness.scenarios.one_listener import ONE_LISTENER
+from harness.scenarios.orphans import ORPHANS
 from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
@@ -45,6 +46,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             FAILURE_ARRIVALS,
             FAILURE_FLOWS,
             FAILURE_HUNG,
+            ORPHANS,
             BOUND_ONLY,
             LAST_GONE,
             PRECEDENCE,
