@@ -65,20 +65,19 @@ void flows_queue(struct trial *trial, struct flow *flows, int count)
 
 struct waiting {
     struct phase phase;
-    int quiet, served;
+    int quiet;
 };
 
 /* A slow guest answers late, but goes on answering. */
 static void while_answers_come(struct trial *trial, struct phase *phase)
 {
-    struct waiting *waiting = (struct waiting *)(void *)phase; /* its first field */
-    int served = 0, most = trial->question->deadline;
+    int quiet = ((struct waiting *)(void *)phase)->quiet; /* it is the first field */
+    int most = trial->question->deadline;
+    int64_t began = phase->flows[0].started, last = began;
     for (int i = 0; i < phase->started; i++)
-        served += phase->flows[i].fate == SERVED;
-    if (served > waiting->served)
-        phase->deadline = (int)(clock_ms() - phase->flows[0].started) + waiting->quiet;
-    phase->deadline = phase->deadline < most ? phase->deadline : most;
-    waiting->served = served;
+        if (phase->flows[i].fate == SERVED && phase->flows[i].ended > last)
+            last = phase->flows[i].ended;
+    phase->deadline = last - began + quiet < most ? (int)(last - began) + quiet : most;
 }
 
 void flows_wait(struct trial *trial, const char *name, struct flow *flows, int count, int quiet)
