@@ -30,11 +30,26 @@ SYSTEMS = {
     "dragonfly": ("dragonfly", "DragonFly"),
     "netbsd": ("netbsd", "NetBSD"),
     "macos": ("macos", "macOS"),
+    "openbsd": ("openbsd", "OpenBSD"),
+    "omnios": ("illumos", "OmniOS"),
     "gvisor": ("linux-musl", "gVisor"),
 }
 """As tox names them: Zig's name, and the guest files'."""
 
-VENDORS = {"download.freebsd.org", "cdn.netbsd.org", "mirror-master.dragonflybsd.org"}
+VENDORS = {
+    *("download.freebsd.org", "archive.freebsd.org", "cdn.netbsd.org"),
+    *("mirror-master.dragonflybsd.org", "cloud.debian.org", "cloud-images.ubuntu.com"),
+    "cloud.centos.org",
+}
+
+PUBLISHER = "https://github.com/anyvm-org/"
+"""Publishes ready images with root's key, where a vendor has none that we can enter."""
+
+UNREADABLE = ("OpenBSD", "OmniOS")
+"""Systems without sysctlbyname(3) or /proc/sys: the agent cannot read a tunable by its name."""
+
+ARTICLE = ("Linux", "FreeBSD", "DragonFly", "NetBSD")
+"""The systems of the article that have images; macOS may only run on Apple's computers."""
 
 LICENCE = "Apple's licence allows macOS on Apple's own computers only"
 
@@ -77,11 +92,14 @@ def test_there_are_no_other_systems() -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        *("linux-3.10", "linux-3.13", "linux-3.16", "linux-4.4", "linux-4.9", "linux-4.19"),
         *("linux-5.10", "linux-6.1", "linux-6.12", "linux-newest", "linux-box"),
-        *("freebsd-12", "freebsd-13", "freebsd-14", "freebsd-15", "dragonfly-6.4"),
+        *("freebsd-12", "freebsd-13", "freebsd-13.5", "freebsd-14.0", "freebsd-14.3"),
+        *("freebsd-14", "freebsd-15", "dragonfly-6.4"),
+        *("openbsd-7.8", "openbsd-7.9", "omnios-r151058"),
         *("netbsd-9", "netbsd-10", "netbsd-11"),
         *("gvisor-20221219", "gvisor-newest"),
-        *("macos-13", "macos-14", "macos-15"),
+        *("macos-13", "macos-14", "macos-15", "macos-26", "macos-27"),
         *("macos-13-intel", "macos-14-intel", "macos-15-intel", "host"),
     ],
 )
@@ -115,17 +133,39 @@ def test_what_is_made_here_has_no_address(guest: Guest) -> None:
 @pytest.mark.parametrize(
     ("guest", "image"), [*images()], ids=lambda value: getattr(value, "name", "")
 )
-def test_an_image_comes_from_its_vendor_and_is_verified(guest: Guest, image: Image) -> None:
+def test_an_image_is_its_vendors_and_verified_or_comes_with_its_key(
+    guest: Guest, image: Image
+) -> None:
+    ways = [image.sha256, image.sha512, image.checksums]
+    if image.key is not None:
+        assert image.url.startswith(PUBLISHER)
+        assert image.key == image.url.replace(".qcow2.zst", "-host.id_rsa")
+        assert not any(ways)  # this publisher has no checksums
+        return
     for address in filter(None, (image.url, image.checksums)):
         parts = urlsplit(address)
         assert (parts.scheme, parts.hostname in VENDORS) == ("https", True)
-    ways = [image.sha256, image.sha512, image.checksums]
-    assert sum(way is not None for way in ways) <= 1
-    if any(ways):
-        return
-    # The vendor publishes MD5 only. Nothing then boots the image as it is.
-    assert guest.qemu is not None
-    assert (guest.system, guest.qemu.seed, guest.qemu.ssh.key) == ("DragonFly", None, None)
+    assert sum(way is not None for way in ways) == 1
+
+
+@pytest.mark.parametrize("system", ARTICLE)
+def test_every_system_of_the_article_needs_neither_vagrant_nor_a_hand(system: str) -> None:
+    for guest in (one for one in FILES.values() if one.system == system):
+        if guest.name == "linux-box":  # a box, made here for Vagrant
+            continue
+        qemu = guest.qemu
+        assert qemu is not None, guest.name
+        way_in = qemu.seed or qemu.types("public_key") or (qemu.image and qemu.image.key)
+        assert qemu.debian or (qemu.image and way_in), guest.name
+
+
+def test_a_console_that_is_typed_on_ends_with_our_key_and_an_ssh_server() -> None:
+    typed = [guest.qemu for guest in FILES.values() if guest.qemu and guest.qemu.console]
+    assert len(typed) >= 8
+    for qemu in typed:
+        last = qemu.console[-1].send or ""
+        assert "{public_key}" in last
+        assert "sshd" in last
 
 
 def test_no_two_releases_share_an_image_or_a_box() -> None:
@@ -156,7 +196,7 @@ def test_tunables_are_names_each_once(guest: Guest) -> None:
     for name in guest.tunables:
         assert re.fullmatch(r"[a-z0-9_]+(\.[A-Za-z0-9_]+)+", name)
     if guest.system != "host":
-        assert guest.tunables
+        assert bool(guest.tunables) == (guest.system not in UNREADABLE)
 
 
 @every_guest
@@ -202,7 +242,8 @@ def test_the_examples_of_the_page_are_right(tmp_path: Path) -> None:
     assert len(found) >= 4
     for number, text in enumerate(found):
         (tmp_path / f"{number}.yaml").write_text(text)
-    assert {"freebsd-mine", "linux-mine", "netbsd-11", "mac-mini"} <= set(guests.load([tmp_path]))
+    wanted = {"freebsd-mine", "freebsd-typed", "linux-mine", "openbsd-ready", "mac-mini"}
+    assert wanted <= set(guests.load([tmp_path]))
 
 
 def test_the_page_speaks_of_every_guest() -> None:
@@ -234,6 +275,7 @@ def test_macos_is_refused_off_apples_hardware_in_a_sentence(
         ("arm64", "23.6.0", "macos-14"),
         ("arm64", "24.3.0", "macos-15"),
         ("arm64", "25.0.0", "macos-26"),
+        ("arm64", "26.1.0", "macos-27"),
         ("x86_64", "22.6.0", "macos-13-intel"),
         ("x86_64", "24.3.0", "macos-15-intel"),
     ],

@@ -179,7 +179,10 @@ def test_what_would_be_downloaded_is_said(workshop: Workshop) -> None:
     box = Box("example/box", version="1.2", unchecked=True)
     provider = VagrantProvider(workshop)
     said = provider.download(guest(box=box))
-    assert said == "the box example/box 1.2 for virtualbox (its address is unchecked)"
+    end = "from HashiCorp's catalogue, which ends on 2026-12-31"
+    assert said == f"the box example/box 1.2 for virtualbox (its address is unchecked) {end}"
+    hosted = provider.download(guest(box=replace(box, url="https://example.org/a.box")))
+    assert hosted == said.removesuffix(f" {end}")
     add_box("example/box", "1.1", "virtualbox")
     assert provider.download(guest(box=box)) == said
     add_box("example/box", "1.2", "virtualbox")
@@ -220,7 +223,7 @@ def failed(workshop: Workshop, of: Guest, seconds: float = 30) -> HarnessError:
 
 
 FAILURES: Mapping[str, tuple[type[HarnessError], str, str]] = {
-    "no-box": (ImageError, "no catalogue has the box", "correct `box`"),
+    "no-box": (ImageError, "no catalogue has the box", "ends on 2026-12-31"),
     "no-version": (ImageError, "no such version", "the catalogue lists"),
     "other-provider": (ImageError, "does not support this Vagrant provider", "name a box"),
     "checksum": (ImageError, "sha256 differs", "do not use it"),

@@ -183,6 +183,11 @@ class Box(Struct, frozen=True, forbid_unknown_fields=True):
     checked: Checked | None = None
     unchecked: bool = False
 
+    @property
+    def in_catalogue(self) -> bool:
+        """Whether Vagrant asks HashiCorp's catalogue for it (`USER/NAME`, without an address)."""
+        return self.url is None and self.made_by is None and self.box.count("/") == 1
+
 
 class Vagrant(Section, frozen=True):
     """A guest that Vagrant starts: one box for each of Vagrant's own providers, best first.

@@ -38,7 +38,7 @@ pytestmark = pytest.mark.vm
 
 GUESTS = guests.load([guests_folder()])
 
-LINUX = sorted(name for name, guest in GUESTS.items() if guest.system == "Linux" and guest.qemu)
+LINUX = sorted(name for name, guest in GUESTS.items() if guest.qemu and guest.qemu.debian)
 
 ONE = "linux-6.1"
 

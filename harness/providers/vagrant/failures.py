@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from harness.errors import BootError, HarnessError, ImageError
 from harness.model import Box
+from harness.providers.fetch.history import last_check
 from harness.text import plain
 
 REPEATED = 600
@@ -32,7 +33,8 @@ KNOWN: Mapping[str, Meaning] = {
     ),
     r"could not be found or\s+could not be accessed": Meaning(
         "no catalogue has the box",
-        "correct `box` in the guest file, or give the box's `url`",
+        "HashiCorp's catalogue ends on 2026-12-31: use QEMU (`--provider qemu`), or give the box's "
+        "`url` in the guest file",
         of_box=True,
     ),
     r"box you're attempting to add has no available version|"
@@ -83,7 +85,8 @@ def failure(step: str, said: bytes, box: Box, why: str | None = None) -> Harness
     if meaning is None:
         return BootError(f"vagrant {step} failed{tail}", hint=UNKNOWN_HINT, console=text)
     if meaning.of_box:
-        return ImageError(f"box {box.box}: {meaning.sentence}{tail}", hint=meaning.hint)
+        checked = f" (address {last_check(box)})" if box.made_by is None else ""
+        return ImageError(f"box {box.box}: {meaning.sentence}{checked}{tail}", hint=meaning.hint)
     return BootError(f"vagrant {step}: {meaning.sentence}", hint=meaning.hint, console=text)
 
 

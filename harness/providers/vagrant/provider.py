@@ -24,6 +24,10 @@ EMULATING = ("libvirt", "qemu")
 HINT = "`reuseport-matrix doctor` lists what is missing; `--install --with vagrant` installs it"
 
 
+CATALOGUE = "from HashiCorp's catalogue, which ends on 2026-12-31"
+"""hashicorp/vagrant, issue 13836."""
+
+
 class VagrantProvider:
     """Boots guests that have a `vagrant` section."""
 
@@ -52,6 +56,7 @@ class VagrantProvider:
             return None
         words = ["the box", box.box, box.version, f"for {provider}"]
         words.append("(its address is unchecked)" if box.unchecked else None)
+        words.append(CATALOGUE if box.in_catalogue else None)
         return " ".join(word for word in words if word)
 
     @contextmanager
