@@ -34,10 +34,8 @@ def failure_handshake(trial: Trial) -> None:
 
 def handshakes_in_rounds(trial: Trial) -> None:
     """Answer as if in one round, but with one change for each round, as an agent does."""
-    joins, repeats = (
-        trial.parameters.get(key) == value
-        for key, value in (("change", "join"), ("ack", "after-repeat"))
-    )
+    joins = trial.parameters.get("change") == "join"
+    repeats = trial.parameters.get("ack") == "after-repeat"
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
     ports, everything = trial.ports(), ["open"] * trial.flows
@@ -47,11 +45,7 @@ def handshakes_in_rounds(trial: Trial) -> None:
     phases += [("control-repeated", everything)] * repeats
     phases += [("control", forgotten(trial, trial.serve(ports))), ("held", everything)]
     owners, rounds = trial.serve(ports), -(-trial.flows // int(trial.parameters["round"]))
-    if joins:
-        trial.stand(victim)
-        trial.say("change", what="join", member=victim, at=50, error=None)
-    else:
-        trial.leave(victim, trial.parameters.get("failure", "kill"))
+    change_in_round(trial, victim)
     for at in range(1, rounds):
         trial.say("change", what="again", member=victim, at=50 + at, error=None)
     trial.say("attempt", what="again", call=None, error=None)
@@ -63,6 +57,21 @@ def handshakes_in_rounds(trial: Trial) -> None:
     trial.say("fact", name="slow-rounds", value=0)
 
 
+def change_in_round(trial: Trial, victim: int) -> None:
+    """Let a member join or leave, or as many join as there are before the old ones leave."""
+    change = trial.parameters.get("change")
+    if change == "join":
+        trial.stand(victim)
+        trial.say("change", what="join", member=victim, at=50, error=None)
+    elif change == "replace":
+        for index in range(trial.listeners):
+            trial.stand(trial.listeners + index)
+        trial.group = trial.group[trial.listeners :]
+        trial.say("change", what="replace", member=0, at=50, error=None)
+    else:
+        trial.leave(victim, trial.parameters.get("failure", "kill"))
+
+
 def acknowledged(
     trial: Trial, ports: Sequence[int], owners: Sequence[Fate], gone: int
 ) -> list[Fate]:
@@ -71,7 +80,7 @@ def acknowledged(
     repeated = kernel.repeated if trial.parameters.get("ack") == "after-repeat" else None
     for owner, now in zip(owners, trial.serve(ports), strict=True):
         fate = repeated or kernel.half_open
-        if owner == gone:
+        if owner == gone or owner not in trial.group:
             fates.append(now if fate == HEIR else gone if fate == OWN else fate)
         else:
             found = now if kernel.looks_up else owner
@@ -105,6 +114,9 @@ HANDSHAKES: Mapping[str, Simulated] = {
             Case(SEARCHING, "collapsed:269/300", {**ROUNDS, "member": "last"}),
             Case(SEARCHING, "collapsed:380/400", {**ROUNDS, "change": "join"}),
             Case(SCALED, "kept", {**ROUNDS, "change": "join"}),
+            Case(SCALED, "reset", {**ROUNDS, "change": "replace"}),
+            Case(NEWEST, "reset", {**ROUNDS, "change": "replace"}),
+            Case(Kernel(half_open=HEIR), "completed", {**ROUNDS, "change": "replace"}),
             Case(Kernel(half_open=HEIR, repeated="ECONNRESET"), "completed", ROUNDS),
             Case(
                 Kernel(half_open=HEIR, repeated="ECONNRESET"),

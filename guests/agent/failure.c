@@ -12,6 +12,7 @@
 #include "ports.h"
 #include "question.h"
 #include "trial.h"
+#include "unsupported.h"
 #include "victim.h"
 
 /* Each member comes, and a part of the flows connects before the next one does.  Where only the
@@ -71,6 +72,8 @@ void failure_queued(struct trial *trial)
 void failure_flows(struct trial *trial)
 {
     int count = trial->question->flows, newcomer = trial->question->listeners;
+    if (trial->question->change == REPLACE)
+        unsupported(trial, "one member changes here: leave, join or restart");
     struct flow *flows = group_stands(trial, 1);
     if (flows == NULL)
         return;

@@ -148,31 +148,67 @@ static int control(struct trial *trial, struct rounds *rounds)
     return waited;
 }
 
-/* -1 if the newcomer is refused, which is said. */
+/* A newcomer; -1 if it is refused in the first round, which is said. */
+static int join(struct trial *trial, struct rounds *rounds, int index, const char *what)
+{
+    if (rounds->number > 0 || rounds->again > 0) {
+        struct outcome outcome = member_stand_again(trial, index);
+        rounds_change(rounds, what, outcome.call == NO_CALL ? 0 : outcome.error);
+        return 0;
+    }
+    rounds_change(rounds, what, 0);
+    return member_stand(trial, index);
+}
+
+/* As many members join as there are, and then the old ones leave. */
+static int replace(struct trial *trial, struct rounds *rounds)
+{
+    int count = trial->question->listeners, error = 0;
+    for (int i = 0; i < count; i++)
+        if (join(trial, rounds, count + i, "replace") != 0)
+            return -1;
+    for (int i = 0; i < count && error == 0; i++)
+        error = member_fail_quietly(trial, i, trial->question->failure);
+    if (error != 0)
+        rounds_change(rounds, "replace", error);
+    return 0;
+}
+
+/* -1 if a newcomer is refused, which is said. */
 static int change(struct trial *trial, struct rounds *rounds)
 {
     const struct question *question = trial->question;
-    if (question->change != JOIN) {
-        int error = member_fail_quietly(trial, rounds->changed, question->failure);
-        rounds_change(rounds, failure_name(question->failure), error);
-        return 0;
-    }
-    if (rounds->number > 0 || rounds->again > 0) {
-        struct outcome outcome = member_stand_again(trial, rounds->changed);
-        rounds_change(rounds, "join", outcome.call == NO_CALL ? 0 : outcome.error);
-        return 0;
-    }
-    rounds_change(rounds, "join", 0);
-    return member_stand(trial, rounds->changed);
+    if (question->change == JOIN)
+        return join(trial, rounds, rounds->changed, "join");
+    if (question->change == REPLACE)
+        return replace(trial, rounds);
+    int error = member_fail_quietly(trial, rounds->changed, question->failure);
+    rounds_change(rounds, failure_name(question->failure), error);
+    return 0;
+}
+
+/* The newcomers of each round. */
+static int spare(struct trial *trial)
+{
+    int count = trial->question->listeners;
+    if (trial->question->change == REPLACE && 2 * count > MAX_MEMBERS)
+        unsupported(trial, "%d members at once are too many", 2 * count);
+    return trial->question->change == REPLACE ? count : trial->question->change == JOIN;
+}
+
+/* Who is said to change: the newcomer, the first of those that are replaced, or the victim. */
+static int changed(struct trial *trial, const struct rounds *rounds)
+{
+    if (trial->question->change == JOIN)
+        return trial->question->listeners;
+    return trial->question->change == REPLACE ? 0 : victim(trial, rounds->flows, rounds->count);
 }
 
 static int play(struct trial *trial, struct rounds *rounds)
 {
-    int joins = trial->question->change == JOIN;
     serve(trial, rounds);
     if (rounds->changed < 0)
-        rounds->changed = joins ? trial->question->listeners
-                               : victim(trial, rounds->flows, rounds->count);
+        rounds->changed = changed(trial, rounds);
     int waited = control(trial, rounds);
     int64_t since = clock_ms();
     hold_in_round(trial, rounds, HELD_BACK);
@@ -205,13 +241,13 @@ static void say(const struct trial *trial, const struct rounds *rounds)
 
 static void in_rounds(struct trial *trial)
 {
-    int joins = trial->question->change == JOIN, next = 1;
+    int next = 1;
     if (trial->question->change == RESTART)
         unsupported(trial, "a member leaves or joins here, and does not come back");
-    struct flow *flows = group_stands(trial, joins);
+    struct flow *flows = group_stands(trial, spare(trial));
     if (flows == NULL)
         return;
-    struct rounds rounds = rounds_of(trial, flows, PHASES, joins);
+    struct rounds rounds = rounds_of(trial, flows, PHASES, spare(trial));
     while (next > 0)
         next = play(trial, &rounds) == 0 ? rounds_next(trial, &rounds, late(trial, &rounds)) : -1;
     if (next == 0)

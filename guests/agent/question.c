@@ -23,7 +23,7 @@ static const char *const places[] = { "first", "middle", "last", NULL };
 static const char *const positions[] = { "first", "last", "both", NULL };
 static const char *const joinings[] = { "together", "in-turn", NULL };
 static const char *const orders[] = { "newest", "oldest", "middle", NULL };
-static const char *const changes[] = { "leave", "join", "restart", NULL };
+static const char *const changes[] = { "leave", "join", "restart", "replace", NULL };
 static const char *const cases[] = {
     "both", "only-first", "only-second", "after-bind", "other-uid", "root-over-user", "time-wait",
     "second-after-bind", NULL

@@ -20,7 +20,7 @@ enum place { FIRST, MIDDLE, LAST };
 enum position { BOUND_FIRST, BOUND_LAST, BOTH_ORDERS };
 enum entry { TOGETHER, IN_TURN };
 enum order { NEWEST, OLDEST, MIDDLEMOST };
-enum change { LEAVE, JOIN, RESTART };
+enum change { LEAVE, JOIN, RESTART, REPLACE };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum user { SAME_USER, OTHER_USER, ROOT };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };

@@ -1,7 +1,7 @@
-"""`failure-handshake`: a worker fails or joins after the SYN-ACK; then the final ACK arrives."""
+"""`failure-handshake`: a worker fails or joins, or all are replaced, between SYN-ACK and ACK."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 
 from harness.model import Cell, Depth, Judgement
@@ -98,7 +98,16 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     rows += at_each(COOKIES, ALWAYS, SET_FULL[:2])
     for name in CACHE_COOKIES:
         rows += at_each(name, SWITCH, SET_FULL[:1])
-    return table(ID, rows)
+    return table(ID, (*rows, *_replaced()))
+
+
+def _replaced() -> Iterator[Row]:
+    """Yield rows in which all members are replaced: with tunables as found, and with what helps."""
+    places = ("ipv4 specific", "ipv4 wildcard", "ipv6 wildcard", "mapped wildcard")
+    for option, place in product(SHARING, places):
+        yield row(f"{option} tcp {place}", ack="at-once", change="replace")
+    one = row("reuseport tcp ipv4 specific", ack="at-once", change="replace")
+    yield from (*at_each(MIGRATION, ("1",), [one]), *at_each(COOKIES, ("2",), [one]))
 
 
 def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
@@ -106,6 +115,8 @@ def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
     flows, size = FLOWS[depth], ROUND
     if cell.axes.get("ack") == "after-repeat":
         flows, size = REPEATED_FLOWS[depth], REPEATED_ROUND
+    if cell.axes.get("change") == "replace":
+        flows = FLOWS[Depth.QUICK]  # none of them survives
     flows, size = FEW.get(cell.axes.get("failure", ""), (flows, size))
     return {**Numbers(flows, flows)(cell, depth), "peer": TUN, "round": str(size)}
 
@@ -118,15 +129,19 @@ def script(asked: Mapping[str, str]) -> Script:
     repeats = asked.get("ack") == "after-repeat"
     phases = ["home", "control-held", *["control-repeated"] * repeats, "control"]
     phases += ["held", *["repeated"] * repeats, "fates"]
-    joins = asked.get("change") == "join"
-    newcomer: tuple[Step, ...] = members([number(asked, "listeners")]) if joins else ()
     return members_then(
-        *newcomer,
+        *_newcomers(asked),
         DueAttempt("again", needed=True),
         *map(DueFlows, phases),
         DueChanges(math.ceil(number(asked, "flows") / number(asked, "round"))),
         DueFact("slow-rounds"),
     )(asked)
+
+
+def _newcomers(asked: Mapping[str, str]) -> tuple[Step, ...]:
+    listeners = number(asked, "listeners")
+    more = {"join": 1, "replace": listeners}.get(asked.get("change", ""), 0)
+    return members(range(listeners, listeners + more))
 
 
 def classify(seen: Observation) -> Judgement:
@@ -176,7 +191,7 @@ def _without_control(seen: Observation) -> Judgement:
 FAILURE_HANDSHAKE = Scenario(
     id=ID,
     subject="handshakes under way",
-    sentence="A worker fails, or joins, between SYN-ACK and ACK: what happens to the handshakes?",
+    sentence="A worker fails or joins between SYN-ACK and ACK: what happens to the handshakes?",
     done="{failure} with {victim_total+} handshakes under way.",
     words={
         "completed": Sense(

@@ -36,16 +36,16 @@ COLLAPSED = "collapsed"
 """The verdict word if the failure of one listener also resets handshakes of the others."""
 
 
-def outcome(fate: Fate, home: int) -> str:
-    """Return the outcome of a handshake that was held by the listener `home`."""
-    if server(fate) == home:
+def outcome(fate: Fate, *homes: int) -> str:
+    """Return the outcome of a handshake that was held by one of the listeners `homes`."""
+    if server(fate) in homes:
         return "own"
     return "ignored" if fate == "timeout" else kind(fate)
 
 
-def named(fate: Fate, home: int) -> str:
+def named(fate: Fate, *homes: int) -> str:
     """Return the verdict word of its outcome, or the outcome itself if it has none."""
-    found = outcome(fate, home)
+    found = outcome(fate, *homes)
     return WORDS.get(found, found)
 
 
@@ -88,11 +88,15 @@ class HeldRounds(Struct, frozen=True):
 
 
 class Rounds(Struct, frozen=True):
-    """An answer in rounds: the same handshakes, held and continued without and with a change."""
+    """An answer in rounds: the same handshakes, held and continued without and with a change.
+
+    `gone` are the members that failed or were replaced, or the one that joined.
+    """
 
     control: HeldRounds
     changed: HeldRounds
     homes: Homes
+    gone: tuple[int, ...]
     joins: bool
     repeated: float
 
@@ -101,15 +105,18 @@ class Rounds(Struct, frozen=True):
         """Read the phases of an observation."""
         repeats = seen.parameters.get("ack") == "after-repeat"
         latest = None if repeats else LATE_MS
-        home = seen.phase("home").fates
+        home, change = seen.phase("home").fates, seen.parameters.get("change")
+        replaced = change == "replace"
+        gone = tuple(range(seen.listeners)) if replaced else (seen.changes[0].member,)
         control = HeldRounds.of_control(seen.phase("control-held"), seen.phase("control"), latest)
         changed = HeldRounds.of(seen.phase("held"), seen.phase("fates"), latest)
         again = seen.phase("control-repeated").fates if repeats else ("open",)
         return cls(
             control=control,
             changed=changed,
-            homes=Homes.of(home, changed.fates, seen.changes[0].member),
-            joins=seen.parameters.get("change") == "join",
+            homes=Homes.of(home, changed.fates, *gone),
+            gone=gone,
+            joins=change == "join",
             repeated=again.count("open") / len(again),
         )
 
@@ -131,7 +138,7 @@ class Rounds(Struct, frozen=True):
         usual = max(STRAY, control.count("reset") / len(control) if control else 1.0)
         return bool(total) and usual < 1 and upper_tail(total, self.reset, usual) <= CHANCE
 
-    def counts(self, failed: int) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """Return all counts by name."""
         kinds, held = self.control.kinds, [fate for fate in self.changed.fates if fate is not None]
         return {
@@ -141,7 +148,7 @@ class Rounds(Struct, frozen=True):
             "control_total": len(kinds),
             **{f"control_{name}": kinds.count(name) for name in sorted(set(kinds))},
             "survivors_reset": 0,
-            **self.homes.counts(lambda fate: named(fate, failed), "completed"),
+            **self.homes.counts(lambda fate: named(fate, *self.gone), "completed"),
         }
 
     @property
@@ -155,7 +162,7 @@ class Rounds(Struct, frozen=True):
             "control_longest_ms": float(max(control)),
         }
 
-    def obstacles(self, failed: int) -> Iterator[str]:
+    def obstacles(self) -> Iterator[str]:
         """Yield the reasons why there can be no verdict, the closest to the cause first."""
         kinds, total = self.control.kinds, len(self.changed.fates)
         if self.homes.loss is not None:
@@ -169,7 +176,7 @@ class Rounds(Struct, frozen=True):
             lost = len(kinds) - kinds.count("served")
             yield f"lossy: {lost} of {len(kinds)} handshakes were lost while nobody failed"
         if not self.joins and not self.homes.victim:
-            yield f"no handshake was held with listener {failed + 1}, which failed"
+            yield f"no handshake was held with listener {self.gone[0] + 1}, which failed"
         if self.joins and not self.homes.survivors:
             yield "no handshake was held when another listener came"
 
@@ -180,9 +187,9 @@ def classify(seen: Observation) -> Judgement:
     An earlier phase shows which listener each handshake belongs to. The control holds the same
     handshakes for as long without a failure, so it shows whether the change or the guest lost them.
     """
-    failed, rounds = seen.changes[0].member, Rounds.of(seen)
-    counts, figures = rounds.counts(failed), rounds.figures
-    why = next(rounds.obstacles(failed), None)
+    rounds = Rounds.of(seen)
+    counts, figures = rounds.counts(), rounds.figures
+    why = next(rounds.obstacles(), None)
     if why is not None:
         return unclear(why, counts, figures)
     total = len(rounds.homes.survivors)
@@ -191,15 +198,15 @@ def classify(seen: Observation) -> Judgement:
     if len(rounds.lost) > (1 - NEARLY_ALL) * total:
         why = f"{len(rounds.lost)} of {total} survivors' handshakes were lost, few of them reset"
         return unclear(why, counts, figures)
-    found = _joined(rounds) if rounds.joins else _failed(rounds, failed)
+    found = _joined(rounds) if rounds.joins else _failed(rounds)
     word = WORDS.get(found or "")
     if word is None:
         return unclear("its handshakes share no one fate", counts, figures)
     return measured(word, counts, figures)
 
 
-def _failed(rounds: Rounds, failed: int) -> str | None:
-    return prevailing(outcome(now, failed) for now in rounds.homes.victim)
+def _failed(rounds: Rounds) -> str | None:
+    return prevailing(outcome(now, *rounds.gone) for now in rounds.homes.victim)
 
 
 def _joined(rounds: Rounds) -> str | None:

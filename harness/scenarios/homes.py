@@ -12,8 +12,8 @@ from harness.wire.observation import Fate
 class Homes(Struct, frozen=True):
     """The fates of flows, grouped by the member that served the same 4-tuple before the failure.
 
-    `victim` are the fates of the failed member's flows, `survivors` pairs of home and fate.
-    `homeless` counts the flows that no member had served, `expected` the victim's flows.
+    `victim` are the fates of the flows of those that failed, `survivors` pairs of home and fate.
+    `homeless` counts the flows that no member had served, `expected` the victims' flows.
     """
 
     victim: tuple[Fate, ...]
@@ -23,19 +23,19 @@ class Homes(Struct, frozen=True):
     expected: int
 
     @classmethod
-    def of(cls, home: Sequence[Fate], fates: Sequence[Fate | None], victim: int) -> "Homes":
+    def of(cls, home: Sequence[Fate], fates: Sequence[Fate | None], *victims: int) -> "Homes":
         """Group the fates by home; a flow whose fate is None is left out."""
         known = [(server(was), now) for was, now in zip(home, fates, strict=True)]
         return cls(
-            victim=tuple(now for was, now in known if was == victim and now is not None),
+            victim=tuple(now for was, now in known if was in victims and now is not None),
             survivors=tuple(
                 (was, now)
                 for was, now in known
-                if was is not None and was != victim and now is not None
+                if was is not None and was not in victims and now is not None
             ),
             homeless=sum(was is None for was, _ in known),
             total=len(known),
-            expected=sum(was == victim for was, _ in known),
+            expected=sum(was in victims for was, _ in known),
         )
 
     @property

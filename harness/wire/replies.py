@@ -198,9 +198,10 @@ def _faults_of_names(events: Sequence[Event]) -> Iterator[str]:
 def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> Iterator[str]:
     """Yield a fault for each index outside the group and each phase of the wrong length.
 
-    A newcomer and one more index are allowed beyond the group.
+    A newcomer and one more index are allowed beyond the group, and every member that is due.
     """
-    limit = number(begin.parameters, plan.group) + 2
+    group = number(begin.parameters, plan.group)
+    limit = max(group + 2, 1 + max(plan.members, default=0))
     counts = plan.flows(begin.parameters)
     named = [member.index for member in _of(Member, events)]
     named += [change.member for change in _of(Change, events)]
@@ -211,7 +212,7 @@ def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> I
         for fate in flows.fates:
             if not isinstance(fate, str):
                 named += [fate] if isinstance(fate, int) else fate
-    yield from (f"member {index} of {limit - 2}" for index in named if index >= limit)
+    yield from (f"member {index} of {group}" for index in named if index >= limit)
 
 
 def _faults_of_script(begin: Begin, plan: Script, seen: Observation) -> Iterator[str]:
