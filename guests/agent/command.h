@@ -15,6 +15,7 @@ enum operation {
 struct command {
     enum operation operation;
     int option, family, late; /* late: set the option after bind() */
+    int device; /* take what comes through the loopback interface only */
     struct address address; /* where it binds, or to whom it speaks */
 };
 

@@ -115,6 +115,7 @@ void member_send(struct trial *trial, int index, enum operation operation, int o
     command.option = option;
     command.family = trial->family;
     command.late = late;
+    command.device = trial->device;
     command.address = address_of_member(trial);
     tell(trial, index, &command);
 }

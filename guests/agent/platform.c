@@ -5,6 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#ifdef __APPLE__
+#include <net/if.h>
+#include <netinet/in.h>
+#endif
+
 #ifdef __linux__
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,9 +39,33 @@ int platform_take_turns(int wait)
                                                                                          : errno;
 }
 
+int platform_bind_to_loopback(int fd, int six)
+{
+    (void)six;
+    return setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, platform_loopback,
+                      (socklen_t)strlen(platform_loopback) + 1);
+}
+
 #else /* the BSDs and darwin */
 
 const char *const platform_loopback = "lo0";
+
+#ifdef IP_BOUND_IF
+int platform_bind_to_loopback(int fd, int six)
+{
+    unsigned int index = if_nametoindex(platform_loopback);
+    return setsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_BOUND_IF : IP_BOUND_IF,
+                      &index, sizeof index);
+}
+#else
+int platform_bind_to_loopback(int fd, int six)
+{
+    (void)fd;
+    (void)six;
+    errno = ENOSYS;
+    return -1;
+}
+#endif
 
 int platform_take_turns(int wait)
 {

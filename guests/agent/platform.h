@@ -31,6 +31,10 @@
 /* The name of the loopback interface. */
 extern const char *const platform_loopback;
 
+/* The socket gets only what comes through the loopback interface: SO_BINDTODEVICE of socket(7),
+ * IP_BOUND_IF of darwin's ip(4).  0, or -1 and errno, which is ENOSYS where no system call does it. */
+int platform_bind_to_loopback(int fd, int six);
+
 /* With 1, a message does not make this process interrupt the process that sent it; with 0 it does,
  * as usual.  Returns 0, or the errno that says why this cannot be had. */
 int platform_take_turns(int wait);

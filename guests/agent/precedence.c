@@ -1,9 +1,11 @@
 /* `precedence`: the members of one port are two sides, which differ in their bind address, their
- * option or their family.  Which side serves a client that matches both?  The one that binds first or
+ * option, their family or their device.  Which side serves a client that matches both?  The one that binds first or
  * last may, whatever it is, so `position=both` asks in both orders (docs/traps.md, trap 16). */
 #include "scenarios.h"
 
 #include "emit.h"
+#include "ending.h"
+#include "errno_name.h"
 #include "flows.h"
 #include "limits.h"
 #include "members.h"
@@ -13,17 +15,38 @@
 #include "trial.h"
 #include "unsupported.h"
 
+#include <errno.h>
 #include <stddef.h>
+#include <unistd.h>
 
 /* Sets what the members of this side have of their own. */
 static void take_side(struct trial *trial, int side)
 {
     const struct question *question = trial->question;
-    trial->wildcard = question->wildcard == MIXED ? side : question->wildcard;
+    int wide = question->pair == BY_DEVICE ? !side : side;
+    trial->wildcard = question->wildcard == MIXED ? wide : question->wildcard;
+    trial->device = question->pair == BY_DEVICE && side == 0;
     if (question->pair == BY_OPTION)
         trial->option = side == 0 ? REUSEPORT : REUSEPORT_LB;
     if (question->pair == BY_FAMILY)
         trial->family = side == 0 ? IPV4 : MAPPED;
+}
+
+/* On Linux before 5.7 it takes CAP_NET_RAW (net/core/sock.c, sock_bindtoindex_locked()). */
+static void need_device(struct trial *trial)
+{
+    struct outcome outcome;
+    int fd = socket_of_member(trial, trial->family, NONE, &outcome);
+    need_family(trial, outcome);
+    if (fd < 0)
+        broken("no socket to bind to a device: %s", errno_name(outcome.error));
+    int error = platform_bind_to_loopback(fd, trial->family != IPV4) == 0 ? 0 : errno;
+    close(fd);
+    if (error == ENOSYS)
+        unsupported(trial, "this system binds no socket to a device");
+    if (error != 0)
+        unsupported(trial, "%sno socket can be bound to a device: %s",
+                    error == EPERM ? "needs root: " : "", errno_name(error));
 }
 
 static void need_sense(struct trial *trial)
@@ -38,6 +61,8 @@ static void need_sense(struct trial *trial)
         unsupported(trial, "%s", option_missing(REUSEPORT_AND_LB));
     if (question->listeners < 2)
         unsupported(trial, "two sides need two listeners");
+    if (question->pair == BY_DEVICE)
+        need_device(trial);
 }
 
 /* The members of a side are those from its first to the first of the other, or to the last. */
@@ -77,6 +102,7 @@ static void cross(struct trial *trial, int first)
         member_do(trial, i, CLOSE_LISTENER);
     trial->family = trial->question->family;
     trial->wildcard = trial->question->wildcard != SPECIFIC;
+    trial->device = 0;
     reserve_port(trial);
     struct outcome outcome = side_again(trial, first);
     if (outcome.call == NO_CALL)

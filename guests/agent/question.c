@@ -15,7 +15,7 @@ static const char *const options[] = {
 static const char *const protocols[] = { "tcp", "udp", NULL };
 static const char *const families[] = { "ipv4", "ipv6", "mapped", NULL };
 static const char *const binds[] = { "specific", "wildcard", "mixed", NULL };
-static const char *const pairs_of[] = { "address", "option", "family", NULL };
+static const char *const pairs_of[] = { "address", "option", "family", "device", NULL };
 static const char *const failures[] = {
     "close", "exit", "kill", "hang", "shutdown", "relisten-zero", NULL
 };

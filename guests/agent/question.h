@@ -23,7 +23,7 @@ enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART, REPLACE };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum user { SAME_USER, OTHER_USER, ROOT };
-enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY };
+enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY, BY_DEVICE };
 enum peer { SOCKETS, TUN };
 enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };

@@ -31,6 +31,7 @@ struct trial {
     int backlog;
     int service;                        /* ms that a member takes for each request */
     int option, family, wildcard;       /* of the next member; at first those of the question */
+    int device;                         /* the next member is bound to the loopback interface */
     int indexes;                        /* replies bear numbers below this */
     int spread;                         /* a client's address is made from its port */
     uint32_t net;                       /* the net that such addresses are of */

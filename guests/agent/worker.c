@@ -25,6 +25,11 @@ static struct outcome bind_socket(struct worker *worker, const struct command *c
                               command->late ? NONE : command->option, &outcome);
     if (fd < 0)
         return outcome;
+    if (command->device && platform_bind_to_loopback(fd, command->family != IPV4) != 0) {
+        outcome = outcome_of(CALL_SETSOCKOPT, -1);
+        close(fd);
+        return outcome;
+    }
     const struct sockaddr *place = (const struct sockaddr *)&command->address.storage;
     outcome = outcome_of(CALL_BIND, bind(fd, place, command->address.size));
     if (outcome.call == NO_CALL && command->late)

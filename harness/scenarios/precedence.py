@@ -19,6 +19,7 @@ SIDES: Mapping[str, tuple[str, str]] = {
     "address": ("specific", "wildcard"),
     "option": ("reuseport", "reuseport_lb"),
     "family": ("ipv4", "dual-stack"),
+    "device": ("device", "plain"),
 }
 """The kinds of the first and the second half of the members, by `pair` (docs/wire.md)."""
 
@@ -70,6 +71,11 @@ def _full() -> Iterator[Row]:
             yield row(f"{option} {protocol} {family} mixed", pair="address")
         for bind in ("wildcard", "mixed"):
             yield row(f"{option} {protocol} mapped {bind}", pair="family")
+    for protocol, family, bind in product(BOTH, ("ipv4", "ipv6"), ("wildcard", "mixed")):
+        yield row(f"reuseport {protocol} {family} {bind}", pair="device")
+    yield from (
+        row(f"reuseaddr udp {family} wildcard", pair="device") for family in ("ipv4", "ipv6")
+    )
     for protocol, (family, bind) in product(BOTH, PLACES):
         yield row(f"reuseport+reuseport_lb {protocol} {family} {bind}", pair="option")
 
@@ -211,6 +217,16 @@ PRECEDENCE = Scenario(
         ),
         "dual-stack": Sense(
             FACT, "the IPv6 socket is served", "the IPv4 server beside it gets nothing"
+        ),
+        "device": Sense(
+            FACT,
+            "the socket that is bound to the network device is served",
+            "a server for one device, or one VRF, takes that device's clients from the others",
+        ),
+        "plain": Sense(
+            FACT,
+            "the socket without a device is served",
+            "a server for one device gets none of these clients, although they come through it",
         ),
         "newest": Sense(
             FACT,
