@@ -31,6 +31,9 @@ GUEST_STARVED = "guest was starved"
 SHUTDOWN = "shutdown"
 """What a change is called in which a listener was to be shut down."""
 
+FALLBACKS = "fallbacks"
+"""The fact that counts connections that were to use MPTCP, and use TCP."""
+
 NOT_YET_SERVED = ("queued", "held", "repeated", "control-held", "control-repeated")
 """Phases in which `open` is the expected fate of a flow, not a time-out."""
 
@@ -79,6 +82,9 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
     if strangers:
         why = f"somebody else's server answered {strangers} flows on this port"
         return Judgement(State.INCONCLUSIVE, why=why, counts={"foreign": strangers})
+    if (fell := seen.facts.get(FALLBACKS, 0)) != 0:
+        why = f"{visible(str(fell))} connections fell back from MPTCP to TCP"
+        return Judgement(State.INCONCLUSIVE, why=why)
     return _unless_starved(seen, scenario.classify(seen))
 
 

@@ -222,6 +222,21 @@ def in_group(fate: Fate, listeners: int) -> bool:
     return all(index < listeners for index in served)
 
 
+def test_connections_that_fell_back_to_tcp_say_nothing_of_mptcp() -> None:
+    asked = {**ASKED, "protocol": "mptcp"}
+    trial = Trial(Kernel(), "failure-queued", asked)
+    SIMULATED["failure-queued"].say(trial)
+    good = b"".join(trial.lines_of())
+    (reply,) = parse(good, SCRIPTS)
+    question = Question("failure-queued", asked)
+    assert judge(CATALOGUE["failure-queued"], reply, question).verdict == "reset"
+    trial.say("fact", name="fallbacks", value=3)
+    (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
+    found = judge(CATALOGUE["failure-queued"], reply, question)
+    assert (found.state, found.verdict) == (State.INCONCLUSIVE, None)
+    assert found.why == "3 connections fell back from MPTCP to TCP"
+
+
 def test_a_reply_without_its_exit_is_infrastructure() -> None:
     reply = Reply("q", None, "cut off", None, None, b"")
     found = judge(CATALOGUE["sharing"], reply, Question("sharing"))

@@ -151,6 +151,18 @@ HELD = (
         {"by the last of the group": ("kill-dragonfly-6.5",)},
     ),
     Held(
+        "failure-queued",
+        "reset",
+        "Linux",
+        {"MPTCP connections also": ("kill-mptcp-migrated", "kill-mptcp")},
+    ),
+    Held(
+        "failure-queued",
+        "inherited",
+        "Linux",
+        {"plain TCP clients of an MPTCP listener": ("kill-mptcp-from-tcp-migrated",)},
+    ),
+    Held(
         "failure-handshake",
         "collapsed",
         "Linux 3.10 to 4.3",

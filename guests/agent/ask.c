@@ -10,6 +10,7 @@
 #include "loopback.h"
 #include "members.h"
 #include "metronome.h"
+#include "multipath.h"
 #include "socket_client.h"
 #include "sockets.h"
 #include "trial.h"
@@ -32,12 +33,13 @@ static void need_form(struct trial *trial, const struct scenario *scenario)
         unsupported(trial, "%s has no UDP form", name);
     if (question->wildcard == MIXED && !scenario->mixed)
         unsupported(trial, "%s has no form with both addresses", name);
-    if (question->peer == TUN && (question->udp || !scenario->plays_peer))
+    if (question->peer == TUN && (question->protocol != TCP || !scenario->plays_peer))
         unsupported(trial, "%s has no form with a far end of our own", name);
     if (question->peer != TUN && scenario->only_peer != NULL)
         unsupported(trial, "%s", scenario->only_peer);
     if (!question->udp && !scenario->tcp)
         unsupported(trial, "%s has no TCP form", name);
+    need_multipath(trial);
 }
 
 static void say_retries(const struct trial *trial)
@@ -46,6 +48,8 @@ static void say_retries(const struct trial *trial)
         emit_fact("rebind-retries", trial->rebinds);
     if (trial->resends > 0)
         emit_fact("send-retries", trial->resends);
+    if (trial->fallbacks > 0)
+        emit_fact("fallbacks", trial->fallbacks);
 }
 
 void ask(const struct scenario *scenario, const struct question *question)

@@ -15,8 +15,30 @@
 #include <sys/syscall.h>
 
 #include <sched.h>
+#include <stdint.h>
 
 const char *const platform_loopback = "lo";
+
+const int platform_mptcp = 262; /* IPPROTO_MPTCP, since Linux 5.6 */
+
+/* SOL_MPTCP and MPTCP_INFO, since Linux 5.16 (include/uapi/linux/mptcp.h).  The flags say that the
+ * connection fell back, and that the other end sent its key. */
+enum { MULTIPATH = 284, INFORMATION = 1, FELL_BACK = 1, HAS_KEY = 2 };
+
+struct information {
+    unsigned char counts[8];
+    uint32_t flags;
+};
+
+int platform_mptcp_missing(int fd)
+{
+    struct information seen;
+    socklen_t size = sizeof seen;
+    memset(&seen, 0, sizeof seen);
+    if (getsockopt(fd, MULTIPATH, INFORMATION, &seen, &size) != 0)
+        return errno;
+    return (seen.flags & (FELL_BACK | HAS_KEY)) == HAS_KEY ? 0 : ENOPROTOOPT;
+}
 
 enum { BATCH = 3 }; /* SCHED_BATCH, which glibc shows to GNU sources only */
 
@@ -49,6 +71,13 @@ int platform_bind_to_loopback(int fd, int six)
 #else /* the BSDs and darwin */
 
 const char *const platform_loopback = "lo0";
+const int platform_mptcp = -1;
+
+int platform_mptcp_missing(int fd)
+{
+    (void)fd;
+    return ENOPROTOOPT;
+}
 
 #ifdef IP_BOUND_IF
 int platform_bind_to_loopback(int fd, int six)

@@ -35,6 +35,12 @@ extern const char *const platform_loopback;
  * IP_BOUND_IF of darwin's ip(4).  0, or -1 and errno, which is ENOSYS where no system call does it. */
 int platform_bind_to_loopback(int fd, int six);
 
+/* The protocol number of MPTCP for socket(), -1 where there is none. */
+extern const int platform_mptcp;
+
+/* 0 if this connection uses MPTCP; else why it is not known to, ENOPROTOOPT if it fell back to TCP. */
+int platform_mptcp_missing(int fd);
+
 /* With 1, a message does not make this process interrupt the process that sent it; with 0 it does,
  * as usual.  Returns 0, or the errno that says why this cannot be had. */
 int platform_take_turns(int wait);

@@ -12,7 +12,7 @@ static const char *const options[] = {
     "none", "reuseaddr", "reuseport", "reuseport_lb", "reuseport+reuseport_lb",
     "reuseaddr+reuseport", NULL
 };
-static const char *const protocols[] = { "tcp", "udp", NULL };
+static const char *const protocols[] = { "tcp", "udp", "mptcp", NULL };
 static const char *const families[] = { "ipv4", "ipv6", "mapped", NULL };
 static const char *const binds[] = { "specific", "wildcard", "mixed", NULL };
 static const char *const pairs_of[] = { "address", "option", "family", "device", NULL };
@@ -29,7 +29,7 @@ static const char *const cases[] = {
     "second-after-bind", NULL
 };
 static const char *const users[] = { "same", "other", "root", NULL };
-static const char *const peers[] = { "sockets", "tun", NULL };
+static const char *const peers[] = { "sockets", "tun", "tcp", "mptcp", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
@@ -71,7 +71,7 @@ struct key {
 #define NUMBER(name, low, high) { #name, offsetof(struct question, name), NULL, low, high }
 
 static const struct key keys[] = {
-    WORD("option", option, options), WORD("protocol", udp, protocols),
+    WORD("option", option, options), WORD("protocol", protocol, protocols),
     WORD("family", family, families), WORD("bind", wildcard, binds),
     WORD("failure", failure, failures), WORD("member", member, places),
     WORD("order", order, orders), WORD("change", change, changes),
@@ -180,6 +180,7 @@ const char *question_parse(struct question *question, char **pairs, int count)
             return sentence;
         }
     }
+    question->udp = question->protocol == UDP;
     int light = question->load > 0 && question->load < LEAST;
     return light ? "load is 0, or a quarter of a CPU at least" : NULL;
 }

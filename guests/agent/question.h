@@ -24,7 +24,8 @@ enum change { LEAVE, JOIN, RESTART, REPLACE };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum user { SAME_USER, OTHER_USER, ROOT };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY, BY_DEVICE };
-enum peer { SOCKETS, TUN };
+enum protocol { TCP, UDP, MPTCP };
+enum peer { SOCKETS, TUN, BY_TCP, BY_MPTCP };
 enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
@@ -39,8 +40,9 @@ enum sharing {
 
 struct question {
     const char *id;
-    int option, udp, family, wildcard, failure, listeners, flows, deadline, alarm;
+    int option, protocol, family, wildcard, failure, listeners, flows, deadline, alarm;
     int member, order, change, position, joining, sharing, pair, sockets, backlog, raise_loopback;
+    int udp;  /* the protocol is UDP */
     int peer; /* TUN: the flows come through a tun device */
     int acknowledgement, source, delivery;
     int user, second; /* of the newcomer in `intrusion`; `second` is -1: the first one's option */

@@ -7,6 +7,7 @@
 #include "ending.h"
 #include "errno_name.h"
 #include "flow.h"
+#include "multipath.h"
 #include "phase.h"
 #include "ports.h"
 #include "request.h"
@@ -67,8 +68,7 @@ static int open_socket(struct trial *trial, struct flow *flow)
 {
     struct linger reset = { .l_onoff = 1, .l_linger = 0 };
     int udp = trial->question->udp;
-    flow->fd = socket(trial->question->family == IPV6 ? AF_INET6 : AF_INET,
-                      udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+    flow->fd = socket_of_client(trial);
     if (flow->fd < 0)
         broken("a client has no socket: %s", errno_name(errno));
     if (set_nonblocking(flow->fd) != 0
@@ -120,6 +120,7 @@ static void send_request(struct trial *trial, struct flow *flow)
 static void opened(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
     flow->state = OPEN;
+    multipath_check(trial, flow->fd);
     send_request(trial, flow);
     if (phase->handshake && flow->fate == UNDECIDED)
         flow_end(flow, LEFT_OPEN, 0);

@@ -62,7 +62,8 @@ int socket_of_member(const struct trial *trial, int family, int option, struct o
 {
     int six_only = family == IPV6;
     int fd = socket(family == IPV4 ? AF_INET : AF_INET6,
-                    trial->question->udp ? SOCK_DGRAM : SOCK_STREAM, 0);
+                    trial->question->udp ? SOCK_DGRAM : SOCK_STREAM,
+                    trial->question->protocol == MPTCP ? platform_mptcp : 0);
     *outcome = outcome_of(CALL_SOCKET, fd < 0);
     if (fd < 0)
         return -1;
@@ -75,6 +76,14 @@ int socket_of_member(const struct trial *trial, int family, int option, struct o
         return fd;
     close(fd);
     return -1;
+}
+
+int socket_of_client(const struct trial *trial)
+{
+    const struct question *question = trial->question;
+    int multipath = question->protocol == MPTCP && question->peer != BY_TCP;
+    return socket(question->family == IPV6 ? AF_INET6 : AF_INET,
+                  question->udp ? SOCK_DGRAM : SOCK_STREAM, multipath ? platform_mptcp : 0);
 }
 
 /* Where the queue of the loopback interface is full, some kernels say ENOBUFS and drop the datagram

@@ -21,6 +21,9 @@ int set_nonblocking(int fd);
 /* A socket of the group's kind, not yet bound; -1 if there is none, with the call that failed. */
 int socket_of_member(const struct trial *, int family, int option, struct outcome *);
 
+/* A socket of the question's clients; -1 and errno if there is none. */
+int socket_of_client(const struct trial *);
+
 /* Sends to `to`, or to the connected peer if it is null, again while a queue is full; each try
  * after the first is counted.  Returns the bytes that were sent, or -1 and errno. */
 int send_patiently(int fd, const void *bytes, int count, const struct address *to, int *retries);

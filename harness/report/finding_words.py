@@ -33,7 +33,7 @@ CAUSES = {
     "way": "the way of retiring",
     "source": "the sender's address",
     "ack": "when the final ACK comes",
-    "peer": "whether the clients are on another host",
+    "peer": "who the clients are",
 }
 """What a reader calls the names that `separate` uses; a tunable keeps its name."""
 

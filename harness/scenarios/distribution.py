@@ -11,7 +11,7 @@ from harness.scenarios.confirm import (
     speakers,
     spoken_counts,
 )
-from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, row, table
+from harness.scenarios.grid import ALL, BOTH, SHARING, TUN, Numbers, cross, multipath, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import DEPENDS, FACT, Sense
 from harness.scenarios.spread import Shape, Spread, spread
@@ -48,12 +48,14 @@ SWITCHED = tuple(
 )
 """Rows on guests where a tunable decides whether SO_REUSEPORT spreads."""
 
+MULTIPATH = tuple(multipath("reuseport mptcp ipv4 specific", "reuseport mptcp ipv6 wildcard"))
+
 
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, (*map(row, QUICK), MANY[0], *SWITCHED[:2]))
-    return table(ID, (*cross(ALL, BOTH), *MANY, *SWITCHED))
+    return table(ID, (*cross(ALL, BOTH), *MANY, *MULTIPATH, *SWITCHED))
 
 
 def classify(seen: Observation) -> Judgement:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.scenarios.grid import SHARING, Numbers, row, table
+from harness.scenarios.grid import SHARING, Numbers, multipath, row, table
 from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
 from harness.scenarios.sense import LOSSLESS, NOTICED, Sense
 from harness.scenarios.statistics import excluded
@@ -30,6 +30,10 @@ PLACES = ("tcp ipv4 specific", "tcp ipv6 wildcard")
 
 MIGRATED = tuple(row(f"reuseport {PLACES[0]}", way=way) for way in ("close", "shutdown"))
 """Rows that are asked with `MIGRATION` off and on."""
+
+MULTIPATH = tuple(
+    one for way in ("close", "pass") for one in multipath("reuseport mptcp ipv4 specific", way=way)
+)
 
 EMPTYING = ("close", "relisten-zero")
 """Ways that are only tested if the worker found connections in its queue. shutdown() is not one:
@@ -71,7 +75,8 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
             for place in PLACES
             for way in WAYS
         )
-        + tuple(at_each(MIGRATION, SWITCH, MIGRATED)),
+        + MULTIPATH
+        + tuple(at_each(MIGRATION, SWITCH, (*MIGRATED, *MULTIPATH[:2]))),
     )
 
 

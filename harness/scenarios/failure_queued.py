@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, row, table
+from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, multipath, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
 from harness.scenarios.sense import LOSSLESS, NOTICED, OTHERS_SERVED, Sense
@@ -26,6 +26,11 @@ SET = ("reuseport tcp ipv4 specific kill",)
 SET_FULL = (*SET, "reuseport tcp ipv4 wildcard close", "reuseport tcp ipv6 wildcard exit")
 """Rows that are asked at each value of a tunable: the worker is killed, closes, or exits."""
 
+MULTIPATH = tuple(
+    multipath("reuseport mptcp ipv4 specific kill", "reuseport mptcp ipv6 wildcard close")
+)
+"""Rows that are asked as the system is, and with `MIGRATION` off and on."""
+
 FITS = 120
 """Flows. One listener may get them all, and NetBSD and DragonFly have 129 places in a queue. What
 does not fit waits for seconds and says nothing."""
@@ -38,8 +43,9 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     quick = depth is Depth.QUICK
     rows = map(row, QUICK) if quick else cross(SHARING, ("tcp",), failure=FAILURES)
     switched = [row(one) for one in (SET if quick else SET_FULL)]
-    spreading = at_each(SPREADING["tcp"], SWITCH, switched)
-    return table(ID, [*rows, *at_each(MIGRATION, SWITCH, switched), *spreading])
+    paths = () if quick else MULTIPATH
+    migration = at_each(MIGRATION, SWITCH, (*switched, *paths))
+    return table(ID, [*rows, *paths, *migration, *at_each(SPREADING["tcp"], SWITCH, switched)])
 
 
 def _named(fate: Fate) -> str:

@@ -33,7 +33,7 @@ FAILURES = ("close", "exit", "kill", "hang", "shutdown", "relisten-zero")
 DATAGRAM_FAILURES = ("close", "exit", "kill", "hang")
 """A datagram socket does not listen, and shutdown() needs a peer (ENOTCONN, POSIX)."""
 
-DEADLINES = {"tcp": 7000, "udp": 1500}
+DEADLINES = {"tcp": 7000, "mptcp": 7000, "udp": 1500}
 """ms. NetBSD sends a lost SYN again after 6 s, so an earlier deadline would call it lost. A
 datagram is never sent again; 32 of them, at 20 ms each on a coarse clock, take 0.7 s."""
 
@@ -42,6 +42,9 @@ BACKLOG = 1024
 
 TUN = "tun"
 """Value of the axis `peer`: the agent plays the remote host itself, packet by packet."""
+
+CLIENTS = ("mptcp", "tcp")
+"""Values of the axis `peer` of a listener of MPTCP: its clients use MPTCP, or plain TCP."""
 
 MANY = {Depth.QUICK: 2000, Depth.FULL: 20000}
 """Flows of a cell at `peer=tun`, where a flow costs no socket and ports do not run out."""
@@ -53,6 +56,12 @@ def row(text: str, **more: str) -> dict[str, str]:
     """Return the axes written as `option protocol family bind [failure]`, and those in `more`."""
     names = ("option", "protocol", "family", "bind", "failure")
     return dict(zip(names, text.split(), strict=False)) | more
+
+
+def multipath(*texts: str, **more: str) -> Iterator[dict[str, str]]:
+    """Yield each row of a listener of MPTCP twice, with clients of both kinds."""
+    for text, peer in product(texts, CLIENTS):
+        yield row(text, **more, peer=peer)
 
 
 def table(scenario: str, rows: Iterable[Row]) -> tuple[Cell, ...]:
