@@ -43,7 +43,7 @@ def judged(kernel: Kernel, scenario: str, **parameters: str) -> Judgement:
 def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
     for depth, least, most, set_at_most in (
         (Depth.QUICK, 45, 110, 8),
-        (Depth.FULL, 600, 1700, 60),
+        (Depth.FULL, 600, 1700, 80),
     ):
         every = cells(depth)
         as_found = [cell for cell in every if cell.setting is None]

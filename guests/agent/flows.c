@@ -63,6 +63,14 @@ void flows_queue(struct trial *trial, struct flow *flows, int count)
     phase_run(trial, &phase);
 }
 
+void flows_arrive(struct trial *trial)
+{
+    struct flow *flows = flows_new(trial, 1);
+    struct phase phase = { .flows = flows, .count = 1, .handshake = 1, .deadline = QUEUEING };
+    phase_run(trial, &phase);
+    flows_end(trial, flows, 1);
+}
+
 struct waiting {
     struct phase phase;
     int quiet;

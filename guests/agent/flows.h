@@ -24,6 +24,10 @@ void flows_echo(struct trial *, const char *name, struct flow *, int count);
 void flows_queue(struct trial *, struct flow *, int count);
 void flows_settle(struct trial *, struct flow *, int count);
 
+/* Returns once the kernel has answered one more handshake.  On a slow guest the last ACKs of others
+ * wait for longer than their clients do; before they have arrived, nothing is queued. */
+void flows_arrive(struct trial *);
+
 /* Between the two: what is answered is over, the rest stays once no answer has come for `quiet` ms. */
 void flows_wait(struct trial *, const char *name, struct flow *, int count, int quiet);
 
