@@ -78,3 +78,26 @@ def test_a_guest_that_floods_for_hours_does_not_fill_the_disk(
     assert most < 8 << 20
     assert console.path.read_bytes().startswith(b"Linux version 6\n")
     assert "bytes of a flood were left out" in console.path.read_text()
+
+
+def test_a_remark_is_not_the_guests(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console.log")
+    console.path.write_bytes(b"login: ")
+    begin, end = console.note("typed root")
+    assert console.path.read_bytes()[begin:end] == b"\n[reuseport-matrix: typed root]\n"
+
+
+def test_what_is_secret_is_overwritten(tmp_path: Path) -> None:
+    console = Console(tmp_path / "console.log")
+    secret = "AAAAC3NzaC1lZDI1NTE5"
+    console.path.write_bytes(b"pw before pw\n")
+    since = console.path.stat().st_size
+    with console.path.open("ab", buffering=0) as guest:  # append, as QEMU does
+        guest.write(f"pw {secret} AAAAC3Nz[ 1.0] usb\naC1lZDI1N\xff C3Nz\n".encode("latin-1"))
+        assert secret in console.text()
+        console.hide([secret, "pw", ""], since)
+        guest.write(b"end\n")
+    hidden = b"** ******************** ********[ 1.0] usb\n*********\xff C3Nz\nend\n"
+    assert console.path.read_bytes() == b"pw before pw\n" + hidden
+    assert "AAAA" not in console.text()
+    assert console.text().endswith("end\n")

@@ -68,7 +68,14 @@ class Tools(Struct, frozen=True):
             raise ImageError(f"{argv[0]}: status {done.status}: {said}")
 
 
-def make(folder: Path, kernel: bytes, initrd: bytes, tools: Tools, deadline: Deadline) -> Path:
+def make(
+    folder: Path,
+    kernel: bytes,
+    initrd: bytes,
+    tools: Tools,
+    deadline: Deadline,
+    configuration: str = CONFIGURATION,
+) -> Path:
     """Return a raw image in `folder` that boots `kernel` with `initrd`."""
     image = folder / "disk.raw"
     with image.open("wb") as disk:
@@ -79,7 +86,7 @@ def make(folder: Path, kernel: bytes, initrd: bytes, tools: Tools, deadline: Dea
     geometry = ["-T", str(sectors), "-h", "255", "-s", "63", "-H", str(START // SECTOR)]
     serial = ["-N", f"{SERIAL:08x}", "-v", "BOX"]
     tools.run(["mformat", "-i", partition, *geometry, *serial, "::"], folder, deadline)
-    files = {"vmlinuz": kernel, "initrd": initrd, "syslinux.cfg": CONFIGURATION.encode()}
+    files = {"vmlinuz": kernel, "initrd": initrd, "syslinux.cfg": configuration.encode()}
     for name, content in files.items():
         (folder / name).write_bytes(content)
     tools.run(["mcopy", "-i", partition, *files, "::"], folder, deadline)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import msgspec
 import paramiko
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +25,7 @@ from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.machine import Machine, started
+from harness.providers.qemu.typed import type_on
 from harness.providers.qemu.warm import WarmState
 from harness.providers.renew import change_key, renew
 from harness.transport import SshTransport
@@ -97,6 +99,7 @@ class QemuBoot(Struct, frozen=True):
         )
         machine = [identity(program), *command_line(qemu, neutral)]
         machine += [qemu.ssh.user, qemu.ssh.key or "", str(qemu.disk_size), *map(str, files)]
+        machine.append(msgspec.json.encode(qemu.console).decode())
         machine += accelerators.ties(self.accelerator)
         return warm.state_of([*hashes, *machine], places)
 
@@ -178,6 +181,8 @@ def _log_in(
         port = machine.monitor.forwarded_port(limit, machine.death)
         if memory is not None:
             machine.monitor.go_on(limit, machine.death)
+        else:
+            type_on(machine, boot.qemu, made.typed, boot.factor, limit)
         # A guest from our initramfs starts its SSH server only after it has read its line.
         if made.told is not None:
             _introduce(boot, made.told, machine, limit, back=memory is not None)

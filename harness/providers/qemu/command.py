@@ -77,8 +77,9 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
     if parts.system == "Linux" and _is_pc(qemu.machine):
         argv += ["-object", RANDOM[0], "-device", RANDOM[1]]
     argv += _direct_boot(qemu, parts)
+    argv += _screen(qemu, parts)
     if parts.disk is not None:
-        argv += [*_screen(qemu.machine), *_drive(qemu.disk_interface, parts.disk)]
+        argv += _drive(qemu.disk_interface, parts.disk)
     if parts.seed is not None:
         argv += _seed(parts.seed, parts.system, qemu.disk_interface)
     if parts.state is not None:
@@ -100,9 +101,11 @@ def _direct_boot(qemu: Qemu, parts: Parts) -> list[str]:
     return argv if parts.initrd is None else [*argv, "-initrd", str(parts.initrd)]
 
 
-def _screen(machine: str | None) -> list[str]:
+def _screen(qemu: Qemu, parts: Parts) -> list[str]:
     """Return the options of a PC's screen: boot loaders and kernels on disks expect one."""
-    return ["-vga", "std"] if _is_pc(machine) else []
+    typed = any(step.on == "screen" for step in qemu.console)
+    wanted = _is_pc(qemu.machine) and (parts.disk is not None or typed)
+    return ["-vga", "std"] if wanted else []
 
 
 def _is_pc(machine: str | None) -> bool:

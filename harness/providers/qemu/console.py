@@ -1,6 +1,7 @@
 """Reads a guest's console log while it grows: its last lines, and a kernel panic."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.machine import guarded
@@ -24,6 +25,26 @@ PANIC = "Kernel panic - not syncing"
 """Printed by vpanic() (kernel/panic.c); the reason follows on the same line."""
 
 
+REMARK = "[reuseport-matrix: {}]"
+
+PIECE = 8
+"""Characters of a long secret that are hidden even if the rest of it is not beside them."""
+
+
+def masked(text: str, secrets: Sequence[str]) -> str:
+    """Return the text with secrets, and `PIECE` or more characters of them, as asterisks."""
+    hidden = list(text)
+    for secret in secrets:
+        size = min(PIECE, len(secret))
+        pieces = {secret[begin : begin + size] for begin in range(len(secret) - size + 1)} - {""}
+        for piece in pieces:
+            at = text.find(piece)
+            while at >= 0:
+                hidden[at : at + size] = "*" * size
+                at = text.find(piece, at + 1)
+    return "".join(hidden)
+
+
 class Console:
     """The part of a log file that one boot writes; the parts of earlier boots do not change."""
 
@@ -31,7 +52,7 @@ class Console:
         path.parent.mkdir(parents=True, exist_ok=True)
         guarded.check(path, inside=path.parent)  # QEMU itself follows links, and waits for a pipe
         self.path = path
-        self._begin = self._next = path.stat().st_size if path.exists() else 0
+        self.begin = self._next = path.stat().st_size if path.exists() else 0
         self._text = ""
 
     def text(self) -> str:
@@ -50,8 +71,32 @@ class Console:
     def raw(self) -> bytes:
         """Return the first `REMEMBERED` bytes of this boot's output, unchanged."""
         with guarded.file(self.path, inside=self.path.parent) as file:
-            file.seek(self._begin)
+            file.seek(self.begin)
             return file.read(REMEMBERED)
+
+    def note(self, text: str) -> tuple[int, int]:
+        """Add a line that is not the guest's; return where it begins and ends in the file."""
+        line = f"\n{REMARK.format(text)}\n".encode()
+        with guarded.file(self.path, "ab", inside=self.path.parent) as file:
+            file.write(line)
+            file.flush()
+            end = file.tell()
+        return end - len(line), end
+
+    def hide(self, secrets: Sequence[str], since: int) -> None:
+        """Overwrite what the guest echoed of secrets, from the position `since` in the file on.
+
+        The length stays: QEMU may append meanwhile.
+        """
+        self.text()
+        self._text = masked(self._text, secrets)
+        with guarded.file(self.path, "r+b", inside=self.path.parent) as file:
+            file.seek(since)
+            said = file.read(REMEMBERED).decode("latin-1")
+            hidden = masked(said, secrets)
+            if hidden != said:
+                file.seek(since)
+                file.write(hidden.encode("latin-1"))
 
     def tail(self) -> str:
         """Return the end of this boot's output."""
@@ -63,16 +108,16 @@ class Console:
         QEMU may append meanwhile; what it writes at that moment may be lost as well.
         """
         size = self.path.stat().st_size if self.path.exists() else 0
-        surplus = size - self._begin - KEPT
-        if size - self._begin <= limit:
+        surplus = size - self.begin - KEPT
+        if size - self.begin <= limit:
             return
         with guarded.file(self.path, "r+b", inside=self.path.parent) as file:
             file.seek(size - KEPT // 2)
             end = file.read(KEPT // 2)
-            file.truncate(self._begin + KEPT // 2)
+            file.truncate(self.begin + KEPT // 2)
             file.seek(0, os.SEEK_END)
             file.write(LEFT_OUT.format(surplus).encode() + end)
-            self._next = max(self._begin, file.tell() - len(end))
+            self._next = max(self.begin, file.tell() - len(end))
 
     def panic(self) -> str | None:
         """Return the line of a Linux kernel's panic, None if it did not panic."""

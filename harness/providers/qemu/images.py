@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,7 +22,7 @@ from harness.providers.packages import debian
 from harness.providers.packages.debian import Debian
 from harness.providers.qemu import initramfs, kernel, overlay, seed
 from harness.providers.qemu.initramfs import GuestKeys, Userland
-from harness.transport.keys import make_key, public_key, read_key
+from harness.transport.keys import key_text, make_key, private_text, public_key, read_key
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class Images(Struct, frozen=True):
     The guest must show `host_key`. It may show one of `offered`, but need not accept the seed's.
     `published` is the image's own key, for the first login only: then `key` replaces it.
     `backing` is the image below the overlay `disk`. `told` is the line that our own initramfs
-    reads; None for any other root file system.
+    reads; None for any other root file system. `typed` is what a console step's placeholders stand
+    for.
     """
 
     key: paramiko.PKey
@@ -47,6 +49,7 @@ class Images(Struct, frozen=True):
     offered: tuple[paramiko.PKey, ...] = ()
     told: str | None = None
     published: paramiko.PKey | None = None
+    typed: Mapping[str, str] = MappingProxyType({})
 
 
 def refusal(qemu: Qemu) -> str | None:
@@ -58,8 +61,6 @@ def refusal(qemu: Qemu) -> str | None:
         return "qemu-img not found, needed to keep the disk image unchanged"
     if _is_ours(qemu):
         return debian.refusal()
-    if qemu.console:
-        return "`console` cannot be typed yet"
     if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)) or qemu.types("public_key"):
         return None
     if qemu.image is not None and qemu.image.key is not None:
@@ -90,6 +91,7 @@ def prepare(
     if initrd is not None:
         facts["initramfs_sha256"] = _checked(initrd, places)
     iso, offered = _seeded(qemu, system, folder, key)
+    host_key, typed = _typed(qemu, key)
     return Images(
         key,
         str(private),
@@ -99,8 +101,10 @@ def prepare(
         disk=disk,
         backing=backing,
         seed=iso,
+        host_key=host_key,
         offered=offered,
         published=_published(qemu, places, deadline, facts),
+        typed=typed,
     )
 
 
@@ -226,3 +230,12 @@ def _published(
     )
     facts |= {"published_key_sha256": found.sha256, "published_key_vouched": found.vouched}
     return read_key(found.path)
+
+
+def _typed(qemu: Qemu, key: paramiko.PKey) -> tuple[paramiko.PKey | None, Mapping[str, str]]:
+    """Return the host key that is typed, if one is, and the values of the placeholders."""
+    values = {"public_key": key_text(key)}
+    if not qemu.types("host_key"):
+        return None, values
+    made = Ed25519PrivateKey.generate()
+    return public_key(made), values | {"host_key": private_text(made).decode()}

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -46,9 +47,12 @@ class InheritedSocket:
         """Close our copy of QEMU's end, so that we notice when QEMU closes its own."""
         self.theirs.close()
 
-    def say(self, line: bytes, alive: Alive) -> None:
-        """Send a line; raise `BootError` if QEMU has closed its end."""
+    def say(self, line: bytes, alive: Alive, descriptors: Sequence[int] = ()) -> None:
+        """Send a line, perhaps with open files; raise `BootError` if QEMU has closed its end."""
         try:
+            if descriptors:
+                sent = socket.send_fds(self._ours, [line], descriptors)
+                line = line[sent:]
             self._ours.sendall(line + b"\n")
         except OSError as exc:
             raise self._closed(alive) from exc

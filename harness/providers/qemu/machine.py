@@ -41,6 +41,11 @@ class Machine:
         self.line = line
         self.console = console
 
+    @property
+    def folder(self) -> Path:
+        """A folder for this guest's files only."""
+        return self._said.parent
+
     def death(self) -> str | None:
         """Return why the guest is dead, None while it lives."""
         demise = self.demise()

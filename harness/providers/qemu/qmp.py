@@ -7,7 +7,8 @@ import json
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +42,38 @@ class Monitor(InheritedSocket):
     def greet(self, deadline: Deadline, alive: Alive) -> str:
         """Begin the session; return QEMU's version."""
         version = self._line(deadline, alive)["QMP"]["version"]
-        self._ask("qmp_capabilities", {}, deadline, alive)
+        self.ask("qmp_capabilities", {}, deadline, alive)
         number = ".".join(str(version["qemu"][part]) for part in ("major", "minor", "micro"))
         return f"{number} {version['package']}".strip()
 
     def forwarded_port(self, deadline: Deadline, alive: Alive) -> int:
         """Return the port on this machine that leads to the guest's SSH."""
-        question = {"command-line": "info usernet"}
-        reply = self._ask("human-monitor-command", question, deadline, alive)
-        found = FORWARD.search(str(reply))
+        reply = self.human("info usernet", deadline, alive)
+        found = FORWARD.search(reply)
         if found is None:
             raise BootError(f"QEMU names no forwarded port: {reply!r}")
         return int(found[1])
 
+    def human(self, command: str, deadline: Deadline, alive: Alive) -> str:
+        """Return what a command of QEMU's monitor for people prints."""
+        question = {"command-line": command}
+        return str(self.ask("human-monitor-command", question, deadline, alive))
+
     def go_on(self, deadline: Deadline, alive: Alive) -> None:
         """Continue a saved guest: once QEMU has read the state, the guest is still stopped."""
-        while self._ask("query-status", {}, deadline, alive)["status"] == "inmigrate":
+        while self.ask("query-status", {}, deadline, alive)["status"] == "inmigrate":
             time.sleep(POLL)
         self._cont(deadline, alive)
+
+    @contextmanager
+    def stopped(self, deadline: Deadline, alive: Alive) -> Iterator[None]:
+        """Stop the guest for the block."""
+        self.ask("stop", {}, deadline, alive)
+        try:
+            yield
+        finally:
+            # Let it run on even if the block failed, or used up its deadline.
+            self._cont(deadline.afresh(clocks.GO_ON), alive)
 
     def save(
         self, into: Path, deadline: Deadline, alive: Alive, beside: Callable[[], None] = _nothing
@@ -70,10 +85,9 @@ class Monitor(InheritedSocket):
         `BootError` if QEMU fails or the deadline passes.
         """
         part, whole = shlex.quote(f"{into}.part"), shlex.quote(str(into))
-        self._ask("stop", {}, deadline, alive)
-        try:
-            self._ask("migrate-set-parameters", {"max-bandwidth": BANDWIDTH}, deadline, alive)
-            self._ask(
+        with self.stopped(deadline, alive):
+            self.ask("migrate-set-parameters", {"max-bandwidth": BANDWIDTH}, deadline, alive)
+            self.ask(
                 "migrate",
                 {"uri": f"exec:umask 077; cat >{part} && mv {part} {whole}"},
                 deadline,
@@ -81,22 +95,19 @@ class Monitor(InheritedSocket):
             )
             # The shell renames the file last, so it exists only when it is complete.
             while not into.exists():
-                state = self._ask("query-migrate", {}, deadline, alive)
+                state = self.ask("query-migrate", {}, deadline, alive)
                 if state.get("status") in ("failed", "cancelled"):
                     raise BootError(f"QEMU cannot save it: {state.get('error-desc', state)}")
                 if deadline.passed:
                     raise BootError("saving did not end in time")
                 time.sleep(POLL)
             beside()
-        finally:
-            # Let the guest run on even if saving failed, or used up its deadline.
-            self._cont(deadline.afresh(clocks.GO_ON), alive)
 
     def _cont(self, deadline: Deadline, alive: Alive) -> None:
         """Continue the guest; QEMU refuses this just after saving ("not finalized yet")."""
         while True:
             try:
-                self._ask("cont", {}, deadline, alive)
+                self.ask("cont", {}, deadline, alive)
             except _RefusedError:
                 if deadline.passed:
                     raise
@@ -104,8 +115,20 @@ class Monitor(InheritedSocket):
             else:
                 return
 
-    def _ask(self, command: str, arguments: object, deadline: Deadline, alive: Alive) -> Any:
-        self.say(json.dumps({"execute": command, "arguments": arguments}).encode(), alive)
+    def ask(
+        self,
+        command: str,
+        arguments: object,
+        deadline: Deadline,
+        alive: Alive,
+        descriptors: Sequence[int] = (),
+    ) -> Any:
+        """Return what a command returns; raise `BootError` if QEMU refuses it.
+
+        `descriptors` are open files that go with it (docs/interop/qmp-spec: SCM_RIGHTS).
+        """
+        asked = json.dumps({"execute": command, "arguments": arguments}).encode()
+        self.say(asked, alive, descriptors)
         while True:
             reply = self._line(deadline, alive)
             if "return" in reply:
