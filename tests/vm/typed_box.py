@@ -59,7 +59,6 @@ sync
 """
 
 TERMINAL = r"""#!/bin/sh
-. /proc/cmdline 2>/dev/null
 for word in $(cat /proc/cmdline); do
 	case $word in
 	terminal=* | asks=*) eval "$word" ;;
@@ -68,7 +67,7 @@ done
 if [ "$asks" = getty ]; then
 	exec getty -L 115200 "$terminal" linux
 fi
-exec setsid cttyhack sh -c '. /etc/asks; '"$asks" <"/dev/$terminal" >"/dev/$terminal" 2>&1
+exec sh -c '. /etc/asks; '"$asks" <"/dev/$terminal" >"/dev/$terminal" 2>&1
 """
 
 ASKS = r"""
