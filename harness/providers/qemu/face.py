@@ -19,6 +19,7 @@ ECHO_SECONDS = 2.0
 """For the echo of a few keys, on a fast host."""
 
 ECHO_POLL = 0.02
+"""Seconds between two looks for an echo."""
 
 QUIET_SECONDS = 0.3
 """Silence after which a line is taken as erased, or an echo as complete, on a fast host."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.errors import BootError
+from harness.machine import guarded
 from harness.model.keyboard import Key
 from harness.providers.qemu.qmp import Monitor
 from harness.providers.qemu.screen_text import BASE, SIZE, Layout, added, lines
@@ -89,7 +90,7 @@ class Screen:
 
     def _saved(self) -> bytes:
         self._ask("pmemsave", {"val": BASE, "size": SIZE, "filename": str(self._file)})
-        return self._file.read_bytes()
+        return guarded.read(self._file, SIZE, inside=self._file.parent)
 
     def _layout(self) -> Layout | None:
         """Return where the visible text is; None if the screen is graphic, or has no colours."""
