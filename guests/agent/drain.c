@@ -96,7 +96,7 @@ static void plan(const struct trial *trial, struct draining *draining)
 }
 
 /* No flow begins during a step, so that the flows in a gap do not depend on the CPUs. */
-static void tell(struct trial *trial, struct draining *draining)
+static void take_step(struct trial *trial, struct draining *draining)
 {
     struct step step = draining->steps[draining->step];
     member_send(trial, step.member, step.operation, trial->option, 0);
@@ -131,7 +131,7 @@ static void told(struct trial *trial, struct draining *draining)
     if (outcome.call != NO_CALL || ++draining->step == draining->step_count) {
         end_change(trial, draining, outcome);
     } else if (is_back(draining)) {
-        tell(trial, draining);
+        take_step(trial, draining);
     } else {
         draining->next = phase->started + GAP;
     }
@@ -158,7 +158,7 @@ static void step_when_due(struct trial *trial, struct phase *phase)
     } else {
         draining->exposed += phase->started - draining->next + GAP;
     }
-    tell(trial, draining);
+    take_step(trial, draining);
 }
 
 static void watch_changes(struct trial *trial, struct phase *phase)

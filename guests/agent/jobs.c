@@ -23,7 +23,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CAP = 4 << 20, TICK = 200 };
+enum { CAP = 4 << 20, TICK_MS = 200 };
 
 static volatile sig_atomic_t told_to_stop;
 
@@ -230,7 +230,7 @@ int jobs_wait(struct jobs *jobs, int input)
     int pipe = fstat(STDOUT_FILENO, &output) == 0 && S_ISFIFO(output.st_mode);
     polls[jobs->slot_count] = (struct pollfd){ .fd = input, .events = POLLIN };
     polls[jobs->slot_count + 1] = (struct pollfd){ .fd = pipe ? STDOUT_FILENO : -1 };
-    if (poll(polls, (nfds_t)jobs->slot_count + 2, ended ? 1 : TICK) > 0) {
+    if (poll(polls, (nfds_t)jobs->slot_count + 2, ended ? 1 : TICK_MS) > 0) {
         for (int i = 0; i < jobs->slot_count; i++)
             if (polls[i].revents != 0)
                 listen_to(jobs, &jobs->slots[i]);

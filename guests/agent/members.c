@@ -101,7 +101,7 @@ void members_end(struct trial *trial)
         close(trial->members[i].control);
 }
 
-static void tell(struct trial *trial, int index, const struct command *command)
+static void command_member(struct trial *trial, int index, const struct command *command)
 {
     if (send(trial->members[index].control, command, sizeof *command, 0) != sizeof *command)
         broken("member %d does not take commands: %s", index, errno_name(errno));
@@ -117,7 +117,7 @@ void member_send(struct trial *trial, int index, enum operation operation, int o
     command.late = late;
     command.device = trial->device;
     command.address = address_of_member(trial);
-    tell(trial, index, &command);
+    command_member(trial, index, &command);
 }
 
 struct outcome member_hear(struct trial *trial, int index)
@@ -146,7 +146,7 @@ void member_speak(struct trial *trial, int index, const struct address *to)
     memset(&command, 0, sizeof command);
     command.operation = SPEAK;
     command.address = *to;
-    tell(trial, index, &command);
+    command_member(trial, index, &command);
     struct outcome outcome = member_hear(trial, index);
     if (outcome.call != NO_CALL)
         broken("member %d cannot speak: %s: %s", index, call_name(outcome.call),

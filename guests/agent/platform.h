@@ -1,7 +1,8 @@
 /* What differs between systems.  Only files named `platform*` ask which system this is.
  *
  * Every header includes this one first, because it widens what the system's headers show under
- * -std=c99 (netbsd: featuretest.h, __STRICT_ANSI__; darwin: sys/cdefs.h).  It must not define
+ * -std=c99 (netbsd: featuretest.h, __STRICT_ANSI__; darwin: sys/cdefs.h; illumos:
+ * sys/feature_tests.h).  It must not define
  * _POSIX_C_SOURCE: xnu's netinet/in.h then hides half of itself. */
 #ifndef PLATFORM_H
 #define PLATFORM_H
@@ -9,12 +10,19 @@
 #if defined(__NetBSD__) && !defined(_NETBSD_SOURCE)
 #define _NETBSD_SOURCE 1
 #endif
+#if defined(__sun) && !defined(__EXTENSIONS__)
+#define __EXTENSIONS__ 1
+#define _XPG4_2 1 /* struct msghdr with msg_control (sys/socket.h) */
+#endif
 #if defined(__APPLE__) && !defined(_DARWIN_C_SOURCE)
 #define _DARWIN_C_SOURCE 1
 #endif
 
 #include <sys/types.h>
 #include <sys/socket.h>
+#ifdef __sun
+#include <sys/sockio.h> /* what sys/ioctl.h has elsewhere */
+#endif
 
 /* A socket option that these headers do not know is -1. */
 #ifdef SO_REUSEPORT

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Returns 0 or the errno; which ioctl() it is decides what `request` points to. */
-static int tell(int family, unsigned long operation, void *request)
+static int tell_kernel(int family, unsigned long operation, void *request)
 {
     int fd = socket(family, SOCK_DGRAM, 0);
     if (fd < 0)
@@ -40,13 +40,13 @@ static int change(const struct address *place, unsigned long operation)
         return EADDRNOTAVAIL;
     memset(&loopback, 0, sizeof loopback);
     strcpy(loopback.ifr_name, platform_loopback);
-    int error = tell(AF_INET6, SIOCGIFINDEX, &loopback);
+    int error = tell_kernel(AF_INET6, SIOCGIFINDEX, &loopback);
     if (error != 0)
         return error;
     request.address = ((const struct sockaddr_in6 *)(const void *)&place->storage)->sin6_addr;
     request.prefix = 128;
     request.index = loopback.ifr_ifindex;
-    return tell(AF_INET6, operation, &request);
+    return tell_kernel(AF_INET6, operation, &request);
 }
 
 int platform_alias_add(const struct address *place)
@@ -57,6 +57,24 @@ int platform_alias_add(const struct address *place)
 int platform_alias_remove(const struct address *place)
 {
     return change(place, SIOCDIFADDR);
+}
+
+#elif defined(__sun) /* illumos: its SIOCLIFADDIF makes another interface */
+
+int platform_alias_add(const struct address *place)
+{
+    struct ifreq request;
+    (void)place;
+    memset(&request, 0, sizeof request);
+    strcpy(request.ifr_name, platform_loopback);
+    int error = tell_kernel(AF_INET, SIOCGIFFLAGS, &request);
+    return error != 0 ? error : EOPNOTSUPP;
+}
+
+int platform_alias_remove(const struct address *place)
+{
+    (void)place;
+    return EADDRNOTAVAIL;
 }
 
 #else /* the BSDs and darwin */
@@ -81,7 +99,7 @@ static int add_four(const struct address *place)
     memcpy(&request.ifra_addr, &host, sizeof host);
     host.sin_addr.s_addr = 0xffffffff;
     memcpy(&request.ifra_mask, &host, sizeof host);
-    return tell(AF_INET, SIOCAIFADDR, &request);
+    return tell_kernel(AF_INET, SIOCAIFADDR, &request);
 }
 
 static int remove_four(const struct address *place)
@@ -91,7 +109,7 @@ static int remove_four(const struct address *place)
     memset(&request, 0, sizeof request);
     strcpy(request.ifr_name, platform_loopback);
     memcpy(&request.ifr_addr, &host, sizeof host);
-    return tell(AF_INET, SIOCDIFADDR, &request);
+    return tell_kernel(AF_INET, SIOCDIFADDR, &request);
 }
 
 #ifdef __APPLE__
@@ -136,7 +154,7 @@ static int add_six(const struct address *place)
     memset(&request.ifra_prefixmask.sin6_addr, 0xff, sizeof request.ifra_prefixmask.sin6_addr);
     request.ifra_lifetime.ia6t_vltime = (uint32_t)FOREVER;
     request.ifra_lifetime.ia6t_pltime = (uint32_t)FOREVER;
-    return tell(AF_INET6, SIOCAIFADDR_IN6, &request);
+    return tell_kernel(AF_INET6, SIOCAIFADDR_IN6, &request);
 }
 
 static int remove_six(const struct address *place)
@@ -145,7 +163,7 @@ static int remove_six(const struct address *place)
     memset(&request, 0, sizeof request);
     strcpy(request.ifr_name, platform_loopback);
     request.ifr_addr = host_six(place);
-    return tell(AF_INET6, SIOCDIFADDR_IN6, &request);
+    return tell_kernel(AF_INET6, SIOCDIFADDR_IN6, &request);
 }
 #endif
 

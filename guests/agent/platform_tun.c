@@ -108,34 +108,36 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
     return error;
 }
 
-#else /* the BSDs and darwin */
-#include <sys/wait.h>
+#elif defined(__sun) /* illumos: a tun device needs a driver that is no part of it */
 
-/* Runs a tool of the base system: its arguments are the same on all of these, the structures of
- * SIOCAIFADDR and of the routing socket are not.  What it prints must not mix with the answers. */
-static int run(const char *path, const char *const *words)
+int platform_tun_open(struct tun *tun)
 {
-    int status;
-    pid_t seen, pid = fork();
-    if (pid < 0)
-        return errno;
-    if (pid == 0) {
-        dup2(STDERR_FILENO, STDOUT_FILENO);
-        execv(path, (char *const *)(uintptr_t)words);
-        _exit(127);
-    }
-    do
-        seen = waitpid(pid, &status, 0);
-    while (seen < 0 && errno == EINTR);
-    if (seen != pid || !WIFEXITED(status))
-        return ECHILD;
-    return WEXITSTATUS(status) == 0 ? 0 : WEXITSTATUS(status) == 127 ? ENOENT : EINVAL;
+    (void)tun;
+    return ENODEV;
 }
+
+void platform_tun_close(const struct tun *tun)
+{
+    (void)tun;
+}
+
+int platform_tun_address(const struct tun *tun, int six, const char *ours, const char *theirs,
+                         const char *net)
+{
+    (void)tun, (void)six, (void)ours, (void)theirs, (void)net;
+    return ENODEV;
+}
+
+#else /* the BSDs and darwin */
+#include "tool.h"
+
+/* The arguments of ifconfig(8) and route(8) are the same on all of these; the structures of
+ * SIOCAIFADDR and of the routing socket are not. */
 
 /* route(8) does not say in its status why it failed.  Most often the net has a route already. */
 static int add_route(const char *const *words)
 {
-    int error = run("/sbin/route", words);
+    int error = tool_run("/sbin/route", words);
     return error == EINVAL ? EEXIST : error;
 }
 
@@ -152,9 +154,9 @@ int platform_tun_address(const struct tun *tun, int six, const char *ours, const
                                        "255.255.255.0", theirs, NULL };
     const char *const six_route[] = { "route", "-n", "add", "-inet6", net, "-prefixlen", "64",
                                       theirs, NULL };
-    int error = run("/sbin/ifconfig", six ? six_link : four_link);
+    int error = tool_run("/sbin/ifconfig", six ? six_link : four_link);
     if (error == 0)
-        error = run("/sbin/ifconfig", up);
+        error = tool_run("/sbin/ifconfig", up);
     return error == 0 ? add_route(six ? six_route : four_route) : error;
 }
 

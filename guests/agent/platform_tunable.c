@@ -15,10 +15,12 @@
 static int locked(const char *path)
 {
     int fd = open(path, O_RDONLY);
+#ifdef LOCK_EX /* no tunable can be set where it is missing */
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         close(fd);
         return -1;
     }
+#endif
     return fd;
 }
 
@@ -82,7 +84,7 @@ int platform_tunable_lock(const char *name)
     return locked("/");
 }
 
-#ifdef __OpenBSD__ /* no sysctlbyname(3) */
+#if defined(__OpenBSD__) || defined(__sun) /* no sysctlbyname(3) */
 int platform_tunable(const char *name, char *text, size_t size)
 {
     (void)name, (void)text, (void)size;

@@ -42,6 +42,35 @@ int platform_wait_one(int queue)
     return count < 0 ? -1 : event.data.fd;
 }
 
+#elif defined(__sun) /* illumos: poll(2) alone; its event ports report a descriptor only once */
+
+const char *platform_wait_missing(int wait)
+{
+    if (wait == BY_KQUEUE)
+        return "no kqueue on this system";
+    return wait == BY_EPOLL || wait == BY_EPOLL_EXCLUSIVE ? "no epoll on this system" : NULL;
+}
+
+int platform_wait_open(void)
+{
+    errno = ENOSYS;
+    return -1;
+}
+
+int platform_wait_add(int queue, int fd, int exclusive)
+{
+    (void)queue, (void)fd, (void)exclusive;
+    errno = ENOSYS;
+    return -1;
+}
+
+int platform_wait_one(int queue)
+{
+    (void)queue;
+    errno = ENOSYS;
+    return -1;
+}
+
 #else
 #include <sys/event.h>
 #include <sys/time.h>

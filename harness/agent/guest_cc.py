@@ -28,17 +28,20 @@ logger = logging.getLogger(__name__)
 COMPILE = "; ".join(
     (
         'cd "$0" || exit 1',
-        "for tool in tar cc; do command -v $tool > /dev/null || { echo $tool; exit 127; }; done",
+        "CC=cc LIBS=; command -v cc > /dev/null || { command -v gcc > /dev/null && CC=gcc; }",
+        "for tool in tar $CC; do command -v $tool > /dev/null || { echo $tool; exit 127; }; done",
         "tar xf - || exit 1",
-        "cc -std=c99 -D_DEFAULT_SOURCE -O2 -c *.c || exit 1",
-        "if cc -static -s -o agent *.o 2> /dev/null",
+        "$CC -std=c99 -D_DEFAULT_SOURCE -O2 -c *.c || exit 1",
+        'case $(uname -s) in SunOS) LIBS="-lsocket -lnsl" ;; esac',
+        "if $CC -static -s -o agent *.o $LIBS 2> /dev/null",
         "then ./agent canary < /dev/null > /dev/null 2>&1",
         f"[ $? -ne {UNSUPPORTED} ] || exit 0",
         "fi",
-        "exec cc -s -o agent *.o",
+        "exec $CC -s -o agent *.o $LIBS",
     )
 )
 """Every base system's compiler has these options: gcc 7 (NetBSD 9) and 8 (DragonFly 6), clang.
+illumos may have it as gcc only, and sockets in libraries of their own.
 
 A static agent also runs in a guest with another libc, so that is what is kept if it works. Systems
 without static libraries (macOS, some Linux distributions) link a dynamic one."""
