@@ -75,6 +75,24 @@ int platform_wait_one(int queue)
 #include <sys/event.h>
 #include <sys/time.h>
 
+#ifdef __NetBSD__
+/* netbsd: 11 has a larger structure, and so another symbol (sys/event.h, __kevent100).  Headers of
+ * 11 may meet an older libc here, and every libc has the symbol of 5.0. */
+struct kevent_of_5 {
+    uintptr_t ident;
+    uint32_t filter, flags, fflags;
+    int64_t data;
+    void *udata;
+};
+int __kevent50(int, const struct kevent_of_5 *, size_t, struct kevent_of_5 *, size_t,
+               const struct timespec *);
+#define kevent_of_all kevent_of_5
+#define kevent_by_all __kevent50
+#else
+#define kevent_of_all kevent
+#define kevent_by_all kevent
+#endif
+
 const char *platform_wait_missing(int wait)
 {
     return wait == BY_EPOLL || wait == BY_EPOLL_EXCLUSIVE ? "no epoll on this system" : NULL;
@@ -87,21 +105,21 @@ int platform_wait_open(void)
 
 int platform_wait_add(int queue, int fd, int exclusive)
 {
-    struct kevent event;
+    struct kevent_of_all event;
     (void)exclusive;
     memset(&event, 0, sizeof event);
     event.ident = (uintptr_t)fd;
     event.filter = EVFILT_READ;
     event.flags = EV_ADD;
-    return kevent(queue, &event, 1, NULL, 0, NULL);
+    return kevent_by_all(queue, &event, 1, NULL, 0, NULL);
 }
 
 int platform_wait_one(int queue)
 {
-    struct kevent event;
+    struct kevent_of_all event;
     int count;
     do
-        count = kevent(queue, NULL, 0, &event, 1, NULL);
+        count = kevent_by_all(queue, NULL, 0, &event, 1, NULL);
     while (count == 0 || (count < 0 && errno == EINTR));
     return count < 0 ? -1 : (int)event.ident;
 }
