@@ -31,7 +31,7 @@ from simulated_trial import (
 )
 
 from harness.model import State
-from harness.scenarios.drain import WAYS
+from harness.scenarios.drain import WAYS, WITHOUT_CARE
 from harness.wire.observation import Fate
 
 SWAP = Kernel(swap=True)
@@ -214,7 +214,8 @@ def last_gone(trial: Trial) -> None:
 
 def drain(trial: Trial) -> None:
     """One flow per ms; `drops` of them are under way when the first member retires."""
-    if not all(trial.stand(index) for index in range(trial.listeners)):
+    first = trial.listeners // (2 if trial.parameters.get("way") == "all" else 1)
+    if not all(trial.stand(index) for index in range(first)):
         return
     calm = trial.ports(200)
     trial.phase("calm", calm, trial.serve(calm))
@@ -465,6 +466,14 @@ CHANGES: Mapping[str, Simulated] = {
         {"flows": "3185", "rounds": "24"},
         cases=(
             *(Case(SCALED, "lossless", {**STREAM, "way": way}) for way in WAYS),
+            *(Case(SCALED, "lossless", {**STREAM, "way": way}) for way in WITHOUT_CARE),
+            Case(Kernel(drops=1), "lost:1/4000", {**STREAM, "way": "visit"}),
+            Case(
+                Kernel(waiting=0),
+                "no connection waited",
+                {**STREAM, "way": "all"},
+                state=State.INCONCLUSIVE,
+            ),
             Case(NEWEST, "lossless", STREAM),
             Case(Kernel(waiting=0), "lossless", {**STREAM, "way": "shutdown"}),
             Case(Kernel(waiting=0, endless=30), "lossless", {**STREAM, "way": "shutdown"}),

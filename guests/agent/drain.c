@@ -1,5 +1,5 @@
-/* `drain`: under a steady stream of new connections members retire, one after the other, and come
- * back.  Is any connection lost? */
+/* `drain`: under a steady stream of new connections members retire, one after the other or all at
+ * once, and come back.  Is any connection lost? */
 #include "scenarios.h"
 
 #include "emit.h"
@@ -27,14 +27,17 @@
  * process may be held up that long at any moment.
  * APART: flows from one change to the next, at least: those of two gaps, and as many with all
  * members in their places. */
-enum { CALM = 200, ROOM = 512, GAP = 16, STEPS = 3, APART = 2 * (STEPS - 1) * GAP };
+enum { CALM = 200, ROOM = 512, GAP = 16, GAPS = 2, APART = 2 * GAPS * GAP,
+       STEPS = 5 * MAX_LISTENERS / 2 };
 
+/* `after_gap`: flows begin before it. */
 struct step {
-    int member;
+    int member, after_gap;
     enum operation operation;
 };
 
-/* A change is a retirement or the return from one; each takes a few steps. */
+/* A change is a retirement or the return from one; each takes a few steps.  If all are replaced, it
+ * takes a few for each member, and the return is the same the other way round. */
 struct draining {
     struct phase phase;
     int change;         /* how many are done */
@@ -61,37 +64,84 @@ static int due(const struct trial *trial, int change)
 static void choose(struct trial *trial, struct draining *draining)
 {
     const struct phase *phase = &draining->phase;
-    int listeners = trial->question->listeners;
+    int listeners = trial->question->listeners, way = trial->question->way;
+    draining->member = way == AS_VISITOR ? listeners : 0;
+    if (way == AS_VISITOR || way == ALL_AT_ONCE)
+        return;
     draining->member = busiest(trial, phase->flows + draining->since,
                                phase->started - draining->since,
                                draining->change / 2 % listeners);
     draining->sibling = (draining->member + 1) % listeners;
 }
 
-static void add_step(struct draining *draining, int member, enum operation operation)
+static void add(struct draining *draining, int member, enum operation operation, int after_gap)
 {
-    draining->steps[draining->step_count++] = (struct step){ member, operation };
+    draining->steps[draining->step_count++] = (struct step){ member, after_gap, operation };
+}
+
+/* The members `old` to old+count-1 retire once those from `young` on listen. */
+static void plan_replacement(struct draining *draining, int old, int young, int count)
+{
+    for (int i = 0; i < count; i++) {
+        add(draining, young + i, BIND, 0);
+        add(draining, young + i, LISTEN, 0);
+    }
+    for (int i = 0; i < count; i++)
+        add(draining, old + i, PAUSE, 0);
+    for (int i = 0; i < count; i++)
+        add(draining, old + i, RETIRE, i == 0);
+    for (int i = 0; i < count; i++)
+        add(draining, old + i, DROP, i == 0);
+}
+
+/* It comes and goes, and takes nothing out of its queue. */
+static void plan_visit(struct draining *draining, int member)
+{
+    add(draining, member, BIND, 0);
+    add(draining, member, LISTEN_ONLY, 0);
+    add(draining, member, DROP, 1);
+}
+
+static void plan_retirement(struct draining *draining, int member, int way)
+{
+    add(draining, member, way == BY_INHERIT ? BEQUEATH : PAUSE, 0);
+    if (way != BY_INHERIT && way != ABRUPTLY)
+        add(draining, member, RETIRE, 1);
+    add(draining, member, DROP, 1);
+}
+
+/* A member comes back without gaps: what a socket between bind() and listen() does to a flow is the
+ * question of `bound-only`. */
+static void plan_return(struct draining *draining, int member, int way)
+{
+    if (way == BY_INHERIT) {
+        add(draining, member, RECLAIM, 0);
+    } else if (way == AS_VISITOR) {
+        add(draining, member, PAUSE, 0); /* it does not come back by itself */
+    } else {
+        add(draining, member, BIND, 0);
+        add(draining, member, LISTEN, 0);
+    }
 }
 
 static void plan(const struct trial *trial, struct draining *draining)
 {
     int back = is_back(draining), way = trial->question->way;
     int member = draining->member, sibling = draining->sibling;
+    int half = trial->question->listeners / 2;
     draining->step = draining->step_count = 0;
-    if (way == BY_PASS) {
-        add_step(draining, back ? sibling : member, HAND_OVER);
-        add_step(draining, back ? member : sibling, RECEIVE);
-        add_step(draining, back ? sibling : member, DROP);
-    } else if (back && way == BY_INHERIT) {
-        add_step(draining, member, RECLAIM);
+    if (way == ALL_AT_ONCE) {
+        plan_replacement(draining, back ? half : 0, back ? 0 : half, half);
+    } else if (way == BY_PASS) {
+        add(draining, back ? sibling : member, HAND_OVER, 0);
+        add(draining, back ? member : sibling, RECEIVE, !back);
+        add(draining, back ? sibling : member, DROP, !back);
     } else if (back) {
-        add_step(draining, member, BIND);
-        add_step(draining, member, LISTEN);
+        plan_return(draining, member, way);
+    } else if (way == AS_VISITOR) {
+        plan_visit(draining, member);
     } else {
-        add_step(draining, member, way == BY_INHERIT ? BEQUEATH : PAUSE);
-        if (way != BY_INHERIT)
-            add_step(draining, member, RETIRE);
-        add_step(draining, member, DROP);
+        plan_retirement(draining, member, way);
     }
 }
 
@@ -120,9 +170,7 @@ static void end_change(struct trial *trial, struct draining *draining, struct ou
     }
 }
 
-/* A step that the kernel refuses is an answer; it ends the last change, and the stream runs out.  A
- * member comes back without gaps: what a socket between bind() and listen() does to a flow is the
- * question of `bound-only`. */
+/* A step that the kernel refuses is an answer; it ends the last change, and the stream runs out. */
 static void told(struct trial *trial, struct draining *draining)
 {
     struct phase *phase = &draining->phase;
@@ -130,10 +178,10 @@ static void told(struct trial *trial, struct draining *draining)
     phase->watched = 0;
     if (outcome.call != NO_CALL || ++draining->step == draining->step_count) {
         end_change(trial, draining, outcome);
-    } else if (is_back(draining)) {
-        take_step(trial, draining);
-    } else {
+    } else if (draining->steps[draining->step].after_gap) {
         draining->next = phase->started + GAP;
+    } else {
+        take_step(trial, draining);
     }
 }
 
@@ -185,17 +233,18 @@ static void stream(struct trial *trial)
 void drain(struct trial *trial)
 {
     int count = trial->question->flows, listeners = trial->question->listeners;
+    int way = trial->question->way, first = way == ALL_AT_ONCE ? listeners / 2 : listeners;
     if (listeners < 2 || count / (2 * trial->question->rounds + 1) < APART)
         unsupported(trial, "a sibling is needed, and %d flows between two changes", APART);
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, trial->handover) != 0)
         broken("socketpair: %s", errno_name(errno));
     reserve_port(trial);
     need_descriptors(trial, ROOM + WINDOW);
-    members_fork(trial, listeners);
+    members_fork(trial, listeners + (way == AS_VISITOR));
     trial->indexes = listeners + 1; /* an heir replies with an index of its own */
     close(trial->handover[0]);
     close(trial->handover[1]);
-    if (members_stand(trial, listeners) != 0)
+    if (members_stand(trial, first) != 0)
         return;
     flows_serve_new(trial, "calm", CALM);
     stream(trial);

@@ -32,7 +32,7 @@ static const char *const users[] = { "same", "other", "root", NULL };
 static const char *const peers[] = { "sockets", "tun", "tcp", "mptcp", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
 static const char *const ways[] = {
-    "close", "shutdown", "relisten-zero", "pass", "inherit", NULL
+    "close", "shutdown", "relisten-zero", "pass", "inherit", "abrupt", "visit", "all", NULL
 };
 static const char *const holders[] = { "child", "ring", NULL };
 static const char *const paces[] = { "full", "measured", NULL };

@@ -76,6 +76,8 @@ static struct outcome obey(struct worker *worker, const struct command *command)
         return bind_socket(worker, command);
     case LISTEN:
         return listen_with(worker, worker->trial->backlog);
+    case LISTEN_ONLY:
+        return outcome_of(CALL_LISTEN, listen(worker->listener, worker->trial->backlog));
     case LISTEN_ZERO:
         return outcome_of(CALL_LISTEN, listen(worker->listener, 0));
     case SHUT_DOWN:

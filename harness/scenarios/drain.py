@@ -11,7 +11,7 @@ from harness.scenarios.statistics import excluded
 from harness.scenarios.tally import STRAY, kind, measured, tally, too_few, unclear
 from harness.scenarios.tunables import MIGRATION, SWITCH, at_each
 from harness.wire.observation import Flows, Observation, number
-from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members_then
+from harness.wire.script import DueChanges, DueFact, DueFlows, Script, members
 
 ID = "drain"
 
@@ -19,6 +19,14 @@ WAYS = ("close", "shutdown", "relisten-zero", "pass", "inherit")
 """How a worker retires. The first three accept until the queue is empty and then close():
 at once, after shutdown(SHUT_RD), or after listen(fd, 0). `pass` sends the descriptor to a sibling
 (SCM_RIGHTS); `inherit` leaves it to a sibling that got it by fork()."""
+
+WITHOUT_CARE = ("abrupt", "visit", "all")
+"""`abrupt` closes with what waits in the queue. `visit`: a newcomer listens, accepts nothing, and
+closes, as a configuration test does. `all`: as many newcomers listen as there are workers, and then
+all old workers do at once what `close` does."""
+
+HALVES = "8"
+"""Listeners with `all`: four at first, and four that replace them."""
 
 QUICK = (
     row("reuseport tcp ipv4 specific", way="close"),
@@ -35,14 +43,17 @@ MULTIPATH = tuple(
     one for way in ("close", "pass") for one in multipath("reuseport mptcp ipv4 specific", way=way)
 )
 
-EMPTYING = ("close", "relisten-zero")
+CARELESS = tuple(row(f"reuseport {PLACES[0]}", way=way) for way in WITHOUT_CARE)
+"""Rows that are also asked with `MIGRATION` on: is it enough to need no care?"""
+
+EMPTYING = ("close", "relisten-zero", "all")
 """Ways that are only tested if the worker found connections in its queue. shutdown() is not one:
 it makes Linux move the queue to a sibling if `tcp_migrate_req` is set."""
 
-ROUNDS = {"inherit": 48}
-"""Retirements where it is not `FEWER`. 16 flows begin between two steps of a retirement
-(docs/wire.md). `inherit` has two steps and the other ways have three, so both get 768 such flows:
-if none is lost, a loss of 1 in 100 is excluded."""
+ROUNDS = {"inherit": 48, "abrupt": 48, "visit": 48, "all": 12}
+"""Retirements where it is not `FEWER`. 16 flows begin in each gap between steps of a retirement
+(docs/wire.md). Here there is one gap, or with `all` there are four in two directions, and else two.
+So each way gets 768 such flows: if none is lost, a loss of 1 in 100 is excluded."""
 
 FEWER = 24
 """Retirements of the other ways."""
@@ -73,10 +84,11 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
             row(f"{option} {place}", way=way)
             for option in SHARING
             for place in PLACES
-            for way in WAYS
+            for way in (*WAYS, *WITHOUT_CARE)
         )
         + MULTIPATH
-        + tuple(at_each(MIGRATION, SWITCH, (*MIGRATED, *MULTIPATH[:2]))),
+        + tuple(at_each(MIGRATION, SWITCH, (*MIGRATED, *MULTIPATH[:2])))
+        + tuple(at_each(MIGRATION, ("1",), CARELESS)),
     )
 
 
@@ -85,7 +97,8 @@ def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
     rounds = ROUNDS.get(cell.axes["way"], FEWER)
     # A round has two changes (retire, come back), and 2n changes separate 2n + 1 stretches.
     flows = {"flows": str(APART * (2 * rounds + 1)), "rounds": str(rounds)}
-    return {**NUMBERS(cell, depth), **flows}
+    halves = {"listeners": HALVES} if cell.axes["way"] == "all" else {}
+    return {**NUMBERS(cell, depth), **flows, **halves}
 
 
 def pace(stream: Flows) -> int:
@@ -134,13 +147,18 @@ def _early(seen: Observation) -> int:
 
 def script(asked: Mapping[str, str]) -> Script:
     """Return the script of a complete answer; a worker that cannot retire or return ends it."""
-    return members_then(
-        DueFlows("calm", CALM),
-        DueChanges(2 * number(asked, "rounds"), until_refused=True),
-        DueFlows("stream"),
-        DueFact("drained"),
-        DueFact("exposed"),
-    )(asked)
+    listeners = number(asked, "listeners")
+    first = range(listeners // 2 if asked.get("way") == "all" else listeners)
+    return Script(
+        (
+            *members(first),
+            DueFlows("calm", CALM),
+            DueChanges(2 * number(asked, "rounds"), until_refused=True),
+            DueFlows("stream"),
+            DueFact("drained"),
+            DueFact("exposed"),
+        )
+    )
 
 
 def classify(seen: Observation) -> Judgement:
