@@ -78,6 +78,7 @@ def test_each_address_says_when_and_how_it_was_last_checked(
             "key": None,
             "verified": "sha512 of the guest file",
             "checked": {"on": "2026-10-03", "how": "downloaded and booted"},
+            "ends": None,
         },
         {
             "provider": "vagrant libvirt",
@@ -85,8 +86,13 @@ def test_each_address_says_when_and_how_it_was_last_checked(
             "key": None,
             "verified": "nothing",
             "checked": None,
+            "ends": "2026-12-31",
         },
     ]
+    said = command("guests", "--guests", str(tmp_path)).out.split("HashiCorp's catalogue ends on ")
+    assert said[1].startswith("2026-12-31, and with it the boxes of: dragonfly-6.4, ")
+    assert said[1].rstrip().endswith(" g")
+    assert all(len(line) <= 100 for line in said[1].splitlines())
 
 
 def test_doctor_ends_with_what_can_be_measured_now(

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import NamedTuple
 
 import click
@@ -15,6 +16,7 @@ from harness.cli.table import write_json, write_table
 from harness.errors import NotRunError
 from harness.machine.places import Places
 from harness.model import Box, Checked, Guest, Image
+from harness.model.guest import CATALOGUE_ENDS
 from harness.providers import best, offers
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests
@@ -33,6 +35,9 @@ HOST = "host"
 ADDRESS = re.compile(r"https?://(?P<host>[^/\s]+)/(?:\S*/)?(?P<file>[^/\s]+)")
 """An address of a file."""
 
+WIDTH = 100
+"""Columns of a sentence."""
+
 SHARED = 3
 """A reason that this many guests have is said once."""
 
@@ -41,7 +46,8 @@ class Address(NamedTuple):
     """An address (or a box's name) of a guest file, and when and how it was last checked.
 
     `provider` is `qemu`, or `vagrant` with the provider of Vagrant's. `key` is the address of a
-    published private key. `verified` says what a download is compared with.
+    published private key. `verified` says what a download is compared with. `ends` is the day on
+    which HashiCorp's catalogue ends, for a box of it (ISO 8601).
     """
 
     provider: str
@@ -49,6 +55,7 @@ class Address(NamedTuple):
     key: str | None
     verified: str
     checked: Checked | None
+    ends: str | None = None
 
 
 class Listed(NamedTuple):
@@ -112,7 +119,9 @@ def addresses(guest: Guest) -> list[Address]:
     for name, box in ({} if guest.vagrant is None else guest.vagrant.boxes).items():
         if box.made_by is None:
             address = box.url or f"{box.box} {box.version or ''}".strip()
-            found.append(Address(f"vagrant {name}", address, None, _verified(box), box.checked))
+            ends = CATALOGUE_ENDS if box.in_catalogue else None
+            one = Address(f"vagrant {name}", address, None, _verified(box), box.checked, ends)
+            found.append(one)
     return found
 
 
@@ -148,6 +157,10 @@ def write_guests(entries: Sequence[Listed]) -> None:
         "must download first; `run` does so if you name the guest, or say `all`", _loads(loading)
     )
     _write_group("cannot start here", [_refused(one, common) for one in refused], common)
+    ending = [one.name for one in entries if any(place.ends for place in one.addresses)]
+    if ending:
+        text = f"HashiCorp's catalogue ends on {CATALOGUE_ENDS}, and with it the boxes of: "
+        click.echo(fill(text + ", ".join(ending), width=WIDTH, break_on_hyphens=False))
 
 
 def _write_group(heading: str, rows: Sequence[Sequence[str]], reasons: Sequence[str] = ()) -> None:

@@ -169,6 +169,10 @@ class Gvisor(Section, frozen=True):
         return 256
 
 
+CATALOGUE_ENDS = "2026-12-31"
+"""The day on which HashiCorp's catalogue of boxes ends (hashicorp/vagrant, issue 13836)."""
+
+
 class Box(Struct, frozen=True, forbid_unknown_fields=True):
     """A Vagrant box: from Vagrant's catalogue by name, from a URL, or made on this machine.
 

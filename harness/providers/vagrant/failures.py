@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from harness.errors import BootError, HarnessError, ImageError
 from harness.model import Box
+from harness.model.guest import CATALOGUE_ENDS
 from harness.providers.fetch.history import last_check
 from harness.text import plain
 
@@ -33,8 +34,8 @@ KNOWN: Mapping[str, Meaning] = {
     ),
     r"could not be found or\s+could not be accessed": Meaning(
         "no catalogue has the box",
-        "HashiCorp's catalogue ends on 2026-12-31: use QEMU (`--provider qemu`), or give the box's "
-        "`url` in the guest file",
+        f"HashiCorp's catalogue ends on {CATALOGUE_ENDS}: use QEMU (`--provider qemu`), or give "
+        "the box's `url` in the guest file",
         of_box=True,
     ),
     r"box you're attempting to add has no available version|"

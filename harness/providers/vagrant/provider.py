@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.model import Guest
+from harness.model.guest import CATALOGUE_ENDS
 from harness.providers import accelerators
 from harness.providers.vagrant import boxes, plugins
 from harness.providers.vagrant.boot import VagrantBoot
@@ -24,8 +25,7 @@ EMULATING = ("libvirt", "qemu")
 HINT = "`reuseport-matrix doctor` lists what is missing; `--install --with vagrant` installs it"
 
 
-CATALOGUE = "from HashiCorp's catalogue, which ends on 2026-12-31"
-"""hashicorp/vagrant, issue 13836."""
+CATALOGUE = f"from HashiCorp's catalogue, which ends on {CATALOGUE_ENDS}"
 
 
 class VagrantProvider:
