@@ -24,6 +24,7 @@ NETBSD_RENAMED = {
     "__clock_gettime50",  # these three 6.0: 64-bit time_t
     "__fstat50",
     "__nanosleep50",
+    "__kevent50",  # the same; 11 has a newer one
 }
 """libc.so.12 has no versions. A function that changed has a new name (lib/libc/sys/Makefile.inc),
 which an older libc lacks. All of these names are older than NetBSD 9."""
