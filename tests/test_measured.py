@@ -56,6 +56,10 @@ def linux(name: str, *releases: str) -> tuple[str, ...]:
     return tuple(f"{name}-linux-{release}" for release in releases)
 
 
+def gvisor(name: str) -> tuple[str, ...]:
+    return f"{name}-gvisor-20221219", f"{name}-gvisor-20240729"
+
+
 HELD = (
     Held(
         "sharing",
@@ -191,6 +195,16 @@ HELD = (
             "two thirds if the first one leaves": linux("leave-first", "4.9", "7.3"),
             "a tenth if a middle one does": linux("leave-middle", "4.9", "7.3"),
             "a third if the last one does": linux("leave-last", "4.9", "7.3"),
+        },
+    ),
+    Held(
+        "failure-flows",
+        "reshuffled",
+        "gVisor 20221219 to 20240729",
+        {
+            "a third if the first one leaves": gvisor("tcp-leave-first"),
+            "a tenth if a middle one does": gvisor("tcp-leave-middle"),
+            "a third if the last one does": gvisor("tcp-leave-last"),
         },
     ),
     Held(
