@@ -35,6 +35,7 @@ DEFAULTS = {
     "source": "many-ports",
     "delivery": "unicast",
     "user": "same",
+    "connecting": "after",
     "second": "",
     "tunables": "",
 }

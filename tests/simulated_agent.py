@@ -6,12 +6,13 @@ For tests only, like the kernels.
 from collections.abc import Mapping
 
 from simulated_changes import CHANGES
+from simulated_connected import CONNECTED
 from simulated_groups import GROUPS
 from simulated_handshakes import HANDSHAKES
 from simulated_kernels import Kernel
 from simulated_trial import Simulated, Trial
 
-SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES, **HANDSHAKES}
+SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES, **HANDSHAKES, **CONNECTED}
 
 
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:

@@ -84,6 +84,24 @@ def fickle(port: int, turn: int, group: Group) -> Fate:
     return group[turn >= 464]
 
 
+def piled(port: int, turn: int, group: Group) -> Fate:
+    """Choose among the group and sixteen more, and go on to the first where none may serve."""
+    place = hashed(port) * (len(group) + 16) >> 32
+    return group[place] if place < len(group) else group[0]
+
+
+def salted(port: int, turn: int, group: Group) -> Fate:
+    return group[hashed(port, 5) * len(group) >> 32]
+
+
+def leaky(port: int, turn: int, group: Group) -> Fate:
+    return len(group) + hashed(port, 3) % 16 if port % 9 == 0 else scaled(port, turn, group)
+
+
+def half_lost(port: int, turn: int, group: Group) -> Fate:
+    return "timeout" if port % 2 else scaled(port, turn, group)
+
+
 def few_taken(port: int, turn: int, group: Group) -> Fate:
     return group[-1] if turn == 500 else group[0]
 
@@ -134,6 +152,10 @@ class Kernel(Struct, frozen=True):
     `orphaned` is the fate of new flows at a listener that outlives its worker (`heir`: it has left
     its group; `own`: it serves them). `freed` is that of all flows once nothing holds it.
 
+    `beside` replaces `choose` once sockets are connected. `own` is the fate of a client that has
+    such a socket (`own`: it reaches it). `connecting` is what is refused: the attempt, the call and
+    the errno.
+
     `follows`: the member that sent last moves to the end of the group. `alone` is the errno that
     keeps clients at one address. `apart` replaces `choose` for clients with an address each.
     """
@@ -147,6 +169,9 @@ class Kernel(Struct, frozen=True):
     new: Fate = "ECONNREFUSED"
     refused: str | None = None
     refusing: str = "bind"
+    beside: Callable[[int, int, Group], Fate] | None = None
+    own: Fate = "own"
+    connecting: tuple[str, str, str] | None = None
     bystander: Fate | None = None
     swap: bool = False
     place: bool = False

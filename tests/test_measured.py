@@ -260,6 +260,36 @@ HELD = (
             "listen(fd, 0) lose too": ("relisten-zero",),
         },
     ),
+    Held(
+        "connected",
+        "unaffected",
+        "Linux 5.10 to 6.18",
+        {"bound to the wildcard": linux("wildcard", "5.10", "6.18")},
+    ),
+    Held(
+        "connected",
+        "unaffected",
+        "Linux 6.18",
+        {"bound to an address": linux("after", "6.18")},
+    ),
+    Held(
+        "connected",
+        "unaffected",
+        "gVisor 20240729",
+        {"bound to an address": ("after-gvisor-20240729",)},
+    ),
+    Held(
+        "connected",
+        "concentrated",
+        "Linux 5.10 to 6.12",
+        {"nine tenths of the flows": linux("after", "5.10", "6.1", "6.12")},
+    ),
+    Held(
+        "connected",
+        "concentrated",
+        "Linux 5.10 to 6.18",
+        {"connected before the group formed": linux("before", "5.10", "6.18")},
+    ),
 )
 
 

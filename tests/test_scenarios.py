@@ -52,6 +52,7 @@ def test_the_quick_form_is_small_and_the_full_one_bounded() -> None:
 
 
 OWN = {
+    "connected": {"sockets"},
     "group-limit": {"sockets"},
     "drain": {"rounds"},
     "failure-arrivals": {"pace"},
@@ -83,7 +84,7 @@ def test_what_is_quick_is_a_part_of_what_is_full() -> None:
     assert set(cells(Depth.QUICK)) <= set(cells(Depth.FULL))
 
 
-FULL_ONLY = {"intrusion", "one-listener"}
+FULL_ONLY = {"connected", "intrusion", "one-listener"}
 """Scenarios that a quick run leaves out: it must not become slower with each question."""
 
 

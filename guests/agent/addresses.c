@@ -59,6 +59,20 @@ struct address address_of_client(const struct trial *trial, int port)
     return address(six ? AF_INET6 : AF_INET, many, own);
 }
 
+struct address address_of_peer(const struct trial *trial, int port)
+{
+    if (trial->family == MAPPED)
+        return address(AF_INET6, "::ffff:127.0.0.1", port);
+    return address_of_client(trial, port);
+}
+
+int port_of(const struct address *place)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)&place->storage;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)&place->storage;
+    return ntohs(place->storage.ss_family == AF_INET ? four->sin_port : six->sin6_port);
+}
+
 struct address address_of_delivery(const struct trial *trial)
 {
     if (trial->question->delivery == BROADCAST)

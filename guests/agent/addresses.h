@@ -18,6 +18,12 @@ struct address address_of_member(const struct trial *);
  * port makes an address of its own with `spread`. */
 struct address address_of_client(const struct trial *, int port);
 
+/* The same client as a member's socket sees it: IPv4 on an IPv6 socket is mapped. */
+struct address address_of_peer(const struct trial *, int port);
+
+/* The port in it, in host order. */
+int port_of(const struct address *);
+
 /* The destination of datagrams: one member of the group, or all of them. */
 struct address address_of_delivery(const struct trial *);
 

@@ -34,6 +34,7 @@ static const struct scenario scenarios[] = {
     { "group-limit",         group_limit,         1,  1,  1,      0,    0,         NULL,     1024 },
     { "drain",               drain,               1,  0,  1,      0,    0,         NULL,     1024 },
     { "datagrams",           datagrams,           0,  1,  1,      0,    0,         NULL,     1024 },
+    { "connected",           connected,           1,  1,  1,      0,    0,         NULL,     1024 },
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };

@@ -8,15 +8,17 @@
 
 enum operation {
     BIND, LISTEN, SERVE, PAUSE, CLOSE_LISTENER, SHUT_DOWN, LISTEN_ZERO, LEAVE_PROCESS,
-    CHANGE_UID, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM, FINISH,
-    SPEAK, HOLD, LISTEN_ONLY
+    CHANGE_UID, CONNECT, END_CONNECTIONS, RETIRE, HAND_OVER, RECEIVE, DROP, BEQUEATH, RECLAIM,
+    FINISH, SPEAK, HOLD, LISTEN_ONLY
 };
 
 struct command {
     enum operation operation;
     int option, family, late; /* late: set the option after bind() */
-    int device; /* take what comes through the loopback interface only */
+    int device;             /* take what comes through the loopback interface only */
+    int index;              /* by which the socket answers that it connects */
     struct address address; /* where it binds, or to whom it speaks */
+    struct address client;  /* to whom it connects */
 };
 
 struct answer {

@@ -107,16 +107,23 @@ static void command_member(struct trial *trial, int index, const struct command 
         broken("member %d does not take commands: %s", index, errno_name(errno));
 }
 
-void member_send(struct trial *trial, int index, enum operation operation, int option, int late)
+/* About a socket of the group. */
+static struct command command_of(const struct trial *trial, enum operation operation, int option)
 {
     struct command command;
     memset(&command, 0, sizeof command);
     command.operation = operation;
     command.option = option;
     command.family = trial->family;
-    command.late = late;
     command.device = trial->device;
     command.address = address_of_member(trial);
+    return command;
+}
+
+void member_send(struct trial *trial, int index, enum operation operation, int option, int late)
+{
+    struct command command = command_of(trial, operation, option);
+    command.late = late;
     command_member(trial, index, &command);
 }
 
@@ -151,6 +158,16 @@ void member_speak(struct trial *trial, int index, const struct address *to)
     if (outcome.call != NO_CALL)
         broken("member %d cannot speak: %s: %s", index, call_name(outcome.call),
                errno_name(outcome.error));
+}
+
+struct outcome member_connect(struct trial *trial, int index, int answers,
+                              const struct address *client)
+{
+    struct command command = command_of(trial, CONNECT, trial->option);
+    command.index = answers;
+    command.client = *client;
+    command_member(trial, index, &command);
+    return member_hear(trial, index);
 }
 
 struct outcome member_bind(struct trial *trial, int index, int option, int late)

@@ -6,6 +6,7 @@
 #include "command.h"
 #include "outcome.h"
 
+struct address;
 struct trial;
 
 /* Starts this many members, a process each; none has a socket yet. */
@@ -27,6 +28,10 @@ struct outcome member_bind(struct trial *, int index, int option, int late);
 
 /* The member sends a datagram that answers nobody. */
 void member_speak(struct trial *, int index, const struct address *to);
+
+/* The member opens one more socket at the group's address and port and connects it to the client;
+ * it answers by this index. */
+struct outcome member_connect(struct trial *, int index, int answers, const struct address *client);
 
 /* As member_bind(); ends the question where it cannot be asked here. */
 struct outcome member_bind_first(struct trial *, int index);

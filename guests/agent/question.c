@@ -29,6 +29,7 @@ static const char *const cases[] = {
     "second-after-bind", NULL
 };
 static const char *const users[] = { "same", "other", "root", NULL };
+static const char *const connectings[] = { "after", "before", NULL };
 static const char *const peers[] = { "sockets", "tun", "tcp", "mptcp", NULL };
 static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL };
 static const char *const ways[] = {
@@ -78,7 +79,7 @@ static const struct key keys[] = {
     WORD("position", position, positions), WORD("joining", joining, joinings),
     WORD("case", sharing, cases), WORD("pair", pair, pairs_of),
     WORD("second", second, options), WORD("user", user, users),
-    WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
+    WORD("connecting", connecting, connectings), WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("wait", waiting, waits), WORD("holder", holder, holders),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),

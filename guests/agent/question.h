@@ -23,6 +23,7 @@ enum order { NEWEST, OLDEST, MIDDLEMOST };
 enum change { LEAVE, JOIN, RESTART, REPLACE };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum user { SAME_USER, OTHER_USER, ROOT };
+enum connecting { AFTER_GROUP, BEFORE_GROUP };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY, BY_DEVICE };
 enum protocol { TCP, UDP, MPTCP };
 enum peer { SOCKETS, TUN, BY_TCP, BY_MPTCP };
@@ -46,6 +47,7 @@ struct question {
     int member, order, change, position, joining, sharing, pair, sockets, backlog, raise_loopback;
     int udp;  /* the protocol is UDP */
     int peer; /* TUN: the flows come through a tun device */
+    int connecting;
     int acknowledgement, source, delivery;
     int user, second; /* of the newcomer in `intrusion`; `second` is -1: the first one's option */
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */

@@ -27,6 +27,7 @@ void last_gone(struct trial *);
 void precedence(struct trial *);
 void group_limit(struct trial *);
 void datagrams(struct trial *);
+void connected(struct trial *);
 void drain(struct trial *);
 
 #endif

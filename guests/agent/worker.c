@@ -8,6 +8,7 @@
 #include "ending.h"
 #include "holder.h"
 #include "retire.h"
+#include "session_socket.h"
 #include "sockets.h"
 #include "trial.h"
 
@@ -69,6 +70,32 @@ static struct outcome speak(struct worker *worker, const struct address *to)
     return outcome_of(CALL_SENDTO, send_patiently(worker->listener, "?", 1, to, &retries) != 1);
 }
 
+static void keep(struct worker *worker, int fd)
+{
+    if (worker->count == worker->room) {
+        worker->room = worker->room * 2 + 64;
+        worker->connections = realloc(worker->connections,
+                                      (size_t)worker->room * sizeof *worker->connections);
+        worker->polls = realloc(worker->polls,
+                                (size_t)(worker->room + OWN) * sizeof *worker->polls);
+    }
+    if (worker->connections == NULL || worker->polls == NULL || set_nonblocking(fd) != 0)
+        _exit(EXIT_BROKEN);
+    worker->connections[worker->count++] = (struct connection){ .fd = fd, .index = worker->index };
+}
+
+static struct outcome connect_client(struct worker *worker, const struct command *command)
+{
+    struct outcome outcome;
+    int fd = session_socket(worker->trial, command, &outcome);
+    if (fd >= 0) {
+        keep(worker, fd);
+        worker->connections[worker->count - 1].index = command->index;
+        worker->connections[worker->count - 1].client = port_of(&command->client);
+    }
+    return outcome;
+}
+
 static struct outcome obey(struct worker *worker, const struct command *command)
 {
     switch (command->operation) {
@@ -86,6 +113,8 @@ static struct outcome obey(struct worker *worker, const struct command *command)
         return close_listener(worker);
     case CHANGE_UID:
         return outcome_of(CALL_SETUID, setuid(UNPRIVILEGED));
+    case CONNECT:
+        return connect_client(worker, command);
     case END_CONNECTIONS:
         while (worker->count > 0)
             close(worker->connections[--worker->count].fd);
@@ -132,20 +161,6 @@ static void hear(struct worker *worker)
         _exit(0);
 }
 
-static void keep(struct worker *worker, int fd)
-{
-    if (worker->count == worker->room) {
-        worker->room = worker->room * 2 + 64;
-        worker->connections = realloc(worker->connections,
-                                      (size_t)worker->room * sizeof *worker->connections);
-        worker->polls = realloc(worker->polls,
-                                (size_t)(worker->room + OWN) * sizeof *worker->polls);
-    }
-    if (worker->connections == NULL || worker->polls == NULL || set_nonblocking(fd) != 0)
-        _exit(EXIT_BROKEN);
-    worker->connections[worker->count++] = (struct connection){ .fd = fd };
-}
-
 /* Out of descriptors is the agent's own failure, which the parent finds by the exit status. */
 int accept_one(struct worker *worker, int listener)
 {
@@ -174,26 +189,30 @@ static void accept_some(struct worker *worker)
     worker->silent = taken == 0;
 }
 
-static void receive_some(struct worker *worker)
+/* Answers what has come to the listener or to a connected socket; returns how much that was.  A
+ * connected socket can send to its client only (EISCONN, on the BSDs), so the listener answers
+ * whatever else came there. */
+static int receive_some(struct worker *worker, int fd, int index, int client)
 {
     unsigned char bytes[REPLY + 1];
     struct address from;
     int taken = 0;
     for (int more = 1; more; more = worker->trial->service == 0) {
         from.size = sizeof from.storage;
-        ssize_t got = recvfrom(worker->listener, bytes, sizeof bytes, 0,
-                               (struct sockaddr *)&from.storage, &from.size);
+        ssize_t got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from.storage,
+                               &from.size);
         if (got <= 0) /* 0: the socket was shut down, on the BSDs; they say 0 for ever */
             break;
         taken++;
         unsigned char reply[REPLY];
-        int retries = 0;
-        if (got == REQUEST && reply_to(worker->trial, worker->index, bytes, reply) == 0
-            && send_patiently(worker->listener, reply, sizeof reply, &from, &retries) < 0
+        int retries = 0, own = client != 0 && port_of(&from) == client;
+        if (got == REQUEST && reply_to(worker->trial, index, bytes, reply) == 0
+            && send_patiently(own ? fd : worker->listener, reply, sizeof reply,
+                              own ? NULL : &from, &retries) < 0
             && (errno == ENOBUFS || errno == EAGAIN))
             _exit(EXIT_BROKEN);
     }
-    worker->silent = taken == 0;
+    return taken;
 }
 
 static void serve_connections(struct worker *worker, const struct pollfd *polls)
@@ -202,8 +221,11 @@ static void serve_connections(struct worker *worker, const struct pollfd *polls)
         if (polls[i].revents == 0)
             continue;
         struct connection *connection = &worker->connections[i];
-        if (answer_connection(worker->trial, worker->index, connection->fd, &connection->request)
-            != 0) {
+        if (worker->trial->question->udp) {
+            receive_some(worker, connection->fd, connection->index, connection->client);
+        } else if (answer_connection(worker->trial, connection->index, connection->fd,
+                                     &connection->request)
+                   != 0) {
             close(connection->fd);
             *connection = worker->connections[--worker->count];
         }
@@ -217,7 +239,7 @@ static void serve_listener(struct worker *worker, int events)
     if (events == 0 && !worker->silent)
         return;
     if (worker->trial->question->udp)
-        receive_some(worker);
+        worker->silent = receive_some(worker, worker->listener, worker->index, 0) == 0;
     else
         accept_some(worker);
 }

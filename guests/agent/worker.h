@@ -14,6 +14,8 @@ struct trial;
 
 struct connection {
     int fd;
+    int index;  /* by which it answers */
+    int client; /* the port to which it is connected, of datagrams */
     struct incoming request;
 };
 

@@ -9,7 +9,6 @@ from harness.claims.questions import (
     another_user,
     balanced,
     exact_address,
-    newcomer,
     queue,
     supported,
     unbalanced,
@@ -26,7 +25,6 @@ from harness.claims.subjects import (
     having,
     since,
 )
-from harness.scenarios.grid import SERVERS
 
 MIGRATING = having(since(LINUX, 5, 14), "net.ipv4.tcp_migrate_req", 1)
 
@@ -190,29 +188,5 @@ PARTICULARS = (
         "Linux: a specific address is preferred to the wildcard",
         "kernel selftest `reuseport_addr_any.c`",
         (exact_address(LINUX, PLAIN),),
-    ),
-    Claim(
-        "C28",
-        "Linux: with SO_REUSEPORT no other user can hijack the port",
-        "socket(7)",
-        (
-            newcomer(LINUX, "another uid is refused", said("refused"), PLAIN),
-            newcomer(
-                LINUX,
-                "another uid is refused if both sockets also have SO_REUSEADDR",
-                said("refused"),
-                SERVERS,
-            ),
-        ),
-    ),
-    Claim(
-        "C29",
-        "Linux UDP: SO_REUSEADDR alone lets a newcomer take a port over, another user's, too",
-        "kernel commit ba418fa3; Deno's `UdpListenOptions.reuseAddress`",
-        (
-            newcomer(
-                LINUX, "another uid takes all datagrams", said("takes-all"), "reuseaddr", "udp"
-            ),
-        ),
     ),
 )

@@ -12,6 +12,13 @@ LINKS = {
     "libevent PR 1656": f"{GITHUB}/libevent/libevent/pull/1656",
     "node issue 55408": f"{GITHUB}/nodejs/node/issues/55408",
     "kernel commit c617f398": f"{GITHUB}/torvalds/linux/commit/c617f398",
+    "kernel commit ba418fa3": f"{GITHUB}/torvalds/linux/commit/ba418fa3",
+    "kernel commit acdcecc6": f"{GITHUB}/torvalds/linux/commit/acdcecc6",
+    "kernel commit efc6b6f6": f"{GITHUB}/torvalds/linux/commit/efc6b6f6",
+    "FreeBSD SA-25:09": "https://www.freebsd.org/security/advisories/FreeBSD-SA-25:09.netinet.asc",
+    "Deno's `UdpListenOptions.reuseAddress`": (
+        "https://docs.deno.com/api/deno/~/Deno.UdpListenOptions.reuseAddress"
+    ),
     "socket(7)": "https://man7.org/linux/man-pages/man7/socket.7.html",
     "gnet 582": f"{GITHUB}/panjf2000/gnet/issues/582",
     "FreeBSD review D11003": "https://reviews.freebsd.org/D11003",

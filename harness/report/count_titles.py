@@ -5,6 +5,11 @@ from collections.abc import Mapping
 
 TITLES: Mapping[str, str] = {
     "flows": "flows in all",
+    "others_total": "flows of clients without a socket of their own",
+    "others_moved": "of these, moved to another listener",
+    "others_strayed": "of these, at a socket of another client",
+    "busiest": "of these, at the busiest listener",
+    "busiest_before": "the same before sockets were connected",
     "queued": "connections in a queue when the worker failed",
     "not_queued": "connections in no queue",
     "held": "handshakes under way when the worker failed",
@@ -61,6 +66,7 @@ TITLES: Mapping[str, str] = {
     "p_uniform": "p of these counts if every listener had an even share",
     "newcomer_share": "share of the newcomer",
     "taken_share": "share that the newcomer took from the server",
+    "moved_share": "share of the other clients' flows that moved",
     "first_share": "share of the first side",
     "moved_of_survivors": "share of the other workers' flows that moved",
     "moved_of_all": "share of all flows that moved",
@@ -89,6 +95,9 @@ PREFIXES: Mapping[str, str] = {
     "rebind_same": "binding again with the option",
     "rebind_none": "binding again without the option",
     "addresses": "with other client addresses",
+    "own_left": "clients of surviving workers' sockets, after a kill",
+    "own": "clients with a socket of their own",
+    "before": "while the server was alone",
 }
 """What a prefix says of the count behind it."""
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from harness.model import Cell, Depth
 from harness.scenarios.bound_only import BOUND_ONLY
+from harness.scenarios.connected import CONNECTED
 from harness.scenarios.datagrams import DATAGRAMS
 from harness.scenarios.distribution import DISTRIBUTION
 from harness.scenarios.drain import DRAIN
@@ -53,6 +54,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             GROUP_LIMIT,
             DRAIN,
             DATAGRAMS,
+            CONNECTED,
         )
     }
 )
