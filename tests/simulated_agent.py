@@ -10,9 +10,16 @@ from simulated_connected import CONNECTED
 from simulated_groups import GROUPS
 from simulated_handshakes import HANDSHAKES
 from simulated_kernels import Kernel
+from simulated_steering import STEERED
 from simulated_trial import Simulated, Trial
 
-SIMULATED: Mapping[str, Simulated] = {**GROUPS, **CHANGES, **HANDSHAKES, **CONNECTED}
+SIMULATED: Mapping[str, Simulated] = {
+    **GROUPS,
+    **CHANGES,
+    **HANDSHAKES,
+    **CONNECTED,
+    **STEERED,
+}
 
 
 def answer(kernel: Kernel, scenario: str, parameters: Mapping[str, str]) -> bytes:

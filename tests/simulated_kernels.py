@@ -149,6 +149,11 @@ class Kernel(Struct, frozen=True):
     follow bind(), not listen(). `crossing` is the errno of a listen() in another order.
 
     `refused` is the errno for whoever comes second, `refusing` the call that says so to a newcomer.
+    `follows_program`: a steered group asks the program, which names members by their number in the
+    group. `mapped`: by a map that forgets one that leaves. `unnamed` is the fate of flows for which
+    it names nobody; None if they are served as without it. `detaches`: it can be taken away.
+    `ignores_newcomers`: not even a program that names them reaches those that joined later.
+
     `orphaned` is the fate of new flows at a listener that outlives its worker (`heir`: it has left
     its group; `own`: it serves them). `freed` is that of all flows once nothing holds it.
 
@@ -200,6 +205,11 @@ class Kernel(Struct, frozen=True):
     window: int = 48
     by_bind: bool = False
     crossing: str | None = None
+    follows_program: bool = True
+    mapped: bool = False
+    unnamed: Fate | None = None
+    detaches: bool = True
+    ignores_newcomers: bool = False
     orphaned: Fate = "open"
     freed: Fate | None = None
 

@@ -28,6 +28,7 @@ FAMILIES = {
     "orphans",
     "precedence",
     "sharing",
+    "steering",
     "takeover",
 }
 """Files of scenarios; scenarios.h declares their functions."""

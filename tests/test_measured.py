@@ -43,6 +43,10 @@ SHARES = {
 """A share in words at the start of a part, and what it may be in one recording of 200 flows."""
 
 
+OWN = {"way": "close", "holder": "child", "program": "cbpf", "then": "nothing"}
+"""Defaults of axes that one scenario has."""
+
+
 class Held(Struct, frozen=True):
     """A sentence: where it stands, its systems, and the recordings for each part of its text."""
 
@@ -224,6 +228,28 @@ HELD = (
         },
     ),
     Held(
+        "steering",
+        "as-hash",
+        "Linux",
+        {
+            "a number beyond the group": ("cbpf-beyond",),
+            "a leaver that eBPF had in its map": ("ebpf-leave", "ebpf-restart"),
+            "SO_DETACH_REUSEPORT_BPF": ("cbpf-detach",),
+        },
+    ),
+    Held(
+        "steering",
+        "newcomers-starve",
+        "Linux",
+        {"with classic BPF and with eBPF": ("cbpf-join", "ebpf-join")},
+    ),
+    Held(
+        "steering",
+        "renumbered",
+        "Linux",
+        {"with classic BPF": ("cbpf-leave", "cbpf-restart", "cbpf-leave-udp")},
+    ),
+    Held(
         "precedence",
         "specific",
         "Linux 3.10 to 4.4, Linux 5.10 to 7.3",
@@ -307,8 +333,8 @@ def judged(scenario: str, name: str) -> tuple[Mapping[str, str], Judgement]:
     """Return the axes of a recording, and its judgement."""
     (reply,) = parse((DATA / scenario / f"{name}.jsonl").read_bytes(), SCRIPTS)
     assert reply.observation is not None, reply.torn
-    asked = {**DEFAULTS, "way": "close", **reply.observation.parameters}
-    axes = {axis: asked[axis] for axis in (*DEFAULTS, "way")}
+    asked = {**DEFAULTS, **OWN, **reply.observation.parameters}
+    axes = {axis: asked[axis] for axis in (*DEFAULTS, *OWN)}
     return axes, conclude(CATALOGUE[scenario], reply.observation)
 
 

@@ -59,6 +59,7 @@ OWN = {
     "failure-established": {"joining"},
     "failure-handshake": {"peer", "round"},
     "server-port": {"peer", "ports"},
+    "steering": {"member"},
 }
 """Parameters that a scenario adds to those that every question has."""
 

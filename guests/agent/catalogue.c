@@ -19,6 +19,7 @@ static const struct scenario scenarios[] = {
     { "one-listener",        one_listener,        1,  0,  0,      0,    0,         NULL,     1024 },
     { "server-port",         server_port,         1,  0,  1,      0,    1,         TWICE,    1024 },
     { "listen-order",        listen_order,        1,  0,  1,      0,    0,         NULL,     1024 },
+    { "steering",            steering,            1,  1,  1,      0,    0,         NULL,     1024 },
     { "takeover",            takeover,            1,  1,  1,      0,    0,         NULL,     1024 },
     { "fallback",            fallback,            1,  1,  1,      0,    0,         NULL,     1024 },
     { "failure-established", failure_established, 1,  0,  1,      0,    0,         NULL,     1024 },

@@ -35,6 +35,10 @@ static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL 
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", "abrupt", "visit", "all", NULL
 };
+static const char *const programs[] = { "cbpf", "ebpf", NULL };
+static const char *const sequels[] = {
+    "nothing", "beyond", "join", "leave", "restart", "detach", NULL
+};
 static const char *const holders[] = { "child", "ring", NULL };
 static const char *const paces[] = { "full", "measured", NULL };
 static const char *const waits[] = {
@@ -60,6 +64,11 @@ const char *holder_name(int holder)
     return holders[holder];
 }
 
+const char *program_name(int program)
+{
+    return programs[program];
+}
+
 /* A key takes one of `words`, or a number from `low` to `high`; `at` is the offset of its field. */
 struct key {
     const char *name;
@@ -82,6 +91,7 @@ static const struct key keys[] = {
     WORD("connecting", connecting, connectings), WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("wait", waiting, waits), WORD("holder", holder, holders),
+    WORD("program", program, programs), WORD("then", then, sequels),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),

@@ -31,6 +31,8 @@ enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum confirm { NOTHING, ORDER };
+enum program { CBPF, EBPF };
+enum then { THEN_NOTHING, BEYOND, THEN_JOIN, THEN_LEAVE, THEN_RESTART, THEN_DETACH };
 enum holder { CHILD, RING };
 enum pace { FULL_SPEED, MEASURED };
 enum way {
@@ -53,6 +55,7 @@ struct question {
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
     int waiting; /* how workers of one listener wait for connections */
+    int program, then; /* what steers a group, and what happens once it does */
     int holder; /* what keeps a listener open that its member has closed */
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
@@ -72,5 +75,6 @@ const char *question_parse(struct question *, char **pairs, int count);
 const char *failure_name(int failure);
 const char *way_name(int way);
 const char *holder_name(int holder);
+const char *program_name(int program);
 
 #endif

@@ -13,6 +13,7 @@ void distribution(struct trial *);
 void one_listener(struct trial *);
 void server_port(struct trial *);
 void listen_order(struct trial *);
+void steering(struct trial *);
 void takeover(struct trial *);
 void fallback(struct trial *);
 void failure_established(struct trial *);

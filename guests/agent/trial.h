@@ -3,6 +3,7 @@
 #define TRIAL_H
 
 #include "platform.h"
+#include "platform_steer.h"
 #include "question.h"
 #include "request.h"
 
@@ -38,6 +39,7 @@ struct trial {
     struct flow *others;                /* of confirm_addresses(); null before the first time */
     int one_address;                    /* the errno that says why they have no addresses, or 0 */
     int handover[2];                    /* a channel that all members share, for descriptors */
+    struct steering steering;           /* how the group is steered */
     int leash[2];                       /* the line to a child that holds a member's listener */
     long drained;                       /* connections that members accepted while they retired */
     long endless;                       /* retirements in which accept() never found none left */

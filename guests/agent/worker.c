@@ -10,6 +10,7 @@
 #include "retire.h"
 #include "session_socket.h"
 #include "sockets.h"
+#include "steered.h"
 #include "trial.h"
 
 #include <errno.h>
@@ -133,6 +134,11 @@ static struct outcome obey(struct worker *worker, const struct command *command)
         break;
     case HOLD:
         return holder_begin(worker);
+    case TAKE_PLACE:
+    case STEER:
+    case STEER_WIDER:
+    case UNSTEER:
+        return steered(worker, command->operation);
     case SPEAK:
         return speak(worker, &command->address);
     case SERVE:

@@ -26,6 +26,7 @@ from harness.scenarios.precedence import PRECEDENCE
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
 from harness.scenarios.sharing import SHARING
+from harness.scenarios.steering import STEERING
 from harness.scenarios.takeover import TAKEOVER
 from harness.wire.script import Script, Scripts
 
@@ -39,6 +40,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             ONE_LISTENER,
             SERVER_PORT,
             LISTEN_ORDER,
+            STEERING,
             TAKEOVER,
             FALLBACK,
             FAILURE_ESTABLISHED,

@@ -1,0 +1,89 @@
+/* `steering`: a program chooses the member that each flow reaches.  Does the kernel follow it, and
+ * does it still when members come and leave? */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "errno_name.h"
+#include "flow.h"
+#include "flows.h"
+#include "group.h"
+#include "members.h"
+#include "platform_steer.h"
+#include "question.h"
+#include "sockets.h"
+#include "trial.h"
+#include "unsupported.h"
+#include "victim.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <unistd.h>
+
+/* Tries on a socket that has no address yet. */
+static void need_program(struct trial *trial)
+{
+    struct outcome outcome;
+    int ebpf = trial->question->program == EBPF, count = trial->question->listeners;
+    trial->steering = (struct steering){ .ebpf = ebpf, .six = trial->question->family == IPV6 };
+    trial->steering.range = count + (trial->question->then == BEYOND);
+    int error = platform_steer_open(&trial->steering, count + 1), fd = -1;
+    if (error == 0)
+        fd = socket_of_member(trial, trial->family, trial->option, &outcome);
+    if (fd >= 0)
+        error = platform_steer_attach(&trial->steering, fd);
+    if (error != 0)
+        unsupported(trial, "%sno %s program can be attached here: %s",
+                    error == EPERM || error == EACCES ? "needs root: " : "",
+                    program_name(trial->question->program), errno_name(error));
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The members before `end` that have no place yet take theirs, and the first member attaches. */
+static void steer(struct trial *trial, enum operation operation, int end)
+{
+    int error = 0, first = operation == STEER ? 0 : trial->question->listeners;
+    for (int i = first; i < end && error == 0; i++)
+        error = member_do(trial, i, TAKE_PLACE).error;
+    if (error == 0)
+        error = member_do(trial, 0, operation).error;
+    emit_change(trial, operation == STEER ? "steer" : "widen", 0, error);
+}
+
+/* 0, or -1 if the kernel refuses the newcomer. */
+static int join(struct trial *trial)
+{
+    int newcomer = trial->question->listeners;
+    if (member_stand(trial, newcomer) != 0)
+        return -1;
+    emit_change(trial, "join", newcomer, 0);
+    return 0;
+}
+
+void steering(struct trial *trial)
+{
+    int count = trial->question->flows, then = trial->question->then;
+    need_program(trial);
+    struct flow *flows = group_stands(trial, 1);
+    if (flows == NULL)
+        return;
+    flows_serve(trial, "home", flows, count);
+    int leaves = victim(trial, flows, count);
+    steer(trial, STEER, trial->question->listeners);
+    flows_serve(trial, "steered", flows, count);
+    if ((then == THEN_JOIN || then == THEN_RESTART) && join(trial) != 0) {
+        flows_end(trial, flows, count);
+        return;
+    }
+    if (then == THEN_LEAVE || then == THEN_RESTART)
+        member_fail(trial, leaves, trial->question->failure);
+    if (then == THEN_DETACH)
+        emit_change(trial, "detach", 0, member_do(trial, 0, UNSTEER).error);
+    if (then != THEN_NOTHING && then != BEYOND)
+        flows_serve(trial, "after", flows, count);
+    if (then == THEN_JOIN) { /* the control of a newcomer that gets nothing */
+        steer(trial, STEER_WIDER, trial->question->listeners + 1);
+        flows_serve(trial, "wider", flows, count);
+    }
+    flows_end(trial, flows, count);
+}
