@@ -153,6 +153,18 @@ def test_nobody_at_the_address_is_said(places: Places, site: Site) -> None:
     assert "refused" in str(refused(wanted, places)).lower()
 
 
+def test_a_host_without_a_name_is_asked_twice_and_not_waited_for_then(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    said = str(refused(Image("http://images.invalid/disk.img", unchecked=True), places))
+    assert "Failed to resolve 'images.invalid'" in said
+    assert len(pauses) == 1
+
+
 def test_a_server_that_is_not_there_is_told_in_a_few_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]

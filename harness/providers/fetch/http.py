@@ -31,6 +31,11 @@ SILENCE_SECONDS = 20.0
 ATTEMPTS = 4
 """Attempts in a row that brought no new byte, before the download fails."""
 
+UNKNOWN_ATTEMPTS = 2
+"""The same where the host's name is not known: most often there is no network."""
+
+UNKNOWN_HOST = urllib3.exceptions.NameResolutionError
+
 PAUSE = 0.5
 """Seconds before the next attempt, doubled after each that brought nothing."""
 
@@ -99,22 +104,25 @@ def fetch_into(part: PartialDownload, url: str, deadline: Deadline) -> None:
 
     Raise `ImageError` if that fails; the part that was downloaded stays for the next time.
     """
-    silent, problem = 0, "no data arrived"
-    while silent < ATTEMPTS:
-        had = part.have
+    silent = 0
+    while True:
+        had, attempts = part.have, ATTEMPTS
         try:
             if _attempt(part, url, deadline):
                 return
             problem = "the connection ended early"
         except PROBLEMS as exc:
-            problem = _sentence(exc)
+            cause = _innermost(exc)
+            problem = _sentence(cause)
+            attempts = UNKNOWN_ATTEMPTS if isinstance(cause, UNKNOWN_HOST) else ATTEMPTS
         if deadline.passed:
             raise ImageError(f"{url}: interrupted, or too slow: {problem}", hint=HINT)
         # A slow connection that makes progress is no reason to give up.
         silent = 0 if part.have > had else silent + 1
+        if silent >= attempts:
+            raise ImageError(f"{url}: {problem}", hint=HINT)
         logger.info("%s: %s: trying again", url, problem)
         time.sleep(min(PAUSE * 2**silent, deadline.left()))
-    raise ImageError(f"{url}: {problem}", hint=HINT)
 
 
 def fetch_text(
@@ -133,7 +141,7 @@ def fetch_text(
                 if len(text) > limit or deadline.passed:
                     raise ImageError(f"{url}: too large for {what}, or too slow", hint=HINT)
     except PROBLEMS as exc:
-        raise ImageError(f"{url}: {_sentence(exc)}", hint=HINT) from exc
+        raise ImageError(f"{url}: {_sentence(_innermost(exc))}", hint=HINT) from exc
     return text.decode(errors="replace")
 
 
@@ -231,11 +239,14 @@ def _told(pieces: Iterator[bytes], url: str, have: int, size: int | None) -> Ite
             logger.info("downloading %s: %d%s MiB", url, have >> 20, total)
 
 
-def _sentence(exc: Exception) -> str:
+def _innermost(exc: Exception) -> Exception:
     """Return the innermost reason: the outer ones, of requests, repeat the address twice."""
-    cause: object = exc
-    while isinstance(inner := _within(cause), Exception):
-        cause = inner
+    while isinstance(inner := _within(exc), Exception):
+        exc = inner
+    return exc
+
+
+def _sentence(cause: Exception) -> str:
     return CONNECTION.sub("", str(cause)) or type(cause).__name__
 
 
