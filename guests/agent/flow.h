@@ -30,6 +30,7 @@ struct flow {
     enum fate fate;
     int64_t started, ended;
     uint32_t number;
+    int silent; /* it has not sent its request yet */
     int received, answers;
     unsigned char bytes[REPLY];
     uint16_t answered[MAX_MEMBERS];

@@ -60,6 +60,7 @@ void flows_queue(struct trial *trial, struct flow *flows, int count)
 {
     struct phase phase = { .name = "queued", .flows = flows, .count = count, .handshake = 1 };
     phase.deadline = trial->question->deadline < QUEUEING ? trial->question->deadline : QUEUEING;
+    phase.silent = trial->question->with_data;
     phase_run(trial, &phase);
 }
 

@@ -121,7 +121,9 @@ static void opened(struct trial *trial, const struct phase *phase, struct flow *
 {
     flow->state = OPEN;
     multipath_check(trial, flow->fd);
-    send_request(trial, flow);
+    flow->silent = phase->silent;
+    if (!flow->silent)
+        send_request(trial, flow);
     if (phase->handshake && flow->fate == UNDECIDED)
         flow_end(flow, LEFT_OPEN, 0);
 }
@@ -264,8 +266,12 @@ static void close_nothing(void)
 
 static void resume(struct trial *trial, const struct phase *phase, struct flow *flow)
 {
-    (void)trial, (void)phase;
+    (void)phase;
     flow_resume(flow);
+    if (flow->silent && flow->fate == UNDECIDED) {
+        flow->silent = 0;
+        send_request(trial, flow);
+    }
 }
 
 static int unheard(const struct flow *flow)

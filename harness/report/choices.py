@@ -15,7 +15,7 @@ from harness.scenarios import CATALOGUE
 
 OPTIONS = ("reuseport", "reuseport_lb")
 
-SPECIAL = {"tunables", "peer", "source", "delivery"}
+SPECIAL = {"tunables", "peer", "source", "delivery", "accept"}
 """Axes that make a cell a special case, which does not answer for the usual one."""
 
 SPECIAL_OF = {"failure-handshake": {"member"}}

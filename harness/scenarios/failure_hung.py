@@ -1,6 +1,7 @@
 """`failure-hung`: one worker stops accepting (SIGSTOP), and its accept queue fills."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, SHARING, Numbers, cross, row, table
@@ -8,6 +9,7 @@ from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import NOTICED, Sense
 from harness.scenarios.tally import NEARLY_ALL, STRAY, Tally, kind, measured, prevailing, unclear
+from harness.scenarios.tunables import OVERFLOW, SWITCH, at_each
 from harness.wire.observation import Fate, Observation
 from harness.wire.script import DueChanges, DueFact, DueFlows, members_then
 
@@ -33,7 +35,9 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario at the given depth."""
     if depth is Depth.QUICK:
         return table(ID, map(row, QUICK))
-    return table(ID, cross(SHARING, BOTH, failure=("hang",)))
+    one = [row("reuseport tcp ipv4 specific hang")]
+    switched = chain.from_iterable(at_each(name, SWITCH, one) for name in OVERFLOW)
+    return table(ID, (*cross(SHARING, BOTH, failure=("hang",)), *switched))
 
 
 def classify(seen: Observation) -> Judgement:

@@ -1,9 +1,9 @@
 """`failure-queued`: one worker fails with connections in its accept queue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from harness.model import Cell, Depth, Judgement
-from harness.scenarios.grid import FAILURES, SHARING, Numbers, cross, multipath, row, table
+from harness.scenarios.grid import FAILURES, SHARING, Numbers, Row, cross, multipath, row, table
 from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
 from harness.scenarios.sense import LOSSLESS, NOTICED, OTHERS_SERVED, Sense
@@ -45,7 +45,14 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     switched = [row(one) for one in (SET if quick else SET_FULL)]
     paths = () if quick else MULTIPATH
     migration = at_each(MIGRATION, SWITCH, (*switched, *paths))
-    return table(ID, [*rows, *paths, *migration, *at_each(SPREADING["tcp"], SWITCH, switched)])
+    spreading = at_each(SPREADING["tcp"], SWITCH, switched)
+    return table(ID, [*rows, *paths, *([] if quick else _silent()), *migration, *spreading])
+
+
+def _silent() -> Iterator[Row]:
+    """Yield rows whose listeners accept a connection only when its first data has come."""
+    silent = [row(f"{option} tcp ipv4 specific kill", accept="with-data") for option in SHARING]
+    yield from (*silent, *at_each(MIGRATION, ("1",), silent[:1]))
 
 
 def _named(fate: Fate) -> str:

@@ -24,6 +24,10 @@ SPREADING = {"tcp": "net.inet.tcp.reuseport_ext", "udp": "net.inet.udp.reuseport
 """Whether SO_REUSEPORT spreads flows (dragonfly: netinet/in_pcb.c, in_pcblookup_pkthash()). The
 one for TCP also decides whether a closed listener's queue goes to another: netinet/tcp_subr.c."""
 
+OVERFLOW = ("net.ipv4.tcp_abort_on_overflow", "net.inet.tcp.syncache.rst_on_sock_fail")
+"""Whether a handshake that ends when the accept queue is full is reset (linux: net/ipv4/
+tcp_minisocks.c, tcp_check_req(); freebsd: netinet/tcp_syncache.c, syncache_expand())."""
+
 SWITCH = ("0", "1")
 
 ALWAYS = ("0", "1", "2")
