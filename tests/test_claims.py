@@ -318,10 +318,11 @@ def test_a_setting_tells_guests_apart() -> None:
 
 
 def under(value: int, word: str) -> Mapping[Cell, Judgement]:
-    """Return the cells that are asked with request migration off or on."""
+    """Return the cells that are asked with request migration off or on; claims are about TCP."""
     setting = ("net.ipv4.tcp_migrate_req", str(value))
     every = CATALOGUE["failure-queued"].cells(Depth.FULL)
-    return {cell: measured(word) for cell in every if cell.setting == setting}
+    plain = (cell for cell in every if cell.axes["protocol"] == "tcp")
+    return {cell: measured(word) for cell in plain if cell.setting == setting}
 
 
 def test_a_cell_that_sets_a_tunable_speaks_for_that_value_alone() -> None:
