@@ -38,7 +38,7 @@ MORE_SOCKETS = (
     Claim(
         "C29",
         "Linux UDP: SO_REUSEADDR alone lets a newcomer take a port over, another user's, too",
-        "kernel commit ba418fa3; Deno's `UdpListenOptions.reuseAddress`",
+        "kernel commit ba418fa3; Deno's `UdpListenOptions`",
         (
             newcomer(
                 LINUX, "another uid takes all datagrams", said("takes-all"), "reuseaddr", "udp"

@@ -15,10 +15,8 @@ LINKS = {
     "kernel commit ba418fa3": f"{GITHUB}/torvalds/linux/commit/ba418fa3",
     "kernel commit acdcecc6": f"{GITHUB}/torvalds/linux/commit/acdcecc6",
     "kernel commit efc6b6f6": f"{GITHUB}/torvalds/linux/commit/efc6b6f6",
-    "FreeBSD SA-25:09": "https://www.freebsd.org/security/advisories/FreeBSD-SA-25:09.netinet.asc",
-    "Deno's `UdpListenOptions.reuseAddress`": (
-        "https://docs.deno.com/api/deno/~/Deno.UdpListenOptions.reuseAddress"
-    ),
+    "FreeBSD SA-25:09": "https://www.freebsd.org/security/patches/SA-25:09/",
+    "Deno's `UdpListenOptions`": "https://docs.deno.com/api/deno/~/Deno.UdpListenOptions",
     "socket(7)": "https://man7.org/linux/man-pages/man7/socket.7.html",
     "gnet 582": f"{GITHUB}/panjf2000/gnet/issues/582",
     "FreeBSD review D11003": "https://reviews.freebsd.org/D11003",
