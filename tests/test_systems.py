@@ -31,6 +31,20 @@ def test_its_provider_knows_what_it_is() -> None:
     assert system_of("gVisor", SAID, MADE) == ("gVisor", "20240729.0")
 
 
+@pytest.mark.parametrize(
+    ("version", "known"),
+    [
+        ("omnios-r151058-0a1b2c3d4e", "illumos"),
+        ("joyent_20260101", "illumos"),
+        ("11.4.0.15.0", "SunOS"),
+    ],
+)
+def test_an_illumos_is_no_solaris(version: str, known: str) -> None:
+    said = {"sysname": "SunOS", "release": "5.11", "version": version, "machine": "i86pc"}
+    assert system_of("OmniOS", said, {}) == (known, "5.11")
+    assert ("illumos" in OTHERS.systems, "SunOS" in OTHERS.systems) == (False, True)
+
+
 @pytest.mark.parametrize("written", ["host", "Linux", "gvisor"])
 def test_it_is_known_by_its_mark_or_its_file_without_its_provider(written: str) -> None:
     """As when the harness itself runs in a sandbox, or logs in to one by SSH."""
