@@ -64,6 +64,9 @@ QEMU_RESTORE = 10.0
 SAVE = 30.0
 """For saving the state of a guest. If that fails, the next run boots a new guest."""
 
+SWITCH_OFF = 60.0
+"""For a guest to switch itself off, so that its disk can be kept."""
+
 GO_ON = 30.0
 """For QEMU to resume a guest after saving it, or after failing to. Not scaled, because QEMU itself
 runs on this machine."""

@@ -29,6 +29,14 @@ RESEED = 'exec "$0" >/dev/urandom'
 KEYS = "umask 077; cat >.ssh/authorized_keys"
 
 
+OFF = """[ "$(id -u)" = 0 ] || { echo this user is not root >&2; exit 1; }
+trap '' HUP
+sync
+{ sleep 2; shutdown -p now || poweroff || halt -p; } </dev/null >/dev/null 2>&1 &"""
+"""In the background, so that the command ends before the connection does. `-p` is the BSDs';
+Linux's shutdown rejects it, and illumos has poweroff, too."""
+
+
 def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
     """Set the guest's clock and renew its randomness; raise `BootError` if either fails."""
     now = time.time()
@@ -47,6 +55,17 @@ def renew(guest: Guest, transport: Transport, deadline: Deadline) -> None:
                 _well(done, "renew its randomness")
     except InfrastructureError as exc:
         raise BootError(f"it cannot be renewed: {exc}") from exc
+
+
+def switch_off(guest: Guest, transport: Transport, deadline: Deadline) -> None:
+    """Have the guest switch itself off in order, soon; raise `BootError` if it cannot."""
+    try:
+        with placed(transport, "reuseport-renew") as place:
+            user = of_guest(transport, place.user, place.uid, guest.root)
+            argv = user.command(["sh", "-c", OFF])
+            _well(transport.run(argv, timeout=deadline.left()), "switch itself off")
+    except InfrastructureError as exc:
+        raise BootError(f"it cannot be switched off: {exc}") from exc
 
 
 def change_key(transport: Transport, key: paramiko.PKey, deadline: Deadline) -> None:

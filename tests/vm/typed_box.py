@@ -1,6 +1,6 @@
 """A Linux that lets nobody in until it was typed on its console; its disk keeps what was set up.
 
-Its boot loader waits for a line, on the serial line and on the screen. Words of that line choose a
+Its boot loader waits 5 s for a line, on the serial line and on the screen. Words of that line choose a
 terminal (`terminal=ttyS0`, `terminal=tty1`) and what asks for a name there (`asks=…`): busybox's
 getty, or a script that misbehaves.
 """
@@ -22,6 +22,7 @@ SECONDS = 250.0
 LOADER = """\
 SERIAL 0 115200
 PROMPT 1
+TIMEOUT 50
 DEFAULT linux
 LABEL linux
   LINUX vmlinuz
@@ -59,6 +60,7 @@ sync
 """
 
 TERMINAL = r"""#!/bin/sh
+terminal=ttyS0 asks=getty
 for word in $(cat /proc/cmdline); do
 	case $word in
 	terminal=* | asks=*) eval "$word" ;;

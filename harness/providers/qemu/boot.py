@@ -1,14 +1,13 @@
 """One boot of one guest, from its images or from a saved state, up to the login."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 import paramiko
 from msgspec import Struct
-from msgspec.structs import replace
 
 from harness import clocks
 from harness.deadline import Deadline
@@ -35,11 +34,17 @@ logger = logging.getLogger(__name__)
 
 ADDRESS = "127.0.0.1"
 
+TYPED = "typed"
+"""The folder of the cache with disks that were typed on."""
+
 HASHES = ("kernel_sha256", "initramfs_sha256", "disk_sha256")
 
 
 class QemuBoot(Struct, frozen=True):
-    """What a guest is made of, and its lease; `state` is where it is saved, or will be."""
+    """What a guest is made of, and its lease.
+
+    `state` is where it is saved, or will be; `typed` the same for its disk after it was typed on.
+    """
 
     guest: Guest
     qemu: Qemu
@@ -48,6 +53,7 @@ class QemuBoot(Struct, frozen=True):
     tenancy: Tenancy
     keep: bool
     state: WarmState | None = None
+    typed: WarmState | None = None
 
     @property
     def factor(self) -> float:
@@ -103,6 +109,19 @@ class QemuBoot(Struct, frozen=True):
         machine += accelerators.ties(self.accelerator)
         return warm.state_of([*hashes, *machine], places)
 
+    def typable(self, places: Places) -> WarmState | None:
+        """Return where to keep the disk after it was typed on; None if nothing is typed on it."""
+        qemu, made = self.qemu, self.made
+        if not qemu.console or made.disk is None:
+            return None
+        # What was typed, on what, and what the system found to set up.
+        hashes = [f"{name}={made.provenance[name]}" for name in HASHES if name in made.provenance]
+        machine = (qemu.machine, qemu.disk_interface, qemu.nic, qemu.append, *qemu.arguments)
+        parts = [str(made.backing), qemu.disk_format, qemu.disk_size, *machine]
+        parts += [qemu.ssh.user, qemu.ssh.key, qemu.seed, self.guest.system]
+        steps = msgspec.json.encode(qemu.console).decode()
+        return warm.state_of([*hashes, *map(str, parts), steps], places, TYPED)
+
     def provenance(self, version: str) -> Mapping[str, str]:
         """Return how the guest was made."""
         return {
@@ -122,46 +141,10 @@ class RunningGuest(Struct, frozen=True):
 
     login: Login
     transport: SshTransport
+    machine: Machine
 
 
-@contextmanager
-def up(boot: QemuBoot, console: Path, deadline: Deadline) -> Iterator[RunningGuest]:
-    """Bring a guest up for the block. A `BootError` carries the end of the console's text."""
-    with ExitStack() as stack:
-        live = _back(stack, boot, console, deadline)
-        yield live or _log_in(stack, boot, Console(console), _limit(boot, deadline))
-
-
-def _limit(boot: QemuBoot, deadline: Deadline) -> Deadline:
-    return deadline.within(boot.qemu.boot_seconds * boot.factor)
-
-
-def _back(stack: ExitStack, boot: QemuBoot, path: Path, deadline: Deadline) -> RunningGuest | None:
-    """Resume a guest from its saved state; None if it has none, or resuming failed."""
-    state = boot.state
-    if state is None or not state.take():
-        return None
-    limit = deadline.within(clocks.QEMU_RESTORE * boot.factor)
-    with ExitStack() as attempt:
-        try:
-            state.replay(path)
-            made = boot.made
-            if made.disk is not None:
-                made = belongings.bring_back(made, boot.tenancy.folder, state.folder)
-            again = replace(boot, made=made)
-            live = _log_in(attempt, again, Console(path), limit, state.memory)
-        except (BootError, OSError) as exc:
-            if deadline.passed:
-                raise  # no time is left for a boot
-            logger.warning("%s: booting it: its saved state failed: %s", boot.guest.name, exc)
-            state.forget()
-            return None
-        # Only now does the caller's stack own the guest; a failed attempt ended it above.
-        stack.enter_context(attempt.pop_all())
-        return live
-
-
-def _log_in(
+def log_in(
     stack: ExitStack, boot: QemuBoot, console: Console, limit: Deadline, memory: Path | None = None
 ) -> RunningGuest:
     """Start a guest, wait for it, and log in; with `memory` it resumes from that file."""
@@ -175,6 +158,8 @@ def _log_in(
         )
     )
     facts: dict[str, str] = {"start": "cold" if memory is None else "warm"}
+    if boot.typed is not None:
+        facts["console"] = "typed" if memory is None and boot.qemu.console else "typed before"
     try:
         # QMP allows no other command before the greeting is answered.
         facts |= boot.provenance(machine.monitor.greet(limit, machine.death))
@@ -215,7 +200,8 @@ def _connected(
         change_key(transport, made.key, limit)
     shown = transport.host_key
     facts.setdefault("host_key", whose(shown, made))
-    return RunningGuest(Login(ADDRESS, port, user, made.private, key_text(shown)), transport)
+    login = Login(ADDRESS, port, user, made.private, key_text(shown))
+    return RunningGuest(login, transport, machine)
 
 
 def _introduce(boot: QemuBoot, told: str, machine: Machine, limit: Deadline, *, back: bool) -> None:
@@ -240,20 +226,26 @@ def _renew(
     """
     if boot.state is None:
         return
-    transport, private = live.transport, Path(boot.made.private)
+    transport = live.transport
     try:
         renew(boot.guest, transport, limit)
     except BootError as exc:
         if back:
-            raise  # `_back` boots the guest instead
+            raise  # the guest is booted instead
         logger.info("%s is not saved for later runs: %s", boot.guest.name, exc)
         return
     if not back:
         _keep(boot, machine, limit, (live.login.host_key, transport.provenance["host_key"]))
     elif boot.qemu.ssh.key is None:
         # Every guest that is resumed from this state has the saved key, so replace it.
-        private.unlink()
-        change_key(transport, make_key(private), limit)
+        renew_key(boot, transport, limit)
+
+
+def renew_key(boot: QemuBoot, transport: SshTransport, limit: Deadline) -> None:
+    """Make a new login key for a running guest, in the place of its former one."""
+    private = Path(boot.made.private)
+    private.unlink()
+    change_key(transport, make_key(private), limit)
 
 
 def _keep(

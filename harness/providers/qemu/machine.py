@@ -2,10 +2,13 @@
 
 import logging
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.deadline import GLANCE, Deadline
+from harness.errors import BootError
 from harness.leases import Tenancy
 from harness.machine import guarded
 from harness.machine.process import last_will
@@ -37,6 +40,7 @@ class Machine:
     ) -> None:
         self._process = process
         self._said = said
+        self._expected = False
         self.monitor = monitor
         self.line = line
         self.console = console
@@ -71,6 +75,16 @@ class Machine:
             return (demise or Demise(0, self.said(), self.console.tail())).advice(qemu)
         return unseen(qemu) if prints and not self.console.tail() else None
 
+    def until_off(self, deadline: Deadline) -> None:
+        """Wait until the guest has switched itself off; raise `BootError` if it does not."""
+        while (demise := self.demise()) is None:
+            if deadline.passed:
+                raise BootError(f"it did not switch off within {deadline.seconds:.0f} s")
+            time.sleep(GLANCE)
+        if demise.status != 0:
+            raise BootError(demise.sentence)
+        self._expected = True
+
     def said(self) -> str:
         """Return QEMU's own messages (its standard error)."""
         try:
@@ -86,7 +100,7 @@ class Machine:
     def end(self, guest: str) -> None:
         """End QEMU, by SIGKILL if SIGTERM does not; reap it, and append its messages to a log."""
         reason = self.death()
-        if reason is not None:
+        if reason is not None and not self._expected:
             logger.warning("%s ended by itself: %s", guest, reason)
         said = self.said()
         self._process.terminate()

@@ -18,8 +18,9 @@ from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.fetch import download
 from harness.providers.qemu import images
-from harness.providers.qemu.boot import QemuBoot, up
+from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.command import ARCHITECTURE, PROGRAM
+from harness.providers.qemu.start import up
 from harness.providers.workshop import Workshop
 from harness.transport import SshTransport
 
@@ -88,6 +89,7 @@ class QemuProvider:
         assert program is not None
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)
         boot = QemuBoot(guest, qemu, made, accelerator, tenancy, self._workshop.keep)
+        boot = replace(boot, typed=boot.typable(places))
         if self._workshop.cold:
             return boot
         return replace(boot, state=boot.keepable(Path(program), places))

@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 SHELF = "warm"
 
 LIMIT = 2 << 30
-"""Bytes that all states together may take: about 25 guests with our initramfs, or four BSDs with a
-disk of the usual size. The least recently used states are deleted first."""
+"""Bytes that all states in one folder of the cache may take: about 25 guests with our initramfs, or
+four BSDs with a disk of the usual size. The least recently used states are deleted first."""
 
 SCRATCH = "."
 ABANDONED_SECONDS = 3600.0
@@ -89,7 +89,7 @@ class WarmState(Struct, frozen=True):
                 made.rename(self.folder)
             except OSError as exc:  # another run saved the same guest
                 logger.debug("%s: %s", self.folder, exc)
-        _prune(self.places)
+        _prune(self.places, folder.name)
 
     def forget(self) -> None:
         """Delete a state that does not work."""
@@ -102,18 +102,18 @@ def identities(folder: Path) -> dict[str, str]:
     return {path.name: identity(path).removeprefix(f"{path} ") for path in files}
 
 
-def state_of(parts: Sequence[str], places: Places) -> WarmState:
+def state_of(parts: Sequence[str], places: Places, shelf: str = SHELF) -> WarmState:
     """Return the state of a guest that is made of `parts`; their order counts."""
     name = hashlib.sha256("\0".join((SHAPE, *parts)).encode()).hexdigest()
-    return WarmState(places, places.folder(SHELF) / name[:32])
+    return WarmState(places, places.folder(shelf) / name[:32])
 
 
-def _prune(places: Places) -> None:
+def _prune(places: Places, shelf: str) -> None:
     """Delete abandoned states, then the least recently used ones until the rest fits `LIMIT`.
 
     A guest that is being resumed has its state open, so deleting it does no harm.
     """
-    found = sorted(cache.items(places, (SHELF,)), key=lambda item: item.used)
+    found = sorted(cache.items(places, (shelf,)), key=lambda item: item.used)
     left = sum(item.size for item in found)
     for item in found:
         began = item.path.name.startswith(SCRATCH)

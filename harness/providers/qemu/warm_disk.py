@@ -1,6 +1,7 @@
 """The files that are saved with a guest from a disk: disk, seed, key, host key."""
 
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,8 +28,7 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
 
     The files that were made for this boot stay, in case resuming fails and the guest must boot.
     """
-    into = boot / "kept"
-    into.mkdir(mode=0o700)
+    into = Path(tempfile.mkdtemp(prefix="kept-", dir=boot))
     found: dict[str, Path] = {}
     # Copies, because the guest writes to its disk, and the state must stay as it was saved.
     for name, path in _own(made, boot).items():
@@ -55,4 +55,6 @@ def bring_back(made: Images, boot: Path, kept: Path) -> Images:
 def _own(made: Images, boot: Path) -> Mapping[str, Path]:
     """Return the images that were made for one boot, by name; a user's key is not included."""
     paths = {"disk": made.disk, "seed": made.seed, "private": Path(made.private)}
-    return {name: path for name, path in paths.items() if path is not None and path.parent == boot}
+    return {
+        name: path for name, path in paths.items() if path is not None and path.is_relative_to(boot)
+    }
