@@ -16,7 +16,8 @@ from harness.machine import cache
 from harness.machine.files import remember
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest
-from harness.model.guest import Qemu
+from harness.model.console_step import ConsoleStep
+from harness.model.guest import Qemu, Ssh
 from harness.providers import reseed
 from harness.providers.qemu import warm
 from harness.providers.qemu.boot import QemuBoot
@@ -236,3 +237,46 @@ def test_folders_of_the_cache_go_whole(places: Places) -> None:
 
 def test_an_empty_cache_has_nothing_to_lose(places: Places) -> None:
     assert cache.prune(places) == 0
+
+
+def test_a_disk_that_was_typed_on_is_found_by_all_that_it_depends_on(places: Places) -> None:
+    guest = Guest("g", "NetBSD", AgentSource(target="host"))
+    made = Images(
+        None,  # type: ignore[arg-type]
+        "key",
+        {"disk_sha256": "d"},
+        disk=Path("/boot/disk.qcow2"),
+        backing=Path("/image"),
+    )
+    steps = (ConsoleStep(wait="login:", send="root"),)
+    boot = QemuBoot(guest, Qemu(console=steps), made, "tcg", None, keep=False)  # type: ignore[arg-type]
+
+    def name(boot: QemuBoot) -> str:
+        disk = boot.typable(places)
+        assert disk is not None
+        assert disk.folder.parent.name == "typed"
+        return disk.folder.name
+
+    others = [
+        replace(boot, qemu=Qemu(console=(ConsoleStep(wait="login:", send="toor"),))),
+        replace(boot, qemu=Qemu(console=steps, nic="e1000")),
+        replace(boot, qemu=Qemu(console=steps, disk_size=9)),
+        replace(boot, qemu=Qemu(console=steps, arguments=("-device", "x"))),
+        replace(boot, qemu=Qemu(console=steps, ssh=Ssh(user="me"))),
+        replace(boot, made=replace(made, provenance={"disk_sha256": "other"})),
+    ]
+    names = [name(boot), *map(name, others)]
+    assert len(set(names)) == len(names)
+    same = replace(boot, accelerator="kvm", qemu=Qemu(console=steps, memory=1024, cpu="host"))
+    assert name(same) == names[0]
+    assert replace(boot, qemu=Qemu()).typable(places) is None
+
+
+def test_typed_disks_and_saved_guests_have_room_of_their_own(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm, "LIMIT", (1 << 20) + (1 << 16))
+    saved, disk = state_of(["guest"], places), state_of(["guest"], places, "typed")
+    keep(saved, b"x" * (1 << 20))
+    keep(disk, b"x" * (1 << 20))
+    assert (saved.take(), disk.take()) == (True, True)

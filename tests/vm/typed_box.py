@@ -1,8 +1,8 @@
 """A Linux that lets nobody in until it was typed on its console; its disk keeps what was set up.
 
-Its boot loader waits 5 s for a line, on the serial line and on the screen. Words of that line choose a
-terminal (`terminal=ttyS0`, `terminal=tty1`) and what asks for a name there (`asks=…`): busybox's
-getty, or a script that misbehaves.
+Its boot loader waits 5 s for a line, on the serial line and on the screen. Words of that line
+choose a terminal (`terminal=ttyS0`, `terminal=tty1`) and what asks for a name there (`asks=…`):
+busybox's getty, or a script that misbehaves.
 """
 
 from pathlib import Path
