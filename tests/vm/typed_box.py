@@ -55,7 +55,8 @@ INITTAB = """\
 """
 
 HALTING = """#!/bin/sh
-tar c -C / root/.ssh etc/dropbear | dd of=/dev/vda bs=64k seek=1 conv=sync,notrunc 2>/dev/null
+tar cf /tmp/kept -C / root/.ssh etc/dropbear
+dd if=/tmp/kept of=/dev/vda bs=64k seek=1 conv=notrunc 2>/dev/null
 sync
 """
 
