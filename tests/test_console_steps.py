@@ -45,7 +45,7 @@ def test_steps_are_read(tmp_path: Path) -> None:
     assert third.keys == ("5", "enter", "ctrl-d")
     assert fourth.secret
     assert (qemu.types("public_key"), qemu.types("host_key")) == (True, False)
-    assert qemu.boot_seconds == qemu.boot_timeout + 60 + 5 + 60 + 60
+    assert qemu.typing_seconds == 60 + 5 + 60 + 60
 
 
 def one(step: str, source: str = "disk: d") -> str:
