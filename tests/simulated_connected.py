@@ -18,8 +18,6 @@ from simulated_trial import LOSSY, SCALED, STARVED, TURNS, Case, Simulated, Tria
 
 from harness.model import State
 
-CLIENTS = 16
-
 TCP = {"sockets": "20"}
 
 UDP = {**TCP, "protocol": "udp"}
@@ -32,7 +30,8 @@ def connected(trial: Trial) -> None:
     count, kernel = trial.listeners, trial.kernel
     if not all(trial.stand(index) for index in range(count)):
         return
-    own, ports = trial.ports(CLIENTS), trial.ports()
+    clients = int(trial.parameters.get("sockets", "300")) - count
+    own, ports = trial.ports(clients), trial.ports()
     trial.phase("met", own, trial.serve(own))
     trial.phase("before", ports, trial.serve(ports))
     trial.phase("again", ports, trial.serve(ports))
@@ -41,7 +40,7 @@ def connected(trial: Trial) -> None:
     choose = kernel.beside or kernel.choose
     trial.phase("after", ports, [choose(port, i, trial.group) for i, port in enumerate(ports)])
     if trial.parameters.get("protocol") == "udp":
-        reached = [count + i if kernel.own == OWN else kernel.own for i in range(CLIENTS)]
+        reached = [count + i if kernel.own == OWN else kernel.own for i in range(clients)]
         trial.phase("own", own, reached)
         trial.leave(count // 2, "kill")
         trial.phase("own-left", own, reached)

@@ -263,7 +263,7 @@ def test_a_mutation_is_torn_or_keeps_every_promise(
 
 
 def asks_hundreds(seen: Observation) -> bool:
-    return seen.begin.scenario == "group-limit"
+    return seen.begin.scenario in ("connected", "group-limit")
 
 
 def promises(reply: Reply, seen: Observation) -> None:
@@ -275,7 +275,14 @@ def promises(reply: Reply, seen: Observation) -> None:
     assert reply.status in range(2**31)
     assert [member.index for member in seen.members if member.index >= limit] == []
     for flows in seen.flows:
-        own = {"traffic": 16, "new": 16, "freed": 16, "calm": 48 if "pace" in asked else 200}
+        clients = dict.fromkeys(("met", "own", "own-left"), limit - 2 - seen.listeners)
+        own = {
+            **clients,
+            "traffic": 16,
+            "new": 16,
+            "freed": 16,
+            "calm": 48 if "pace" in asked else 200,
+        }
         expected = own.get(flows.phase, int(asked.get("flows", "400")))
         assert flows.phase.endswith(AS_IT_WENT) or len(flows.fates) == expected
         assert len(flows.fates) == len(flows.ports) == len(flows.took) == len(flows.started)

@@ -45,6 +45,7 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "root-over-user": "the first belongs to a user, the second to root",
         "time-wait": "the first has left a connection in TIME_WAIT",
     },
+    "user": {"same": "the same user", "other": "another user", "root": "root"},
     "source": {
         "one-sender": "one sender",
         "many-ports": "many ports of one address",

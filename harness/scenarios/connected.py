@@ -51,14 +51,16 @@ def parameters(cell: Cell, depth: Depth) -> Mapping[str, str]:
 
 def script(asked: Mapping[str, str]) -> Script:
     """Return the script of a complete answer; only clients of datagrams are asked on their own."""
-    steps: list[Step] = [*members(range(number(asked, "listeners")))]
-    steps += [DueFlows("met", None), DueFlows("before"), DueFlows("again")]
+    listeners = number(asked, "listeners")
+    clients = number(asked, "sockets") - listeners
+    steps: list[Step] = [*members(range(listeners))]
+    steps += [DueFlows("met", clients), DueFlows("before"), DueFlows("again")]
     steps.append(DueAttempt("connects", needed=True))
     if asked.get("connecting") == "before":
         steps.append(DueAttempt("stands", needed=True))
     steps.append(DueFlows("after"))
     if asked.get("protocol") == "udp":
-        steps += [DueFlows("own", None), DueChanges(), DueFlows("own-left", None)]
+        steps += [DueFlows("own", clients), DueChanges(), DueFlows("own-left", clients)]
     return Script(tuple(steps), group="sockets")
 
 

@@ -125,7 +125,7 @@ INTRUSION = Scenario(
     id=ID,
     subject="another process on a server's port",
     sentence="A newcomer binds to a server's port: is it let in, and whose flows does it take?",
-    done="A server served {flows} flows, and a newcomer of {user} user bound to its port.",
+    done="A server served alone, and a newcomer of {user} bound to its port.",
     words={
         "refused": Sense(
             FACT,
