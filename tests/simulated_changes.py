@@ -212,6 +212,28 @@ def last_gone(trial: Trial) -> None:
     trial.say("attempt", what="rebind-none", call="bind", error="EADDRINUSE")
 
 
+def backlog(trial: Trial) -> None:
+    """One listener queues `backlog` and one more, and then `again` and one more, or as before."""
+    if not trial.stand(0):
+        return
+    kernel, flows = trial.kernel, trial.flows
+    first, second = (int(trial.parameters.get(key, "16")) + 1 for key in ("backlog", "again"))
+    sizes = (first, first + kernel.drops if kernel.swap else second)
+    for name, fits in zip(("before", "after"), sizes, strict=True):
+        fates = [kernel.half_open] * flows if kernel.forgetting else []
+        queued = ["open"] * min(fits, flows) + ["timeout"] * (flows - min(fits, flows))
+        trial.phase(name, trial.ports(), fates or queued)
+        if name == "before":
+            trial.say(
+                "attempt",
+                what="again",
+                call="listen" if kernel.crossing else None,
+                error=kernel.crossing,
+            )
+            if kernel.crossing:
+                return
+
+
 def drain(trial: Trial) -> None:
     """One flow per ms; `drops` of them are under way when the first member retires."""
     first = trial.listeners // (2 if trial.parameters.get("way") == "all" else 1)
@@ -237,6 +259,8 @@ def drain(trial: Trial) -> None:
     if kernel.endless:
         trial.say("fact", name="endless", value=kernel.endless)
 
+
+QUEUES = {"listeners": "1", "flows": "96", "backlog": "16", "again": "48"}
 
 CHANGES: Mapping[str, Simulated] = {
     "takeover": Simulated(
@@ -446,6 +470,22 @@ CHANGES: Mapping[str, Simulated] = {
             Case(Kernel(freed="timeout"), "once nothing held it", state=State.INCONCLUSIVE),
             Case(Kernel(lossy), "not served before it failed", state=State.INCONCLUSIVE),
             Case(Kernel(gap=3000), "guest was starved", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "backlog": Simulated(
+        backlog,
+        (*["follows"] * 7, STARVED),
+        QUEUES,
+        cases=(
+            Case(SCALED, "follows", QUEUES),
+            Case(SCALED, "follows", {**QUEUES, "backlog": "48", "again": "16"}),
+            Case(SWAP, "stays", QUEUES),
+            Case(Kernel(swap=True, drops=10), "neither the same", QUEUES, state=State.INCONCLUSIVE),
+            Case(SCALED, "never full after", {**QUEUES, "flows": "40"}, state=State.INCONCLUSIVE),
+            Case(
+                Kernel(forgetting="ECONNRESET"), "not only queued", QUEUES, state=State.INCONCLUSIVE
+            ),
+            Case(Kernel(crossing="EINVAL"), "EINVAL", QUEUES, state=State.NOT_APPLICABLE),
         ),
     ),
     "last-gone": Simulated(

@@ -13,6 +13,7 @@ LARGEST_CIRCLE = 2
 """`worker` and `retire`: the child that inherits a listener goes on in the worker's loop."""
 
 FAMILIES = {
+    "backlog",
     "connected",
     "datagrams",
     "distribution",

@@ -30,6 +30,7 @@ static const struct scenario scenarios[] = {
     { "failure-hung",        failure_hung,        1,  1,  1,      0,    0,         NULL,       16 },
     { "orphans",             orphans,             1,  1,  1,      0,    0,         NULL,     1024 },
     { "bound-only",          bound_only,          1,  0,  1,      0,    0,         NULL,     1024 },
+    { "backlog",             backlog,             1,  0,  1,      0,    0,         NULL,       16 },
     { "last-gone",           last_gone,           1,  0,  1,      0,    0,         NULL,     1024 },
     { "precedence",          precedence,          1,  1,  1,      1,    0,         NULL,     1024 },
     { "group-limit",         group_limit,         1,  1,  1,      0,    0,         NULL,     1024 },

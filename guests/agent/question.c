@@ -97,7 +97,7 @@ static const struct key keys[] = {
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
-    NUMBER(backlog, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
+    NUMBER(backlog, 0, 65535), NUMBER(again, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
     NUMBER(rounds, 1, 1000), NUMBER(round, 1, MAX_FLOWS), NUMBER(ports, 2, 8),
     NUMBER(load, 0, FULL)
 };

@@ -54,6 +54,7 @@ struct question {
     int user, second; /* of the newcomer in `intrusion`; `second` is -1: the first one's option */
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
+    int again; /* the backlog of a second listen() */
     int with_data; /* listeners accept a connection when its first data has come */
     int waiting; /* how workers of one listener wait for connections */
     int program, then; /* what steers a group, and what happens once it does */

@@ -24,6 +24,7 @@ void failure_hung(struct trial *);
 void failure_handshake(struct trial *);
 void orphans(struct trial *);
 void bound_only(struct trial *);
+void backlog(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);
 void group_limit(struct trial *);

@@ -109,6 +109,8 @@ static struct outcome obey(struct worker *worker, const struct command *command)
         return listen_with(worker, worker->trial->backlog);
     case LISTEN_ONLY:
         return outcome_of(CALL_LISTEN, listen(worker->listener, worker->trial->backlog));
+    case LISTEN_AGAIN:
+        return outcome_of(CALL_LISTEN, listen(worker->listener, worker->trial->question->again));
     case LISTEN_ZERO:
         return outcome_of(CALL_LISTEN, listen(worker->listener, 0));
     case SHUT_DOWN:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from harness.model import Cell, Depth
+from harness.scenarios.backlog import BACKLOG
 from harness.scenarios.bound_only import BOUND_ONLY
 from harness.scenarios.connected import CONNECTED
 from harness.scenarios.datagrams import DATAGRAMS
@@ -51,6 +52,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             FAILURE_HUNG,
             ORPHANS,
             BOUND_ONLY,
+            BACKLOG,
             LAST_GONE,
             PRECEDENCE,
             GROUP_LIMIT,

@@ -1,0 +1,52 @@
+/* `backlog`: a listener calls listen() again with another backlog; does its accept queue follow? */
+#include "scenarios.h"
+
+#include "emit.h"
+#include "flow.h"
+#include "flows.h"
+#include "group.h"
+#include "members.h"
+#include "outcome.h"
+#include "phase.h"
+#include "question.h"
+#include "trial.h"
+
+#include <stddef.h>
+
+enum { QUEUEING = 3000 }; /* ms; one handshake that succeeds takes a round trip */
+
+/* Nobody accepts.  What does not fit has no handshake by the deadline. */
+static void fill(struct trial *trial, const char *name, struct flow *flows)
+{
+    struct phase phase = { .name = name, .flows = flows, .count = trial->question->flows,
+                           .handshake = 1, .deadline = QUEUEING };
+    phase_run(trial, &phase);
+}
+
+/* The queue is empty when all that were in it have been served. */
+static void empty(struct trial *trial, struct flow *flows)
+{
+    struct phase phase = { .flows = flows, .count = trial->question->flows, .resume = 1 };
+    member_do(trial, 0, SERVE);
+    phase_run(trial, &phase);
+    member_do(trial, 0, PAUSE);
+}
+
+void backlog(struct trial *trial)
+{
+    int count = trial->question->flows;
+    struct flow *flows = group_stands(trial, 0);
+    if (flows == NULL)
+        return;
+    member_do(trial, 0, PAUSE);
+    fill(trial, "before", flows);
+    empty(trial, flows);
+    struct outcome outcome = member_do(trial, 0, LISTEN_AGAIN);
+    emit_attempt("again", outcome);
+    if (outcome.call == NO_CALL) {
+        struct flow *more = flows_new(trial, count);
+        fill(trial, "after", more);
+        flows_end(trial, more, count);
+    }
+    flows_end(trial, flows, count);
+}
