@@ -214,7 +214,7 @@ def last_gone(trial: Trial) -> None:
 
 def backlog(trial: Trial) -> None:
     """One listener queues `backlog` and one more, and then `again` and one more, or as before."""
-    if not trial.stand(0):
+    if not all(trial.stand(index) for index in range(trial.listeners)):
         return
     kernel, flows = trial.kernel, trial.flows
     first, second = (int(trial.parameters.get(key, "16")) + 1 for key in ("backlog", "again"))

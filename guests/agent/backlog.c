@@ -15,6 +15,15 @@
 
 enum { QUEUEING = 3000 }; /* ms; one handshake that succeeds takes a round trip */
 
+/* The first call that the kernel refuses. */
+static struct outcome each(struct trial *trial, enum operation operation)
+{
+    struct outcome outcome = { NO_CALL, 0 };
+    for (int i = 0; i < trial->question->listeners && outcome.call == NO_CALL; i++)
+        outcome = member_do(trial, i, operation);
+    return outcome;
+}
+
 /* Nobody accepts.  What does not fit has no handshake by the deadline. */
 static void fill(struct trial *trial, const char *name, struct flow *flows)
 {
@@ -27,9 +36,9 @@ static void fill(struct trial *trial, const char *name, struct flow *flows)
 static void empty(struct trial *trial, struct flow *flows)
 {
     struct phase phase = { .flows = flows, .count = trial->question->flows, .resume = 1 };
-    member_do(trial, 0, SERVE);
+    each(trial, SERVE);
     phase_run(trial, &phase);
-    member_do(trial, 0, PAUSE);
+    each(trial, PAUSE);
 }
 
 void backlog(struct trial *trial)
@@ -38,10 +47,10 @@ void backlog(struct trial *trial)
     struct flow *flows = group_stands(trial, 0);
     if (flows == NULL)
         return;
-    member_do(trial, 0, PAUSE);
+    each(trial, PAUSE);
     fill(trial, "before", flows);
     empty(trial, flows);
-    struct outcome outcome = member_do(trial, 0, LISTEN_AGAIN);
+    struct outcome outcome = each(trial, LISTEN_AGAIN);
     emit_attempt("again", outcome);
     if (outcome.call == NO_CALL) {
         struct flow *more = flows_new(trial, count);

@@ -47,12 +47,13 @@ def classify(seen: Observation) -> Judgement:
         return Judgement(State.NOT_APPLICABLE, why=why)
     asked = (LARGE - SMALL) * (1 if seen.parameters.get("again") == str(LARGE) else -1)
     before, after = (seen.phase(name).fates.count("open") for name in ("before", "after"))
-    counts = {"queued_before": before, "queued_after": after, "flows": FLOWS}
+    flows = len(seen.phase("after").fates)
+    counts = {"queued_before": before, "queued_after": after, "flows": flows}
     for name, fits in (("before", before), ("after", after)):
         fates = {kind(fate) for fate in seen.phase(name).fates}
         if fates - {"stranded"}:
             return unclear(f"flows were not only queued or left out: {sorted(fates)}", counts)
-        if fits == FLOWS:
+        if fits == flows:
             return unclear(f"the queue was never full {name} the second listen()", counts)
     change = (after - before) / asked
     if change >= 0.5:
