@@ -2,39 +2,52 @@
 
 from collections.abc import Mapping, Sequence
 
-from simulated_kernels import GONE, Group, Kernel, lossy, newest
-from simulated_trial import SCALED, UNCLEAR, Case, Simulated, Trial
+from simulated_kernels import GONE, Group, Kernel, lossy, newest, turns
+from simulated_trial import SCALED, TURNS, UNCLEAR, Case, Simulated, Trial
 
 from harness.model import State
 from harness.wire.observation import Fate
 
 SWAP, MAPPED = Kernel(swap=True), Kernel(mapped=True)
 
+CPU = {"program": "cpu"}
+
 
 def steering(trial: Trial) -> None:
-    """Steer by the port; `slots` are the members at the places that the program can name."""
+    """Steer by the port, or by the CPU of the clients."""
     if not all(trial.stand(index) for index in range(trial.listeners)):
         return
-    ports, kernel = trial.ports(), trial.kernel
-    then, count = trial.parameters.get("then", "nothing"), trial.listeners
-    slots: Group = list(range(count))
+    ports = trial.ports()
     trial.phase("home", ports, trial.serve(ports))
     trial.say("change", what="steer", member=0, at=40, error=None)
-    places = count + (then == "beyond")
-    trial.phase("steered", ports, steered(trial, ports, slots, places))
-    if then in ("join", "restart"):
+    if trial.parameters.get("program") == "cpu":
+        for cpu, phase in enumerate(("steered", "other-cpu")):
+            trial.phase(phase, ports, on_cpu(trial, ports, cpu))
+        return
+    sequel = trial.parameters.get("then", "nothing")
+    places = trial.listeners + (sequel == "beyond")
+    trial.phase("steered", ports, steered(trial, ports, list(range(trial.listeners)), places))
+    if sequel == "detach":
+        trial.say("change", what="detach", member=0, at=50, error=None)
+        gone = trial.kernel.detaches
+        slots = [] if gone else list(range(trial.listeners))
+        trial.phase("after", ports, steered(trial, ports, slots, places))
+    elif sequel not in ("nothing", "beyond"):
+        changed(trial, ports, sequel)
+
+
+def changed(trial: Trial, ports: Sequence[int], sequel: str) -> None:
+    """Let members join and leave; `slots` are those at the places that the program can name."""
+    kernel, count = trial.kernel, trial.listeners
+    slots: Group = list(range(count))
+    if sequel != "leave":
         trial.stand(count)
         trial.say("change", what="join", member=count, at=50, error=None)
-    if then in ("leave", "restart"):
+    if sequel != "join":
         trial.leave(0, "close")
         slots = [GONE, *slots[1:]] if kernel.mapped else trial.standing()
-    if then == "detach":
-        trial.say("change", what="detach", member=0, at=50, error=None)
-    if then == "detach" and kernel.detaches:
-        trial.phase("after", ports, trial.serve(ports))
-    elif then not in ("nothing", "beyond"):
-        trial.phase("after", ports, steered(trial, ports, slots, places))
-    if then == "join":
+    trial.phase("after", ports, steered(trial, ports, slots, count))
+    if sequel == "join":
         trial.say("change", what="widen", member=0, at=60, error=None)
         slots = slots if kernel.ignores_newcomers else [*slots, count]
         trial.phase("wider", ports, steered(trial, ports, slots, count + 1))
@@ -52,6 +65,13 @@ def steered(trial: Trial, ports: Sequence[int], slots: Group, places: int) -> li
         elif kernel.unnamed is not None:
             fates[i] = kernel.unnamed
     return fates
+
+
+def on_cpu(trial: Trial, ports: Sequence[int], cpu: int) -> list[Fate]:
+    """Return who serves clients of this CPU: the members of their CPU, if the kernel asks."""
+    if trial.kernel.follows_program:
+        trial.group = [index for index in range(trial.listeners) if index % 2 == cpu]
+    return trial.serve(ports)
 
 
 def then(word: str) -> Mapping[str, str]:
@@ -87,6 +107,18 @@ STEERED: Mapping[str, Simulated] = {
             Case(Kernel(mapped=True, unnamed=1), "no one rule", then("leave"), State.INCONCLUSIVE),
             Case(SCALED, "as-hash", then("detach")),
             Case(Kernel(detaches=False), "as-steered", then("detach")),
+            Case(SCALED, "as-steered", CPU),
+            Case(Kernel(newest), "as-steered", CPU),
+            Case(Kernel(follows_program=False), "ignored", CPU),
+            Case(TURNS, "as-steered", CPU),
+            Case(
+                Kernel(turns, follows_program=False),
+                "neither the CPU nor the hash",
+                {**CPU, "flows": "398"},
+                State.INCONCLUSIVE,
+            ),
+            Case(SCALED, "too few", {**CPU, "flows": "12"}, State.INCONCLUSIVE),
+            Case(Kernel(lossy), "were not served", CPU, State.INCONCLUSIVE),
             Case(Kernel(lossy), "before there was a program", state=State.INCONCLUSIVE),
             Case(SCALED, "too few", {"flows": "8"}, State.INCONCLUSIVE),
         ),

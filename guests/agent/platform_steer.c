@@ -14,12 +14,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Of socket options, where the headers do not know them (Linux 4.5, 4.5 and 5.3). */
+/* Socket options that the headers may not know yet. */
 #ifndef SO_ATTACH_REUSEPORT_CBPF
 #define SO_ATTACH_REUSEPORT_CBPF 51
 #endif
 #ifndef SO_ATTACH_REUSEPORT_EBPF
 #define SO_ATTACH_REUSEPORT_EBPF 52
+#endif
+#ifndef SO_INCOMING_CPU /* 3.19 */
+#define SO_INCOMING_CPU 49
 #endif
 #ifndef SO_DETACH_REUSEPORT_BPF
 #define SO_DETACH_REUSEPORT_BPF 68
@@ -88,6 +91,35 @@ static int bpf(int command, void *attributes, size_t size)
     return (int)syscall(SYS_bpf, command, attributes, size);
 }
 
+/* A bit for each CPU.  The headers show cpu_set_t to GNU sources only. */
+struct cpus {
+    unsigned long bits[16];
+};
+
+enum { BITS = 8 * sizeof(unsigned long), CPUS = 16 * BITS };
+
+static int find_cpus(int found[2])
+{
+    struct cpus mine;
+    int count = 0;
+    memset(&mine, 0, sizeof mine);
+    if (syscall(SYS_sched_getaffinity, 0, sizeof mine, &mine) < 0)
+        return errno;
+    for (int i = 0; i < CPUS && count < 2; i++)
+        if ((mine.bits[i / BITS] >> i % BITS & 1) != 0)
+            found[count++] = i;
+    return count == 2 ? 0 : ENODEV;
+}
+
+int platform_steer_stay(const struct steering *steering, int which)
+{
+    struct cpus one;
+    int cpu = steering->cpus[which];
+    memset(&one, 0, sizeof one);
+    one.bits[cpu / BITS] = 1UL << cpu % BITS;
+    return syscall(SYS_sched_setaffinity, 0, sizeof one, &one) == 0 ? 0 : errno;
+}
+
 /* Before Linux 5.11 maps and programs count as locked memory. */
 int platform_steer_open(struct steering *steering, int places)
 {
@@ -95,8 +127,8 @@ int platform_steer_open(struct steering *steering, int places)
     struct map_made map = { SOCKETS_OF_GROUP, sizeof(uint32_t), sizeof(uint64_t),
                             (uint32_t)places, 0 };
     steering->places = -1;
-    if (!steering->ebpf)
-        return 0;
+    if (steering->kind != EXTENDED)
+        return steering->kind == BY_CPU ? find_cpus(steering->cpus) : 0;
     (void)setrlimit(RLIMIT_MEMLOCK, &all);
     steering->places = bpf(MAP_CREATE, &map, sizeof map);
     return steering->places < 0 ? errno : 0;
@@ -138,8 +170,8 @@ static int load_extended(const struct steering *steering)
 
 int platform_steer_attach(const struct steering *steering, int fd)
 {
-    if (!steering->ebpf)
-        return attach_classic(steering, fd);
+    if (steering->kind != EXTENDED)
+        return steering->kind == CLASSIC ? attach_classic(steering, fd) : 0;
     int program = load_extended(steering);
     if (program < 0)
         return errno;
@@ -155,9 +187,13 @@ int platform_steer_place(const struct steering *steering, int fd, int place)
     uint64_t value = (uint64_t)fd;
     struct map_updated update = { (uint32_t)steering->places, 0, (uint64_t)(uintptr_t)&key,
                                   (uint64_t)(uintptr_t)&value, 0 };
-    if (!steering->ebpf)
-        return 0;
-    return bpf(MAP_UPDATE, &update, sizeof update) == 0 ? 0 : errno;
+    int failed = 0;
+    if (steering->kind == BY_CPU)
+        failed = setsockopt(fd, SOL_SOCKET, SO_INCOMING_CPU, &steering->cpus[place % 2],
+                            sizeof steering->cpus[0]);
+    else if (steering->kind == EXTENDED)
+        failed = bpf(MAP_UPDATE, &update, sizeof update);
+    return failed == 0 ? 0 : errno;
 }
 
 int platform_steer_detach(int fd)
@@ -190,6 +226,12 @@ int platform_steer_place(const struct steering *steering, int fd, int place)
 int platform_steer_detach(int fd)
 {
     (void)fd;
+    return ENOPROTOOPT;
+}
+
+int platform_steer_stay(const struct steering *steering, int which)
+{
+    (void)steering, (void)which;
     return ENOPROTOOPT;
 }
 

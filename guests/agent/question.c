@@ -35,7 +35,7 @@ static const char *const acknowledgements[] = { "at-once", "after-repeat", NULL 
 static const char *const ways[] = {
     "close", "shutdown", "relisten-zero", "pass", "inherit", "abrupt", "visit", "all", NULL
 };
-static const char *const programs[] = { "cbpf", "ebpf", NULL };
+static const char *const programs[] = { "cbpf", "ebpf", "cpu", NULL };
 static const char *const sequels[] = {
     "nothing", "beyond", "join", "leave", "restart", "detach", NULL
 };

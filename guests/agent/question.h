@@ -31,7 +31,7 @@ enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
 enum confirm { NOTHING, ORDER };
-enum program { CBPF, EBPF };
+enum program { CBPF, EBPF, CPU };
 enum then { THEN_NOTHING, BEYOND, THEN_JOIN, THEN_LEAVE, THEN_RESTART, THEN_DETACH };
 enum holder { CHILD, RING };
 enum pace { FULL_SPEED, MEASURED };

@@ -3,6 +3,7 @@
 #include "scenarios.h"
 
 #include "emit.h"
+#include "ending.h"
 #include "errno_name.h"
 #include "flow.h"
 #include "flows.h"
@@ -19,22 +20,35 @@
 #include <stddef.h>
 #include <unistd.h>
 
+static void no_program(struct trial *trial, int error)
+{
+    int root = error == EPERM || error == EACCES;
+    if (trial->question->program == CPU && error == ENODEV)
+        unsupported(trial, "this guest has one CPU only");
+    unsupported(trial, "%s%s cannot steer here: %s", root ? "needs root: " : "",
+                program_name(trial->question->program), errno_name(error));
+}
+
 /* Tries on a socket that has no address yet. */
 static void need_program(struct trial *trial)
 {
+    static const int kinds[] = { [CBPF] = CLASSIC, [EBPF] = EXTENDED, [CPU] = BY_CPU };
+    struct steering *steering = &trial->steering;
     struct outcome outcome;
-    int ebpf = trial->question->program == EBPF, count = trial->question->listeners;
-    trial->steering = (struct steering){ .ebpf = ebpf, .six = trial->question->family == IPV6 };
-    trial->steering.range = count + (trial->question->then == BEYOND);
-    int error = platform_steer_open(&trial->steering, count + 1), fd = -1;
+    int kind = kinds[trial->question->program], count = trial->question->listeners, fd = -1;
+    steering->kind = kind;
+    steering->six = trial->question->family == IPV6;
+    steering->range = count + (trial->question->then == BEYOND);
+    if (kind == BY_CPU && trial->question->then != THEN_NOTHING)
+        unsupported(trial, "CPUs steer without a program: ask with then=nothing");
+    int error = platform_steer_open(steering, count + 1);
     if (error == 0)
         fd = socket_of_member(trial, trial->family, trial->option, &outcome);
     if (fd >= 0)
-        error = platform_steer_attach(&trial->steering, fd);
+        error = kind == BY_CPU ? platform_steer_place(steering, fd, 0)
+                               : platform_steer_attach(steering, fd);
     if (error != 0)
-        unsupported(trial, "%sno %s program can be attached here: %s",
-                    error == EPERM || error == EACCES ? "needs root: " : "",
-                    program_name(trial->question->program), errno_name(error));
+        no_program(trial, error);
     if (fd >= 0)
         close(fd);
 }
@@ -60,6 +74,13 @@ static int join(struct trial *trial)
     return 0;
 }
 
+static void stay(struct trial *trial, int which)
+{
+    int error = platform_steer_stay(&trial->steering, which);
+    if (error != 0)
+        broken("a client cannot stay on one CPU: %s", errno_name(error));
+}
+
 void steering(struct trial *trial)
 {
     int count = trial->question->flows, then = trial->question->then;
@@ -70,7 +91,13 @@ void steering(struct trial *trial)
     flows_serve(trial, "home", flows, count);
     int leaves = victim(trial, flows, count);
     steer(trial, STEER, trial->question->listeners);
+    if (trial->question->program == CPU)
+        stay(trial, 0);
     flows_serve(trial, "steered", flows, count);
+    if (trial->question->program == CPU) {
+        stay(trial, 1);
+        flows_serve(trial, "other-cpu", flows, count);
+    }
     if ((then == THEN_JOIN || then == THEN_RESTART) && join(trial) != 0) {
         flows_end(trial, flows, count);
         return;

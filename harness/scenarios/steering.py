@@ -1,18 +1,16 @@
 """`steering`: a program chooses the member that each flow reaches; what if members change?"""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from itertools import product
-from types import MappingProxyType
-
-from msgspec import Struct
 
 from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, Numbers, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import FACT, NOTICED, Sense
 from harness.scenarios.statistics import one_taker_is_telling
-from harness.scenarios.tally import SAME, STRAY, measured, server, tally, too_few, unclear
-from harness.wire.observation import Fate, Observation, number
+from harness.scenarios.steered import NAMES, Steered, same, share
+from harness.scenarios.tally import SAME, measured, server, tally, too_few, unclear
+from harness.wire.observation import Observation, number
 from harness.wire.script import DueChanges, DueFlows, Script, Step, members, members_then
 
 ID = "steering"
@@ -21,6 +19,9 @@ PROGRAMS = ("cbpf", "ebpf")
 """Classic BPF, which names a member by its number and which every user may attach; and eBPF of
 type SK_REUSEPORT, which takes a socket out of a map and needs root (linux:
 net/core/sock_reuseport.c, reuseport_select_sock())."""
+
+BY_CPU = "cpu"
+"""Value of the axis `program` without one: SO_INCOMING_CPU. It needs two CPUs."""
 
 SEQUELS = ("nothing", "beyond", "join", "leave", "restart", "detach")
 """What happens once the program steers (docs/wire.md, "steering")."""
@@ -43,6 +44,10 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     rows = [
         row(f"reuseport {protocol} {place}", program=program, then=then)
         for program, protocol, place, then in every
+    ]
+    rows += [
+        row(f"reuseport {protocol} {place}", program=BY_CPU, then="nothing")
+        for protocol, place in product(BOTH, PLACES)
     ]
     return table(ID, (*rows, row("reuseport tcp mapped wildcard", program="cbpf", then="nothing")))
 
@@ -67,157 +72,41 @@ def script(asked: Mapping[str, str]) -> Script:
         "detach": (DueChanges(), after),
     }
     steps = (DueFlows("home"), DueChanges(), DueFlows("steered"))
+    if asked.get("program") == BY_CPU:
+        return members_then(*steps, DueFlows("other-cpu"))(asked)
     return members_then(*steps, *sequels.get(asked.get("then", "nothing"), ()))(asked)
 
 
-class Steered(Struct, frozen=True):
-    """The flows of one trial, each at the same index in all phases.
+def _by_cpu(seen: Observation) -> Judgement:
+    """Compare the member that each flow reached with the CPU on which the client was.
 
-    `places` are what the program says of them: the client's port, modulo the number of places.
-    `home` are their fates before it was attached, `steered` since, `after` once something happened,
-    and `wider` with a program that knows the newcomer. `left` is the member that left.
+    Members take turns: the even ones are for the first CPU, the odd ones for the other.
     """
-
-    listeners: int
-    places: Sequence[int]
-    home: Sequence[Fate]
-    steered: Sequence[Fate]
-    after: Sequence[Fate] = ()
-    wider: Sequence[Fate] = ()
-    left: int = -1
-
-    @classmethod
-    def of(cls, seen: Observation) -> "Steered":
-        """Gather the phases of an observation."""
-        said = {flows.phase: flows.fates for flows in seen.flows}
-        then = seen.parameters.get("then", "nothing")
-        places = seen.listeners + (then == "beyond")
-        return cls(
-            seen.listeners,
-            [port % places for port in seen.phase("steered").ports],
-            said["home"],
-            said["steered"],
-            said.get("after", ()),
-            said.get("wider", ()),
-            seen.changes[-1].member if then in ("leave", "restart") else -1,
-        )
-
-    @property
-    def followed(self) -> float:
-        """Share of the flows with a member's place that reached this member."""
-        pairs = zip(self.steered, self.places, strict=True)
-        return _share(fate == place for fate, place in pairs if place < self.listeners)
-
-    @property
-    def unnamed(self) -> tuple[tuple[Fate, Fate], ...]:
-        """The fates, before and since, of flows for which the program names no member."""
-        rows = zip(self.home, self.steered, self.places, strict=True)
-        return tuple((was, now) for was, now, place in rows if place >= self.listeners)
-
-    @property
-    def orphaned(self) -> tuple[Fate, ...]:
-        """What the flows of the member that left met."""
-        rows = zip(self.after, self.places, strict=True) if self.after else ()
-        return tuple(fate for fate, place in rows if place == self.left)
-
-    def kept(self, last: int, up: int) -> float:
-        """Share of the others' flows that the member `up` places further on served.
-
-        The flows of `last` are left out: its own number may have gone with the leaver's.
-        """
-        pairs = zip(self.after, self.places, strict=True)
-        return _share(fate == place + up for fate, place in pairs if place not in (self.left, last))
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """The counts of the cell."""
-        found = {
-            "flows": len(self.places),
-            "followed": sum(a == b for a, b in zip(self.steered, self.places, strict=True)),
-            "as_before": sum(a == b for a, b in zip(self.steered, self.home, strict=True)),
-        }
-        if self.unnamed:
-            found["unnamed"] = len(self.unnamed)
-            found["unnamed_as_before"] = sum(was == now for was, now in self.unnamed)
-        if self.after:
-            found["newcomer"] = self.after.count(self.listeners)
-        if self.wider:
-            found["newcomer_named"] = self.wider.count(self.listeners)
-        heirs = [fate for fate in self.orphaned if isinstance(fate, int)]
-        return found | {f"inherited_by_{one}": heirs.count(one) for one in sorted(set(heirs))}
-
-
-def _share(holds: Iterable[bool]) -> float:
-    every = tuple(holds)
-    return sum(every) / len(every) if every else 0.0
-
-
-def _same(one: Sequence[Fate], other: Sequence[Fate]) -> bool:
-    return _share(a == b for a, b in zip(one, other, strict=True)) >= SAME
-
-
-def _lost(fates: Sequence[Fate]) -> str | None:
-    lost = sum(server(fate) is None for fate in fates)
-    return f"lost:{lost}/{len(fates)}" if lost > STRAY * len(fates) else None
-
-
-def _nothing(_: Steered) -> str | None:
-    return "as-steered"
-
-
-def _beyond(flows: Steered) -> str | None:
-    found = _lost([now for _, now in flows.unnamed])
-    if found is None and _share(was == now for was, now in flows.unnamed) >= SAME:
-        return "as-hash"
-    return found
-
-
-def _join(flows: Steered) -> str | None:
-    starved = flows.listeners not in flows.after and _same(flows.after, flows.steered)
-    return "newcomers-starve" if starved and flows.listeners in flows.wider else None
-
-
-def _leave(flows: Steered) -> str | None:
-    joined = flows.listeners in flows.after
-    return _heirs(flows, flows.listeners if joined else flows.listeners - 1)
-
-
-def _heirs(flows: Steered, last: int) -> str | None:
-    """Name what became of the leaver's number, if the others' flows tell."""
-    if (lost := _lost(flows.after)) is not None:
-        return lost
-    if flows.kept(last, 1) >= SAME:
-        return "moved-up"
-    heirs = flows.orphaned
-    if flows.kept(last, 0) < SAME or not one_taker_is_telling(len(heirs), flows.listeners - 1):
-        return None
-    most = max(map(heirs.count, set(heirs)))
-    if most >= SAME * len(heirs):
-        return "renumbered" if heirs.count(last) == most else None
-    return "as-hash"
-
-
-def _detach(flows: Steered) -> str | None:
-    if _same(flows.after, flows.home):
-        return "as-hash"
-    return "as-steered" if _same(flows.after, flows.steered) else None
-
-
-NAMES: Mapping[str, Callable[[Steered], str | None]] = MappingProxyType(
-    {
-        "nothing": _nothing,
-        "beyond": _beyond,
-        "join": _join,
-        "leave": _leave,
-        "restart": _leave,
-        "detach": _detach,
-    }
-)
-"""How each sequel is named; None if the flows share no rule."""
+    home, *phases = (seen.phase(name) for name in ("home", "steered", "other-cpu"))
+    members = [server(fate) for flows in phases for fate in flows.fates]
+    cpus = [cpu for cpu, flows in enumerate(phases) for _ in flows.fates]
+    followed = [
+        member is not None and member % 2 == cpu for member, cpu in zip(members, cpus, strict=True)
+    ]
+    as_before = [was == now for was, now in zip((*home.fates,) * 2, members, strict=True)]
+    counts = {"flows": len(members), "followed": sum(followed), "as_before": sum(as_before)}
+    figures = {"followed_share": share(followed)}
+    for flows in (home, *phases):
+        if (loss := tally(flows).loss()) is not None:
+            return unclear(loss, counts, figures)
+    if not one_taker_is_telling(len(home.fates), 2):
+        return unclear(too_few(len(home.fates), "tell a CPU from a hash"), counts, figures)
+    if share(followed) >= SAME:
+        return measured("as-steered", counts, figures)
+    if share(as_before) >= SAME:
+        return measured("ignored", counts, figures)
+    return unclear("the flows follow neither the CPU nor the hash", counts, figures)
 
 
 def classify(seen: Observation) -> Judgement:
     """Compare the member that each flow reached with the one that the program named."""
+    if seen.parameters.get("program") == BY_CPU:
+        return _by_cpu(seen)
     flows = Steered.of(seen)
     counts, figures = flows.counts, {"followed_share": flows.followed}
     if (loss := tally(seen.phase("home")).loss()) is not None:
@@ -226,7 +115,7 @@ def classify(seen: Observation) -> Judgement:
         return unclear(too_few(len(flows.places), "tell a program from a hash"), counts, figures)
     then = seen.parameters.get("then", "nothing")
     if flows.followed < SAME:
-        ignored = _same(flows.steered, flows.home)
+        ignored = same(flows.steered, flows.home)
         why = "the members that served are neither the program's nor those of before"
         return measured("ignored", counts, figures) if ignored else unclear(why, counts, figures)
     word = NAMES[then](flows)
