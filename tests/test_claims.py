@@ -562,6 +562,7 @@ def test_the_recordings_settle_the_claims_about_linux_and_no_others() -> None:
         "C2": Standing.CONFIRMED,
         "C3": Standing.MIXED,
         "C27": Standing.CONFIRMED,
+        "C28": Standing.MIXED,
         "C30": Standing.CONFIRMED,
         "C31": Standing.MIXED,
     }
