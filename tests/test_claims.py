@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 from recorded_matrix import GUEST, recorded
@@ -519,6 +519,7 @@ def guests(draw: st.DrawFn) -> Guest:
     return Guest(draw(st.sampled_from(SYSTEMS)), release, cells)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from("abcde"), guests(), max_size=5))
 def test_no_claim_about_a_system_that_was_not_measured_is_ever_more_than_not_tested(
     drawn: dict[str, Guest],
