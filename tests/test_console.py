@@ -101,3 +101,17 @@ def test_what_is_secret_is_overwritten(tmp_path: Path) -> None:
     assert console.path.read_bytes() == b"pw before pw\n" + hidden
     assert "AAAA" not in console.text()
     assert console.text().endswith("end\n")
+
+
+def test_a_secret_before_a_flood_is_overwritten_after_it_was_trimmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.providers.qemu.console.FLOOD", 6 << 20)
+    console = Console(tmp_path / "console.log")
+    console.path.write_bytes(b"x" * (5 << 20))
+    since = console.path.stat().st_size
+    with console.path.open("ab", buffering=0) as guest:
+        guest.write(b"a secret of many characters\n" + b"y" * (1 << 20))
+        console.text()
+        console.hide(["secret of many characters"], since)
+    assert b"secret" not in console.path.read_bytes()

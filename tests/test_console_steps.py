@@ -88,6 +88,12 @@ def test_the_built_in_initramfs_is_not_typed_on(tmp_path: Path) -> None:
         load(tmp_path, one("{wait: a}", "kernel: k"))
 
 
+def test_a_machine_without_a_pcs_screen(tmp_path: Path) -> None:
+    assert load(tmp_path, one("{wait: a, on: screen}", "disk: d\n  machine: q35")).qemu
+    with pytest.raises(FileError, match=r"x.yaml:8: .*`microvm` has no PC's screen"):
+        load(tmp_path, one("{wait: a, on: screen}", "disk: d\n  machine: microvm"))
+
+
 def test_a_shells_braces_are_no_placeholders(tmp_path: Path) -> None:
     sent = 'echo ${key} {print} "${a}" {public_key}'
     qemu = load(tmp_path, one(f"{{wait: a, send: {json.dumps(sent)}}}")).qemu

@@ -35,7 +35,19 @@ def check_console(path: Path, node: Node) -> None:
     if len(console.children) > MOST:
         raise FileError(path, console.line, f"`qemu.console`: more than {MOST} steps")
     for number, step in console.children.items():
+        _check_screen(path, qemu, step)
         _Step(path, f"qemu.console[{number}]", step).check()
+
+
+def _check_screen(path: Path, qemu: dict[str, Node], step: Node) -> None:
+    on, machine = step.at(["on"]), qemu.get("machine")
+    if on is None or on.value != "screen" or machine is None:
+        return
+    if not str(machine.value or "pc").startswith(("pc", "q35")):
+        message = f"`qemu.console`: a machine `{machine.value}` has no PC's screen"
+        raise FileError(
+            path, on.line, message, hint="use `on: serial`, or a `machine` such as `q35`"
+        )
 
 
 class _Step:

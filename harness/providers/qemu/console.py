@@ -54,6 +54,7 @@ class Console:
         self.path = path
         self.begin = self._next = path.stat().st_size if path.exists() else 0
         self._text = ""
+        self._trimmed = False
 
     def text(self) -> str:
         """Return this boot's output so far (a flood's end only), control characters escaped."""
@@ -86,17 +87,20 @@ class Console:
     def hide(self, secrets: Sequence[str], since: int) -> None:
         """Overwrite what the guest echoed of secrets, from the position `since` in the file on.
 
-        The length stays: QEMU may append meanwhile.
+        The length stays, because QEMU may append meanwhile.
         """
-        self.text()
-        self._text = masked(self._text, secrets)
         with guarded.file(self.path, "r+b", inside=self.path.parent) as file:
-            file.seek(since)
-            said = file.read(REMEMBERED).decode("latin-1")
+            size = file.seek(0, os.SEEK_END)
+            # What was after the middle of a flood is at another position.
+            begin = self.begin if self._trimmed else since
+            file.seek(begin)
+            said = file.read(KEPT).decode("latin-1")
             hidden = masked(said, secrets)
-            if hidden != said:
-                file.seek(since)
-                file.write(hidden.encode("latin-1"))
+            if hidden == said:
+                return
+            file.seek(begin)
+            file.write(hidden.encode("latin-1"))
+        self._next, self._text = max(self.begin, size - REMEMBERED), ""
 
     def tail(self) -> str:
         """Return the end of this boot's output."""
@@ -118,6 +122,7 @@ class Console:
             file.seek(0, os.SEEK_END)
             file.write(LEFT_OUT.format(surplus).encode() + end)
             self._next = max(self.begin, file.tell() - len(end))
+        self._trimmed = True
 
     def panic(self) -> str | None:
         """Return the line of a Linux kernel's panic, None if it did not panic."""
