@@ -36,7 +36,7 @@ qemu:
     - {{on: {on}, wait: "login: ", send: root, timeout: {patience}}}
     - on: {on}
       match: '# $'
-      timeout: 20
+      timeout: {more}
       send: |
         umask 077; mkdir -p .ssh; cat >.ssh/authorized_keys <<E
         {{public_key}}
@@ -85,7 +85,7 @@ class Bench:
 
     def guest(self, words: str, **more: object) -> Guest:
         """Return the guest; `words` are for its kernel's command line."""
-        chosen = {"on": "serial", "terminal": "ttyS0", "seconds": 60, "patience": 60}
+        chosen = {"on": "serial", "terminal": "ttyS0", "seconds": 60, "patience": 60, "more": 20}
         chosen |= {"start": "/etc/dropbear/on", **more}
         text = GUEST.format(disk=self._disk, words=words, **chosen)
         folder = self._folder / "guests"
@@ -142,7 +142,7 @@ def test_a_cold_boot_is_from_the_disk_that_was_typed_on(bench: Bench) -> None:
 def test_a_disk_that_forgets_is_typed_on_again(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    guest = bench.guest("asks=getty", start="/tmp/on", seconds=4)
+    guest = bench.guest("asks=getty", start="/tmp/on", seconds=2)
     for boots in (2, 3):
         start, console, _ = bench.boot(guest, cold=True)
         assert (start, console) == ("cold", "typed")
@@ -175,9 +175,9 @@ def test_a_console_that_misbehaves_is_typed_on(bench: Bench, asks: str) -> None:
     ],
 )
 def test_a_console_that_lets_nobody_in_is_told(bench: Bench, asks: str, why: str) -> None:
-    patience = 4 if asks == "silent" else 60
+    patience = {"silent": {"patience": 4}, "flood": {"more": 2}}.get(asks, {})
     with pytest.raises(BootError) as caught:
-        bench.boot(bench.guest(f"asks={asks}", patience=patience))
+        bench.boot(bench.guest(f"asks={asks}", **patience))
     assert str(caught.value).startswith(why)
     assert caught.value.console
 

@@ -2,6 +2,7 @@
 
 A state is a folder in the cache: the guest's memory, and its console's output until then. Its name
 is a hash of everything that must be the same to resume: kernel, initramfs, machine, QEMU itself.
+Disks that were typed on are kept in the same way, in another folder and without memory.
 """
 
 import hashlib
