@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from simulated_kernels import GONE, Group, Kernel, lossy, newest, turns
-from simulated_trial import SCALED, TURNS, UNCLEAR, Case, Simulated, Trial
+from simulated_trial import LOSSY, SCALED, STARVED, TURNS, Case, Simulated, Trial
 
 from harness.model import State
 from harness.wire.observation import Fate
@@ -81,7 +81,7 @@ def then(word: str) -> Mapping[str, str]:
 STEERED: Mapping[str, Simulated] = {
     "steering": Simulated(
         steering,
-        (*["as-steered"] * 5, *UNCLEAR),
+        (*["as-steered"] * 6, LOSSY, STARVED),
         cases=(
             Case(SCALED, "as-steered"),
             Case(Kernel(newest), "as-steered", {"protocol": "udp"}),
