@@ -220,9 +220,10 @@ def backlog(trial: Trial) -> None:
     first, second = (int(trial.parameters.get(key, "16")) + 1 for key in ("backlog", "again"))
     sizes = (first, first + kernel.drops if kernel.swap else second)
     for name, fits in zip(("before", "after"), sizes, strict=True):
-        fates = [kernel.half_open] * flows if kernel.forgetting else []
+        ports = trial.ports()
+        lost = [fate if isinstance(fate, str) else kernel.forgetting for fate in trial.serve(ports)]
         queued = ["open"] * min(fits, flows) + ["timeout"] * (flows - min(fits, flows))
-        trial.phase(name, trial.ports(), fates or queued)
+        trial.phase(name, ports, [fate or own for fate, own in zip(lost, queued, strict=True)])
         if name == "before":
             trial.say(
                 "attempt",

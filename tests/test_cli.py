@@ -335,7 +335,7 @@ def test_guests_says_who_starts_each_and_why_nobody_can(command: Command) -> Non
     listed = json.loads(command("guests", "--guests", "guests", "--json").out)
     by_name = {one["name"]: one for one in listed}
     expected = {"name": "one", "system": "Plan9", "provider": "host", "why": None}
-    assert by_name["one"] == expected | {"download": None, "others": {}}
+    assert by_name["one"] == expected | {"download": None, "others": {}, "addresses": []}
     assert by_name["two"]["provider"] is None
     assert "no hypervisor" in by_name["two"]["why"]
     assert "no hypervisor" in command("guests", "--guests", "guests").out

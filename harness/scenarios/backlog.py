@@ -53,6 +53,8 @@ def classify(seen: Observation) -> Judgement:
         fates = {kind(fate) for fate in seen.phase(name).fates}
         if fates - {"stranded"}:
             return unclear(f"flows were not only queued or left out: {sorted(fates)}", counts)
+        if not fits:
+            return unclear(f"no handshake was answered {name} the second listen()", counts)
         if fits == flows:
             return unclear(f"the queue was never full {name} the second listen()", counts)
     change = (after - before) / asked
