@@ -38,6 +38,9 @@ DEFAULTS = {
     "connecting": "after",
     "second": "",
     "tunables": "",
+    "holder": "child",
+    "program": "cbpf",
+    "then": "nothing",
 }
 """The agent's defaults (docs/wire.md, "Asking")."""
 

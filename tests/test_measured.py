@@ -43,10 +43,6 @@ SHARES = {
 """A share in words at the start of a part, and what it may be in one recording of 200 flows."""
 
 
-OWN = {"way": "close", "holder": "child", "program": "cbpf", "then": "nothing"}
-"""Defaults of axes that one scenario has."""
-
-
 class Held(Struct, frozen=True):
     """A sentence: where it stands, its systems, and the recordings for each part of its text."""
 
@@ -333,8 +329,8 @@ def judged(scenario: str, name: str) -> tuple[Mapping[str, str], Judgement]:
     """Return the axes of a recording, and its judgement."""
     (reply,) = parse((DATA / scenario / f"{name}.jsonl").read_bytes(), SCRIPTS)
     assert reply.observation is not None, reply.torn
-    asked = {**DEFAULTS, **OWN, **reply.observation.parameters}
-    axes = {axis: asked[axis] for axis in (*DEFAULTS, *OWN)}
+    asked = {**DEFAULTS, "way": "close", **reply.observation.parameters}
+    axes = {axis: asked[axis] for axis in (*DEFAULTS, "way")}
     return axes, conclude(CATALOGUE[scenario], reply.observation)
 
 

@@ -53,14 +53,12 @@ static void need_program(struct trial *trial)
         close(fd);
 }
 
-/* The members before `end` that have no place yet take theirs, and the first member attaches. */
-static void steer(struct trial *trial, enum operation operation, int end)
+/* Members from the last to the first, which attaches the program when all have their places. */
+static void steer(struct trial *trial, enum operation operation, int members)
 {
-    int error = 0, first = operation == STEER ? 0 : trial->question->listeners;
-    for (int i = first; i < end && error == 0; i++)
-        error = member_do(trial, i, TAKE_PLACE).error;
-    if (error == 0)
-        error = member_do(trial, 0, operation).error;
+    int error = 0;
+    for (int i = members - 1; i >= 0 && error == 0; i--)
+        error = member_do(trial, i, operation).error;
     emit_change(trial, operation == STEER ? "steer" : "widen", 0, error);
 }
 

@@ -139,7 +139,6 @@ static struct outcome obey(struct worker *worker, const struct command *command)
         break;
     case HOLD:
         return holder_begin(worker);
-    case TAKE_PLACE:
     case STEER:
     case STEER_WIDER:
     case UNSTEER:

@@ -35,6 +35,23 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "pass": "they passed the socket to a sibling",  # nosec B105  # no password
         "inherit": "they left the socket to a child of fork()",
     },
+    "holder": {
+        "child": "by a child that inherited it by fork()",
+        "ring": "by an io_uring that went on accepting",
+    },
+    "program": {
+        "cbpf": "A program of classic BPF",
+        "ebpf": "A program of eBPF, with a map of sockets,",
+        "cpu": "The client's CPU",
+    },
+    "then": {
+        "nothing": "The listeners stayed as they were",
+        "beyond": "Sometimes it named one that was not there",
+        "join": "Then one more worker joined",
+        "leave": "Then the first worker left",
+        "restart": "Then a new worker joined, and the first one left",
+        "detach": "Then it was detached",
+    },
     "case": {
         "both": "both have the option",
         "only-first": "only the first has the option",

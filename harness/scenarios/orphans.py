@@ -129,13 +129,13 @@ ORPHANS = Scenario(
     id=ID,
     subject="new flows of a listener that outlives its worker",
     sentence="A worker has gone, but something still holds its listener: who gets its new flows?",
-    done="A worker had gone ({failure}), but its listener was still held ({holder}).",
+    done="{failure}, but the socket was still held {holder}.",
     words={
         "left": Sense(
             LOSSLESS,
             "the other listeners get all new flows",
             "a descriptor that leaked costs nobody a connection",
-            told=("The others served all but {stranded} of {flows} new flows.",),
+            told=("The other listeners got the {flows} new flows.",),
         ),
         "stranded": Sense(
             NOTICED,

@@ -123,7 +123,7 @@ STEERING = Scenario(
     id=ID,
     subject="flows that a program steers",
     sentence="A program chooses the listener of each flow: is it followed when members change?",
-    done="A program ({program}) chose the listener of each flow. Then: {then}.",
+    done="{program} chose the listener of each flow. {then}.",
     words={
         "as-steered": Sense(
             FACT,
