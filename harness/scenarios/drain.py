@@ -207,7 +207,7 @@ DRAIN = Scenario(
     id=ID,
     subject="connections while a worker retires",
     sentence="Workers retire under a steady load and come back: are new connections lost?",
-    done="Workers retired under a steady load: {way}.",
+    done="Under a steady load of new connections {way}.",
     words={
         "lossless": Sense(
             LOSSLESS,
