@@ -30,12 +30,12 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "replace": "As many new workers joined as there were, and then the old ones closed",
     },
     "way": {
-        "close": "workers accepted until the queue was empty, then closed",
-        "shutdown": "workers called shutdown(), accepted what was left, then closed",
-        "relisten-zero": "workers called listen(fd, 0), accepted what was left, then closed",
-        "pass": "workers passed the socket to a sibling",  # nosec B105  # no password
-        "inherit": "workers left the socket to a child of fork()",
-        "abrupt": "workers closed with what was left in their queues",
+        "close": "they accepted until the queue was empty, then closed",
+        "shutdown": "they called shutdown(), accepted what was left, then closed",
+        "relisten-zero": "they called listen(fd, 0), accepted what was left, then closed",
+        "pass": "they passed the socket to a sibling",  # nosec B105  # no password
+        "inherit": "they left the socket to a child of fork()",
+        "abrupt": "they closed with what was left in their queues",
         "visit": "one more process listened for a moment, accepted nothing, and closed",
         "all": "as many new ones listened, and then all old ones accepted what was left and closed",
     },
