@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.providers.qemu.clean_text import KEPT, CleanText
+from harness.providers.qemu.typed_console.clean_text import KEPT, CleanText
 
 
 @pytest.mark.parametrize(

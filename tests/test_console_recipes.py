@@ -13,8 +13,8 @@ from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.machine.resources import guests_folder
 from harness.model.console_step import ConsoleStep
-from harness.providers.qemu import face
-from harness.providers.qemu.typist import Typist
+from harness.providers.qemu.typed_console import face
+from harness.providers.qemu.typed_console.typist import Typist
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAbcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"
 

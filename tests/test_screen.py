@@ -11,10 +11,10 @@ import pytest
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.model.keyboard import KEYS, key_of
-from harness.providers.qemu import screen
 from harness.providers.qemu.qmp import Monitor
-from harness.providers.qemu.screen import Screen
-from harness.providers.qemu.screen_text import SIZE, Layout, added, lines
+from harness.providers.qemu.typed_console import screen
+from harness.providers.qemu.typed_console.screen import Screen
+from harness.providers.qemu.typed_console.screen_text import SIZE, Layout, added, lines
 
 
 def memory(*texts: str, start: int = 0, columns: int = 80) -> bytes:

@@ -9,8 +9,8 @@ from fake_console import Answer, FakeConsole, FakeLog
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.model.console_step import ConsoleStep
-from harness.providers.qemu import face
-from harness.providers.qemu.typist import Typist
+from harness.providers.qemu.typed_console import face
+from harness.providers.qemu.typed_console.typist import Typist
 
 LOGIN = ConsoleStep(wait="login: ", send="root", timeout=2)
 SHELL = ConsoleStep(match=r"# \Z", send="echo done", timeout=2)

@@ -24,7 +24,7 @@ from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
 from harness.providers.qemu.images import Images
 from harness.providers.qemu.machine import Machine, started
-from harness.providers.qemu.typed import type_on
+from harness.providers.qemu.typed_console.typed import type_on
 from harness.providers.qemu.warm import WarmState
 from harness.providers.renew import change_key, renew
 from harness.transport import SshTransport

@@ -12,7 +12,7 @@ from typing import Protocol
 from harness.deadline import Deadline
 from harness.errors import BootError
 from harness.model.keyboard import CHARACTERS, CONTROLS, KEYS, Key
-from harness.providers.qemu.clean_text import KEPT, CleanText
+from harness.providers.qemu.typed_console.clean_text import KEPT, CleanText
 from harness.transport import Alive
 
 ECHO_SECONDS = 2.0

@@ -12,7 +12,7 @@ from harness.errors import BootError
 from harness.machine import guarded
 from harness.model.keyboard import Key
 from harness.providers.qemu.qmp import Monitor
-from harness.providers.qemu.screen_text import BASE, SIZE, Layout, added, lines
+from harness.providers.qemu.typed_console.screen_text import BASE, SIZE, Layout, added, lines
 from harness.transport import Alive
 
 CONTROLLER, GRAPHICS, OUTPUT = 0x3D4, 0x3CE, 0x3CC

@@ -12,8 +12,8 @@ from harness.errors import BootError
 from harness.model.console_step import ConsoleStep
 from harness.model.keyboard import CHARACTERS, key_of
 from harness.providers.qemu.console import masked
-from harness.providers.qemu.face import TRIES, Face, WatchedFace
-from harness.providers.qemu.prompts import LOGIN, Found, find, wanted
+from harness.providers.qemu.typed_console.face import TRIES, Face, WatchedFace
+from harness.providers.qemu.typed_console.prompts import LOGIN, Found, find, wanted
 from harness.text import visible
 from harness.transport import Alive
 

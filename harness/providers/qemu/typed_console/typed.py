@@ -5,11 +5,11 @@ from contextlib import closing
 
 from harness.deadline import Deadline
 from harness.model.guest import Qemu
-from harness.providers.qemu.face import Face
 from harness.providers.qemu.machine import Machine
-from harness.providers.qemu.screen import Screen
-from harness.providers.qemu.serial_line import SerialLine
-from harness.providers.qemu.typist import Typist
+from harness.providers.qemu.typed_console.face import Face
+from harness.providers.qemu.typed_console.screen import Screen
+from harness.providers.qemu.typed_console.serial_line import SerialLine
+from harness.providers.qemu.typed_console.typist import Typist
 
 
 def type_on(
