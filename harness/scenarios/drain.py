@@ -46,9 +46,10 @@ MULTIPATH = tuple(
 CARELESS = tuple(row(f"reuseport {PLACES[0]}", way=way) for way in WITHOUT_CARE)
 """Rows that are also asked with `MIGRATION` on: is it enough to need no care?"""
 
-EMPTYING = ("close", "relisten-zero", "all")
+EMPTYING = ("close", "relisten-zero")
 """Ways that are only tested if the worker found connections in its queue. shutdown() is not one:
-it makes Linux move the queue to a sibling if `tcp_migrate_req` is set."""
+it makes Linux move the queue to a sibling if `tcp_migrate_req` is set. Nor is `all`: where the
+newest listener is served, the old ones have nothing left once the new ones stand."""
 
 ROUNDS = {"inherit": 48, "abrupt": 48, "visit": 48, "all": 12}
 """Retirements where it is not `FEWER`. 16 flows begin in each gap between steps of a retirement
