@@ -181,8 +181,10 @@ class Wild(Trial):
 
     palette: tuple[Fate, ...] = (0,)
 
-    def phase(self, name: str, ports: object, fates: object, later: int = 0) -> list[Fate]:
-        count = {"traffic": 16, "new": 16, "freed": 16, "calm": 200}.get(name, self.flows)
+    def phase(self, name: str, ports: object, fates: Sequence[Fate], later: int = 0) -> list[Fate]:
+        fixed = {"traffic": 16, "new": 16, "freed": 16, "calm": 200}
+        fixed |= {name: len(fates) for name in ("met", "own", "own-left")}
+        count = fixed.get(name, self.flows)
         found = [self.random.choice(self.palette) for _ in range(count)]
         times = [self.random.choice((0, 3, 150, 260, 7000)) for _ in range(count)]
         numbers = {"ports": [9] * count, "started": times, "took": times[::-1]}
