@@ -32,7 +32,7 @@ SHUTDOWN = "shutdown"
 """What a change is called in which a listener was to be shut down."""
 
 FALLBACKS = "fallbacks"
-"""The fact that counts connections that were to use MPTCP, and use TCP."""
+"""The fact that counts connections that were to use MPTCP or TCP Fast Open, and do not."""
 
 NOT_YET_SERVED = ("queued", "held", "repeated", "control-held", "control-repeated")
 """Phases in which `open` is the expected fate of a flow, not a time-out."""
@@ -83,7 +83,8 @@ def conclude(scenario: Scenario, seen: Observation) -> Judgement:
         why = f"somebody else's server answered {strangers} flows on this port"
         return Judgement(State.INCONCLUSIVE, why=why, counts={"foreign": strangers})
     if (fell := seen.facts.get(FALLBACKS, 0)) != 0:
-        why = f"{visible(str(fell))} connections fell back from MPTCP to TCP"
+        form = "TCP Fast Open" if seen.parameters.get("accept") == "fast-open" else "MPTCP"
+        why = f"{visible(str(fell))} connections fell back from {form} to TCP"
         return Judgement(State.INCONCLUSIVE, why=why)
     return _unless_starved(seen, scenario.classify(seen))
 

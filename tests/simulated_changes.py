@@ -351,6 +351,7 @@ CHANGES: Mapping[str, Simulated] = {
             Case(SCALED, "reset"),
             NOT_SHUT,
             Case(Kernel(queued=HEIR), "inherited"),
+            Case(Kernel(queued=HEIR), "inherited", {"accept": "fast-open"}),
             Case(Kernel(queued="eof"), "closed"),
             Case(Kernel(queued="open"), "stranded"),
             Case(NEWEST, "reset"),

@@ -239,6 +239,17 @@ def test_connections_that_fell_back_to_tcp_say_nothing_of_mptcp() -> None:
     assert found.why == "3 connections fell back from MPTCP to TCP"
 
 
+def test_connections_that_fell_back_to_tcp_say_nothing_of_fast_open() -> None:
+    asked = {**ASKED, "accept": "fast-open"}
+    trial = Trial(Kernel(), "failure-queued", asked)
+    SIMULATED["failure-queued"].say(trial)
+    trial.say("fact", name="fallbacks", value=2)
+    (reply,) = parse(b"".join(trial.lines_of()), SCRIPTS)
+    found = judge(CATALOGUE["failure-queued"], reply, Question("failure-queued", asked))
+    assert (found.state, found.verdict) == (State.INCONCLUSIVE, None)
+    assert found.why == "2 connections fell back from TCP Fast Open to TCP"
+
+
 def test_a_reply_without_its_exit_is_infrastructure() -> None:
     reply = Reply("q", None, "cut off", None, None, b"")
     found = judge(CATALOGUE["sharing"], reply, Question("sharing"))

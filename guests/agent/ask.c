@@ -6,6 +6,7 @@
 #include "emit.h"
 #include "ending.h"
 #include "errno_name.h"
+#include "fast_open.h"
 #include "limits.h"
 #include "loopback.h"
 #include "members.h"
@@ -40,6 +41,7 @@ static void need_form(struct trial *trial, const struct scenario *scenario)
     if (!question->udp && !scenario->tcp)
         unsupported(trial, "%s has no TCP form", name);
     need_multipath(trial);
+    need_fast_open(trial);
 }
 
 static void say_retries(const struct trial *trial)

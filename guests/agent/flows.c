@@ -60,7 +60,8 @@ void flows_queue(struct trial *trial, struct flow *flows, int count)
 {
     struct phase phase = { .name = "queued", .flows = flows, .count = count, .handshake = 1 };
     phase.deadline = trial->question->deadline < QUEUEING ? trial->question->deadline : QUEUEING;
-    phase.silent = trial->question->with_data;
+    phase.silent = trial->question->accepting == WITH_DATA;
+    phase.fast_open = trial->question->accepting == FAST_OPEN;
     phase_run(trial, &phase);
 }
 

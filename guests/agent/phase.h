@@ -18,6 +18,7 @@ struct phase {
     int keep;      /* leave served connections open */
     int handshake; /* a flow is `open`, and done, once its handshake is */
     int silent;    /* with `handshake`, send nothing until the flow is resumed */
+    int fast_open; /* with `handshake`, send the request with the SYN */
     int half_open; /* hold the final ACK back; a flow is `open` after this many SYN-ACKs */
     int resume;    /* go on with the connections as they are; with `half_open`, hold on */
     int echo;      /* send again on served connections, and expect the reply again */

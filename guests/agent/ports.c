@@ -106,3 +106,16 @@ void reserve_port(struct trial *trial)
         no_family(trial, outcome); /* openbsd: IPV6_V6ONLY is always 1 */
     broken("cannot reserve a port: %s: %s", call_name(outcome.call), errno_name(outcome.error));
 }
+
+/* A guest may let members bind `::` although its loopback interface has no ::1. */
+void no_port(struct trial *trial, int port, int tries, int error)
+{
+    if (error == EADDRNOTAVAIL && trial->question->source == MANY_ADDRESSES)
+        unsupported(trial, "this guest has one loopback address of IPv4 only: bind: %s",
+                    errno_name(error));
+    if (error == EADDRNOTAVAIL && trial->question->family == IPV6)
+        unsupported(trial, "no ::1 here: bind: %s", errno_name(error));
+    if (error == EADDRINUSE)
+        short_of(trial, "ports: %d tries to bind a client: %s", tries, errno_name(error));
+    broken("a client cannot bind port %d: %s", port, errno_name(error));
+}

@@ -16,6 +16,9 @@ void reserve_port(struct trial *);
 /* One try of reserve_port(): 0, or not 0 and the call that failed. */
 int try_reserve(struct trial *, struct outcome *);
 
+/* A client could not bind this port, in the last of some tries: ends the question. */
+void no_port(struct trial *, int port, int tries, int error);
+
 /* Ends the question if a call failed because this guest lacks the address family. */
 void need_family(struct trial *, struct outcome);
 

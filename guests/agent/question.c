@@ -44,7 +44,7 @@ static const char *const paces[] = { "full", "measured", NULL };
 static const char *const waits[] = {
     "accept", "poll", "epoll", "epoll-exclusive", "kqueue", NULL
 };
-static const char *const accepts[] = { "at-once", "with-data", NULL };
+static const char *const accepts[] = { "at-once", "with-data", "fast-open", NULL };
 static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
 static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
 static const char *const confirmations[] = { "nothing", "order", NULL };
@@ -93,7 +93,7 @@ static const struct key keys[] = {
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("wait", waiting, waits), WORD("holder", holder, holders),
     WORD("program", program, programs), WORD("then", then, sequels),
-    WORD("accept", with_data, accepts),
+    WORD("accept", accepting, accepts),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),

@@ -30,6 +30,7 @@ enum peer { SOCKETS, TUN, BY_TCP, BY_MPTCP };
 enum source { MANY_PORTS, ONE_SENDER, MANY_ADDRESSES };
 enum delivery { UNICAST, MULTICAST, BROADCAST };
 enum acknowledgement { AT_ONCE, AFTER_REPEAT };
+enum accepting { WHEN_DONE, WITH_DATA, FAST_OPEN };
 enum confirm { NOTHING, ORDER };
 enum program { CBPF, EBPF, CPU };
 enum then { THEN_NOTHING, BEYOND, THEN_JOIN, THEN_LEAVE, THEN_RESTART, THEN_DETACH };
@@ -55,7 +56,7 @@ struct question {
     int confirm; /* ORDER: where one member serves all, ask what else may decide that */
     int way, rounds, ports, pace;
     int again; /* the backlog of a second listen() */
-    int with_data; /* listeners accept a connection when its first data has come */
+    int accepting; /* when listeners are told of a connection */
     int waiting; /* how workers of one listener wait for connections */
     int program, then; /* what steers a group, and what happens once it does */
     int holder; /* what keeps a listener open that its member has closed */

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "ending.h"
 #include "errno_name.h"
+#include "fast_open.h"
 #include "flow.h"
 #include "multipath.h"
 #include "phase.h"
@@ -31,19 +32,6 @@ static void hang_up(struct flow *flow)
     flow->fd = -1;
 }
 
-/* A guest may let members bind `::` although its loopback interface has no ::1. */
-static void no_port(struct trial *trial, int port, int error)
-{
-    if (error == EADDRNOTAVAIL && trial->question->source == MANY_ADDRESSES)
-        unsupported(trial, "this guest has one loopback address of IPv4 only: bind: %s",
-                    errno_name(error));
-    if (error == EADDRNOTAVAIL && trial->question->family == IPV6)
-        unsupported(trial, "no ::1 here: bind: %s", errno_name(error));
-    if (error == EADDRINUSE)
-        short_of(trial, "ports: %d tries to bind a client: %s", BIND_TRIES, errno_name(error));
-    broken("a client cannot bind port %d: %s", port, errno_name(error));
-}
-
 /* Draws another port if one is in use.  A flow that must have the port it had: -1, try it later. */
 static int bind_port(struct trial *trial, struct flow *flow)
 {
@@ -59,7 +47,7 @@ static int bind_port(struct trial *trial, struct flow *flow)
         trial->rebinds++;
     } while (error == EADDRINUSE && !certain && ++tries < BIND_TRIES);
     if (error != EADDRINUSE || !certain)
-        no_port(trial, flow->port, error);
+        no_port(trial, flow->port, BIND_TRIES, error);
     hang_up(flow);
     return -1;
 }
@@ -122,7 +110,9 @@ static void opened(struct trial *trial, const struct phase *phase, struct flow *
     flow->state = OPEN;
     multipath_check(trial, flow->fd);
     flow->silent = phase->silent;
-    if (!flow->silent)
+    if (phase->fast_open)
+        fast_open_check(trial, flow->fd);
+    else if (!flow->silent)
         send_request(trial, flow);
     if (phase->handshake && flow->fate == UNDECIDED)
         flow_end(flow, LEFT_OPEN, 0);
@@ -144,6 +134,8 @@ static int start(struct trial *trial, const struct phase *phase, struct flow *fl
         return -1;
     struct address place = address_of_client(trial, trial->port);
     flow_begin(flow, number);
+    if (phase->fast_open)
+        fast_open_begin(flow->fd);
     int failed = connected(trial)
         ? connect(flow->fd, (struct sockaddr *)&place.storage, place.size) : 0;
     int error = errno;
@@ -153,11 +145,12 @@ static int start(struct trial *trial, const struct phase *phase, struct flow *fl
         flow->port = certain ? flow->port : 0;
         return -1;
     }
-    if (failed == 0)
+    flow->state = CONNECTING;
+    if (failed == 0 && phase->fast_open)
+        send_request(trial, flow); /* the SYN goes with it */
+    else if (failed == 0)
         opened(trial, phase, flow);
-    else if (error == EINPROGRESS)
-        flow->state = CONNECTING;
-    else
+    else if (error != EINPROGRESS)
         flow_end(flow, FAILED, error);
     return 0;
 }

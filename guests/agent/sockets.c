@@ -3,6 +3,7 @@
 
 #include "addresses.h"
 #include "clock.h"
+#include "platform_accept.h"
 #include "trial.h"
 
 #include <netinet/in.h>
@@ -48,6 +49,15 @@ int option_set(int fd, int option)
         return -1;
     if (has_balancing(option))
         return setsockopt(fd, SOL_SOCKET, OPTION_REUSEPORT_LB, &on, sizeof on);
+    return 0;
+}
+
+int accept_as_asked(const struct trial *trial, int listener)
+{
+    if (trial->question->accepting == WITH_DATA)
+        return platform_accept_with_data(listener);
+    if (trial->question->accepting == FAST_OPEN)
+        return platform_accept_fast_open(listener, trial->backlog);
     return 0;
 }
 

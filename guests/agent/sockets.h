@@ -18,6 +18,9 @@ const char *option_label(int option);
 int option_set(int fd, int option);
 int set_nonblocking(int fd);
 
+/* Sets on a listener when it is told of a connection; 0, or -1 and errno. */
+int accept_as_asked(const struct trial *, int listener);
+
 /* A socket of the group's kind, not yet bound; -1 if there is none, with the call that failed. */
 int socket_of_member(const struct trial *, int family, int option, struct outcome *);
 

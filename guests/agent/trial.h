@@ -43,7 +43,8 @@ struct trial {
     int leash[2];                       /* the line to a child that holds a member's listener */
     long drained;                       /* connections that members accepted while they retired */
     long endless;                       /* retirements in which accept() never found none left */
-    int multipath, fallbacks;           /* connections that were to be MPTCP, and were not */
+    int multipath;                      /* connections that were to be MPTCP */
+    int fallbacks;                      /* those that were not, or did not use TCP Fast Open */
     struct member members[MAX_MEMBERS];
     int member_count, binds, listens, phases, retries, rebinds, resends;
 };

@@ -6,7 +6,6 @@
 #include "addresses.h"
 #include "command.h"
 #include "ending.h"
-#include "platform_accept.h"
 #include "holder.h"
 #include "retire.h"
 #include "session_socket.h"
@@ -61,8 +60,8 @@ struct outcome close_listener(struct worker *worker)
 static struct outcome listen_with(struct worker *worker, int backlog)
 {
     struct outcome outcome = outcome_of(CALL_LISTEN, listen(worker->listener, backlog));
-    if (outcome.call == NO_CALL && worker->trial->question->with_data)
-        outcome = outcome_of(CALL_SETSOCKOPT, platform_accept_with_data(worker->listener));
+    if (outcome.call == NO_CALL)
+        outcome = outcome_of(CALL_SETSOCKOPT, accept_as_asked(worker->trial, worker->listener));
     worker->serving = outcome.call == NO_CALL || worker->serving;
     return outcome;
 }

@@ -8,7 +8,7 @@ from harness.scenarios.homes import Homes
 from harness.scenarios.scenario import NO_SHUTDOWN, STAYS, Scenario
 from harness.scenarios.sense import LOSSLESS, NOTICED, OTHERS_SERVED, Sense
 from harness.scenarios.tally import kind, measured, prevailing, server, unclear
-from harness.scenarios.tunables import MIGRATION, SPREADING, SWITCH, at_each
+from harness.scenarios.tunables import FAST_OPEN, MIGRATION, SPREADING, SWITCH, at_each
 from harness.wire.observation import Fate, Observation
 from harness.wire.script import DueChanges, DueFlows, members_then
 
@@ -46,13 +46,19 @@ def cells(depth: Depth) -> tuple[Cell, ...]:
     paths = () if quick else MULTIPATH
     migration = at_each(MIGRATION, SWITCH, (*switched, *paths))
     spreading = at_each(SPREADING["tcp"], SWITCH, switched)
-    return table(ID, [*rows, *paths, *([] if quick else _silent()), *migration, *spreading])
+    return table(ID, [*rows, *paths, *([] if quick else _data_first()), *migration, *spreading])
 
 
-def _silent() -> Iterator[Row]:
-    """Yield rows whose listeners accept a connection only when its first data has come."""
+def _data_first() -> Iterator[Row]:
+    """Yield rows whose listeners wait for the first data, or take it from the SYN.
+
+    Listeners need Linux's tunable for the latter, and a question can set only one: MIGRATION is as
+    the guest has it.
+    """
     silent = [row(f"{option} tcp ipv4 specific kill", accept="with-data") for option in SHARING]
     yield from (*silent, *at_each(MIGRATION, ("1",), silent[:1]))
+    early = row("reuseport tcp ipv4 specific kill", accept="fast-open")
+    yield from (early, *at_each(FAST_OPEN, ("3",), [early]))
 
 
 def _named(fate: Fate) -> str:

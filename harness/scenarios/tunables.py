@@ -20,6 +20,9 @@ CACHE_COOKIES = ("net.inet.tcp.syncookies", "net.inet.tcp.syncookies_only")
 """Whether cookies are sent, and whether they replace the SYN cache (freebsd:
 netinet/tcp_syncache.c)."""
 
+FAST_OPEN = "net.ipv4.tcp_fastopen"
+"""Who uses TCP Fast Open: 1 clients, 2 listeners, 3 both (linux: ip-sysctl)."""
+
 SPREADING = {"tcp": "net.inet.tcp.reuseport_ext", "udp": "net.inet.udp.reuseport_ext"}
 """Whether SO_REUSEPORT spreads flows (dragonfly: netinet/in_pcb.c, in_pcblookup_pkthash()). The
 one for TCP also decides whether a closed listener's queue goes to another: netinet/tcp_subr.c."""
