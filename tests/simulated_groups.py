@@ -12,6 +12,7 @@ from simulated_kernels import (
     hashed,
     idle_half,
     late_loss,
+    later_loss,
     lossy,
     modulo,
     newest,
@@ -127,13 +128,35 @@ def precedence(trial: Trial) -> None:
     if not all(trial.stand(index) for index in (turned if position == "last" else order)):
         return
     _serve_side(trial, "all", half)
-    if position != "both":
+    if position == "both":
+        _cross(trial, half)
+
+
+def confined(trial: Trial) -> None:
+    """Those outside leave in the end. With `bystander` nobody reaches those inside even then."""
+    half, kernel = trial.listeners // 2, trial.kernel
+    if not all(trial.stand(index) for index in range(trial.listeners)):
         return
+    _serve_side(trial, "all", half)
+    if not _cross(trial, half):
+        return
+    trial.group = list(range(trial.listeners))
+    for index in range(half):
+        trial.leave(index, "close")
+    ports = trial.ports(16)
+    fates = [kernel.bystander or fate for fate in trial.serve(ports)]
+    trial.phase("inside", ports, fates)
+
+
+def _cross(trial: Trial, half: int) -> bool:
+    """Ask again in the order in which the second side binds first; False if that is refused."""
+    order = range(trial.listeners)
     error = trial.kernel.crossing
     trial.say("attempt", what="crossed", call="bind" if error else None, error=error)
     if error is None:
-        trial.group = turned
+        trial.group = [*order[half:], *order[:half]]
         _serve_side(trial, "crossed", half)
+    return error is None
 
 
 def _serve_side(trial: Trial, phase: str, half: int) -> None:
@@ -356,6 +379,27 @@ GROUPS: Mapping[str, Simulated] = {
             Case(Kernel(newest), "specific", {"position": "last"}),
             Case(Kernel(copies), "copied", {"protocol": "udp"}),
             Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+        ),
+    ),
+    "confined": Simulated(
+        confined,
+        ("both", "both", "newest", "oldest", "oldest", "copied", LOSSY, STARVED),
+        cases=(
+            Case(SCALED, "both:0.51"),
+            Case(Kernel(preferred=0), "outside"),
+            Case(Kernel(preferred=0, bystander="ECONNREFUSED"), "apart"),
+            Case(Kernel(preferred=0, bystander="timeout"), "apart", {"protocol": "udp"}),
+            Case(Kernel(later_loss, preferred=0), "those inside", state=State.INCONCLUSIVE),
+            Case(Kernel(preferred=1), "inside"),
+            Case(NEWEST, "newest"),
+            Case(Kernel(oldest), "oldest"),
+            Case(Kernel(copies), "copied", {"protocol": "udp"}),
+            Case(Kernel(lossy), "lossy", state=State.INCONCLUSIVE),
+            Case(Kernel(crossing="EADDRINUSE"), "one-order:EADDRINUSE"),
+            Case(Kernel(refused="EPERM"), "refused:EPERM", {"listeners": "2"}),
+            Case(
+                Kernel(refused="EPERM"), "listener 2 of 4 was refused", state=State.NOT_APPLICABLE
+            ),
         ),
     ),
     "group-limit": Simulated(

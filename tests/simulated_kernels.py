@@ -110,6 +110,10 @@ def late_loss(port: int, turn: int, group: Group) -> Fate:
     return "timeout" if turn == 395 else group[0]
 
 
+def later_loss(port: int, turn: int, group: Group) -> Fate:
+    return "timeout" if turn == 805 else group[0]
+
+
 def foreign(port: int, turn: int, group: Group) -> Fate:
     return "foreign"
 

@@ -14,6 +14,7 @@ LARGEST_CIRCLE = 2
 
 FAMILIES = {
     "backlog",
+    "confined",
     "connected",
     "datagrams",
     "distribution",

@@ -22,10 +22,9 @@ IDS = (*(f"A{number}" for number in range(1, 10)), *(f"C{number}" for number in 
 """The ids in the list of claims, which has no C11 and no C21."""
 
 UNASKED = {
-    ("C17", "distribution"),
     ("C24", "sharing"),
 }
-"""Parts of claims that no scenario asks yet: a jail, local sockets."""
+"""Parts of claims that no scenario asks yet: local sockets."""
 
 
 class Guest(Struct, frozen=True):

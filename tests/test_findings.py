@@ -57,7 +57,7 @@ def test_the_whole_list_says_who_says_it_and_why_it_is_open() -> None:
     assert all(f"{claim.id}  NOT TESTED  {plain(claim.sentence)[:40]}" in text for claim in CLAIMS)
     assert "    source: tdns docs\n" in text
     assert text.count(": no guest of this system was run\n") > 60
-    assert "in a jail TCP is spread evenly: no scenario asks this yet:" in text
+    assert "bind() of a second local socket fails: no scenario asks this yet:" in text
 
 
 def test_what_a_claim_is_mixed_by_is_said_with_the_values() -> None:

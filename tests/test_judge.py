@@ -182,7 +182,7 @@ class Wild(Trial):
     palette: tuple[Fate, ...] = (0,)
 
     def phase(self, name: str, ports: object, fates: Sequence[Fate], later: int = 0) -> list[Fate]:
-        fixed = {"traffic": 16, "new": 16, "freed": 16, "calm": 200}
+        fixed = {"traffic": 16, "new": 16, "freed": 16, "inside": 16, "calm": 200}
         fixed |= {name: len(fates) for name in ("met", "own", "own-left")}
         count = fixed.get(name, self.flows)
         found = [self.random.choice(self.palette) for _ in range(count)]

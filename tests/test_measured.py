@@ -264,6 +264,19 @@ HELD = (
         {"IPv4 beside dual-stack": ("family-both-freebsd-14.0",)},
     ),
     Held(
+        "confined",
+        "apart",
+        "Linux 6.1 to 6.18, gVisor 20240729",
+        {
+            "in network namespaces": (
+                *linux("netns-tcp", "6.1", "6.18"),
+                *linux("netns-udp", "6.1", "6.18"),
+                "netns-tcp-gvisor-20240729",
+                "netns-udp-gvisor-20240729",
+            )
+        },
+    ),
+    Held(
         "drain",
         "lossless",
         "Linux",

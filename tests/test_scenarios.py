@@ -86,7 +86,15 @@ def test_what_is_quick_is_a_part_of_what_is_full() -> None:
     assert set(cells(Depth.QUICK)) <= set(cells(Depth.FULL))
 
 
-FULL_ONLY = {"backlog", "connected", "intrusion", "one-listener", "orphans", "steering"}
+FULL_ONLY = {
+    "backlog",
+    "confined",
+    "connected",
+    "intrusion",
+    "one-listener",
+    "orphans",
+    "steering",
+}
 """Scenarios that a quick run leaves out: it must not become slower with each question."""
 
 

@@ -281,6 +281,7 @@ def promises(reply: Reply, seen: Observation) -> None:
             "traffic": 16,
             "new": 16,
             "freed": 16,
+            "inside": 16,
             "calm": 48 if "pace" in asked else 200,
         }
         expected = own.get(flows.phase, int(asked.get("flows", "400")))

@@ -33,6 +33,7 @@ static const struct scenario scenarios[] = {
     { "backlog",             backlog,             1,  0,  1,      0,    0,         NULL,       16 },
     { "last-gone",           last_gone,           1,  0,  1,      0,    0,         NULL,     1024 },
     { "precedence",          precedence,          1,  1,  1,      1,    0,         NULL,     1024 },
+    { "confined",            confined,            1,  1,  1,      0,    0,         NULL,     1024 },
     { "group-limit",         group_limit,         1,  1,  1,      0,    0,         NULL,     1024 },
     { "drain",               drain,               1,  0,  1,      0,    0,         NULL,     1024 },
     { "datagrams",           datagrams,           0,  1,  1,      0,    0,         NULL,     1024 },

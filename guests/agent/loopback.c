@@ -18,28 +18,31 @@
 
 enum { TRIES = 200 };
 
-static void set_up(void)
+int loopback_up(void)
 {
     struct ifreq request;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    if (fd < 0)
+        return errno;
     memset(&request, 0, sizeof request);
     snprintf(request.ifr_name, sizeof request.ifr_name, "%s", platform_loopback);
-    if (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) != 0)
-        broken("no loopback interface: %s", errno_name(errno));
-    if ((request.ifr_flags & IFF_UP) == 0) {
+    int failed = ioctl(fd, SIOCGIFFLAGS, &request) != 0;
+    if (!failed && (request.ifr_flags & IFF_UP) == 0) {
         request.ifr_flags |= IFF_UP;
-        if (ioctl(fd, SIOCSIFFLAGS, &request) != 0)
-            broken("cannot raise the loopback interface: %s", errno_name(errno));
+        failed = ioctl(fd, SIOCSIFFLAGS, &request) != 0;
     }
+    int error = failed ? errno : 0;
     close(fd);
+    return error;
 }
 
 /* ::1 may take a moment longer than the interface. */
 void raise_loopback(struct trial *trial)
 {
     struct outcome outcome;
-    int tries = 0;
-    set_up();
+    int tries = 0, error = loopback_up();
+    if (error != 0)
+        broken("cannot raise the loopback interface: %s", errno_name(error));
     while (trial->question->family == IPV6 && try_reserve(trial, &outcome) != 0
            && outcome.error == EADDRNOTAVAIL && tries++ < TRIES)
         pause_ms(10);

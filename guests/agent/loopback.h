@@ -6,6 +6,9 @@
 
 struct trial;
 
+/* Raises it; 0, or the errno that says why not. */
+int loopback_up(void);
+
 void raise_loopback(struct trial *);
 
 #endif

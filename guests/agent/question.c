@@ -40,6 +40,7 @@ static const char *const sequels[] = {
     "nothing", "beyond", "join", "leave", "restart", "detach", NULL
 };
 static const char *const holders[] = { "child", "ring", NULL };
+static const char *const confinements[] = { "netns", "jail", "fib", NULL };
 static const char *const paces[] = { "full", "measured", NULL };
 static const char *const waits[] = {
     "accept", "poll", "epoll", "epoll-exclusive", "kqueue", NULL
@@ -92,6 +93,7 @@ static const struct key keys[] = {
     WORD("connecting", connecting, connectings), WORD("peer", peer, peers), WORD("ack", acknowledgement, acknowledgements),
     WORD("way", way, ways), WORD("pace", pace, paces), WORD("source", source, sources),
     WORD("wait", waiting, waits), WORD("holder", holder, holders),
+    WORD("inside", inside, confinements),
     WORD("program", program, programs), WORD("then", then, sequels),
     WORD("accept", accepting, accepts),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),

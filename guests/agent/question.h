@@ -24,6 +24,7 @@ enum change { LEAVE, JOIN, RESTART, REPLACE };
 enum bind { SPECIFIC, WILDCARD, MIXED };
 enum user { SAME_USER, OTHER_USER, ROOT };
 enum connecting { AFTER_GROUP, BEFORE_GROUP };
+enum confinement { IN_NETNS, IN_JAIL, IN_FIB };
 enum pair { BY_ADDRESS, BY_OPTION, BY_FAMILY, BY_DEVICE };
 enum protocol { TCP, UDP, MPTCP };
 enum peer { SOCKETS, TUN, BY_TCP, BY_MPTCP };
@@ -59,6 +60,7 @@ struct question {
     int accepting; /* when listeners are told of a connection */
     int waiting; /* how workers of one listener wait for connections */
     int program, then; /* what steers a group, and what happens once it does */
+    int inside; /* where half of the members of `confined` are */
     int holder; /* what keeps a listener open that its member has closed */
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;

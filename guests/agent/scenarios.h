@@ -27,6 +27,7 @@ void bound_only(struct trial *);
 void backlog(struct trial *);
 void last_gone(struct trial *);
 void precedence(struct trial *);
+void confined(struct trial *);
 void group_limit(struct trial *);
 void datagrams(struct trial *);
 void connected(struct trial *);

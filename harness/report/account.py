@@ -43,6 +43,11 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "child": "by a child that inherited it by fork()",
         "ring": "by an io_uring that went on accepting",
     },
+    "inside": {
+        "netns": "network namespaces of their own",
+        "jail": "a jail",
+        "fib": "FIB 1",
+    },
     "program": {
         "cbpf": "A program of classic BPF",
         "ebpf": "A program of eBPF, with a map of sockets,",

@@ -28,6 +28,8 @@ TITLES: Mapping[str, str] = {
     "alive_lost": "of these, broken when the newcomer came",
     "alive_retired_lost": "of these, broken when the old listener left",
     "homeless": "flows of no known listener",
+    "called_inside": "flows once those outside had gone",
+    "reached_inside": "of these, served by those inside",
     "followed": "flows that reached the listener that the program named",
     "as_before": "flows that reached the same listener with the program as without it",
     "unnamed": "flows for which the program named no listener",

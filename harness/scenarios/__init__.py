@@ -6,6 +6,7 @@ from types import MappingProxyType
 from harness.model import Cell, Depth
 from harness.scenarios.backlog import BACKLOG
 from harness.scenarios.bound_only import BOUND_ONLY
+from harness.scenarios.confined import CONFINED
 from harness.scenarios.connected import CONNECTED
 from harness.scenarios.datagrams import DATAGRAMS
 from harness.scenarios.distribution import DISTRIBUTION
@@ -55,6 +56,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             BACKLOG,
             LAST_GONE,
             PRECEDENCE,
+            CONFINED,
             GROUP_LIMIT,
             DRAIN,
             DATAGRAMS,

@@ -3,31 +3,24 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from msgspec.structs import replace
-
-from harness.model import Cell, Depth, Judgement, State
+from harness.model import Cell, Depth, Judgement
 from harness.scenarios.grid import BOTH, GROUPING, PLACES, Numbers, Row, row, table
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import FACT, Sense
-from harness.scenarios.tally import SAME, STRAY, Tally, measured, tally, unclear
-from harness.wire.observation import Attempt, Observation, number
-from harness.wire.script import DueAttempt, DueFlows, Script, Step, members
+from harness.scenarios.sides import CROSSED, ONE_ORDER, TAKEN, Sides, in_both_orders, in_one_order
+from harness.scenarios.tally import measured
+from harness.wire.observation import Observation, number
+from harness.wire.script import DueFlows, Script, members
 
 ID = "precedence"
 
-SIDES: Mapping[str, tuple[str, str]] = {
+SIDES: Mapping[str, Sides] = {
     "address": ("specific", "wildcard"),
     "option": ("reuseport", "reuseport_lb"),
     "family": ("ipv4", "dual-stack"),
     "device": ("device", "plain"),
 }
 """The kinds of the first and the second half of the members, by `pair` (docs/wire.md)."""
-
-TAKEN = "EADDRINUSE"
-"""The errno of a socket that is refused because of another one."""
-
-ONE_ORDER = "one-order"
-"""The word for sockets that stand together only if one side binds first."""
 
 BOTH_ORDERS = "both"
 """The position that asks in both orders. A kernel that simply serves the newest socket serves the
@@ -88,8 +81,7 @@ def script(asked: Mapping[str, str]) -> Script:
     position = asked.get("position", "last")
     if position == "last":
         return Script((*second, *first, DueFlows("all")))
-    again: tuple[Step, ...] = (DueAttempt("crossed", needed=True), DueFlows("crossed"))
-    more = again if position == BOTH_ORDERS else ()
+    more = CROSSED if position == BOTH_ORDERS else ()
     return Script((*first, *second, DueFlows("all"), *more))
 
 
@@ -99,19 +91,9 @@ def classify(seen: Observation) -> Judgement:
     `both` has the share of the first side.
     """
     sides = SIDES[seen.parameters.get("pair", "address")]
-    every = Tally.of([fate for flows in seen.flows for fate in flows.fates])
-    one = _in_order(seen, "all", sides, every.flows)
-    if seen.parameters.get("position") != BOTH_ORDERS:
-        return one
-    crossed = seen.attempt("crossed")
-    if crossed is not None and crossed.error is not None:
-        return _one_order(one, crossed, sides)
-    other = _in_order(seen, "crossed", sides, every.flows)
-    counts = {**every.counts(), **_by_side(seen, every, sides)}
-    counts |= {f"crossed_{name}": count for name, count in other.counts.items()}
-    if (loss := every.loss()) is not None:
-        return unclear(loss, counts)
-    return replace(_of_both(one, other, sides, seen), counts=counts)
+    if seen.parameters.get("position") == BOTH_ORDERS:
+        return in_both_orders(seen, sides)
+    return in_one_order(seen, sides)
 
 
 def refuse(seen: Observation) -> Judgement | None:
@@ -125,67 +107,6 @@ def refuse(seen: Observation) -> Judgement | None:
     if refused is None or refused.error != TAKEN or not standing:
         return None
     return measured(f"refused:{TAKEN}", {"standing": standing})
-
-
-def _one_order(one: Judgement, crossed: Attempt, sides: tuple[str, str]) -> Judgement:
-    """Judge that the second order is refused; the counts are those of the first, `one`."""
-    if crossed.error == TAKEN and one.state is State.MEASURED:
-        return replace(one, verdict=f"{ONE_ORDER}:{TAKEN}")
-    why = f"with {sides[1]} bound first the other is refused: {crossed.call} {crossed.error};"
-    why += f" with {sides[0]} bound first: {one.verdict or one.why}"
-    return Judgement(State.NOT_APPLICABLE, why=why, counts=one.counts)
-
-
-def _by_side(seen: Observation, served: Tally, sides: tuple[str, str]) -> dict[str, int]:
-    """Count the flows of each side."""
-    half = seen.listeners // 2
-    ahead = sum(count for index, count in served.members.items() if index < half)
-    return {f"served_by_{sides[0]}": ahead, f"served_by_{sides[1]}": served.served - ahead}
-
-
-def _in_order(seen: Observation, phase: str, sides: tuple[str, str], flows: int) -> Judgement:
-    """Name who serves in one order; so many flows were asked in all."""
-    everything = tally(seen.phase(phase))
-    by_side = _by_side(seen, everything, sides)
-    counts = {**everything.counts(), **by_side}
-    if everything.copied >= SAME * everything.flows:
-        return measured("copied", counts)
-    loss = everything.loss() if everything.astray > STRAY * flows else None
-    if loss is not None or everything.copied > STRAY * flows:
-        return unclear(loss or f"{everything.copied} datagrams reached several, others one", counts)
-    return _named(by_side[f"served_by_{sides[0]}"], everything.served, sides, counts, STRAY * flows)
-
-
-def _named(
-    ahead: int, served: int, sides: tuple[str, str], counts: Mapping[str, int], few: float
-) -> Judgement:
-    """Name a preference or a share; a few flows to the other side are neither."""
-    share = ahead / served
-    figures = {"first_share": share}
-    if ahead in (0, served):
-        return measured(sides[ahead == 0], counts, figures)
-    if min(ahead, served - ahead) <= few:
-        why = f"{share:.1%} of the flows reached {sides[0]}: neither a preference nor a share"
-        return unclear(why, counts, figures)
-    return measured(f"both:{share:.2f}", counts, figures)
-
-
-def _of_both(
-    one: Judgement, other: Judgement, sides: tuple[str, str], seen: Observation
-) -> Judgement:
-    """Judge both orders together: in `one` the first side binds first, in `other` the second."""
-    words = tuple((found.verdict or "").partition(":")[0] for found in (one, other))
-    found = tuple(found.verdict or found.why or "" for found in (one, other))
-    if "" in words or (words[0] != words[1] and not {*words} <= {*sides}):
-        said = (f"with {side} bound first: {word}" for side, word in zip(sides, found, strict=True))
-        return unclear("; ".join(said), {})
-    if words[0] != words[1]:
-        return measured("newest" if words == sides[::-1] else "oldest", {})
-    if words[0] != "both":
-        return measured(words[0], {})
-    served = Tally.of([fate for flows in seen.flows for fate in flows.fates])
-    share = _by_side(seen, served, sides)[f"served_by_{sides[0]}"] / served.served
-    return measured(f"both:{share:.2f}", {}, {"first_share": share})
 
 
 PRECEDENCE = Scenario(
