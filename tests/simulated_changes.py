@@ -484,9 +484,7 @@ CHANGES: Mapping[str, Simulated] = {
             Case(SWAP, "stays", QUEUES),
             Case(Kernel(swap=True, drops=10), "neither the same", QUEUES, state=State.INCONCLUSIVE),
             Case(SCALED, "never full after", {**QUEUES, "flows": "40"}, state=State.INCONCLUSIVE),
-            Case(
-                Kernel(forgetting="ECONNRESET"), "not only queued", QUEUES, state=State.INCONCLUSIVE
-            ),
+            Case(Kernel(forgetting="eof"), "not only queued", QUEUES, state=State.INCONCLUSIVE),
             Case(Kernel(crossing="EINVAL"), "EINVAL", QUEUES, state=State.NOT_APPLICABLE),
         ),
     ),

@@ -17,6 +17,7 @@ from simulated_kernels import (
 from simulated_trial import LOSSY, SCALED, STARVED, TURNS, Case, Simulated, Trial
 
 from harness.model import State
+from harness.scenarios.connected import REPEATED_MS
 
 TCP = {"sockets": "20"}
 
@@ -39,6 +40,10 @@ def connected(trial: Trial) -> None:
         return
     choose = kernel.beside or kernel.choose
     trial.phase("after", ports, [choose(port, i, trial.group) for i, port in enumerate(ports)])
+    if kernel.hold > REPEATED_MS:  # the first flows needed a second SYN
+        took = trial.lines[-1]["took"]
+        assert isinstance(took, list)
+        took[:16] = [kernel.hold] * 16
     if trial.parameters.get("protocol") == "udp":
         reached = [count + i if kernel.own == OWN else kernel.own for i in range(clients)]
         trial.phase("own", own, reached)
@@ -77,6 +82,8 @@ CONNECTED: Mapping[str, Simulated] = {
             Case(Kernel(own=4), "bypassed", UDP),
             Case(Kernel(own="timeout"), "lossy", UDP, state=State.INCONCLUSIVE),
             Case(Kernel(beside=half_lost), "lost:196/400", UDP),
+            Case(Kernel(hold=1100), "delayed:16/400", TCP),
+            Case(Kernel(hold=1100), "unaffected", UDP),
             Case(Kernel(beside=lossy), "lossy", TCP, state=State.INCONCLUSIVE),
             Case(Kernel(beside=copies), "several members", UDP, state=State.INCONCLUSIVE),
             Case(TURNS, "4-tuple", {**TCP, "flows": "398"}, state=State.INCONCLUSIVE),

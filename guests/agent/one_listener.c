@@ -12,6 +12,7 @@
 #include "limits.h"
 #include "members.h"
 #include "outcome.h"
+#include "phase.h"
 #include "platform_wait.h"
 #include "ports.h"
 #include "request.h"
@@ -221,5 +222,10 @@ void one_listener(struct trial *trial)
     close(listener); /* the workers' copies are the only ones */
     for (int i = 0; i < question->listeners; i++)
         begin_to_wait(trial, i);
-    flows_serve_new(trial, "all", question->flows);
+    /* A worker in accept() takes the next connection only once the last has ended.  On a slow guest
+     * a flow must keep its place in the window meanwhile, or the queue overflows. */
+    struct phase phase = { .name = "all", .flows = flows_new(trial, question->flows),
+                           .count = question->flows, .young = question->deadline / 2 };
+    phase_run(trial, &phase);
+    flows_end(trial, phase.flows, phase.count);
 }

@@ -22,6 +22,11 @@ SIZES = ((SMALL, LARGE), (LARGE, SMALL))
 """The backlogs of the first and of the second listen(): the axes `backlog` and `again`."""
 
 
+LEFT_OUT = {"stranded", "reset"}
+"""What becomes of a handshake that does not fit: no answer, or a reset (freebsd: sysctl
+net.inet.tcp.syncache.rst_on_sock_fail). `open`, a place in the queue, is also `stranded`."""
+
+
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario; a quick run has none, as no group is at stake."""
     place = {"option": "none", "protocol": "tcp", "family": "ipv4", "bind": "specific"}
@@ -50,9 +55,9 @@ def classify(seen: Observation) -> Judgement:
     flows = len(seen.phase("after").fates)
     counts = {"queued_before": before, "queued_after": after, "flows": flows}
     for name, fits in (("before", before), ("after", after)):
-        fates = {kind(fate) for fate in seen.phase(name).fates}
-        if fates - {"stranded"}:
-            return unclear(f"flows were not only queued or left out: {sorted(fates)}", counts)
+        others = {kind(fate) for fate in seen.phase(name).fates} - LEFT_OUT
+        if others:
+            return unclear(f"flows were not only queued or left out: {sorted(others)}", counts)
         if not fits:
             return unclear(f"no handshake was answered {name} the second listen()", counts)
         if fits == flows:

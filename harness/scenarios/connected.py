@@ -27,6 +27,10 @@ NUMBERS = {"udp": Numbers(1000, 1000), "tcp": Numbers(200, 200)}
 """Other clients. Of 1000, a listener that gets two of five instead of one of four stands out."""
 
 
+REPEATED_MS = 900
+"""A connection that took so long needed a second SYN, which systems send after a second or more."""
+
+
 def cells(depth: Depth) -> tuple[Cell, ...]:
     """Return the cells of this scenario; TCP is asked only after the group formed."""
     return () if depth is Depth.QUICK else table(ID, _full())
@@ -169,9 +173,22 @@ def _named(
         loss = "lossy: clients with a socket of their own were not served"
     if loss is not None:
         return unclear(loss, counts, figures)
+    if late := _delayed(seen):
+        return measured(f"delayed:{late}/{after.flows}", counts, figures)
     if counts["others_moved"] <= STRAY * after.flows:
         return measured("unaffected", counts, figures)
     return measured("concentrated" if _piled(seen) else "moved", counts, figures)
+
+
+def _delayed(seen: Observation) -> int:
+    """Return how many connections took a second SYN, if they are more than without the sockets."""
+    if seen.parameters.get("protocol") == "udp":
+        return 0
+    late = REPEATED_MS + seen.gap
+    first, again, after = (seen.phase(name).took for name in ("before", "again", "after"))
+    usual = (*first, *again)
+    count, often = (sum(ms >= late for ms in took) for took in (after, usual))
+    return count if p_one_share(count, len(after), often, len(usual)) <= ALPHA_OTHER else 0
 
 
 def _piled(seen: Observation) -> bool:
@@ -236,6 +253,14 @@ CONNECTED = Scenario(
             "this many datagrams of other clients got no answer, and the control lost none",
             "other clients wait and send again",
             do=FROM_THE_LISTENER,
+        ),
+        "delayed": Sense(
+            NOTICED,
+            "this many TCP connections of other clients needed a second SYN, for a second or more; "
+            "the first reached a connected socket",
+            "other clients wait for a second",
+            do="Do not connect() sockets at the port of a group of listeners",
+            told=MOVED,
         ),
         "refused": Sense(
             FACT,
