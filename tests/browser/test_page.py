@@ -76,7 +76,7 @@ def test_the_matrix_has_a_word_and_a_mark_for_each_guest(page: Browser, file: Pa
     assert {"sharing", "distribution", "failure-queued"} <= set(scenarios)
     assert not page.all("tr.row")
     for button in page.texts("tr.scenario td button"):
-        assert re.match(r"^((tcp|udp) )?\S [a-z-]+", button), button
+        assert re.match(r"^((tcp|udp|mptcp) )?\S [a-z-]+", button), button
 
 
 def test_filters_narrow_rows_their_labels_and_the_words(page: Browser, file: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_search_finds_words_cases_and_scenarios(page: Browser, file: Path) -> 
     page.driver.switch_to.active_element.send_keys("/")
     page.driver.switch_to.active_element.send_keys("EADDRINUSE")
     unfold(page)
-    assert page.texts("tr.scenario .fold") == ["sharing"]
+    assert page.texts("tr.scenario .fold") == ["sharing", "intrusion"]
     assert all("EADDRINUSE" in text for text in page.texts("tr.row td:nth-child(2)"))
 
 

@@ -209,7 +209,7 @@ POINTS: Mapping[str, Callable[[Strike], None]] = {
     "overlay": after("harness.providers.qemu.overlay:make"),
     "started": before("harness.leases:Tenancy.runs"),
     "boot": before("harness.providers.qemu.login_line:LoginLine.until_ready"),
-    "saving": before("harness.providers.qemu.qmp:Monitor._ask", _is_saving),
+    "saving": before("harness.providers.qemu.qmp:Monitor.ask", _is_saving),
     "back": before("harness.providers.qemu.qmp:Monitor.go_on"),
     # the wait for SSH
     "ssh": after("harness.transport.race:Race._connecting"),

@@ -14,8 +14,9 @@ from harness.machine.places import Places
 
 DT_HASH, DT_SYMTAB, DT_VERNEED, DT_VERNEEDNUM = 4, 6, 0x6FFFFFFE, 0x6FFFFFFF
 
-OLDEST_FREEBSD = {"FBSD_1.0", "FBSD_1.5"}
-"""FBSD_1.5 is 12.0 (lib/libc/Versions.def): fstat() with 64-bit inodes."""
+OLDEST_FREEBSD = {"FBSD_1.0", "FBSD_1.1", "FBSD_1.5"}
+"""FBSD_1.1 is 8.0: jail_set(). FBSD_1.5 is 12.0: fstat() with 64-bit inodes (lib/libc/
+Versions.def)."""
 
 NETBSD_RENAMED = {
     "__sigprocmask14",  # 1.4

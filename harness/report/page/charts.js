@@ -190,7 +190,7 @@ const phaseName = (name) => PHASES[name] ?? name.replace(/^left_(\d+)$/, "after 
 
 // Scenarios whose counts have special names, and the function that draws them.
 const OWN = {
-  takeover, drain, "failure-arrivals": arrivals, "group-limit": group,
+  backlog, takeover, drain, "failure-arrivals": arrivals, "group-limit": group,
   "failure-flows": (svg, cell) => ribbons(svg, 6, flows(cell)),
   "server-port": (svg, { counts }) => stacked(svg, 0, "flows at both ports", split(counts.compared, counts.same, "same listener", "another")),
 };
@@ -270,6 +270,13 @@ function drain(svg, { counts }) {
   const rest = count(counts.flows) - sum(parts);
   if (rest > 0) parts.unshift(fate("served", rest));
   return parts.length ? stacked(svg, 0, "new connections", parts) : 0;
+}
+
+// How many of the flows fitted into the queue before and after the second listen().
+function backlog(svg, { counts }) {
+  const part = (name) => split(counts.flows, counts[name], "in the queue", "left out");
+  const y = stacked(svg, 0, "before", part("queued_before"));
+  return stacked(svg, y, "after", part("queued_after"));
 }
 
 function group(svg, { counts }) {
