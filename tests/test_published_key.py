@@ -36,7 +36,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def ready(site: Site) -> Image:
-    """Return a ready image of somebody's, with a key beside it."""
+    """Return a ready image that others publish, with a key beside it."""
     return Image(site.address("disk.img"), key=site.address("id_rsa"), unchecked=True)
 
 

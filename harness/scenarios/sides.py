@@ -65,7 +65,7 @@ def _by_side(seen: Observation, served: Tally, sides: Sides) -> dict[str, int]:
 
 
 def _in_order(seen: Observation, phase: str, sides: Sides, flows: int) -> Judgement:
-    """Name who serves in one order; so many flows were asked in all."""
+    """Name who serves in one order; `flows` is how many were asked in all."""
     everything = tally(seen.phase(phase))
     by_side = _by_side(seen, everything, sides)
     counts = {**everything.counts(), **by_side}
