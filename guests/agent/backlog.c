@@ -13,8 +13,6 @@
 
 #include <stddef.h>
 
-enum { QUEUEING = 3000 }; /* ms; one handshake that succeeds takes a round trip */
-
 /* The first call that the kernel refuses. */
 static struct outcome each(struct trial *trial, enum operation operation)
 {
@@ -22,14 +20,6 @@ static struct outcome each(struct trial *trial, enum operation operation)
     for (int i = 0; i < trial->question->listeners && outcome.call == NO_CALL; i++)
         outcome = member_do(trial, i, operation);
     return outcome;
-}
-
-/* Nobody accepts.  What does not fit has no handshake by the deadline. */
-static void fill(struct trial *trial, const char *name, struct flow *flows)
-{
-    struct phase phase = { .name = name, .flows = flows, .count = trial->question->flows,
-                           .handshake = 1, .deadline = QUEUEING };
-    phase_run(trial, &phase);
 }
 
 /* The queue is empty when all that were in it have been served. */
@@ -48,13 +38,13 @@ void backlog(struct trial *trial)
     if (flows == NULL)
         return;
     each(trial, PAUSE);
-    fill(trial, "before", flows);
+    flows_queue(trial, "before", flows, count);
     empty(trial, flows);
     struct outcome outcome = each(trial, LISTEN_AGAIN);
     emit_attempt("again", outcome);
     if (outcome.call == NO_CALL) {
         struct flow *more = flows_new(trial, count);
-        fill(trial, "after", more);
+        flows_queue(trial, "after", more, count);
         flows_end(trial, more, count);
     }
     flows_end(trial, flows, count);

@@ -60,7 +60,7 @@ void failure_queued(struct trial *trial)
     int fails = victim(trial, flows, count);
     for (int i = 0; i < listeners; i++)
         member_do(trial, i, PAUSE);
-    flows_queue(trial, flows, count);
+    flows_queue(trial, "queued", flows, count);
     flows_arrive(trial);
     member_fail(trial, fails, trial->question->failure);
     for (int i = 0; i < listeners; i++)

@@ -56,9 +56,9 @@ void flows_echo(struct trial *trial, const char *name, struct flow *flows, int c
 
 /* The deadline is short: a handshake that succeeds at all needs one round trip, or one more SYN
  * after a second. */
-void flows_queue(struct trial *trial, struct flow *flows, int count)
+void flows_queue(struct trial *trial, const char *name, struct flow *flows, int count)
 {
-    struct phase phase = { .name = "queued", .flows = flows, .count = count, .handshake = 1 };
+    struct phase phase = { .name = name, .flows = flows, .count = count, .handshake = 1 };
     phase.deadline = trial->question->deadline < QUEUEING ? trial->question->deadline : QUEUEING;
     phase.silent = trial->question->accepting == WITH_DATA;
     phase.fast_open = trial->question->accepting == FAST_OPEN;

@@ -20,8 +20,8 @@ void flows_serve_new(struct trial *, const char *name, int count);
 void flows_hold(struct trial *, const char *name, struct flow *, int count);
 void flows_echo(struct trial *, const char *name, struct flow *, int count);
 
-/* Phase `queued`: handshakes, which no member accepts; phase `fates`: what became of them. */
-void flows_queue(struct trial *, struct flow *, int count);
+/* Handshakes, which no member accepts; phase `fates`: what became of them. */
+void flows_queue(struct trial *, const char *name, struct flow *, int count);
 void flows_settle(struct trial *, struct flow *, int count);
 
 /* Returns once the kernel has answered one more handshake.  On a slow guest the last ACKs of others

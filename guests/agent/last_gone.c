@@ -33,7 +33,7 @@ void last_gone(struct trial *trial)
         return;
     member_do(trial, 0, PAUSE);
     struct flow *flows = flows_new(trial, count), *more = flows_new(trial, NEW);
-    flows_queue(trial, flows, count);
+    flows_queue(trial, "queued", flows, count);
     member_fail(trial, 0, trial->question->failure);
     flows_settle(trial, flows, count);
     flows_serve(trial, "new", more, NEW);

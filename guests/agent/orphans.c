@@ -64,7 +64,7 @@ static void arrive(struct trial *trial, struct flow *flows, int count)
         flows_serve(trial, "after", flows, count);
         return;
     }
-    flows_queue(trial, flows, count);
+    flows_queue(trial, "queued", flows, count);
     flows_wait(trial, "after", flows, count, QUIET);
 }
 

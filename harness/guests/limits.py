@@ -120,9 +120,8 @@ def _check_address(path: Path, node: Node, place: str) -> None:
     unchecked = node.mapping.get("unchecked")
     if unchecked is not None and unchecked.value and "checked" in node.mapping:
         raise FileError(path, unchecked.line, f"`{place}`: both `checked` and `unchecked`")
-    for key in (
-        ("url", "checksums", "key") if place == IMAGE else ()
-    ):  # a box may lie in a file, too
+    # A box may lie in a file, too.
+    for key in ("url", "checksums", "key") if place == IMAGE else ():
         found = node.mapping.get(key)
         if found is not None and not ADDRESS.match(str(found.value)):
             raise FileError(path, found.line, f"`{place}.{key}`: expected https://… or http://…")
