@@ -1,6 +1,6 @@
 """An agent's answers on a simulated kernel with stable groups: who can join, who serves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from simulated_kernels import (
     Group,
@@ -172,7 +172,10 @@ def order_of(side: int, half: int, group: Group) -> Group:
 
 
 def group_limit(trial: Trial) -> None:
-    """Members beyond the kernel's limit are deaf, or refused if `refused` is set."""
+    """Members beyond the kernel's limit are deaf, or refused if `refused` is set.
+
+    As in the agent, no more flows come once all have served, or one has served all so far.
+    """
     kernel, asked = trial.kernel, int(trial.parameters.get("sockets", "300"))
     stood = asked if kernel.refused is None else min(asked, kernel.limit)
     error = kernel.refused if stood < asked else None
@@ -180,7 +183,16 @@ def group_limit(trial: Trial) -> None:
     ports = trial.ports()
     trial.say("fact", name="stood", value=stood)
     trial.say("attempt", what="last", call="bind" if error else None, error=error)
-    trial.phase("all", ports, trial.serve(ports))
+    fates = trial.serve(ports)
+    parts = (count for count in range(200, len(fates), 200) if _settled(fates[:count], stood))
+    enough = next(parts, len(fates))
+    trial.phase("all", ports[:enough], fates[:enough])
+
+
+def _settled(fates: Sequence[Fate], stood: int) -> bool:
+    members = {fate for fate in fates if isinstance(fate, int)}
+    whole = all(isinstance(fate, int) for fate in fates)
+    return len(members) == stood or (whole and len(members) == 1)
 
 
 def datagrams(trial: Trial) -> None:

@@ -18,7 +18,9 @@ SOCKETS = 300
 """More than the 256 that FreeBSD allows a group (getsockopt(2), SO_REUSEPORT_LB)."""
 
 FLOWS = 4000
-"""With this many, a uniform hash leaves one of 300 members idle at most once in 2000 runs."""
+"""At most. With this many, a uniform hash leaves one of 300 members idle at most once in 2000 runs.
+The agent stops as soon as all members have served, or one member served all of the first 200: more
+flows could not change `all`, and two members that share evenly give `one` once in 2**199 times."""
 
 QUICK = (
     "reuseport tcp ipv4 specific",
@@ -52,8 +54,11 @@ def idle_chance(flows: int, members: int, idle: int) -> float:
 
 
 def script(_: Mapping[str, str]) -> Script:
-    """Return the script of a complete answer; the agent reports only the last socket."""
-    return Script((DueFact("stood"), DueAttempt("last"), DueFlows("all")), group="sockets")
+    """Return the script of a complete answer; the agent reports only the last socket.
+
+    It asks no more flows than it needs.
+    """
+    return Script((DueFact("stood"), DueAttempt("last"), DueFlows("all", None)), group="sockets")
 
 
 def classify(seen: Observation) -> Judgement:
