@@ -137,4 +137,4 @@ def test_an_only_member_and_changes_too_close_are_refused(agent: Path) -> None:
         check=False,
     )
     assert done.returncode == 77
-    assert b"64 flows between two changes" in done.stdout
+    assert b"40 flows between two changes" in done.stdout
