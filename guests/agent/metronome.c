@@ -1,6 +1,6 @@
 /* A tiny process that measures how long this guest was not scheduled, and guards the question.
  *
- * It wants to wake every 10 ms, and remembers how late it ever was: a time-out means something only
+ * It wants to wake every BEAT ms, and remembers how late it ever was: a time-out means something only
  * in a guest that was not starved (docs/traps.md, trap 12).  When the question, or the batch that
  * asked it, is gone, it kills the question's whole process group, stopped members too. */
 #include "metronome.h"
@@ -17,12 +17,22 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { BEAT = 10 };
+/* ms.  Each beat interrupts the CPU that it watches, and on an emulated one two switches of processes
+ * cost as much as half a flow. */
+enum { BEAT = 25 };
 
 static struct {
     pid_t pid;
     int channel, error; /* error: of fork(), if there is no metronome */
 } metronome;
+
+/* How long it was not scheduled between two beats, in ms.  What held it up may have begun at any time
+ * since the beat before: of a delay that is long beside a beat the whole time counts, never less. */
+static int gap_of(int64_t between)
+{
+    int late = (int)(between - BEAT);
+    return late > BEAT ? (int)between : late;
+}
 
 static void beat(int channel, int lifeline)
 {
@@ -34,8 +44,8 @@ static void beat(int channel, int lifeline)
                                    { .fd = lifeline, .events = POLLIN } };
         int ready = poll(polls, 2, BEAT);
         int64_t now = clock_ms();
-        if (now - before - BEAT > gap)
-            gap = (int)(now - before - BEAT);
+        if (gap_of(now - before) > gap)
+            gap = gap_of(now - before);
         before = now;
         if (ready > 0 && polls[0].revents != 0) {
             char asked;
