@@ -83,6 +83,8 @@ CONNECTED: Mapping[str, Simulated] = {
             Case(Kernel(own="timeout"), "lossy", UDP, state=State.INCONCLUSIVE),
             Case(Kernel(beside=half_lost), "lost:196/400", UDP),
             Case(Kernel(hold=1100), "delayed:16/400", TCP),
+            Case(Kernel(hold=1010, gap=150), "delayed:16/400", TCP),
+            Case(Kernel(hold=1010, gap=1010), "unaffected", TCP),  # the guest may have slept
             Case(Kernel(hold=1100), "unaffected", UDP),
             Case(Kernel(beside=lossy), "lossy", TCP, state=State.INCONCLUSIVE),
             Case(Kernel(beside=copies), "several members", UDP, state=State.INCONCLUSIVE),
