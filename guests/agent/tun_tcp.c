@@ -126,12 +126,11 @@ int tcp_unheard(const struct flow *flow)
     return flow->tcp.at == ESTABLISHED && flow->tcp.acknowledged != flow->tcp.next;
 }
 
-/* RST is what SO_LINGER 0 makes of a socket's close. */
+/* RST is what SO_LINGER 0 makes of a socket's close, and three packets less than a FIN.  The server
+ * takes it: the reply has acknowledged all that came before it. */
 void tcp_hang_up(struct flow *flow)
 {
-    if (flow->tcp.at == ESTABLISHED && flow->fate == SERVED) {
-        say_end(flow);
-    } else if (flow->tcp.at == ESTABLISHED || flow->tcp.at == HALF_OPEN) {
+    if (flow->tcp.at == ESTABLISHED || flow->tcp.at == HALF_OPEN) {
         say(flow, RST | ACK, flow->tcp.next, NULL, 0);
         forget(flow);
     } else if (flow->tcp.at == SYN_SENT) {
