@@ -94,8 +94,6 @@ static void accept_some(struct process *process, int index)
             _exit(EXIT_BROKEN);
         if (fd < 0)
             return;
-        if (set_nonblocking(fd) != 0)
-            _exit(EXIT_BROKEN);
         struct pollfd *polls = process->polls + 1 + process->stood;
         polls[process->open] = (struct pollfd){ .fd = fd, .events = POLLIN };
         process->connections[process->open++] = (struct connection){ .index = index };

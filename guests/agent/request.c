@@ -39,7 +39,7 @@ int answer_connection(const struct trial *trial, int index, int fd, struct incom
 {
     unsigned char reply[REPLY];
     ssize_t got = recv(fd, request->bytes + request->received,
-                       (size_t)(REQUEST - request->received), 0);
+                       (size_t)(REQUEST - request->received), MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
     if (got <= 0)
@@ -50,5 +50,5 @@ int answer_connection(const struct trial *trial, int index, int fd, struct incom
     request->received = 0;
     if (reply_to(trial, index, request->bytes, reply) != 0)
         return -1;
-    return send(fd, reply, sizeof reply, 0) == (ssize_t)sizeof reply ? 0 : -1;
+    return send(fd, reply, sizeof reply, MSG_DONTWAIT) == (ssize_t)sizeof reply ? 0 : -1;
 }

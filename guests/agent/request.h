@@ -29,8 +29,8 @@ uint32_t request_number(const unsigned char *bytes);
  * request does not carry the token of this run. */
 int reply_to(const struct trial *, int index, const unsigned char *request, unsigned char *reply);
 
-/* Takes what has come over a connection, and answers a whole request; 0, or -1 when the connection
- * has ended, or belongs to another run. */
+/* Takes what has come over a connection, and answers a whole request; it never waits, whatever the
+ * descriptor says.  0, or -1 when the connection has ended, or belongs to another run. */
 int answer_connection(const struct trial *, int index, int fd, struct incoming *);
 
 #endif

@@ -20,6 +20,8 @@ int session_socket(const struct trial *trial, const struct command *command,
         *outcome = outcome_of(CALL_CONNECT, connect(fd, (const struct sockaddr *)&client->storage,
                                                     client->size));
     if (outcome->call == NO_CALL)
+        *outcome = outcome_of(CALL_SETSOCKOPT, set_nonblocking(fd));
+    if (outcome->call == NO_CALL)
         return fd;
     close(fd);
     return -1;

@@ -82,7 +82,7 @@ static void keep(struct worker *worker, int fd)
         worker->polls = realloc(worker->polls,
                                 (size_t)(worker->room + OWN) * sizeof *worker->polls);
     }
-    if (worker->connections == NULL || worker->polls == NULL || set_nonblocking(fd) != 0)
+    if (worker->connections == NULL || worker->polls == NULL)
         _exit(EXIT_BROKEN);
     worker->connections[worker->count++] = (struct connection){ .fd = fd, .index = worker->index };
 }
