@@ -14,12 +14,12 @@ from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.machine.places import Places
 from harness.model import DebianKernel
-from harness.providers.packages import apt, debian
+from harness.providers.packages import apt, mirror
 from harness.providers.packages.apt import parse_packages, parse_stanzas, signed_by
 from harness.providers.packages.debian import WANTED, Debian, is_wanted
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("dpkg-deb") is None or debian.refusal() is not None,
+    shutil.which("dpkg-deb") is None or mirror.refusal() is not None,
     reason="no dpkg-deb here, or not amd64",
 )
 
@@ -60,7 +60,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tools / name).write_text(SCRIPT.format(archive=folder))
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.delenv(debian.MIRROR, raising=False)
+    monkeypatch.delenv(mirror.MIRROR, raising=False)
     offer(folder / "old", "linux-image-cloud", "5", depends="linux-image-5")
     offer(folder / "old", "linux-image-5", "5", files={"boot/vmlinuz-5": "five", "boot/x": "x"})
     split = "linux-binary-7 (= 7), linux-modules-7 (= 7), kmod"
@@ -179,13 +179,13 @@ def test_nothing_to_be_had_is_not_run_with_a_way_out(places: Places, archive: Pa
             (archive / "down").touch()
         with pytest.raises(NotRunError, match="cannot fetch linux-image-cloud") as caught:
             names(places, "none")
-        assert debian.MIRROR in (caught.value.hint or "")
+        assert mirror.MIRROR in (caught.value.hint or "")
 
 
 def test_the_user_may_name_a_mirror(
     places: Places, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(debian.MIRROR, "mirror://main")
+    monkeypatch.setenv(mirror.MIRROR, "mirror://main")
     assert "linux-image-5" in names(places, "old")
     assert "--print-uris" not in asked(archive)
 

@@ -15,7 +15,7 @@ from harness.machine import seals
 from harness.machine.places import Places
 from harness.machine.process import ToolTimeoutError, execute
 from harness.model.guest import Gvisor
-from harness.providers.packages import debian
+from harness.providers.packages import mirror
 from harness.providers.packages.debian import Debian
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def refusal(wanted: Gvisor) -> str | None:
     if wanted.installed and shutil.which(NAME) is not None:
         return None
     if wanted.debian is not None:
-        return debian.refusal()
+        return mirror.refusal()
     return f"{NAME} is not in PATH" if wanted.installed else "its `gvisor` section names no runsc"
 
 

@@ -1,43 +1,22 @@
-"""Fetches kernels, and the programs of an initramfs, from Debian's archive, verified by apt.
-
-The mirror is that of this machine's apt, or the environment variable `MIRROR`; none is hard-coded.
-"""
+"""Fetches kernels, and the programs of an initramfs, from Debian's archive, verified by apt."""
 
 import fnmatch
 import hashlib
-import logging
-import os
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 from msgspec import Struct
 
 from harness.deadline import Deadline
-from harness.errors import ImageError, NotRunError
 from harness.machine import seals
-from harness.machine.architecture import machine
-from harness.machine.files import recall, remember, replace_folder
-from harness.machine.lock import locked
+from harness.machine.files import replace_folder
 from harness.machine.places import Places
 from harness.model import DebianKernel
 from harness.providers.packages import apt
-from harness.providers.packages.apt import AptError, Package, Source, Suite
-
-logger = logging.getLogger(__name__)
-
-MIRROR = "REUSEPORT_MATRIX_MIRROR"
-"""Environment variable: the address of a Debian mirror, if apt has none configured."""
-
-HINT = (
-    f"set {MIRROR} to the address of a Debian mirror, or name a kernel file in the guest file "
-    "(`kernel:`)"
-)
+from harness.providers.packages.apt import Package, Suite
+from harness.providers.packages.mirror import Archive
 
 USERLAND_SUITES = ("trixie", "bookworm")
 """In order of preference. Bookworm's dropbear (2022.83) may close a session that opens while the
@@ -94,13 +73,10 @@ class _Resolved(Struct, frozen=True):
     at: float
     packages: tuple[Unpacked, ...]
 
-
-def refusal() -> str | None:
-    """Return why this machine cannot fetch packages; None if it can."""
-    if machine() != "x86_64":
-        return f"kernels can be fetched only for amd64; this machine is {machine()}"
-    missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
-    return f"{' and '.join(missing)} not found, needed to fetch a kernel" if missing else None
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The packages' folders."""
+        return tuple(package.root for package in self.packages)
 
 
 class Debian:
@@ -111,6 +87,7 @@ class Debian:
 
     def __init__(self, places: Places, wanted: Sequence[str] = WANTED) -> None:
         self._places = places
+        self._archive = Archive(places)
         self._wanted = tuple(wanted)
         self._kept = hashlib.sha256(repr((self._wanted, UNWANTED)).encode()).hexdigest()[:8]
 
@@ -133,86 +110,17 @@ class Debian:
     def _resolve(
         self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
     ) -> tuple[Unpacked, ...]:
-        """Return the remembered answer for a day; then ask the archive again, and fetch news."""
+        def fetched(suite: Suite, scratch: Path, limit: Deadline) -> _Resolved | None:
+            fetch(suite, scratch, limit)
+            debs = sorted(scratch.glob("*.deb"))
+            packages = tuple(self._unpack(deb, suite.name, limit) for deb in debs)
+            return _Resolved(time.time(), packages) if packages else None
+
+        def ask() -> _Resolved:
+            return self._archive.first(suites, fetch.what, fetched, deadline)
+
         question = f"{fetch.what} of {' '.join(suites)}: {self._kept}"
-        name = hashlib.sha256(question.encode()).hexdigest()[:16]
-        memory = self._places.folder("resolved") / f"{name}.json"
-        # The name contains the question, so another suite or pattern never gets this answer.
-        if (known := self._recall(memory)) and self._is_good(known):
-            return known.packages
-        reason = refusal()
-        if reason is not None:
-            raise NotRunError(reason, hint=HINT)
-        with self._locked(name, deadline):
-            # Another run may have fetched it while we waited for the lock.
-            if (other := self._recall(memory)) and self._is_good(other):
-                return other.packages
-            try:
-                packages = self._ask(suites, fetch, deadline)
-            except NotRunError as exc:
-                # Without a network, an old kernel is better than none.
-                if known is None:
-                    raise
-                logger.warning("%s; using the one fetched on %s", exc, time.ctime(known.at))
-                for one in known.packages:
-                    seals.seal(one.root, self._places)  # an earlier version made no seals
-                return known.packages
-            remember(memory, _Resolved(time.time(), packages))
-        return packages
-
-    def _recall(self, memory: Path) -> _Resolved | None:
-        """Return the remembered answer; None if one of its folders was deleted or changed since."""
-        found = recall(memory, _Resolved)
-        roots = [] if found is None else [package.root for package in found.packages]
-        whole = all(root.is_dir() and not seals.is_broken(root, self._places) for root in roots)
-        return found if whole else None
-
-    def _is_good(self, known: _Resolved) -> bool:
-        """Return whether an answer is less than a day old and its folders are sealed."""
-        fresh = time.time() - known.at < apt.INDEX_SECONDS
-        return fresh and all(seals.unbroken(one.root, self._places) for one in known.packages)
-
-    def _ask(
-        self, suites: Sequence[str], fetch: "_Fetch", deadline: Deadline
-    ) -> tuple[Unpacked, ...]:
-        problems = []
-        try:
-            sources = self._sources(deadline)
-        except AptError as exc:
-            raise NotRunError(f"apt has no archive configured: {exc}", hint=HINT) from exc
-        # The suites are in order of preference: try all archives for one before the next.
-        for name in suites:
-            for source in sources:
-                try:
-                    packages = self._fetch(name, source, fetch, deadline)
-                except AptError as exc:
-                    problems.append(f"{name}: {exc}")
-                else:
-                    if packages:
-                        return packages
-                    problems.append(f"{name}: not offered")
-        raise NotRunError(f"cannot fetch {fetch.what}: {'; '.join(problems)}", hint=HINT)
-
-    def _sources(self, deadline: Deadline) -> tuple[Source, ...]:
-        mirror = os.environ.get(MIRROR)
-        if mirror:
-            return (Source(mirror, apt.debian_keyring()),)
-        return apt.sources_of_machine(self._places.folder("apt", "machine"), deadline)
-
-    def _fetch(
-        self, name: str, source: Source, fetch: "_Fetch", deadline: Deadline
-    ) -> tuple[Unpacked, ...]:
-        key = hashlib.sha256(msgspec.json.encode(source)).hexdigest()[:8]
-        suite = Suite(name, source, self._places.folder("apt", f"{name}-{key}"))
-        with self._locked(f"{name}-{key}", deadline):
-            suite.refresh(deadline)
-            scratch = Path(tempfile.mkdtemp(dir=self._places.folder("scratch")))
-            try:
-                fetch(suite, scratch, deadline)
-                debs = sorted(scratch.glob("*.deb"))
-                return tuple(self._unpack(deb, name, deadline) for deb in debs)
-            finally:
-                shutil.rmtree(scratch, ignore_errors=True)
+        return self._archive.resolve(question, _Resolved, ask, deadline).packages
 
     def _unpack(self, deb: Path, suite: str, deadline: Deadline) -> Unpacked:
         """Unpack the wanted files into a folder that appears complete or not at all."""
@@ -231,14 +139,6 @@ class Debian:
             replace_folder(kept, folder)
             seals.seal(folder, self._places)
         return Unpacked(package, version, sha256, suite, str(folder))
-
-    @contextmanager
-    def _locked(self, name: str, deadline: Deadline) -> Iterator[None]:
-        path = self._places.folder("locks") / f"{name}.lock"
-        with locked(path, deadline) as ours:
-            if not ours:
-                raise ImageError(f"another run has held the lock {path} for too long")
-            yield
 
 
 class _Fetch(Protocol):

@@ -18,8 +18,8 @@ from harness.machine.places import Places
 from harness.machine.resources import guests_folder
 from harness.model.guest import Qemu
 from harness.providers.fetch import download, published_key
-from harness.providers.packages import debian
-from harness.providers.packages.debian import Debian
+from harness.providers.packages import mirror
+from harness.providers.packages.debian import Debian, Unpacked
 from harness.providers.qemu import initramfs, kernel, overlay, seed
 from harness.providers.qemu.initramfs import GuestKeys, Userland
 from harness.transport.keys import key_text, make_key, private_text, public_key, read_key
@@ -60,7 +60,7 @@ def refusal(qemu: Qemu) -> str | None:
     if (qemu.disk or qemu.image) and shutil.which("qemu-img") is None:
         return "qemu-img not found, needed to keep the disk image unchanged"
     if _is_ours(qemu):
-        return debian.refusal()
+        return mirror.refusal()
     if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)) or qemu.types("public_key"):
         return None
     if qemu.image is not None and qemu.image.key is not None:
@@ -139,7 +139,7 @@ def _kernel(
     return ready.path, modules
 
 
-def image_in(packages: tuple[debian.Unpacked, ...]) -> tuple[Path, debian.Unpacked]:
+def image_in(packages: tuple[Unpacked, ...]) -> tuple[Path, Unpacked]:
     """Return the kernel among packages, and the package that holds it."""
     for package in packages:
         for path in package.root.rglob("vmlinuz*"):
