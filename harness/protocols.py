@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import Struct
@@ -35,6 +36,29 @@ class Completed(Struct, frozen=True):
         return self.stderr[-COMPLAINT:].decode(errors="replace").strip()
 
 
+class ServerRoot(Struct, frozen=True):
+    """Where a guest has the packages of the servers that a run asks for.
+
+    `path` is a folder for chroot(2); empty where nothing was put into the guest, and its servers
+    are those that are installed in it. `suite` and `sha256` are Debian's suite and the sha256 of
+    the list of packages. `missing` has each package that was asked for and is not there, with the
+    reason.
+    """
+
+    path: str = ""
+    suite: str = ""
+    sha256: str = ""
+    missing: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """What a guest's provenance says of it."""
+        return {"servers_suite": self.suite, "servers_sha256": self.sha256} if self.path else {}
+
+
+NO_ROOT = ServerRoot()
+
+
 class Transport(Protocol):
     """A live guest: run a command in it, put a file into it."""
 
@@ -45,6 +69,10 @@ class Transport(Protocol):
     @property
     def folders(self) -> Sequence[str]:
         """Folders in the guest where the harness may put a program, best first."""
+
+    @property
+    def server_root(self) -> ServerRoot:
+        """Where the servers are that the run asks for."""
 
     def run(
         self,

@@ -15,7 +15,7 @@ from harness.agent import Agent, Question
 from harness.deadline import Deadline
 from harness.errors import BootError, GuestLostError, NotRunError, Phase
 from harness.model import Guest
-from harness.protocols import Completed, Sink
+from harness.protocols import NO_ROOT, Completed, Sink
 from harness.scenarios import SCRIPTS
 from harness.wire.script import Script
 
@@ -100,6 +100,7 @@ class FakeTransport:
         }
 
     folders = ("/tmp",)
+    server_root = NO_ROOT
 
     def run(
         self,

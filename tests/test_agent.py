@@ -17,7 +17,7 @@ from harness.errors import AgentError, CommandTimeoutError, Phase
 from harness.machine.places import Places
 from harness.model import AgentSource, Guest
 from harness.model.guest import Host
-from harness.protocols import Completed, Sink
+from harness.protocols import NO_ROOT, Completed, Sink
 from harness.transport import LocalTransport
 from harness.transport.shell import CAP, login_command
 
@@ -257,6 +257,7 @@ class Noexec:
     """A guest whose first folder is mounted noexec, or who lies about where the folder is."""
 
     provenance: dict[str, str] = {}  # noqa: RUF012 - the protocol's property
+    server_root = NO_ROOT
 
     def __init__(self, said: bytes, folders: Sequence[str] = ("/tmp", "/var/tmp")) -> None:
         self.said = said

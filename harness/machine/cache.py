@@ -29,7 +29,7 @@ relatime, file systems update the time of access only once a day (mount(8))."""
 
 SHELVES = (
     *("agents", "consoles", "crashes", "disks", "downloads", "guest-agents", "initramfs"),
-    *("kernels", "packages", "scratch", "seals", "warm"),
+    *("kernels", "packages", "scratch", "seals", "servers", "warm"),
 )
 """Folders of the cache whose entries can be deleted one by one. `zig` cannot be split, and the
 indexes in `apt` are small; the packages that they name are checked before use."""

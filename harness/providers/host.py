@@ -9,6 +9,8 @@ from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import BootError, InfrastructureError, NotRunError
 from harness.model import Guest
+from harness.protocols import NO_ROOT, ServerRoot
+from harness.providers.packages import roots
 from harness.providers.workshop import Workshop
 from harness.transport import LocalTransport
 
@@ -52,11 +54,21 @@ class ThisMachine:
         if deadline.passed:  # else `isolated` would find nothing that works in time
             raise BootError("no time is left to start on this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
+        root = self._servers(deadline.afresh(clocks.PREPARE))
+        made = {**_provenance(isolation), **root.provenance}
         with self._workshop.lease(guest) as tenancy:
             # The agent is in the lease's folder, which is removed however the run ends.
             prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
-            with closing(LocalTransport(prefix, _provenance(isolation), folders)) as transport:
+            with closing(LocalTransport(prefix, made, folders, root)) as transport:
                 yield transport
+
+    def _servers(self, deadline: Deadline) -> ServerRoot:
+        """Unpack the packages of the servers, if the run asks for any; nothing is installed."""
+        packages, places = self._workshop.packages, self._workshop.places
+        if not packages or platform.system() != "Linux":
+            return NO_ROOT
+        root = roots.prepare(packages, roots.SUITES, places, deadline)
+        return root.seen_at(root.folder)
 
 
 def isolated(deadline: Deadline) -> str:

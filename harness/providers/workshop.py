@@ -17,7 +17,8 @@ class Workshop(Struct, frozen=True):
 
     `consoles` returns the path of a guest's console log. With `keep`, a guest stays up after its
     context, and its lease records how to log in again. With `cold`, guests are booted even if a
-    saved state exists. `run` is the run's folder, if it has one.
+    saved state exists. `run` is the run's folder, if it has one. `packages` are Debian packages
+    with servers, which guests get without having them installed, where the provider can do that.
     """
 
     places: Places
@@ -25,6 +26,7 @@ class Workshop(Struct, frozen=True):
     keep: bool = False
     cold: bool = False
     run: Path | None = None
+    packages: tuple[str, ...] = ()
 
     def lease(self, guest: Guest) -> AbstractContextManager[Tenancy]:
         """Hold a lease for a guest of this run."""

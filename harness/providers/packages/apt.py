@@ -115,6 +115,25 @@ class Suite(Struct, frozen=True):
         ]
         self._apt(["apt-get", "-q", "-y", *options, "install", *names], deadline)
 
+    def uninstallable(
+        self, names: Sequence[str], base: Sequence[str], deadline: Deadline
+    ) -> Mapping[str, str]:
+        """Return which of these packages cannot be installed with those of `base`, and why."""
+        try:
+            self._simulate((*base, *names), deadline)
+        except AptError:
+            found = {}
+            for name in names:
+                try:
+                    self._simulate((*base, name), deadline)
+                except AptError as exc:
+                    found[name] = str(exc)
+            return found
+        return {}
+
+    def _simulate(self, names: Sequence[str], deadline: Deadline) -> None:
+        self._apt(["apt-get", "-q", "-s", "--no-install-recommends", "install", *names], deadline)
+
     def _lay_out(self) -> None:
         for part in ("lists/partial", "archives/partial", "sources"):
             (self.folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
