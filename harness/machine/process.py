@@ -13,6 +13,9 @@ from harness.deadline import GLANCE, Deadline
 from harness.machine import guarded
 from harness.protocols import Completed
 
+SBIN = ("/usr/sbin", "/sbin")
+"""Folders of tools and daemons, which are not in an ordinary user's PATH on Debian."""
+
 TRIED_SECONDS = 5.0
 """The time for a test of the prefix with `true`. If that hangs, the prefix is not used."""
 
@@ -110,6 +113,11 @@ def _interrupt(process: subprocess.Popen[bytes], grace: float) -> None:
         os.killpg(process.pid, signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace)
+
+
+def installed(name: str) -> str | None:
+    """Return the path of a tool of this machine, which may be one for root; None if it has none."""
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(SBIN))
 
 
 def last_will(*, child: bool = True) -> tuple[str, ...]:

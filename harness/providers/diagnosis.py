@@ -12,7 +12,7 @@ from msgspec import Struct
 from harness.deadline import Deadline
 from harness.machine.architecture import machine
 from harness.machine.places import Places
-from harness.machine.process import ToolTimeoutError, execute
+from harness.machine.process import SBIN, ToolTimeoutError, execute, installed
 from harness.providers import TOOLS, accelerators
 from harness.providers.accelerators import AcceleratorTrial
 from harness.providers.qemu.command import PROGRAM
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 VERSION_SECONDS = 20.0
 """Limit for a tool to print its version; only the user of `doctor` waits for it, no guest."""
+
+VERSION_OPTIONS: Mapping[str, str] = {"mke2fs": "-V"}
+"""Command to its option that prints the version, where that is not `--version`."""
 
 INSTALL_SECONDS = 900.0
 """Limit for one package manager command, which may download 300 MB; no guest waits for it."""
@@ -37,9 +40,24 @@ INSTALLERS: Mapping[str, Sequence[str]] = {
 """Package manager to its install command, in the order in which they are tried."""
 
 PACKAGES: Mapping[str, Mapping[str, str]] = {
-    "apt-get": {PROGRAM: "qemu-system-x86", "qemu-img": "qemu-utils", "setpriv": "util-linux"},
-    "dnf": {PROGRAM: "qemu-system-x86-core", "qemu-img": "qemu-img", "setpriv": "util-linux"},
-    "pacman": {PROGRAM: "qemu-system-x86", "qemu-img": "qemu-img", "setpriv": "util-linux"},
+    "apt-get": {
+        PROGRAM: "qemu-system-x86",
+        "qemu-img": "qemu-utils",
+        "setpriv": "util-linux",
+        "mke2fs": "e2fsprogs",
+    },
+    "dnf": {
+        PROGRAM: "qemu-system-x86-core",
+        "qemu-img": "qemu-img",
+        "setpriv": "util-linux",
+        "mke2fs": "e2fsprogs",
+    },
+    "pacman": {
+        PROGRAM: "qemu-system-x86",
+        "qemu-img": "qemu-img",
+        "setpriv": "util-linux",
+        "mke2fs": "e2fsprogs",
+    },
     "brew": {PROGRAM: "qemu", "qemu-img": "qemu"},
     "pkg": {PROGRAM: "qemu", "qemu-img": "qemu"},
 }
@@ -101,9 +119,6 @@ PLUGIN_FILES: Mapping[str, Path] = {
 }
 """A file that the package of the plug-in installs; Vagrant may be installed without it."""
 
-SBIN = ("/usr/sbin", "/sbin")
-"""Folders of daemons, which are not in an ordinary user's PATH on Debian."""
-
 
 class Diagnosis(Struct, frozen=True):
     """The tools of this machine. `manager` is None if no known package manager is installed."""
@@ -144,11 +159,12 @@ def examine(places: Places, extras: Sequence[str] = ()) -> Diagnosis:
 
 def _look_for(name: str, purpose: str) -> Tool:
     """Find a command and ask for its version."""
-    path = shutil.which(name)
+    path = installed(name)
     if path is None:
         return Tool(name, purpose)
     try:
-        done = execute([path, "--version"], Deadline(VERSION_SECONDS))
+        option = VERSION_OPTIONS.get(name, "--version")
+        done = execute([path, option], Deadline(VERSION_SECONDS))
     except ToolTimeoutError:
         return Tool(name, purpose, path, "does not answer")
     lines = (done.stdout or done.stderr).decode(errors="replace").strip().splitlines()

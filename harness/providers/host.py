@@ -54,12 +54,13 @@ class ThisMachine:
         if deadline.passed:  # else `isolated` would find nothing that works in time
             raise BootError("no time is left to start on this machine")
         isolation = isolated(deadline) if guest.host.isolate else NOT_ISOLATED
-        root = self._servers(deadline.afresh(clocks.PREPARE))
+        root = self._servers(deadline)
         made = {**_provenance(isolation), **root.provenance}
         with self._workshop.lease(guest) as tenancy:
             # The agent is in the lease's folder, which is removed however the run ends.
             prefix, folders = ISOLATIONS.get(isolation, ()), (str(tenancy.folder),)
-            with closing(LocalTransport(prefix, made, folders, root)) as transport:
+            with closing(LocalTransport(prefix, made, folders)) as transport:
+                transport.server_root = root
                 yield transport
 
     def _servers(self, deadline: Deadline) -> ServerRoot:

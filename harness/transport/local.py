@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
-from harness.protocols import NO_ROOT, Completed, ServerRoot, Sink
+from harness.protocols import NO_ROOT, Completed, Sink
 from harness.transport.shell import TEMPORARY, Streams, push, script
 
 CHUNK = 1 << 16
@@ -32,8 +32,7 @@ class LocalTransport:
     """This machine as a guest. `prefix` is put before every command (`unshare --net`); it may also
     be made anew for each command.
 
-    `folders` are tried before `/tmp` when the harness installs a program. `server_root` is where
-    servers are.
+    `folders` are tried before `/tmp` when the harness installs a program.
     """
 
     def __init__(
@@ -41,12 +40,11 @@ class LocalTransport:
         prefix: Sequence[str] | Prefixes = (),
         provenance: Mapping[str, str] = MappingProxyType({}),
         folders: Sequence[str] = (),
-        server_root: ServerRoot = NO_ROOT,
     ) -> None:
         self._prefixes = prefix if callable(prefix) else lambda: nullcontext(prefix)
         self._folders = (*folders, *TEMPORARY)
         self._provenance = provenance
-        self._server_root = server_root
+        self.server_root = NO_ROOT
         self._lock = threading.Lock()
         self._alive: set[Process] = set()
         self._closed = False
@@ -60,11 +58,6 @@ class LocalTransport:
     def folders(self) -> Sequence[str]:
         """Folders where the harness may put a program."""
         return self._folders
-
-    @property
-    def server_root(self) -> ServerRoot:
-        """Where servers are."""
-        return self._server_root
 
     def run(
         self,

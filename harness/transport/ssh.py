@@ -12,7 +12,7 @@ import paramiko
 from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import CommandTimeoutError, GuestLostError, InfrastructureError, Phase
-from harness.protocols import NO_ROOT, Completed, ServerRoot, Sink
+from harness.protocols import NO_ROOT, Completed, Sink
 from harness.transport.account import unusable
 from harness.transport.channels import TooManySessionsError, closing, drain, feeding, opened
 from harness.transport.frame import Frame, FramedStreams
@@ -58,14 +58,13 @@ class SshTransport:
         folders: Sequence[str] = TEMPORARY,
         alive: Alive = _always,
         last_words: Callable[[], str] = _no_console,
-        server_root: ServerRoot = NO_ROOT,
     ) -> None:
         self._connection = connection
         self._provenance = provenance
+        self.server_root = NO_ROOT
         self._folders = folders
         self._alive = alive
         self._last_words = last_words
-        self._server_root = server_root
 
     @classmethod
     def connect(
@@ -79,7 +78,6 @@ class SshTransport:
         provenance: Mapping[str, str],
         alive: Alive = _always,
         last_words: Callable[[], str] = _no_console,
-        server_root: ServerRoot = NO_ROOT,
     ) -> "SshTransport":
         """Log in as soon as the guest allows it; raise `BootError` at the deadline.
 
@@ -91,7 +89,7 @@ class SshTransport:
         login = SshLogin(host, port, user, (key,), expected)
         connection = log_in(login, deadline, alive)
         connection.set_keepalive(KEEPALIVE_SECONDS)
-        return cls(connection, provenance, TEMPORARY, alive, last_words, server_root)
+        return cls(connection, provenance, alive=alive, last_words=last_words)
 
     @classmethod
     def log_in(
@@ -110,11 +108,6 @@ class SshTransport:
     def provenance(self) -> Mapping[str, str]:
         """How this guest was started."""
         return self._provenance
-
-    @property
-    def server_root(self) -> ServerRoot:
-        """Where servers are."""
-        return self._server_root
 
     @property
     def folders(self) -> Sequence[str]:

@@ -4,18 +4,32 @@ No maintainer script is run, so what they would make is written here: accounts, 
 folders. Documentation and translations are left out.
 """
 
+import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
+from harness.machine.process import ToolTimeoutError, execute, last_will
 from harness.providers.packages import apt
 
-MERGED = ("bin", "sbin", "lib", "lib64")
-"""Links to the folders of the same name in usr, as on each Debian since 12."""
+logger = logging.getLogger(__name__)
+
+LOADER = "ld-linux-x86-64.so.2"
+
+ISOLATED = ("-S", "-E", "-s", "-B")
+"""Options of Python: no site-packages, no variables, none of the user's folders."""
+
+MERGED = {
+    **{name: f"usr/{name}" for name in ("bin", "sbin", "lib", "lib64")},
+    "var/run": "../run",
+    "var/lock": "../run",
+}
+"""Links that are there before anything is unpacked. Packages may have folders in their place, whose
+files then go where the link leads: what Debian 12 and later do, and base-files' script."""
 
 UNWANTED = (
     *(f"usr/share/{name}" for name in ("doc", "man", "locale", "info", "lintian", "bug", "ri")),
@@ -75,8 +89,6 @@ FILES = {
 }
 
 LINKS = {
-    "var/run": "../run",
-    "var/lock": "../run/lock",
     "usr/bin/sh": "dash",
     "usr/bin/awk": "mawk",
     "usr/bin/node": "nodejs",
@@ -92,14 +104,16 @@ SHAPE = repr((MERGED, UNWANTED, EMPTY, FILES, LINKS, 1))
 def build(debs: Sequence[Path], tree: Path, deadline: Deadline) -> None:
     """Lay out packages in a new folder."""
     tree.mkdir()
-    for name in MERGED:
-        _folder(tree, tree / "usr" / name)
-        (tree / name).symlink_to(f"usr/{name}")
+    for name, target in MERGED.items():
+        parent = _folder(tree, (tree / name).parent)
+        _folder(tree, Path(os.path.normpath(parent / target)))
+        (tree / name).symlink_to(target)
     for deb in debs:
         whole = deb.with_suffix(".whole")
         apt.tool(["dpkg-deb", "-x", str(deb), str(whole)], deadline)
         _merge(whole, tree)
         shutil.rmtree(whole)
+    _compile(tree, deadline)
     for name in EMPTY:
         _folder(tree, tree / name)
     for name, text in FILES.items():
@@ -116,6 +130,27 @@ def build(debs: Sequence[Path], tree: Path, deadline: Deadline) -> None:
     tree.chmod(0o755)
     for name in ("tmp", "var/tmp"):
         (tree / name).chmod(0o1777)
+
+
+def _compile(tree: Path, deadline: Deadline) -> None:
+    """Compile Python's modules, as their packages do when they are installed.
+
+    A tree is never written to, so every start of a server would compile them. The tree's own Python
+    runs here, with the tree's own loader and libraries. A module that cannot be compiled stays.
+    """
+    libraries = tree / "usr/lib/x86_64-linux-gnu"
+    for python in sorted((tree / "usr/bin").glob("python3.[0-9]*")):
+        if not python.name.removeprefix("python3.").isdecimal():
+            continue  # python3.11-config
+        folders = [tree / "usr/lib" / name for name in (python.name, "python3")]
+        argv = [str(libraries / LOADER), "--library-path", str(libraries), str(python), *ISOLATED]
+        argv += ["-m", "compileall", "-q", "-s", str(tree), "-p", "/", *map(str, folders)]
+        try:
+            done = execute([*last_will(), *argv], deadline)
+        except ToolTimeoutError as exc:
+            raise ImageError(f"{python.name} did not compile its modules in time") from exc
+        if done.status != 0:
+            logger.info("%s compiled not all of its modules: %s", python.name, done.complaint)
 
 
 def _merge(whole: Path, tree: Path) -> None:
@@ -160,9 +195,3 @@ def _folder(tree: Path, path: Path) -> Path:
     if not path.resolve().is_relative_to(tree.resolve()):
         raise ImageError(f"{path.relative_to(tree)} of a package is below a link to elsewhere")
     return path
-
-
-def programs(tree: Path) -> Iterator[str]:
-    """Yield the names of the programs in a tree."""
-    for folder in ("usr/bin", "usr/sbin"):
-        yield from sorted(path.name for path in (tree / folder).iterdir())

@@ -33,7 +33,10 @@ library, so any will do on a kernel that is not years older."""
 BACKPORTS = "-backports"
 """Ends the name of a suite that has newer packages for another one, but not their dependencies."""
 
-BASE = ("base-files", "base-passwd", "coreutils", "dash", "grep", "hostname", "libc-bin", "sed")
+BASE = (
+    *("base-files", "base-passwd", "coreutils", "dash", "grep", "hostname", "libc-bin"),
+    *("netbase", "sed"),
+)
 """What packages take for granted, as far as servers' scripts use it."""
 
 

@@ -17,8 +17,9 @@ from harness.machine.files import identity
 from harness.machine.places import Places
 from harness.model import Guest
 from harness.model.guest import Qemu
+from harness.protocols import NO_ROOT
 from harness.providers import accelerators
-from harness.providers.qemu import warm
+from harness.providers.qemu import server_disk, warm
 from harness.providers.qemu import warm_disk as belongings
 from harness.providers.qemu.command import CPU, Parts, command_line
 from harness.providers.qemu.console import Console
@@ -73,6 +74,7 @@ class QemuBoot(Struct, frozen=True):
             initrd=made.initrd,
             disk=made.disk,
             seed=made.seed,
+            servers=None if made.servers is None else made.servers.path,
             line=line if made.told is not None else None,
             state=state,
         )
@@ -101,11 +103,13 @@ class QemuBoot(Struct, frozen=True):
             initrd=Path() if made.initrd else None,
             disk=Path() if made.disk else None,
             seed=Path() if made.seed else None,
+            servers=Path() if made.servers else None,
             line=0 if made.told is not None else None,
         )
         machine = [identity(program), *command_line(qemu, neutral)]
         machine += [qemu.ssh.user, qemu.ssh.key or "", str(qemu.disk_size), *map(str, files)]
         machine.append(msgspec.json.encode(qemu.console).decode())
+        machine += [] if made.servers is None else [made.servers.sha256]
         machine += accelerators.ties(self.accelerator)
         return warm.state_of([*hashes, *machine], places)
 
@@ -124,6 +128,7 @@ class QemuBoot(Struct, frozen=True):
 
     def provenance(self, version: str) -> Mapping[str, str]:
         """Return how the guest was made."""
+        servers = self.made.servers
         return {
             "provider": "qemu",
             "qemu": version,
@@ -133,6 +138,7 @@ class QemuBoot(Struct, frozen=True):
             "cpu": self.qemu.cpu or CPU,
             "memory": str(self.qemu.memory),
             **self.made.provenance,
+            **(NO_ROOT if servers is None else servers.root.seen_at(server_disk.PATH)).provenance,
         }
 
 
@@ -198,6 +204,8 @@ def _connected(
     )
     if made.published is not None:
         change_key(transport, made.key, limit)
+    if made.servers is not None:
+        transport.server_root = server_disk.seen(transport, made.servers, limit)
     shown = transport.host_key
     facts.setdefault("host_key", whose(shown, made))
     login = Login(ADDRESS, port, user, made.private, key_text(shown))

@@ -6,6 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from harness.model.guest import Qemu
+from harness.providers.qemu.server_disk import SERIAL
 
 ARCHITECTURE = "x86_64"
 
@@ -53,6 +54,7 @@ class Parts(Struct, frozen=True):
     initrd: Path | None = None
     disk: Path | None = None
     seed: Path | None = None
+    servers: Path | None = None
     line: int | None = None
     state: Path | None = None
 
@@ -78,10 +80,7 @@ def command_line(qemu: Qemu, parts: Parts) -> list[str]:
         argv += ["-object", RANDOM[0], "-device", RANDOM[1]]
     argv += _direct_boot(qemu, parts)
     argv += _screen(qemu, parts)
-    if parts.disk is not None:
-        argv += _drive(qemu.disk_interface, parts.disk)
-    if parts.seed is not None:
-        argv += _seed(parts.seed, parts.system, qemu.disk_interface)
+    argv += _disks(qemu, parts)
     if parts.state is not None:
         argv += ["-incoming", f"exec:cat {shlex.quote(str(parts.state))}"]
     return [*argv, *qemu.arguments]
@@ -113,6 +112,13 @@ def _is_pc(machine: str | None) -> bool:
     return (machine or "pc").startswith(("pc", "q35"))
 
 
+def _disks(qemu: Qemu, parts: Parts) -> list[str]:
+    argv = [] if parts.disk is None else _drive(qemu.disk_interface, parts.disk)
+    if parts.seed is not None:
+        argv += _seed(parts.seed, parts.system, qemu.disk_interface)
+    return argv if parts.servers is None else [*argv, *_servers(parts.servers)]
+
+
 def _drive(interface: str, disk: Path) -> list[str]:
     drive = f"file={_escape(disk)},format=qcow2"
     if interface in DRIVE_INTERFACES:
@@ -136,3 +142,9 @@ def _seed(image: Path, system: str, disks: str) -> list[str]:
     if system == "Linux" and disks == "virtio":
         return ["-drive", drive, "-device", f"virtio-blk-pci,drive=seed,addr={LAST_SLOT}"]
     return ["-drive", f"{drive},media=cdrom", "-device", "ide-cd,drive=seed"]
+
+
+def _servers(image: Path) -> list[str]:
+    """Attach the disk with servers; the guest finds it by its serial number."""
+    drive = f"file={_escape(image)},format=raw,if=none,readonly=on,id={SERIAL}"
+    return ["-drive", drive, "-device", f"virtio-blk-pci,drive={SERIAL},serial={SERIAL}"]

@@ -3,13 +3,14 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.deadline import Deadline
 from harness.errors import ImageError
@@ -20,8 +21,9 @@ from harness.model.guest import Qemu
 from harness.providers.fetch import download, published_key
 from harness.providers.packages import mirror
 from harness.providers.packages.debian import Debian, Unpacked
-from harness.providers.qemu import initramfs, kernel, overlay, seed
+from harness.providers.qemu import initramfs, kernel, overlay, seed, server_disk
 from harness.providers.qemu.initramfs import GuestKeys, Userland
+from harness.providers.qemu.server_disk import ServerDisk
 from harness.transport.keys import key_text, make_key, private_text, public_key, read_key
 
 logger = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class Images(Struct, frozen=True):
     `published` is the image's own key, for the first login only: then `key` replaces it.
     `backing` is the image below the overlay `disk`. `told` is the line that our own initramfs
     reads; None for any other root file system. `typed` is what a console step's placeholders stand
-    for.
+    for. `servers` is the disk with the servers of the run, for guests from our own initramfs.
     """
 
     key: paramiko.PKey
@@ -50,17 +52,21 @@ class Images(Struct, frozen=True):
     told: str | None = None
     published: paramiko.PKey | None = None
     typed: Mapping[str, str] = MappingProxyType({})
+    servers: ServerDisk | None = None
 
 
-def refusal(qemu: Qemu) -> str | None:
-    """Return why this machine lacks something for the images, or None; uses no network."""
+def refusal(qemu: Qemu, *, servers: bool = False) -> str | None:
+    """Return why this machine lacks something for the images, or None; uses no network.
+
+    `servers`: the run asks for servers, which our own initramfs finds on a disk.
+    """
     for path in (qemu.kernel, qemu.initrd, qemu.modules, qemu.disk, qemu.ssh.key):
         if path is not None and not os.path.exists(path):  # Path.exists raises for some names
             return f"{path} does not exist"
     if (qemu.disk or qemu.image) and shutil.which("qemu-img") is None:
         return "qemu-img not found, needed to keep the disk image unchanged"
     if _is_ours(qemu):
-        return mirror.refusal()
+        return mirror.refusal() or (server_disk.refusal() if servers else None)
     if qemu.ssh.key or (qemu.seed and (qemu.disk or qemu.image)) or qemu.types("public_key"):
         return None
     if qemu.image is not None and qemu.image.key is not None:
@@ -72,18 +78,29 @@ def refusal(qemu: Qemu) -> str | None:
 
 
 def prepare(
-    qemu: Qemu, places: Places, folder: Path, deadline: Deadline, system: str = ""
+    qemu: Qemu,
+    places: Places,
+    folder: Path,
+    deadline: Deadline,
+    system: str = "",
+    *,
+    servers: Sequence[str] = (),
 ) -> Images:
     """Prepare everything for a boot; files for this boot only go into `folder`.
 
-    A seed has what programs of this `system` read beyond plain cloud-init.
+    A seed has what programs of this `system` read beyond plain cloud-init. `servers` are the
+    packages of the servers that the run asks for.
     """
     facts: dict[str, str] = {}
     image, modules = _kernel(qemu, places, deadline, facts)
     if image is not None and _is_ours(qemu):
-        archive = _archive(modules, places, deadline)
+        archive = _archive(modules, places, deadline, disk=bool(servers))
         facts["initramfs_sha256"] = seals.sha256(archive, places)
-        return _with_keys(image, archive, folder, facts)
+        made = _with_keys(image, archive, folder, facts)
+        if not servers:
+            return made
+        disk_of = server_disk.prepare(servers, facts.get("suite"), places, deadline)
+        return replace(made, servers=disk_of)
     private = Path(qemu.ssh.key or folder / "key")
     key = make_key(private) if qemu.ssh.key is None else read_key(private)
     disk, backing = _disk(qemu, places, folder, deadline, facts)
@@ -148,10 +165,11 @@ def image_in(packages: tuple[Unpacked, ...]) -> tuple[Path, Unpacked]:
     raise ImageError(f"no kernel found in {names}")
 
 
-def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline) -> Path:
+def _archive(modules: tuple[Path, ...], places: Places, deadline: Deadline, *, disk: bool) -> Path:
     roots = tuple(package.root for package in Debian(places).userland(deadline))
     init = guests_folder() / "setup" / "init.sh"
-    return initramfs.base(Userland(roots, init.read_bytes()), modules, places)
+    wanted = (*initramfs.MODULES, *(server_disk.MODULES if disk else ()))
+    return initramfs.base(Userland(roots, init.read_bytes()), modules, places, wanted)
 
 
 def _checked(file: Path, places: Places) -> str:

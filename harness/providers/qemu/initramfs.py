@@ -100,16 +100,23 @@ class Userland(Struct, frozen=True):
     programs: tuple[str, ...] = ("usr/sbin/dropbear",)
 
 
-def base(userland: Userland, modules: Sequence[Path], places: Places) -> Path:
+def base(
+    userland: Userland,
+    modules: Sequence[Path],
+    places: Places,
+    wanted: Sequence[str] = MODULES,
+) -> Path:
     """Return the archive that all boots of a kernel share; build it only the first time.
 
-    `modules` are folders that contain the kernel's modules, at any depth.
+    `modules` are folders that contain the kernel's modules, at any depth; the guest loads those
+    that are `wanted`, in that order.
     """
     inputs = (*(str(root) for root in userland.roots), *(str(path) for path in modules))
-    key = hashlib.sha256("\0".join(inputs).encode() + userland.init + SHAPE)
+    shape = repr((tuple(wanted), FOLDERS, ACCOUNTS, LAYOUT)).encode()
+    key = hashlib.sha256("\0".join(inputs).encode() + userland.init + shape)
     cached = places.folder("initramfs") / f"{key.hexdigest()[:32]}.cpio"
     if seals.unbroken(cached, places, afresh=True) is None:
-        write_whole(cached, archive([*system(userland), *drivers(modules)]))
+        write_whole(cached, archive([*system(userland), *drivers(modules, wanted)]))
         seals.seal(cached, places)
     return cached
 
@@ -224,7 +231,3 @@ def module_content(path: Path) -> bytes:
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, lzma.LZMAError, zlib.error, zstandard.ZstdError) as exc:
         raise ImageError(f"the module {path.name} is damaged: {exc}") from exc
-
-
-SHAPE = repr((MODULES, FOLDERS, ACCOUNTS, LAYOUT)).encode()
-"""Part of the cache key: everything in this file that an archive depends on."""

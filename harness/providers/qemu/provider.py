@@ -17,7 +17,7 @@ from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.fetch import download
-from harness.providers.qemu import images
+from harness.providers.qemu import images, server_disk
 from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.command import ARCHITECTURE, PROGRAM
 from harness.providers.qemu.start import up
@@ -32,6 +32,7 @@ TOOLS = {
     "setpriv": "ends a guest together with the run that started it (Linux)",
     "apt-get": "finds and verifies kernels in Debian's archive",
     "dpkg-deb": "unpacks them",
+    "mke2fs": "makes the disk with the servers of a run, for Linux guests",
 }
 """Command to its purpose."""
 
@@ -52,7 +53,8 @@ class QemuProvider:
             return f"{PROGRAM} not found"
         if guest.architecture != ARCHITECTURE:
             return f"this provider emulates {ARCHITECTURE}, not {guest.architecture}"
-        return images.refusal(guest.qemu) or loopback.failure()
+        reason = images.refusal(guest.qemu, servers=bool(self._workshop.packages))
+        return reason or loopback.failure()
 
     def download(self, guest: Guest) -> str | None:
         """Return the disk image to download first, or None; apt fetches packages in `boot`."""
@@ -83,8 +85,10 @@ class QemuProvider:
                 self._workshop.keep_guest(tenancy, live.login)
 
     def _prepare(self, guest: Guest, qemu: Qemu, tenancy: Tenancy, deadline: Deadline) -> QemuBoot:
-        places = self._workshop.places
-        made = images.prepare(qemu, places, tenancy.folder, deadline, guest.system)
+        places, servers = self._workshop.places, self._workshop.packages
+        made = images.prepare(qemu, places, tenancy.folder, deadline, guest.system, servers=servers)
+        if made.servers is not None:
+            qemu = replace(qemu, memory=max(qemu.memory, server_disk.MEMORY))
         program = shutil.which(PROGRAM)
         assert program is not None
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)
