@@ -1,14 +1,13 @@
 """Packages from an archive: our questions to apt, and what we do with its answers.
 
-Scripts play apt: a real archive must be signed, and apt checks that (tests/vm tests it for real).
-The packages are real ones, made here.
+The archive is that of fake_archive.py.
 """
 
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from fake_archive import SCRIPT, asked, offer, prepare
 
 from harness.deadline import Deadline
 from harness.errors import NotRunError
@@ -23,27 +22,6 @@ pytestmark = pytest.mark.skipif(
     reason="no dpkg-deb here, or not amd64",
 )
 
-SCRIPT = """#!/bin/sh
-archive={archive}
-echo "$(basename $0) $*" >>$archive/asked
-conf=
-[ "$1" = -c ] && {{ conf=$2; shift 2; }}
-suite=$(sed -n 's/^Suites: //p' "$(dirname "$conf")/sources/suite.sources" 2>/dev/null)
-case "$(basename $0) $*" in
-*--print-uris*) echo "'mirror://one/dists/stable/InRelease' x 0"
-                echo "'mirror://main/dists/stable/InRelease' x 0"
-                echo "'mirror://main/dists/stable-updates/InRelease' x 0" ;;
-apt-config*) ;;
-*update*) [ -e $archive/down ] && {{ echo 'E: cannot reach' >&2; exit 100; }}
-          grep -q 'mirror://main' "$(dirname "$conf")/sources/suite.sources" || exit 100 ;;
-apt-cache*) shift 3; found=
-            for name; do cat $archive/$suite/$name.control 2>/dev/null && found=1 && echo; done
-            [ "$found" ] || {{ echo 'E: No packages found' >&2; exit 100; }} ;;
-*download*) shift 2; for word; do cp $archive/$suite/${{word%%=*}}.deb . || exit 100; done ;;
-esac
-exit 0
-"""
-
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
@@ -53,14 +31,7 @@ def places(tmp_path: Path) -> Places:
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An archive with two suites, and a fake apt for it; `asked` records apt's calls."""
-    folder = tmp_path / "archive"
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("apt-get", "apt-cache", "apt-config"):
-        (tools / name).write_text(SCRIPT.format(archive=folder))
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.delenv(mirror.MIRROR, raising=False)
+    folder = prepare(tmp_path, monkeypatch)
     offer(folder / "old", "linux-image-cloud", "5", depends="linux-image-5")
     offer(folder / "old", "linux-image-5", "5", files={"boot/vmlinuz-5": "five", "boot/x": "x"})
     split = "linux-binary-7 (= 7), linux-modules-7 (= 7), kmod"
@@ -70,30 +41,6 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tun = "usr/lib/modules/7/kernel/drivers/net/tun.ko.xz"
     offer(folder / "new", "linux-modules-7", "7", files={tun: "tun"})
     return folder
-
-
-def offer(
-    suite: Path, name: str, version: str, *, depends: str = "", files: dict[str, str] | None = None
-) -> None:
-    tree = suite / name
-    (tree / "DEBIAN").mkdir(parents=True)
-    control = f"Package: {name}\nVersion: {version}\nArchitecture: amd64\n"
-    control += f"Depends: {depends}\n" if depends else ""
-    control += "Maintainer: nobody <nobody@invalid>\nDescription: made for a test\n"
-    (tree / "DEBIAN" / "control").write_text(control)
-    for path, content in (files or {}).items():
-        (tree / path).parent.mkdir(parents=True, exist_ok=True)
-        (tree / path).write_text(content)
-    subprocess.run(
-        ["dpkg-deb", "--root-owner-group", "-b", tree, suite / f"{name}.deb"],
-        check=True,
-        capture_output=True,
-    )
-    (suite / f"{name}.control").write_text(control)
-
-
-def asked(archive: Path) -> str:
-    return (archive / "asked").read_text()
 
 
 def kernel(*suites: str) -> DebianKernel:

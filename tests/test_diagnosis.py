@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.machine import process
 from harness.machine.places import Places
 from harness.providers import TOOLS
 from harness.providers import diagnosis as doctor
@@ -31,6 +32,7 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(process, "SBIN", ())
 
     def make(name: str, script: str) -> None:
         path = folder / name
@@ -47,7 +49,11 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ran(folder: Path) -> list[str]:
-    return [line for line in (folder / "ran").read_text().splitlines() if "--version" not in line]
+    return [
+        line
+        for line in (folder / "ran").read_text().splitlines()
+        if not line.endswith(("--version", " -V"))
+    ]
 
 
 def test_every_table_names_the_same_managers() -> None:
@@ -89,6 +95,20 @@ def test_what_is_there_says_its_version(places: Places, tool: Callable[[str, str
     assert (found.name, found.version) == ("qemu-img", "qemu-img version 7.2")
 
 
+def test_a_tool_for_root_is_found_outside_of_path_too(
+    places: Places,
+    tmp_path: Path,
+    tool: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tool("mke2fs", '[ "$*" = -V ] && echo mke2fs 1.47.0 >&2')
+    (tmp_path / "bin").rename(tmp_path / "sbin")
+    monkeypatch.setattr(process, "SBIN", (str(tmp_path / "sbin"),))
+    (found,) = [tool for tool in examine(places).tools if tool.path is not None]
+    assert (found.name, found.version) == ("mke2fs", "mke2fs 1.47.0")
+    assert packages_for("apt-get", ["mke2fs"]) == ("e2fsprogs",)
+
+
 @pytest.mark.usefixtures("root")
 def test_root_installs_after_fetching_missing_lists(
     places: Places,
@@ -100,7 +120,8 @@ def test_root_installs_after_fetching_missing_lists(
     tool("apt-get", 'echo "$DEBIAN_FRONTEND" >>' + str(tmp_path / "frontend"))
     # The real `apt-cache show` also succeeds if it knows one of several packages.
     tool("apt-cache", 'case "$*" in *qemu-utils*) exit 0 ;; *) exit 100 ;; esac')
-    tool("setpriv", "")
+    for name in ("setpriv", "mke2fs"):
+        tool(name, "")
     found = examine(places)
     assert found.packages == ("qemu-system-x86", "qemu-utils")
     done = install(found)

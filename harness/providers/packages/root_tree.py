@@ -187,11 +187,13 @@ def _folder(tree: Path, path: Path) -> Path:
     Raise `ImageError` if a link leads out of the tree: the packages are verified, but an absolute
     link means another place here than after chroot(2).
     """
-    missing = [one for one in (path, *path.parents) if one.is_relative_to(tree)]
-    for one in reversed(missing):
-        if not one.is_dir():
-            one.mkdir()
-            one.chmod(0o755)
-    if not path.resolve().is_relative_to(tree.resolve()):
-        raise ImageError(f"{path.relative_to(tree)} of a package is below a link to elsewhere")
+    inside = tree.resolve()
+    way = [one for one in (path, *path.parents) if one.is_relative_to(tree)]
+    for one in reversed(way):
+        real = one.resolve()
+        if not real.is_relative_to(inside):
+            raise ImageError(f"{path.relative_to(tree)} of a package is below a link to elsewhere")
+        if not real.is_dir():
+            real.mkdir()
+            real.chmod(0o755)
     return path
