@@ -6,6 +6,7 @@ on this machine, and no maintainer script runs.
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -97,7 +98,10 @@ def prepare(
 
     shape = hashlib.sha256(root_tree.SHAPE.encode()).hexdigest()[:8]
     question = f"{what} of {' '.join(suites)}: {' '.join(BASE)}, {shape}"
-    return archive.resolve(question, Root, ask, deadline)
+    root = archive.resolve(question, Root, ask, deadline)
+    # In use, even if a guest reads only its image: `gc --cache` deletes what has not been for long.
+    os.utime(root.path)
+    return root
 
 
 def _made(

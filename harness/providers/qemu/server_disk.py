@@ -5,7 +5,6 @@ suite share it, because none can write to it. `guests/setup/init.sh` finds it by
 """
 
 import logging
-import os
 import shutil
 import tempfile
 import time
@@ -81,8 +80,6 @@ def prepare(
             _make(root.path, path, places, deadline)
             sha256 = seals.seal(path, places)
             logger.info("made a disk of %s within %.0f s", root.suite, time.monotonic() - began)
-    os.utime(root.path)  # both are in use: `gc --cache` deletes what has not been for long
-    os.utime(path, (time.time(), path.stat().st_mtime))
     return ServerDisk(path, sha256, root)
 
 
