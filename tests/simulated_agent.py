@@ -10,6 +10,7 @@ from simulated_connected import CONNECTED
 from simulated_groups import GROUPS
 from simulated_handshakes import HANDSHAKES
 from simulated_kernels import Kernel
+from simulated_restart import RESTARTED
 from simulated_steering import STEERED
 from simulated_trial import Simulated, Trial
 
@@ -19,6 +20,7 @@ SIMULATED: Mapping[str, Simulated] = {
     **HANDSHAKES,
     **CONNECTED,
     **STEERED,
+    **RESTARTED,
 }
 
 

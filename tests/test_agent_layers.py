@@ -29,6 +29,7 @@ FAMILIES = {
     "one_listener",
     "orphans",
     "precedence",
+    "restart",
     "sharing",
     "steering",
     "takeover",

@@ -37,6 +37,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "nightly": ("nightly", "--of", "old", "--folder", "nights"),
     "guests": ("guests", "--guests", "guests"),
     "scenarios": ("scenarios",),
+    "servers": ("servers",),
     "explain": ("explain", "balanced"),
     "claims": ("claims", "old"),
     "doctor": ("doctor",),
@@ -66,7 +67,7 @@ AT_HOME = {"run", "nightly", "guests", "doctor", "shell", "exec", "gc", "stop", 
 """Rows that use this program's own folders."""
 
 SHOWING = {"run", "nightly", "guests", "scenarios", "claims", "doctor", "report", "diff"}
-SHOWING |= {"explain", "history", "judge", "gc", "help", "version"}
+SHOWING |= {"servers", "explain", "history", "judge", "gc", "help", "version"}
 """Rows with results on standard output."""
 
 WITHOUT_HOME: Mapping[str, None] = {"HOME": None, "XDG_CACHE_HOME": None, "XDG_STATE_HOME": None}

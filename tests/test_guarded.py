@@ -150,6 +150,7 @@ DIRECT = {
     "providers/openssh/identities.py": "the user's ~/.ssh",
     "providers/openssh/known_hosts.py": "the user's ~/.ssh",
     "providers/packages/apt.py": "apt's configuration, and what is written for apt",
+    "providers/packages/root_tree.py": "a new folder in the user's cache",
     "providers/qemu/images.py": "the script that comes with this program",
     "providers/qemu/initramfs.py": "packages in the user's cache, of which the seal was checked",
     "providers/qemu/machine.py": "the messages of QEMU, in the lease's folder",

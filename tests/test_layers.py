@@ -12,7 +12,7 @@ LAYERS = (
     {"machine", "protocols"},
     {"wire"},
     {"scenarios"},
-    {"judge", "clocks", "guests"},
+    {"judge", "clocks", "guests", "servers"},
     {"matrix"},
     {"claims"},
     {"transport", "leases", "store"},

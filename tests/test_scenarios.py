@@ -93,6 +93,7 @@ FULL_ONLY = {
     "intrusion",
     "one-listener",
     "orphans",
+    "restart",
     "steering",
 }
 """Scenarios that a quick run leaves out: it must not become slower with each question."""
@@ -177,8 +178,16 @@ def test_a_gap_alone_does_not_spoil_a_trial_in_which_nothing_timed_out() -> None
     assert judged(Kernel(gap=3000), "distribution").verdict == "balanced"
 
 
-REFUSALS = ("sharing", "intrusion", "last-gone", "group-limit", "precedence", "one-listener")
-"""Scenarios that judge a refusal, or whose second socket is no member."""
+REFUSALS = (
+    "sharing",
+    "intrusion",
+    "last-gone",
+    "group-limit",
+    "precedence",
+    "one-listener",
+    "restart",
+)
+"""Scenarios that judge a refusal, whose second socket is no member, or that have no members."""
 
 
 @pytest.mark.parametrize(

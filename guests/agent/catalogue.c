@@ -38,6 +38,7 @@ static const struct scenario scenarios[] = {
     { "drain",               drain,               1,  0,  1,      0,    0,         NULL,     1024 },
     { "datagrams",           datagrams,           0,  1,  1,      0,    0,         NULL,     1024 },
     { "connected",           connected,           1,  1,  1,      0,    0,         NULL,     1024 },
+    { "restart",             restart,             1,  0,  0,      0,    0,         NULL,     1024 },
 };
 
 enum { SCENARIOS = sizeof scenarios / sizeof scenarios[0] };

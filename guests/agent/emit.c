@@ -105,7 +105,7 @@ static void say_fate(const struct flow *flow)
 {
     static const char *const words[] = {
         [UNDECIDED] = "open", [TIMED_OUT] = "timeout", [LEFT_OPEN] = "open", [ENDED] = "eof",
-        [FOREIGN] = "foreign"
+        [FOREIGN] = "foreign", [REJECTED] = "failed"
     };
     if (flow->fate == SERVED && flow->answers == 1) {
         printf("%d", flow->answered[0]);

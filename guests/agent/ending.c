@@ -25,6 +25,11 @@ void at_end(void (*clear)(void *), void *what)
     count++; /* last: the alarm may come between any two lines */
 }
 
+void forget_clearing(void)
+{
+    count = 0;
+}
+
 void clear_away(void)
 {
     for (int i = count - 1; i >= 0; i--)

@@ -10,6 +10,9 @@ enum { EXIT_USAGE = 64, EXIT_UNSUPPORTED = 77, EXIT_BROKEN = 99 };
  * `clear` must be async-signal-safe, because the alarm calls it, too. */
 void at_end(void (*clear)(void *), void *what);
 
+/* In a child: what has been registered is its parent's. */
+void forget_clearing(void);
+
 /* Calls what at_end() has registered. */
 void clear_away(void);
 

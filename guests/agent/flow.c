@@ -24,7 +24,7 @@ void flow_resume(struct flow *flow)
 
 void flow_end(struct flow *flow, enum fate fate, int error)
 {
-    if (fate == FAILED || fate == ENDED || fate == FOREIGN)
+    if (fate == FAILED || fate == ENDED || fate == FOREIGN || fate == REJECTED)
         flow->state = DONE;
     flow->fate = fate;
     flow->error = error;

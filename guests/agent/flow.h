@@ -10,7 +10,7 @@
 
 enum { WINDOW = 32 }; /* flows that may be unanswered at once */
 
-enum fate { UNDECIDED, SERVED, FAILED, TIMED_OUT, LEFT_OPEN, ENDED, FOREIGN };
+enum fate { UNDECIDED, SERVED, FAILED, TIMED_OUT, LEFT_OPEN, ENDED, FOREIGN, REJECTED };
 enum state { IDLE, CONNECTING, OPEN, DONE };
 
 /* The connection of a flow of `peer=tun` (RFC 9293 3.3.1, as far as a client needs it).

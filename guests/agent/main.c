@@ -5,7 +5,9 @@
 #include "catalogue.h"
 #include "ending.h"
 #include "jobs.h"
+#include "plan.h"
 #include "question.h"
+#include "serve.h"
 #include "tunable_setting.h"
 
 #include <sys/wait.h>
@@ -18,7 +20,9 @@
 static int usage(const char *why)
 {
     fprintf(stderr, "agent: %s\n"
-            "usage: agent SCENARIO [KEY=VALUE]... | agent batch [jobs=N] | agent scenarios\n", why);
+            "usage: agent SCENARIO [KEY=VALUE]... | agent batch [jobs=N] | agent scenarios\n"
+            "       agent serve port=N [workers=N] [generation=N] [how=inherit|reuseport|pass]\n",
+            why);
     return EXIT_USAGE;
 }
 
@@ -66,10 +70,13 @@ int main(int count, char **words)
     const struct scenario *scenario;
     signal(SIGPIPE, SIG_IGN);
     platform_take_turns(1);
+    plan_beside(count > 0 ? words[0] : "");
     if (count < 2)
         return usage("which scenario?");
     if (strcmp(words[1], "batch") == 0)
         return batch(count - 2, words + 2);
+    if (strcmp(words[1], "serve") == 0)
+        return serve(count - 2, words + 2);
     if (strcmp(words[1], "scenarios") == 0)
         return list_scenarios();
     if ((scenario = scenario_named(words[1])) == NULL) {

@@ -18,7 +18,8 @@ const char *call_name(enum call call)
         [CALL_SHUTDOWN] = "shutdown", [CALL_SETUID] = "setuid", [CALL_SENDMSG] = "sendmsg",
         [CALL_RECVMSG] = "recvmsg", [CALL_SOCKETPAIR] = "socketpair", [CALL_FORK] = "fork",
         [CALL_JOIN] = "join", [CALL_SENDTO] = "sendto",
-        [CALL_RING] = "io_uring_enter", [CALL_CONNECT] = "connect"
+        [CALL_RING] = "io_uring_enter", [CALL_CONNECT] = "connect",
+        [CALL_WRITE] = "write", [CALL_EXEC] = "exec", [CALL_READY] = "ready"
     };
     return names[call];
 }

@@ -49,6 +49,7 @@ static const char *const accepts[] = { "at-once", "with-data", "fast-open", NULL
 static const char *const sources[] = { "many-ports", "one-sender", "many-addresses", NULL };
 static const char *const deliveries[] = { "unicast", "multicast", "broadcast", NULL };
 static const char *const confirmations[] = { "nothing", "order", NULL };
+static const char *const traffics[] = { "light", "heavy", NULL };
 static const char *const loopbacks[] = { "as-is", "up", NULL };
 
 const char *failure_name(int failure)
@@ -97,11 +98,12 @@ static const struct key keys[] = {
     WORD("program", program, programs), WORD("then", then, sequels),
     WORD("accept", accepting, accepts),
     WORD("delivery", delivery, deliveries), WORD("confirm", confirm, confirmations),
+    WORD("traffic", traffic, traffics),
     WORD("loopback", raise_loopback, loopbacks), NUMBER(listeners, 1, MAX_LISTENERS),
     NUMBER(flows, 1, MAX_FLOWS), NUMBER(deadline, 1, 600000), NUMBER(alarm, 1, 3600),
     NUMBER(backlog, 0, 65535), NUMBER(again, 0, 65535), NUMBER(sockets, 2, MAX_SOCKETS),
     NUMBER(rounds, 1, 1000), NUMBER(round, 1, MAX_FLOWS), NUMBER(ports, 2, 8),
-    NUMBER(load, 0, FULL)
+    NUMBER(load, 0, FULL), NUMBER(kept, 0, MAX_KEPT), NUMBER(span, 1, 600)
 };
 
 static int parse_word(const struct key *key, const char *value, int *into)
@@ -141,6 +143,14 @@ static int parse_tunables(struct question *question, const char *text)
     return 0;
 }
 
+/* It becomes part of a file's name. */
+static int parse_name(const char **into, const char *text)
+{
+    size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+    *into = text;
+    return length == 0 || length > 40 || text[length] != '\0' ? -1 : 0;
+}
+
 static int parse_text(struct question *question, const char *name, const char *value)
 {
     unsigned long seed;
@@ -151,6 +161,10 @@ static int parse_text(struct question *question, const char *name, const char *v
         question->seeded = 1;
         return 0;
     }
+    if (strcmp(name, "server") == 0)
+        return parse_name(&question->server, value);
+    if (strcmp(name, "restart") == 0)
+        return parse_name(&question->restart, value);
     return strcmp(name, "tunables") == 0 ? parse_tunables(question, value) : -1;
 }
 
@@ -180,7 +194,8 @@ const char *question_parse(struct question *question, char **pairs, int count)
     *question = (struct question){ .id = id, .option = REUSEPORT, .listeners = 4, .flows = 400,
                                    .deadline = 8000, .alarm = 60, .member = MIDDLE,
                                    .position = BOUND_LAST, .backlog = -1, .second = -1, .sockets = 300,
-                                   .rounds = 40, .ports = 2, .tunables = "", .obstacle = "", .pairs = pairs,
+                                   .rounds = 40, .ports = 2, .tunables = "", .server = "", .restart = "",
+                                   .kept = 16, .span = 20, .obstacle = "", .pairs = pairs,
                                    .pair_count = count, .slots = 1 };
     for (int i = 0; i < count; i++) {
         char name[32];

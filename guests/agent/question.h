@@ -8,6 +8,7 @@
 
 enum {
     MAX_LISTENERS = 64,
+    MAX_KEPT = 64,        /* connections of `restart` that are used again */
     MAX_FLOWS = 20000,
     MAX_SOCKETS = 1000,   /* of `group-limit`, in one process */
     FULL = 100, LEAST = 25 /* percent of one CPU; a load is 0, or between these */
@@ -36,6 +37,7 @@ enum confirm { NOTHING, ORDER };
 enum program { CBPF, EBPF, CPU };
 enum then { THEN_NOTHING, BEYOND, THEN_JOIN, THEN_LEAVE, THEN_RESTART, THEN_DETACH };
 enum holder { CHILD, RING };
+enum traffic { LIGHT, HEAVY };
 enum pace { FULL_SPEED, MEASURED };
 enum way {
     BY_CLOSE, BY_SHUTDOWN, BY_LISTEN_ZERO, BY_PASS, BY_INHERIT, ABRUPTLY, AS_VISITOR, ALL_AT_ONCE
@@ -62,6 +64,8 @@ struct question {
     int program, then; /* what steers a group, and what happens once it does */
     int inside; /* where half of the members of `confined` are */
     int holder; /* what keeps a listener open that its member has closed */
+    int traffic, kept, span; /* how busy the server is; connections that are used again; s */
+    const char *server, *restart; /* the plan, and which of its ways; empty: not said */
     int round; /* flows that are under way in one round; 0: all of them, at once */
     int seeded;
     uint32_t seed;

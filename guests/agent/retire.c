@@ -2,6 +2,7 @@
 #include "retire.h"
 
 #include "clock.h"
+#include "descriptor.h"
 #include "ending.h"
 #include "outcome.h"
 #include "trial.h"
@@ -17,57 +18,6 @@
 
 /* ROUNDING: kernels queue a few connections more than the backlog, or half of it more. */
 enum { ABORTING = 1000, ROUNDING = 16 };
-
-/* Room for one descriptor; not sized by CMSG_SPACE(), which is no constant on NetBSD (cmsg(3)). */
-union ancillary {
-    struct cmsghdr header;
-    unsigned char bytes[64];
-};
-
-/* A message needs at least one byte beside the descriptor (unix(7)). */
-static struct outcome send_descriptor(int channel, int fd)
-{
-    union ancillary ancillary;
-    char byte = 0;
-    struct iovec part = { &byte, 1 };
-    struct msghdr message;
-    memset(&ancillary, 0, sizeof ancillary);
-    memset(&message, 0, sizeof message);
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = &ancillary;
-    message.msg_controllen = CMSG_SPACE(sizeof fd);
-    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    return outcome_of(CALL_SENDMSG, sendmsg(channel, &message, 0) == 1 ? 0 : -1);
-}
-
-static struct outcome receive_descriptor(int channel, int *fd)
-{
-    union ancillary ancillary;
-    char byte;
-    struct iovec part = { &byte, 1 };
-    struct msghdr message;
-    ssize_t got;
-    do {
-        memset(&message, 0, sizeof message);
-        message.msg_iov = &part;
-        message.msg_iovlen = 1;
-        message.msg_control = &ancillary;
-        message.msg_controllen = sizeof ancillary;
-        got = recvmsg(channel, &message, 0);
-    } while (got < 0 && errno == EINTR);
-    struct cmsghdr *header = got == 1 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (got == 1 && (header == NULL || header->cmsg_type != SCM_RIGHTS))
-        errno = EBADF; /* the byte came alone */
-    if (header == NULL || header->cmsg_type != SCM_RIGHTS)
-        return outcome_of(CALL_RECVMSG, -1);
-    memcpy(fd, CMSG_DATA(header), sizeof *fd);
-    return outcome_of(NO_CALL, 0);
-}
 
 /* ECONNABORTED is one connection whose client has gone (accept(2)); others may wait.  But after
  * shutdown() some kernels answer it for ever (dragonfly: soaccept_predicate()), so more
@@ -107,7 +57,7 @@ static struct outcome withdraw(struct worker *worker, int way)
 static struct outcome hand_over(struct worker *worker)
 {
     int sibling = worker->adopted >= 0;
-    struct outcome outcome = send_descriptor(worker->trial->handover[0],
+    struct outcome outcome = descriptor_send(worker->trial->handover[0],
                                          sibling ? worker->adopted : worker->listener);
     if (outcome.call == NO_CALL && sibling)
         worker->handing = 1;
@@ -119,7 +69,7 @@ static struct outcome hand_over(struct worker *worker)
 static struct outcome receive(struct worker *worker)
 {
     int fd = -1;
-    struct outcome outcome = receive_descriptor(worker->trial->handover[1], &fd);
+    struct outcome outcome = descriptor_receive(worker->trial->handover[1], &fd);
     if (outcome.call != NO_CALL)
         return outcome;
     if (worker->listener >= 0) {

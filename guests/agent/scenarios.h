@@ -32,5 +32,6 @@ void group_limit(struct trial *);
 void datagrams(struct trial *);
 void connected(struct trial *);
 void drain(struct trial *);
+void restart(struct trial *);
 
 #endif

@@ -24,6 +24,7 @@ COMMANDS = {
     "nightly": "Measure, keep the run, report what changed.",
     "guests": "List the guests and the provider that would start each.",
     "scenarios": "List the questions that each kernel is asked.",
+    "servers": "List the servers whose restart can be measured.",
     "explain": "Say what a word of the matrix means for a server.",
     "claims": "Show which claims the measurements confirm.",
     "doctor": "Test this machine's hypervisor, show what is missing.",

@@ -9,7 +9,14 @@ import click
 from harness.cli.exit import ExitStatus, complain, complain_of
 from harness.cli.history import nights
 from harness.cli.measure import RunOptions, measure
-from harness.cli.options import complete_guests, guest_folders, strict
+from harness.cli.options import (
+    complete_guests,
+    guest_folders,
+    only_servers,
+    server_choice,
+    server_folders,
+    strict,
+)
 from harness.cli.output import for_terminal
 from harness.cli.table import write_json
 from harness.errors import FileError, HarnessError
@@ -24,6 +31,7 @@ from harness.report import changes, summary
 from harness.report.merge import sentences
 from harness.report.report import Report
 from harness.report.summary import NightReport
+from harness.run.names import known_scenarios
 from harness.run.plan import Request
 from harness.run.results import REPORT, write_merge
 from harness.store import make_folder, replace
@@ -70,6 +78,8 @@ changed since the last complete run.
 )
 @click.option("--quick", "depth", flag_value="quick", help="The short catalogue.")
 @click.option("--full", "depth", flag_value="full", help="The whole catalogue (default).")
+@only_servers()
+@server_folders()
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
 @guest_folders()
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="See `run`.")
@@ -85,6 +95,8 @@ def nightly(
     depth: str | None,
     jobs: int | None,
     folders: Sequence[Path],
+    servers: Sequence[str],
+    server_folders: Sequence[str],
     baseline: Path | None,
     timeout: float | None,
     keep_runs: int | None,
@@ -93,13 +105,15 @@ def nightly(
     """Measure, keep the run, and report what changed since the last complete run.
 
     GUEST is as with `run`. The default is all guests that this machine can start without
-    downloading a disk image.
+    downloading a disk image. With --server or --servers, servers are restarted besides.
     """
     make_folder(folder / "runs")
     check_archive(folder / HISTORY, OTHER_HISTORY)  # before a night is spent on it
     out = fresh(folder / "runs", time.gmtime())
     request = Request(
         names=tuple(names),
+        scenarios=known_scenarios(()) if servers or server_folders else (),
+        servers=server_choice(servers, server_folders),
         depth=Depth(depth or "full"),
         folders=tuple(folders),
         out=out,

@@ -3,11 +3,18 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from harness.errors import FileError
+
+EVERY = "*"
+"""Stands for `--servers` without a folder; it is also the name of no folder."""
+
+if TYPE_CHECKING:
+    from harness.run.names import ServerChoice
 
 Decorator = Callable[[Callable[..., object]], Callable[..., object]]
 
@@ -37,6 +44,19 @@ def complete_scenarios(
     return _offered(known_scenarios(()), incomplete)
 
 
+def complete_servers(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the servers, also those of the user's folders."""
+    from harness.run.names import known_servers
+
+    named = ctx.params.get("server_folders") or ()
+    try:
+        return _offered([*known_servers([Path(one) for one in named if one != EVERY])], incomplete)
+    except FileError:
+        return []
+
+
 def _offered(names: Sequence[str], incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
@@ -63,6 +83,39 @@ def only_scenarios(said: str) -> Decorator:
         metavar="ID",
         shell_complete=complete_scenarios,
         help=said,
+    )
+
+
+def server_folders() -> Decorator:
+    """Return the option that adds folders of server files: `server_folders`."""
+    return click.option(
+        "--servers",
+        "server_folders",
+        multiple=True,
+        is_flag=False,
+        flag_value=EVERY,
+        metavar="[DIR]",
+        help="Ask about all servers, or those in this folder of yours (*.yaml).",
+    )
+
+
+def server_choice(names: Sequence[str], folders: Sequence[str]) -> "ServerChoice":
+    """Return what the user says with `--server` and `--servers`."""
+    from harness.run.names import ServerChoice
+
+    given = tuple(Path(one) for one in folders if one != EVERY)
+    return ServerChoice(tuple(names), given, EVERY in folders)
+
+
+def only_servers() -> Decorator:
+    """Return the option that names servers: `servers`."""
+    return click.option(
+        "--server",
+        "servers",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=complete_servers,
+        help="Restart this server under load; may be given more than once.",
     )
 
 

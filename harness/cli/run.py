@@ -5,7 +5,16 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import COLD, complete_guests, guest_folders, only_scenarios, strict
+from harness.cli.options import (
+    COLD,
+    complete_guests,
+    guest_folders,
+    only_scenarios,
+    only_servers,
+    server_choice,
+    server_folders,
+    strict,
+)
 from harness.model import Depth
 
 EPILOG = """\b
@@ -16,6 +25,8 @@ Examples:
   reuseport-matrix run all --full --jobs 2 --out results
   reuseport-matrix run --resume --out results   asks only for the missing cells
   reuseport-matrix run --guests DIR my-kernel   a guest file of your own
+  reuseport-matrix run host linux-6.1 --server nginx --server haproxy
+  reuseport-matrix run host --servers           every server: what does its restart lose?
   reuseport-matrix run --baseline results/matrix.json
   reuseport-matrix run --baseline expected.yaml   with known differences: reason, expiry date
 \b
@@ -47,6 +58,8 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
 @click.command(epilog=EPILOG)
 @click.argument("names", nargs=-1, metavar="[GUEST]...", shell_complete=complete_guests)
 @only_scenarios("Measure only this scenario; may be given more than once.")
+@only_servers()
+@server_folders()
 @click.option("--quick", "depth", flag_value="quick", help=QUICK)
 @click.option("--full", "depth", flag_value="full", help=FULL)
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
@@ -76,6 +89,8 @@ def run(
     *,
     names: tuple[str, ...],
     scenarios: tuple[str, ...],
+    servers: tuple[str, ...],
+    server_folders: tuple[str, ...],
     depth: str | None,
     jobs: int | None,
     out: Path | None,
@@ -98,6 +113,7 @@ def run(
     request = Request(
         names=names,
         scenarios=scenarios,
+        servers=server_choice(servers, server_folders),
         depth=Depth(depth) if depth is not None else None,
         folders=folders,
         out=out,

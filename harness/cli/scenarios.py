@@ -42,7 +42,10 @@ def scenarios(as_json: bool) -> None:
 
 
 def _scenario(scenario: Scenario) -> None:
-    counts = ", ".join(f"{depth} {len(scenario.cells(depth))}" for depth in Depth)
+    cells = {depth: len(scenario.cells(depth)) for depth in Depth}
+    counts = ", ".join(f"{depth} {count}" for depth, count in cells.items())
+    if not any(cells.values()):
+        counts = "those of the servers that `run --server NAME` names"
     click.echo(f"{scenario.id}\n  {scenario.sentence}")
     click.echo("  verdicts:")
     widest = max(map(len, scenario.words))

@@ -12,6 +12,11 @@ def guests_folder() -> Path:
     return PACKAGED if PACKAGED.is_dir() else PACKAGE.parent / "guests"
 
 
+def servers_folder() -> Path:
+    """Return the folder with the server files."""
+    return guests_folder() / "servers"
+
+
 def vagrant_folder() -> Path:
     """Return the folder with the Vagrantfile."""
     return PACKAGED if PACKAGED.is_dir() else PACKAGE.parent

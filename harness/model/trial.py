@@ -107,7 +107,8 @@ class Trial(Struct, frozen=True):
         return settle(self.repeats)
 
 
-COUNTED = re.compile(r":(\d+)(?:/(\d+)|(\.\d+))$")
+COUNTED = re.compile(r"(?<=\Adown):\d+$|:(\d+)(?:/(\d+)|(\.\d+))$")
+"""A count, a share, or for how many ms a server was `down`. A plain number is part of the word."""
 
 
 def word(verdict: str) -> str:
@@ -124,6 +125,8 @@ def share(verdict: str) -> float | None:
     if counted is None:
         return None
     count, total, fraction = counted.groups()
+    if count is None:
+        return None
     if total is None:
         return float(f"{count}{fraction}")
     return int(count) / int(total) if int(total) else None

@@ -50,6 +50,19 @@ TITLES: Mapping[str, str] = {
     "usual_ms": "ms that a flow usually took",
     "at_once": "flows at the same time",
     "retirements": "retirements",
+    "restarts": "restarts",
+    "capacity_per_s": "connections per second that it can serve",
+    "rate_per_s": "new connections per second",
+    "silent_ms": "ms without any answer, at most",
+    "new_first_ms": "ms until the new one first answered, at most",
+    "old_last_ms": "ms until the old one last answered, at most",
+    "rehearsal": "ms that the first restart took",
+    "slipped": "connections that began late, for want of CPU",
+    "kept": "connections that were kept open",
+    "kept_closed": "kept connections that ended in order between requests",
+    "leftover": "processes that were left after its stop",
+    "port_kept": "its port still answered after its stop (1: yes)",
+    "most_lost_share": "a loss of more than this share is excluded (95 %)",
     "pace_per_s": "new flows per second",
     "exposed": "flows that began during a retirement",
     "drained": "connections that a retiring worker still accepted",
@@ -106,6 +119,7 @@ PREFIXES: Mapping[str, str] = {
     "own_left": "clients of surviving workers' sockets, after a kill",
     "own": "clients with a socket of their own",
     "before": "while the server was alone",
+    "kept": "kept connections",
 }
 """What a prefix says of the count behind it."""
 
@@ -116,15 +130,33 @@ LISTENER = re.compile(r"(.*?)_?member_(\d{1,5})")
 
 HEIR = re.compile(r"(inherited|completed|served)_by_(.+)")
 
+SINCE = re.compile(r"at_(\d{1,5})_(old|new|lost|slowest)")
+"""A part of a restart's time line, from so many ms after it began."""
+
+SINCE_WORDS = {
+    "old": "served by the old",
+    "new": "served by the new",
+    "slowest": "ms of the slowest",
+}
+
 LEAVE = re.compile(r"left_(\d{1,5})_(.+)")
+
+
+def _later(name: str) -> str:
+    """Return the title of a count of what came after a change; empty if it is none."""
+    if leave := LEAVE.fullmatch(name):
+        return f"after leave {leave[1]}: {title(leave[2])}"
+    if since := SINCE.fullmatch(name):
+        return f"from {since[1]} ms after a restart: {SINCE_WORDS.get(since[2], since[2])}"
+    return ""
 
 
 def title(name: str) -> str:
     """Return the title of a count; an unknown name is said with blanks for underscores."""
     if name in TITLES:
         return TITLES[name]
-    if leave := LEAVE.fullmatch(name):
-        return f"after leave {leave[1]}: {title(leave[2])}"
+    if later := _later(name):
+        return later
     if heir := HEIR.fullmatch(name):
         by = f"listener {int(heir[2]) + 1}" if heir[2].isdecimal() else heir[2]
         return f"{heir[1]} by {by}"

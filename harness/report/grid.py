@@ -24,6 +24,9 @@ MEANINGS = {
     State.INFRASTRUCTURE: "a failure of the harness, not of the kernel",
 }
 
+SERVER = "server"
+"""The axis that names the server of a cell about one."""
+
 NEAR = 4
 """Rows whose words agree are merged only if their shares, rounded to 1/`NEAR`, agree too."""
 
@@ -50,12 +53,26 @@ class GridRow(Struct, frozen=True):
 
 
 class GridSection(Struct, frozen=True):
-    """One scenario: its sentence, its rows, and the axes with the same value in all of them."""
+    """One scenario: its sentence, its rows, and the axes with the same value in all of them.
+
+    A scenario that is asked about servers has a section for each `server`.
+    """
 
     scenario: str
     sentence: str
     fixed: tuple[tuple[str, str], ...]
     rows: tuple[GridRow, ...]
+    server: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name of the section: the scenario, and the server if it is about one."""
+        return f"{self.scenario} {self.server}".rstrip()
+
+    @property
+    def common(self) -> tuple[tuple[str, str], ...]:
+        """The axes with the same value in all rows, without what the title says."""
+        return tuple(pair for pair in self.fixed if pair != (SERVER, self.server))
 
     def label(self, row: GridRow) -> str:
         """Return the label that tells this row from the others of the section."""
@@ -114,17 +131,17 @@ def sections(matrix: Matrix) -> tuple[GridSection, ...]:
     In each, the rows that were asked of most guests come first.
     """
     systems = _systems(matrix)
-    by_scenario: dict[str, dict[Point, dict[str, Entry]]] = {}
+    by_subject: dict[tuple[str, str], dict[Point, dict[str, Entry]]] = {}
     for cell in matrix.cells:
-        points = by_scenario.setdefault(cell.scenario, {})
+        points = by_subject.setdefault((cell.scenario, cell.axes.get(SERVER, "")), {})
         points.setdefault(tuple(cell.axes.items()), {})[cell.guest] = cell
     order = {name: index for index, name in enumerate(CATALOGUE)}
-    names = sorted(by_scenario, key=lambda name: order.get(name, len(order)))
-    return tuple(_section(name, by_scenario[name], systems) for name in names)
+    subjects = sorted(by_subject, key=lambda subject: order.get(subject[0], len(order)))
+    return tuple(_section(*subject, by_subject[subject], systems) for subject in subjects)
 
 
 def _section(
-    name: str, points: Mapping[Point, Mapping[str, Entry]], systems: Mapping[str, str]
+    name: str, server: str, points: Mapping[Point, Mapping[str, Entry]], systems: Mapping[str, str]
 ) -> GridSection:
     cells = list(points.values())
     rows = [
@@ -141,7 +158,7 @@ def _section(
     single = {axis: found.pop() for axis, found in values.items() if len(found) == 1}
     fixed = tuple((axis, value) for axis, value in single.items() if value is not None)
     known = CATALOGUE.get(name)
-    return GridSection(name, known.sentence if known else "", fixed, tuple(rows))
+    return GridSection(name, known.sentence if known else "", fixed, tuple(rows), server)
 
 
 def _differs(cells: Mapping[str, Entry], systems: Mapping[str, str]) -> bool:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import jinja2
 
 SCRIPTS = (
-    *("data.js", "charts.js", "sentences.js", "evidence.js", "fold.js"),
+    *("data.js", "charts_restart.js", "charts.js", "sentences.js", "evidence.js", "fold.js"),
     *("walk.js", "table.js", "compare.js", "answers.js", "address.js"),
 )
 STYLES = ("page.css", "tables.css", "dialog.css", "media.css", "charts.css")
@@ -63,7 +63,7 @@ def render(report: Report) -> str:
         answers=answered,
         systems=page_systems(columns),
         guests=[_guest(matrix, column, own[column.guest]) for column in columns],
-        sections=[_section(columns, section) for section in found],
+        sections=[*_sections(columns, found)],
         different=DIFFERENT,
         marks=MARKED,
         legend=[short(text) for text in legend(matrix)],
@@ -127,11 +127,20 @@ def _facts(matrix: Matrix, name: str) -> Iterator[tuple[str, str]]:
             yield from ((short(key), short(str(value))) for key, value in values.items())
 
 
+def _sections(columns: Sequence[PageColumn], found: Sequence[GridSection]) -> Iterator[Shown]:
+    """Yield the sections; those about servers are a board of their own."""
+    first = next((section for section in found if section.server), None)
+    for section in found:
+        yield {**_section(columns, section), "first_server": section is first}
+
+
 def _section(columns: Sequence[PageColumn], section: GridSection) -> Shown:
     return {
-        "id": short(section.scenario),
+        "id": short(section.title),
+        "scenario": short(section.scenario),
+        "server": short(section.server),
         "sentence": short(section.sentence),
-        "fixed": [f"{short(axis)} {short(value)}" for axis, value in section.fixed],
+        "fixed": [f"{short(axis)} {short(value)}" for axis, value in section.common],
         "rows": [_row(columns, section, row) for row in section.rows],
     }
 

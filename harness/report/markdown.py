@@ -95,9 +95,9 @@ def _rows(matrix: Matrix, found: Sequence[GridSection], notes: Notes) -> Iterato
 
 def _questions(found: Sequence[GridSection]) -> Iterator[str]:
     for section in found:
-        points = ", ".join(f"{axis} {value}" for axis, value in section.fixed)
+        points = ", ".join(f"{axis} {value}" for axis, value in section.common)
         always = f" (always: {markdown(points)})" if points else ""
-        yield f"- **{markdown(section.scenario)}**: {markdown(section.sentence)}{always}"
+        yield f"- **{markdown(section.title)}**: {markdown(section.sentence)}{always}"
 
 
 def _legend(matrix: Matrix) -> Iterator[str]:
@@ -106,7 +106,7 @@ def _legend(matrix: Matrix) -> Iterator[str]:
 
 def _section(section: GridSection, guests: Sequence[str], notes: Notes) -> Iterator[str]:
     for number, row in enumerate(section.rows):
-        name = f"**{markdown(section.scenario)}**" if number == 0 else ""
+        name = f"**{markdown(section.title)}**" if number == 0 else ""
         words = [_word(row.cells, guest, notes) for guest in guests]
         mark = f"{DIFFERENT} " if row.differs else ""
         yield _row([name, mark + markdown(section.label(row)), *words])

@@ -19,7 +19,10 @@ from harness.report.report import Report
 from harness.scenarios import CATALOGUE
 from harness.text import short
 
-FILTERED = ("option", "protocol", "family", "bind", "failure", "tunables", "peer")
+FILTERED = (
+    *("option", "protocol", "family", "bind", "failure", "tunables", "peer"),
+    *("server", "traffic"),
+)
 """The axes that have a filter; the others appear only in the rows."""
 
 

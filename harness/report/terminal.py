@@ -209,8 +209,8 @@ def _padded(text: str, width: int) -> str:
 
 
 def _heading(section: GridSection, page: _Page) -> Iterator[str]:
-    points = " ".join(value for _, value in section.fixed)
-    first = short(section.scenario)
+    points = " ".join(value for _, value in section.common)
+    first = short(section.title)
     rest = short(": ".join(part for part in (section.sentence, "") if part).removesuffix(": "))
     text = f"{first}  {rest}" + (f" ({short(points)})" if points else "")
     for number, line in enumerate(wrapped(text, page.width)):

@@ -13,11 +13,14 @@ from harness.clocks import Clocks
 from harness.deadline import Cancellation, Deadline
 from harness.errors import AgentError, InfrastructureError, NotRunError, Phase
 from harness.machine.capacity import Turns
+from harness.matrix.systems import system_of
 from harness.model import Cell, Depth, Guest, Judgement
+from harness.model.server import Server
 from harness.protocols import Progress, Provider, Transport
 from harness.run.batches import Batch, Pace, Pending, batches
 from harness.run.doubt import doubtful
 from harness.run.ledger import ATTEMPTS, Ledger
+from harness.run.servers import bring
 from harness.scenarios import SCRIPTS
 from harness.store import Asked, GuestMet, GuestRecord
 from harness.wire.observation import Observation
@@ -30,7 +33,10 @@ LIVES_IN_VAIN = 2
 
 
 class GuestJob(Struct, frozen=True):
-    """What one thread needs to measure one guest; `cpus`: how many of this machine it takes."""
+    """What one thread needs to measure one guest; `cpus`: how many of this machine it takes.
+
+    `servers`: those that the cells are about, by name.
+    """
 
     guest: Guest
     depth: Depth
@@ -41,6 +47,7 @@ class GuestJob(Struct, frozen=True):
     cancellation: Cancellation
     turns: Turns = field(default_factory=lambda: Turns(1))
     cpus: int = 1
+    servers: Mapping[str, Server] = field(default_factory=dict)
 
 
 def measure(subject: GuestJob, cells: Sequence[Cell]) -> None:
@@ -166,7 +173,9 @@ class Life:
             # right one, and its facts would be worthless.
             with subject.builder.installed(subject.guest, transport) as agent:
                 agent.vouch()
-                self._learn(agent, transport)
+                met = self._learn(agent, transport)
+                system, _ = system_of(subject.guest.system, met.facts, met.provenance)
+                bring(subject.servers.values(), agent, str(system))
                 # Booting may overlap with other guests, measuring may not: a guest that has to
                 # share its CPU looks as if its kernel lost connections.
                 if not subject.turns.free(subject.cpus):
@@ -195,7 +204,7 @@ class Life:
         self._since = time.monotonic()
         self.subject.progress.phase(self.subject.guest.name, phase, detail)
 
-    def _learn(self, agent: Agent, transport: Transport) -> None:
+    def _learn(self, agent: Agent, transport: Transport) -> GuestMet:
         """Ask the guest for its facts, and record them with its provenance."""
         guest = self.subject.guest
         tunables = {"tunables": ",".join(guest.tunables)} if guest.tunables else {}
@@ -210,7 +219,9 @@ class Life:
         if observation is None:
             raise AgentError(Phase.FACTS, "the agent does not say what it runs on")
         provenance = {**transport.provenance, **agent.provenance}
-        self.subject.record.met(GuestMet(guest.name, _now(), provenance, observation.facts))
+        met = GuestMet(guest.name, _now(), provenance, observation.facts)
+        self.subject.record.met(met)
+        return met
 
     def _ask_everything(self, agent: Agent) -> None:
         todo, again = self.left, list[Pending]()

@@ -92,6 +92,7 @@ class Fleet(Struct, frozen=True):
                     cancellation=self.cancellation,
                     turns=self.turns,
                     cpus=guest.section(candidate.by).cpus,
+                    servers=self.plan.servers,
                 ),
                 candidate.cells,
             )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from harness import scenarios
 from harness.errors import NotRunError, UsageError
@@ -15,10 +15,18 @@ from harness.guests import select
 from harness.machine.places import Places
 from harness.machine.version import version
 from harness.model import Cell, Depth, Guest, State
+from harness.model.server import Server
 from harness.protocols import Provider
 from harness.providers import Choices
 from harness.providers.workshop import Workshop
-from harness.run.names import known_guests, known_scenarios
+from harness.run.names import (
+    ServerChoice,
+    chosen_servers,
+    known_guests,
+    known_scenarios,
+    known_servers,
+)
+from harness.scenarios import restart
 from harness.store import RunBegun, console_of, judge_folder, lines_of
 from harness.store.runs import PREFIX, fresh, runs
 
@@ -32,10 +40,14 @@ SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
 
 
 class Request(Struct, frozen=True):
-    """The command line of `run`. An option that was not given is None."""
+    """The command line of `run`. An option that was not given is None.
+
+    With `servers`, only servers are asked, unless `scenarios` names more.
+    """
 
     names: tuple[str, ...] = ()
     scenarios: tuple[str, ...] = ()
+    servers: ServerChoice = ServerChoice()
     depth: Depth | None = None
     folders: tuple[Path, ...] = ()
     out: Path | None = None
@@ -60,7 +72,7 @@ class Plan(Struct, frozen=True):
     """The run's folder, its first journal line, and the cells that each guest is asked.
 
     `named` maps each name that was given to its guests; of each such group at least one guest must
-    be measured.
+    be measured. `servers` are those that the cells are about, by name.
     """
 
     folder: Path
@@ -68,6 +80,7 @@ class Plan(Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     named: Mapping[str, tuple[str, ...]]
     resumed: bool
+    servers: Mapping[str, Server] = field(default_factory=dict)
 
 
 def plan(request: Request, places: Places) -> Plan:
@@ -76,10 +89,12 @@ def plan(request: Request, places: Places) -> Plan:
     before = _before(folder) if request.resume else None
     # A resumed run keeps its depth, because the parameters of a cell depend on it.
     depth = _depth(request, before)
-    cells = _cells(request, before, depth)
+    servers = _servers(request, before)
+    cells = _cells(request, before, depth, servers)
     guests = known_guests(request.folders)
     consoles = partial(console_of, folder)
-    workshop = Workshop(places, consoles, request.keep, request.cold, folder)
+    packages = tuple({name: None for one in servers.values() for name in one.packages})
+    workshop = Workshop(places, consoles, request.keep, request.cold, folder, packages)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
     choices = Choices(workshop, request.provider)
     chosen = select(guests, names, choices.startable)
@@ -95,7 +110,23 @@ def plan(request: Request, places: Places) -> Plan:
             if name not in COLLECTIVE
         },
         request.resume,
+        servers,
     )
+
+
+def _servers(request: Request, before: RunBegun | None) -> Mapping[str, Server]:
+    """Return the servers that the cells are about; a resumed run keeps its own."""
+    if before is None or request.scenarios:
+        return chosen_servers(request.servers)
+    asked = {cell.axes.get("server") for cell in before.cells} - {None}
+    if not asked:
+        return {}
+    known = known_servers(request.servers.folders)
+    gone = sorted(name for name in asked if name is not None and name not in known)
+    if gone:
+        hint = "name the folder of its file with --servers DIR"
+        raise UsageError(f"the run asks about the server {gone[0]}, which is unknown", hint=hint)
+    return {name: server for name, server in known.items() if name in asked}
 
 
 def _latest(parent: Path) -> Path:
@@ -121,11 +152,18 @@ def _depth(request: Request, before: RunBegun | None) -> Depth:
     return before.catalogue
 
 
-def _cells(request: Request, before: RunBegun | None, depth: Depth) -> tuple[Cell, ...]:
+def _cells(
+    request: Request, before: RunBegun | None, depth: Depth, servers: Mapping[str, Server]
+) -> tuple[Cell, ...]:
     named = known_scenarios(request.scenarios)
     if before is not None and not request.scenarios:
         return before.cells
-    return scenarios.cells(depth, named)
+    if servers and not request.scenarios:
+        named = ()
+    if restart.ID in request.scenarios and not servers:
+        hint = "name one with --server NAME, or ask all with --servers"
+        raise UsageError(f"`{restart.ID}` is about servers, and none is named", hint=hint)
+    return (*scenarios.cells(depth, named), *restart.cells_of(servers.values(), depth))
 
 
 def _candidate(guest: Guest, choices: Choices, cells: tuple[Cell, ...]) -> Candidate:

@@ -25,6 +25,7 @@ from harness.scenarios.listen_order import LISTEN_ORDER
 from harness.scenarios.one_listener import ONE_LISTENER
 from harness.scenarios.orphans import ORPHANS
 from harness.scenarios.precedence import PRECEDENCE
+from harness.scenarios.restart import RESTART
 from harness.scenarios.scenario import Scenario
 from harness.scenarios.server_port import SERVER_PORT
 from harness.scenarios.sharing import SHARING
@@ -61,6 +62,7 @@ CATALOGUE: Mapping[str, Scenario] = MappingProxyType(
             DRAIN,
             DATAGRAMS,
             CONNECTED,
+            RESTART,
         )
     }
 )

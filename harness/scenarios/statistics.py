@@ -132,6 +132,21 @@ def excluded(trials: int) -> float:
     return -math.expm1(math.log(ALPHA_EXCLUDED) / trials) if trials > 0 else 1.0
 
 
+def highest_share(hits: int, trials: int, alpha: float = 0.05) -> float:
+    """Return the largest share that `hits` of `trials` leave possible, with 1 - `alpha` certainty.
+
+    This is the upper end of the exact one-sided (Clopper-Pearson) interval: the share at which as
+    few hits, or fewer, have the chance `alpha`. For 0 of n it is about 3 / n.
+    """
+    if hits >= trials:
+        return 1.0
+    low, high = hits / trials, 1.0
+    for _ in range(60):  # halves the interval to less than a float can tell
+        middle = (low + high) / 2
+        low, high = (middle, high) if lower_tail(trials, hits, middle) > alpha else (low, middle)
+    return high
+
+
 def _table(hits: int, flows: int, others: int, of: int) -> float:
     """P(X = hits) if all hits fall on `flows` and `of` at random: X is hypergeometric."""
     ways = (

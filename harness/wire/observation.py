@@ -17,16 +17,16 @@ Word = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"\A[!-~]+\Z")]
 
 Fate = (
     Natural
-    | Annotated[str, Meta(pattern=r"\A(?:E[A-Z0-9]{1,22}|timeout|open|eof|foreign)\Z")]
+    | Annotated[str, Meta(pattern=r"\A(?:E[A-Z0-9]{1,22}|timeout|open|eof|foreign|failed)\Z")]
     | Annotated[tuple[Natural, ...], Meta(min_length=2)]
 )
 """How a flow ended: the index of the member that served it, several indexes for a copied datagram,
 an errno name, or one of `WORDS`."""
 
-WORDS = ("timeout", "open", "eof", "foreign")
+WORDS = ("timeout", "open", "eof", "foreign", "failed")
 """Fates that are neither a member nor an errno. `timeout`: no handshake (TCP) or no reply (UDP) by
 the deadline. `open`: a handshake, then neither a reply nor an end. `eof`: an orderly end without a
-reply. `foreign`: a server of another program answered."""
+reply. `foreign`: a server of another program answered. `failed`: an answer that says so."""
 
 
 class Begin(Struct, frozen=True, forbid_unknown_fields=True, tag="begin", tag_field="event"):

@@ -201,7 +201,7 @@ def _faults_of_numbers(begin: Begin, plan: Script, events: Sequence[Event]) -> I
     A newcomer and one more index are allowed beyond the group, and every member that is due.
     """
     group = number(begin.parameters, plan.group)
-    limit = max(group + 2, 1 + max(plan.members, default=0))
+    limit = plan.generations or max(group + 2, 1 + max(plan.members, default=0))
     counts = plan.flows(begin.parameters)
     named = [member.index for member in _of(Member, events)]
     named += [change.member for change in _of(Change, events)]

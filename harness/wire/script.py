@@ -32,10 +32,14 @@ class DueFlows(Struct, frozen=True):
 
 
 class DueChanges(Struct, frozen=True):
-    """`count` changes of members in a row. With `until_refused`, the first that fails ends them."""
+    """`count` changes of members in a row. With `until_refused`, the first that fails ends them.
+
+    `each` is the fact that says how often they come; without it, they come once.
+    """
 
     count: int = 1
     until_refused: bool = False
+    each: str = ""
 
 
 class DueAttempt(Struct, frozen=True):
@@ -55,10 +59,14 @@ Step = DueMember | DueFlows | DueChanges | DueAttempt | DueFact
 
 
 class Script(Struct, frozen=True):
-    """The steps of an answer. `group` names the parameter that sets how many sockets may serve."""
+    """The steps of an answer. `group` names the parameter that sets how many sockets may serve.
+
+    `generations` replaces it where what serves is a configuration, and is their number.
+    """
 
     steps: tuple[Step, ...] = ()
     group: str = "listeners"
+    generations: int = 0
 
     @property
     def phases(self) -> tuple[str, ...]:
@@ -95,7 +103,14 @@ class Script(Struct, frozen=True):
         }
 
     def as_far_as(self, seen: Observation) -> "Script":
-        """Return the part of the script that the agent can reach after what the kernel refused."""
+        """Return the part of the script that the agent can reach after what the kernel refused.
+
+        Changes that come as often as a fact says are counted out.
+        """
+        steps = tuple(_counted(self.steps, seen))
+        return replace(self, steps=steps)._as_far_as(seen)
+
+    def _as_far_as(self, seen: Observation) -> "Script":
         # A member that is refused ends the answer before anything else could go wrong.
         refused = seen.refusal()
         if refused is not None:
@@ -112,6 +127,17 @@ class Script(Struct, frozen=True):
         if len(before) == len(self.steps):
             return None
         return replace(self, steps=self.steps[: len(before) + 1])
+
+
+def _counted(steps: Iterable[Step], seen: Observation) -> Iterable[Step]:
+    """Yield the steps, with `each` turned into a count."""
+    for step in steps:
+        if isinstance(step, DueChanges) and step.each:
+            times = seen.facts.get(step.each)
+            count = step.count * times if isinstance(times, int) else 0
+            yield replace(step, count=count, each="")
+        else:
+            yield step
 
 
 def _given_up(steps: Iterable[Step], changes: int) -> Iterable[Step]:

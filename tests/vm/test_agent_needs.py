@@ -14,14 +14,17 @@ from harness.machine.places import Places
 
 DT_HASH, DT_SYMTAB, DT_VERNEED, DT_VERNEEDNUM = 4, 6, 0x6FFFFFFE, 0x6FFFFFFF
 
-OLDEST_FREEBSD = {"FBSD_1.0", "FBSD_1.1", "FBSD_1.5"}
-"""FBSD_1.1 is 8.0: jail_set(). FBSD_1.5 is 12.0: fstat() with 64-bit inodes (lib/libc/
-Versions.def)."""
+OLDEST_FREEBSD = {"FBSD_1.0", "FBSD_1.1", "FBSD_1.3", "FBSD_1.5"}
+"""FBSD_1.1 is 8.0: jail_set(). FBSD_1.3 is 10.0: procctl(). FBSD_1.5 is 12.0: fstat() with 64-bit
+inodes (lib/libc/Versions.def)."""
 
 NETBSD_RENAMED = {
-    "__sigprocmask14",  # 1.4
+    "__sigprocmask14",  # these two 1.4
+    "__sigsuspend14",
     "__sigaction_siginfo",  # 2.0
-    "__socket30",  # 3.0
+    "__socket30",  # these three 3.0
+    "__opendir30",
+    "__readdir30",
     "__clock_gettime50",  # these three 6.0: 64-bit time_t
     "__fstat50",
     "__nanosleep50",

@@ -119,7 +119,7 @@ def build(debs: Sequence[Path], tree: Path, deadline: Deadline) -> None:
     for name, text in FILES.items():
         path = tree / name
         path.unlink(missing_ok=True)
-        path.write_text(text)
+        path.write_text(text, "utf-8")
         path.chmod(0o644)
     for name, target in LINKS.items():
         path = tree / name

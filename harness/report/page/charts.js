@@ -8,7 +8,7 @@ const FAIR = 3; // standard deviations of a fair draw that the band shows
 // Fates of a connection by the grades of the words: nothing lost, or clients notice; others are
 // facts. Every errno name (`ECONNRESET`) is noticed.
 const GOOD = new Set(["served", "inherited", "completed", "kept"]);
-const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served", "stranded", "open", "delayed"]);
+const BAD = new Set(["reset", "dropped", "refused", "lost", "closed", "eof", "timeout", "never_served", "stranded", "open", "delayed", "failed"]);
 const PLAIN = new Set(["copied"]);
 
 function befell(fate) {
@@ -190,7 +190,7 @@ const phaseName = (name) => PHASES[name] ?? name.replace(/^left_(\d+)$/, "after 
 
 // Scenarios whose counts have special names, and the function that draws them.
 const OWN = {
-  backlog, takeover, drain, "failure-arrivals": arrivals, "group-limit": group,
+  backlog, takeover, drain, restart: restarted, "failure-arrivals": arrivals, "group-limit": group,
   "failure-flows": (svg, cell) => ribbons(svg, 6, flows(cell)),
   "server-port": (svg, { counts }) => stacked(svg, 0, "flows at both ports", split(counts.compared, counts.same, "same listener", "another")),
 };

@@ -27,7 +27,7 @@ function changedWords([one, other]) {
       const [old, now] = [one, other].map((guest) => row.shown.get(guest)?.find(measured));
       if (old === undefined || now === undefined || wordOf(old) === wordOf(now)) continue;
       const setting = AXES_AT[pointOf(now)].get("tunables");
-      const subject = DATA.subjects[section.name] ?? section.name;
+      const subject = DATA.subjects[section.scenario] ?? section.name;
       const sentence = `${setting ? `with ${setting}, ` : ""}${subject}: ${wordAt(now)} instead of ${wordAt(old)}`;
       found.set(sentence, (found.get(sentence) ?? 0) + 1);
     }

@@ -77,12 +77,36 @@ function elsewhere(cell) {
   const same = DATA.cells.map((_, at) => at).filter((at) => DATA.cells[at][1] === scenario && pointOf(at) === point);
   if (same.length < 2) return null;
   const items = same.sort((one, other) => guestOf(one) - guestOf(other)).map((at) => {
-    const button = make("button", { type: "button", class: `cell ${styleOf(at)}`, onclick: () => openEvidence([at]) },
-      `${DATA.heads[guestOf(at)]} `, make("i", { "aria-hidden": "true" }, glyphOf(at)), ` ${wordAt(at)}`);
+    const button = opener(at, DATA.heads[guestOf(at)]);
     if (at === number) button.setAttribute("aria-current", "true");
     return make("li", {}, button);
   });
   return part("The same on", make("ul", { class: "others" }, ...items));
+}
+
+// A button that opens another cell.
+function opener(at, said) {
+  return make("button", { type: "button", class: `cell ${styleOf(at)}`, onclick: () => openEvidence([at]) },
+    `${said} `, make("i", { "aria-hidden": "true" }, glyphOf(at)), ` ${wordAt(at)}`);
+}
+
+// What the kernel itself does to connections that wait in a queue whose listener closes: questions
+// that say why a server that restarts loses some, and whether `tunables` would help.
+const BEHIND_A_RESTART = [
+  ["failure-queued", { failure: "close" }, "its queue, if a listener closes"],
+  ["drain", { way: "close" }, "a worker that empties its queue, then closes"],
+  ["drain", { way: "inherit" }, "a listener that is inherited"],
+];
+const USUAL = { option: "reuseport", protocol: "tcp", family: "ipv4", bind: "specific" };
+
+function kernelOf(cell) {
+  if (cell.scenario !== "restart") return null;
+  const items = BEHIND_A_RESTART.flatMap(([scenario, more, said]) =>
+    DATA.cells.map((_, at) => at)
+      .filter((at) => DATA.scenarios[DATA.cells[at][1]] === scenario && DATA.guests[guestOf(at)] === cell.guest)
+      .filter((at) => Object.entries({ ...USUAL, ...more }).every(([axis, value]) => AXES_AT[pointOf(at)].get(axis) === value))
+      .map((at) => make("li", {}, opener(at, [said, AXES_AT[pointOf(at)].get("tunables")].filter(Boolean).join(", ")))));
+  return items.length ? part("What this kernel does with a queue", make("ul", { class: "others" }, ...items)) : null;
 }
 
 // What happened, what it means for a server, and what to do.
@@ -93,6 +117,12 @@ function sentences(cell) {
     means ? make("p", { class: "told" }, means) : null,
     advice ? make("p", { class: "advice" }, `What to do: ${advice}`) : null,
   ];
+}
+
+// The counts and their titles, without those of a time line, which the picture shows.
+function withoutTime({ counts, titles }) {
+  const kept = Object.keys(counts).map((name) => !/^at_\d+_/.test(name));
+  return [Object.fromEntries(Object.entries(counts).filter((_, at) => kept[at])), titles.filter((_, at) => kept[at])];
 }
 
 // Everything about one cell, below the dialog's header.
@@ -110,7 +140,8 @@ function details(cell) {
       make("a", { href: linkTo({ row: keyOf(cell.number) }) }, "link to its row")),
     picture && make("figure", {}, picture),
     elsewhere(cell),
-    Object.keys(cell.counts).length ? part("Counts", listed(cell.counts, cell.titles)) : null,
+    kernelOf(cell),
+    Object.keys(cell.counts).length ? part("Counts", listed(...withoutTime(cell))) : null,
     Object.keys(cell.statistics).length ? part("Statistics", listed(cell.statistics, cell.figures)) : null,
     cell.repeats.length
       ? part("Repeats", make("ol", {}, ...cell.repeats.map((one) =>

@@ -12,8 +12,8 @@ const unfold = document.getElementById("unfold");
 const boxes = [...document.querySelectorAll("#columns input")];
 const CHECKED = boxes.map((box) => box.checked);
 
-const SECTIONS = [...table.tBodies].map((body) => ({
-  body, head: body.rows[0], name: body.rows[0].querySelector(".name").textContent, rows: [], fold: null, open: false,
+const SECTIONS = [...table.tBodies].filter((body) => body.dataset.scenario).map((body) => ({
+  body, head: body.rows[0], scenario: body.dataset.scenario, name: body.rows[0].querySelector(".name").textContent, rows: [], fold: null, open: false,
 }));
 
 let next = 0;
@@ -89,7 +89,7 @@ function fit(row, points) {
 function saidBy(section, row, guest) {
   if (!row.said.has(guest)) {
     const [first] = row.cells.get(guest);
-    const meaning = DATA.words[section.name]?.[wordAt(first).split(":")[0]] ?? "";
+    const meaning = DATA.words[section.scenario]?.[wordAt(first).split(":")[0]] ?? "";
     const question = section.head.cells[0].textContent;
     const texts = [question, ...row.values.flat(2), DATA.guests[guest], DATA.heads[guest], wordAt(first), meaning];
     row.said.set(guest, texts.join(" ").toLowerCase());
