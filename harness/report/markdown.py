@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.matrix import Entry, Matrix
 from harness.matrix.changes import releases
 from harness.model import State, word
-from harness.report import answer_table, brief, changes, findings
+from harness.report import answer_table, brief, changes, findings, server_table
 from harness.report.answers import answers
 from harness.report.grid import (
     DIFFERENT,
@@ -67,6 +67,8 @@ def _parts(matrix: Matrix, choice: RowChoice, whole: bool) -> Iterator[tuple[str
         table = answers(matrix)
         if table.columns:
             yield "the answers", [*answer_table.page(table)]
+        if servers := [*server_table.page(matrix)]:
+            yield "the servers", servers
     if whole:
         found = choice.sections(matrix)
         yield "the rows", [*_rows(matrix, found, notes)]

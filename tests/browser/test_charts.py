@@ -67,7 +67,9 @@ def test_bars_are_as_long_as_the_counts(page: Browser, file: Path) -> None:
     assert others / reset == pytest.approx(3, rel=0.05)
 
 
-@pytest.mark.parametrize("scenario", ["distribution", "failure-flows", "takeover", "fallback"])
+@pytest.mark.parametrize(
+    "scenario", ["distribution", "failure-flows", "takeover", "fallback", "restart"]
+)
 @pytest.mark.parametrize("counts", ODD)
 def test_odd_counts_are_drawn_or_not_but_never_throw(
     page: Browser, file: Path, counts: str, scenario: str
@@ -108,6 +110,17 @@ def test_a_phase_in_which_nobody_serves_has_a_bar(page: Browser, file: Path) -> 
 def test_what_a_load_met_that_has_no_word_is_not_served(page: Browser, file: Path) -> None:
     drawn = words(page, file, "drain", "{flows: 100, reset: 5, EHOSTUNREACH: 10, slowest_ms: 7}")
     assert drawn == ["new connections: 100", "served 85", "reset 5", "EHOSTUNREACH 10"]
+
+
+def test_a_restart_is_drawn_over_time(page: Browser, file: Path) -> None:
+    parts = "at_20_new: 3, at_0_old: 40, at_0_lost: 5, at_0_slowest: 7"
+    counts = f"{{flows: 100, reset: 5, delayed: 10, {parts}}}"
+    drawn = words(page, file, "restart", counts)
+    assert drawn[:4] == ["new connections: 100", "served 85", "reset 5", "delayed 10"]
+    assert drawn[4:] == [
+        *("ms after a restart", "slowest", "0 – 20", "7 ms", "from 20", "0 ms"),  # noqa: RUF001
+        *("old 40", "new 3", "lost 5"),
+    ]
 
 
 def test_flows_that_come_back_to_a_restarted_listener_are_told(page: Browser, file: Path) -> None:
