@@ -96,7 +96,7 @@ def _measured(
         with store, following(names, verbose=asked.verbose) as face:
             turns = Turns(capacity.cores())
             fleet = Fleet(settled, store, places, face, Cancellation(), turns)
-            jobs = jobs_for(asked.jobs, settled.candidates, places)
+            jobs = jobs_for(asked.jobs, settled, places)
             fleet.measure(jobs, interruption, until)
     finally:
         matrix = write_reports(settled.folder, expected)

@@ -19,6 +19,9 @@ from harness.model.guest import Section
 SPARE = 0.8
 """The part of the free memory that guests may take."""
 
+SERVERS = 768
+"""MiB of a guest that servers are put into, at least: some have 60 MiB for each worker."""
+
 OVERHEAD = 64 << 20
 """Bytes that a hypervisor and the harness need for each guest, besides the guest's memory."""
 
@@ -42,9 +45,13 @@ def memory() -> int:
     return max(0, min(free, limit - used))
 
 
-def memory_of(section: Section) -> int:
-    """Return how many bytes of this machine's memory a guest takes; 0 if it runs elsewhere."""
-    return (section.memory << 20) + OVERHEAD if section.memory else 0
+def memory_of(section: Section, *, servers: bool = False) -> int:
+    """Return how many bytes of this machine's memory a guest takes; 0 if it runs elsewhere.
+
+    With `servers`, the run asks about servers, and each guest has room for them.
+    """
+    least = SERVERS if servers else 0
+    return (max(section.memory, least) << 20) + OVERHEAD if section.memory else 0
 
 
 def jobs(needs: Sequence[int], free: int, at_once: int, *, accelerated: bool) -> int:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from msgspec import Struct
@@ -99,11 +99,11 @@ class Fleet(Struct, frozen=True):
         face.ended(guest.name, "interrupted" if self.cancellation.said else "done")
 
 
-def jobs_for(asked: int | None, candidates: Sequence[Candidate], places: Places) -> int:
+def jobs_for(asked: int | None, plan: Plan, places: Places) -> int:
     """Return how many guests run at once: the user's number, or as many as fit on this machine."""
     if asked is not None:
         return asked
-    found = [one.guest.section(one.by) for one in candidates if one.provider is not None]
-    needs = [capacity.memory_of(section) for section in found]
+    found = [one.guest.section(one.by) for one in plan.candidates if one.provider is not None]
+    needs = [capacity.memory_of(one, servers=bool(plan.servers)) for one in found]
     accelerated = any(section.made for section in found) and virtualises(places)
     return capacity.jobs(needs, capacity.memory(), capacity.cores(), accelerated=accelerated)

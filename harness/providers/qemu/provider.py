@@ -12,12 +12,12 @@ from harness import clocks
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.leases import Tenancy
-from harness.machine import loopback
+from harness.machine import capacity, loopback
 from harness.model import Guest
 from harness.model.guest import Qemu
 from harness.providers import accelerators
 from harness.providers.fetch import download
-from harness.providers.qemu import images, server_disk
+from harness.providers.qemu import images
 from harness.providers.qemu.boot import QemuBoot
 from harness.providers.qemu.command import ARCHITECTURE, PROGRAM
 from harness.providers.qemu.start import up
@@ -88,7 +88,7 @@ class QemuProvider:
         places, servers = self._workshop.places, self._workshop.packages
         made = images.prepare(qemu, places, tenancy.folder, deadline, guest.system, servers=servers)
         if made.servers is not None:
-            qemu = replace(qemu, memory=max(qemu.memory, server_disk.MEMORY))
+            qemu = replace(qemu, memory=max(qemu.memory, capacity.SERVERS))
         program = shutil.which(PROGRAM)
         assert program is not None
         accelerator = qemu.accelerator or accelerators.best(Path(program), places)

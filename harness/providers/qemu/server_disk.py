@@ -38,9 +38,6 @@ MODULES = ("virtio_blk",)
 """Drivers that the guest needs for it, besides those of our initramfs. Debian's kernels for virtual
 machines have ext4 built in."""
 
-MEMORY = 768
-"""MiB of memory of a guest with servers: some have a process of 60 MiB for each worker."""
-
 BLOCK = 4096
 
 FEATURES = "none,extent,filetype,dir_index,ext_attr,large_file,sparse_super"
