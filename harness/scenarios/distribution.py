@@ -38,7 +38,7 @@ MANY = tuple(
     for option in SHARING
     for place in ("ipv4 specific", "ipv6 wildcard")
 )
-"""Rows where the agent plays the clients behind a tun device: 20 000 flows from 200 hosts."""
+"""Rows where the agent plays the clients behind a tun device: 8000 flows from 200 hosts."""
 
 SWITCHED = tuple(
     setting

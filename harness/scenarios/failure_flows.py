@@ -33,7 +33,7 @@ MANY = (
     ("restart", "middle"),
     ("join", ""),
 )
-"""Changes that are also asked with `peer=tun`: 20 000 flows give a share to half a percent."""
+"""Changes that are also asked with `peer=tun`: 8000 flows give a share to a percent."""
 
 FAIR = 2
 """A newcomer to k members should get 1 in k+1 flows. More than this many times that is too much."""

@@ -46,7 +46,7 @@ TUN = "tun"
 CLIENTS = ("mptcp", "tcp")
 """Values of the axis `peer` of a listener of MPTCP: its clients use MPTCP, or plain TCP."""
 
-MANY = {Depth.QUICK: 1000, Depth.FULL: 20000}
+MANY = {Depth.QUICK: 1000, Depth.FULL: 8000}
 """Flows of a cell at `peer=tun`, where a flow costs no socket and ports do not run out. In a quick
 run it is the number of hosts that matters: a share that is off by 0.07 is noticed."""
 
