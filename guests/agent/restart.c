@@ -90,7 +90,8 @@ static int covers(const struct restarting *restarting, const struct stream *stre
 static int due(const struct trial *trial, const struct restarting *restarting,
                const struct stream *stream)
 {
-    int64_t room = restarting->flows - needed(restarting), rounds = trial->question->rounds;
+    int64_t spare = (int64_t)restarting->rate * 2 * APART / 1000, rounds = trial->question->rounds;
+    int64_t room = restarting->flows - needed(restarting) - spare;
     int64_t share = rounds > 1 ? restarting->made * room / (rounds - 1) : 0;
     return stream->started >= share && clock_ms() >= restarting->rested + APART;
 }
