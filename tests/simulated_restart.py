@@ -20,6 +20,7 @@ LOSE = {
     "closes": "eof",
     "fails": "failed",
     "strands": "open",
+    "vanishes": "EHOSTUNREACH",
 }
 """What the clients of a bad server meet in the first ms after a restart began."""
 
@@ -29,7 +30,7 @@ def restart(trial: Trial) -> None:
     server = trial.parameters.get("server", "good")
     if server in ("dies", "mute"):
         error = {"dies": "ECHILD", "mute": "ETIMEDOUT"}[server]
-        trial.say("fact", name="said", value="no such directive\n")
+        trial.say("fact", name="said", value="line 2:\n\n  no such directive\n")
         trial.say("attempt", what="start", call="answer", error=error)
         return
     trial.say("attempt", what="start", call=None, error=None)
@@ -97,11 +98,12 @@ RESTARTED: Mapping[str, Simulated] = {
             Case(SCALED, "closed:30/800", asked("closes")),
             Case(SCALED, "failed:30/800", asked("fails")),
             Case(SCALED, "lost:30/800", asked("strands")),
+            Case(SCALED, "lost:30/800", asked("vanishes")),
             Case(SCALED, "delayed:30/800", asked("stalls")),
             Case(SCALED, "down:322", asked("stops")),
             unclear("never", "nobody was served"),
-            unclear("dies", "it ended when it was started; it said: no such directive"),
-            unclear("mute", "it did not answer in time; it said: no such directive"),
+            unclear("dies", "it ended when it was started; it said: line 2:; no such directive"),
+            unclear("mute", "it did not answer in time; it said: line 2:; no such directive"),
             unclear("broken", "restart 1, step 2 (run x -s reload): status 1"),
             unclear("endless", "a restart went on after the last connection"),
             unclear("slow-to-restart", "it was not restarted"),

@@ -12,7 +12,7 @@ from simulated_kernels import HEIR, Kernel
 from simulated_trial import NEWEST, SCALED, TURNS
 
 from harness import guests
-from harness.judge import judge
+from harness.judge import conclude, judge
 from harness.machine.resources import guests_folder
 from harness.model import Depth, Judgement, State
 from harness.scenarios import CATALOGUE, SCRIPTS, cells
@@ -288,3 +288,13 @@ def test_nothing_in_the_harness_can_reach_a_simulated_kernel() -> None:
         assert "simulated" not in text, path
         assert "import tests" not in text, path
         assert "from tests" not in text, path
+
+
+def test_words_of_a_guest_are_no_counts_of_a_restart() -> None:
+    said = answer(SCALED, "restart", SIMULATED["restart"].asked)
+    hostile = b'{"event":"fact","name":"leftover","value":"<b>many"}\n'
+    at = said.index(b'{"event":"end"')
+    (reply,) = parse(said[:at] + hostile + said[at:], SCRIPTS)
+    assert reply.observation is not None
+    found = conclude(CATALOGUE["restart"], reply.observation)
+    assert (found.verdict, "leftover" in found.counts) == ("lossless", False)

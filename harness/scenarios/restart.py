@@ -12,6 +12,7 @@ from harness.scenarios.statistics import highest_share
 from harness.scenarios.tally import kind, measured, tally, unclear
 from harness.scenarios.timeline import timeline, turnover
 from harness.scenarios.tunables import MIGRATION
+from harness.text import visible
 from harness.wire.observation import Fate, Flows, Observation
 from harness.wire.script import DueAttempt, DueChanges, DueFact, DueFlows, Script
 
@@ -53,8 +54,11 @@ EXPECTED = 20
 WORST = ("lost", "refused", "reset", "closed", "failed")
 """Kinds of loss, the worst for a client first: it waits in vain, or it can try again at once."""
 
-NAMES = {"stranded": "lost"}
-"""The words for kinds of fate that go by another name here."""
+SAID = 800
+"""Characters of what the server said; the recording has more."""
+
+NUMBERS = ("rehearsal", "kept-closed", "leftover", "port-kept", "slipped")
+"""Facts that an answer may have, and that are counts if they are numbers."""
 
 
 def cells(_: Depth) -> tuple[Cell, ...]:
@@ -106,9 +110,9 @@ def script(_: Mapping[str, str]) -> Script:
 
 
 def _named(fates: Sequence[Fate]) -> Counter[str]:
-    """Count the fates by the words of the verdicts."""
+    """Count the fates by the words of the verdicts; what is not answered in any way is lost."""
     kinds = (kind(fate) for fate in fates)
-    return Counter(NAMES.get(name, name) for name in kinds)
+    return Counter(name if name in ("served", *WORST) else "lost" for name in kinds)
 
 
 def _silence(stream: Flows) -> tuple[int, int]:
@@ -136,7 +140,6 @@ def _counts(seen: Observation) -> Mapping[str, int]:
         "capacity_per_s": int(seen.facts["capacity"]),
         "rate_per_s": int(seen.facts["rate"]),
         **{name: found[name] for name in WORST},
-        **{name: found[name] for name in sorted(found.keys() - {"served", *WORST})},
         "delayed": sum(kind(fate) == "served" and took > slow for fate, took in served),
         "slowest_ms": max(stream.took, default=0),
         "silent_ms": silence,
@@ -144,9 +147,9 @@ def _counts(seen: Observation) -> Mapping[str, int]:
         "kept": len(kept.fates),
         **{f"kept_{name}": count for name, count in sorted(old.items()) if name != "served"},
         **{
-            name.replace("-", "_"): int(seen.facts[name])
-            for name in ("rehearsal", "kept-closed", "leftover", "port-kept", "slipped")
-            if name in seen.facts
+            name.replace("-", "_"): value
+            for name in NUMBERS
+            if isinstance(value := seen.facts.get(name), int)
         },
         **timeline(seen, stream),
     }
@@ -170,7 +173,9 @@ def classify(seen: Observation) -> Judgement:
     }
     failed = seen.facts.get("failed")
     if failed is not None:
-        return unclear(f"it could not be restarted: {failed}{_said(seen)}", counts, figures)
+        return unclear(
+            f"it could not be restarted: {visible(str(failed))}{_said(seen)}", counts, figures
+        )
     if seen.facts.get("uncovered"):
         return unclear("a restart went on after the last connection", counts, figures)
     control = seen.phase("control")
@@ -201,13 +206,14 @@ def _not_started(seen: Observation, call: str | None, error: str) -> str:
         "ETIMEDOUT": "it did not answer in time",
         "EADDRINUSE": "its port was taken",
     }
-    return f"the server does not serve: {what.get(error, f'{call}: {error}')}{_said(seen)}"
+    return f"the server does not serve: {what.get(error, f'{call} {error}')}{_said(seen)}"
 
 
 def _said(seen: Observation) -> str:
-    """Return the end of what the server itself said."""
-    said = str(seen.facts.get("said", "")).strip()
-    return f"; it said: {said}" if said else ""
+    """Return the end of what the server itself said, in one line."""
+    lines = [line.strip() for line in str(seen.facts.get("said", "")).splitlines()]
+    said = "; ".join(line for line in lines if line)[-SAID:]
+    return f"; it said: {visible(said)}" if said else ""
 
 
 RESTART = Scenario(
