@@ -1,6 +1,7 @@
 """`run` with servers: one of one's own, one of Debian's packages, here and in a guest."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ def test_a_server_of_debian_is_restarted(tmp_path: Path, guest: str) -> None:
     # On a guest that is emulated and shares its CPU, a restart may be too slow to be judged.
     assert cell.state in (State.MEASURED, State.INCONCLUSIVE), cell.why
     assert cell.counts["restarts"] >= 1
-    assert here.matrix().guests[guest]["provenance"]["servers_suite"] == "bookworm"
+    provenance = here.matrix().guests[guest]["provenance"]
+    assert isinstance(provenance, Mapping)
+    assert provenance["servers_suite"] == "bookworm"
     assert "haproxy" in (tmp_path / "run" / "report.html").read_text()
 
 
