@@ -110,26 +110,21 @@ def nightly(
     make_folder(folder / "runs")
     check_archive(folder / HISTORY, OTHER_HISTORY)  # before a night is spent on it
     out = fresh(folder / "runs", time.gmtime())
+    chosen = server_choice(servers, server_folders)
     request = Request(
         names=tuple(names),
-        scenarios=known_scenarios(()) if servers or server_folders else (),
-        servers=server_choice(servers, server_folders),
+        scenarios=() if chosen.none else known_scenarios(()),
+        servers=chosen,
         depth=Depth(depth or "full"),
         folders=tuple(folders),
         out=out,
         cold=True,  # a kernel draws its hash seeds at boot, so each night uses others
     )
+    strict = flags["strict"]
     asked = RunOptions(
-        request,
-        jobs=jobs,
-        timeout=timeout,
-        baseline=baseline,
-        shown=False,
-        strict=flags["strict"],
+        request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False, strict=strict
     )
-    status, sentences = (
-        _joined(measured, out, strict=flags["strict"]) if measured else _measured(asked)
-    )
+    status, sentences = _joined(measured, out, strict=strict) if measured else _measured(asked)
     if not (out / MATRIX).exists():
         return status
     night = _looked_at(folder, out, _sentence(status, sentences))
