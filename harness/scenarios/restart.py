@@ -128,12 +128,11 @@ def _silence(stream: Flows) -> tuple[int, int]:
     return longest, sum(since < began <= until for began in stream.started)
 
 
-def _counts(seen: Observation) -> Mapping[str, int]:
+def _counts(seen: Observation, silence: int) -> Mapping[str, int]:
     stream, kept = seen.phase("restarts"), seen.phase("kept")
     found, old = _named(stream.fates), _named(kept.fates)
     served = zip(stream.fates, stream.took, strict=True)
     slow = SLOW_MS + seen.gap
-    silence, _ = _silence(stream)
     return {
         "flows": len(stream.fates),
         "restarts": int(seen.facts["restarts"]),
@@ -164,7 +163,8 @@ def classify(seen: Observation) -> Judgement:
     start = seen.attempt(START)
     if start is not None and start.error is not None:
         return unclear(_not_started(seen, start.call, start.error), {})
-    counts = _counts(seen)
+    silence, arrived = _silence(seen.phase("restarts"))
+    counts = _counts(seen, silence)
     flows = counts["flows"]
     lost = sum(counts[name] for name in WORST)
     figures = {
@@ -187,13 +187,12 @@ def classify(seen: Observation) -> Judgement:
         return unclear("it was not restarted before the stream ended", counts, figures)
     if not flows - lost:
         return unclear("nobody was served while it restarted", counts, figures)
-    return measured(_word(seen, counts), counts, figures)
-
-
-def _word(seen: Observation, counts: Mapping[str, int]) -> str:
-    silence, arrived = _silence(seen.phase("restarts"))
     if silence >= DOWN_MS + seen.gap and arrived >= EXPECTED:
-        return f"down:{silence}"
+        return measured(f"down:{silence}", counts, figures)
+    return measured(_word(counts), counts, figures)
+
+
+def _word(counts: Mapping[str, int]) -> str:
     for name in (*WORST, "delayed"):
         if counts[name]:
             return f"{name}:{counts[name]}/{counts['flows']}"
