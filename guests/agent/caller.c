@@ -76,23 +76,6 @@ short caller_events(const struct caller *caller, const struct flow *flow)
     return flow->state == CONNECTING || caller->sent < size_of_request(caller) ? POLLOUT : POLLIN;
 }
 
-/* After a reset some kernels give EPIPE to send() and keep the reason for recv(). */
-static void lost(struct flow *flow, int error)
-{
-    char byte;
-    if (error == EPIPE) {
-        ssize_t got = recv(flow->fd, &byte, 1, 0);
-        int reason = errno;
-        if (got == 0) {
-            flow_end(flow, ENDED, 0);
-            return;
-        }
-        if (got < 0 && !again(reason))
-            error = reason;
-    }
-    flow_end(flow, FAILED, error);
-}
-
 static void connected(struct flow *flow)
 {
     int error = 0;
@@ -113,7 +96,7 @@ static void ask_on(struct caller *caller, struct flow *flow)
     if (put >= 0)
         caller->sent += (size_t)put;
     else if (!again(errno))
-        lost(flow, errno);
+        flow_lost(flow, errno);
 }
 
 /* A whole answer decides, whatever the connection does after it. */

@@ -3,6 +3,7 @@
 
 #include "clock.h"
 
+#include <errno.h>
 #include <string.h>
 
 void flow_begin(struct flow *flow, uint32_t number)
@@ -66,4 +67,20 @@ void flow_hear(const struct trial *trial, struct flow *flow, const unsigned char
         count = room; /* no member says more */
     memcpy(flow->bytes + flow->received, bytes, (size_t)count);
     flow_grown(trial, flow, count);
+}
+
+void flow_lost(struct flow *flow, int error)
+{
+    char byte;
+    if (error == EPIPE) {
+        ssize_t got = recv(flow->fd, &byte, 1, 0);
+        int reason = errno;
+        if (got == 0) {
+            flow_end(flow, ENDED, 0);
+            return;
+        }
+        if (got < 0 && reason != EAGAIN && reason != EWOULDBLOCK)
+            error = reason;
+    }
+    flow_end(flow, FAILED, error);
 }

@@ -46,6 +46,10 @@ void flow_resume(struct flow *);
 /* Gives the flow its fate; the connection of one that was served, or whose time is up, may stay. */
 void flow_end(struct flow *, enum fate, int error);
 
+/* Ends a flow whose connection is lost, by the error of a call on its socket.  After a reset some
+ * kernels give EPIPE to send() and keep the reason for recv(). */
+void flow_lost(struct flow *, int error);
+
 /* Takes bytes that came for the flow; with flow_grown() they are in flow->bytes already. */
 void flow_hear(const struct trial *, struct flow *, const unsigned char *bytes, int count);
 void flow_grown(const struct trial *, struct flow *, int count);

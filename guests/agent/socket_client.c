@@ -65,23 +65,6 @@ static int open_socket(struct trial *trial, struct flow *flow)
     return bind_port(trial, flow);
 }
 
-/* After a reset some kernels give EPIPE to send() and keep the reason for recv(). */
-static void lost(struct flow *flow, int error)
-{
-    char byte;
-    if (error == EPIPE) {
-        ssize_t got = recv(flow->fd, &byte, 1, 0);
-        int reason = errno;
-        if (got == 0) {
-            flow_end(flow, ENDED, 0);
-            return;
-        }
-        if (got < 0 && reason != EAGAIN && reason != EWOULDBLOCK)
-            error = reason;
-    }
-    flow_end(flow, FAILED, error);
-}
-
 /* A member that is bound to the wildcard may answer from another address than the one that a
  * client of many addresses sent to, and a connected socket would not get the answer. */
 static int connected(const struct trial *trial)
@@ -102,7 +85,7 @@ static void send_request(struct trial *trial, struct flow *flow)
     if (put < 0 && (error == ENOBUFS || error == EAGAIN))
         broken("a client cannot send: %s", errno_name(error));
     if (put < 0)
-        lost(flow, error);
+        flow_lost(flow, error);
 }
 
 static void opened(struct trial *trial, const struct phase *phase, struct flow *flow)
