@@ -92,6 +92,10 @@ class GuestLostError(InfrastructureError):
     """The guest was up and is gone (SSH reset, QEMU ended, panic). It must be booted again."""
 
 
+class MachineLostError(InfrastructureError):
+    """The machine of a cluster that ran the guest is gone. That is no fault of the guest."""
+
+
 class CommandTimeoutError(InfrastructureError):
     """A command in the guest did not end in time. The guest itself may still work."""
 

@@ -10,8 +10,6 @@ from harness import leases
 from harness.cli.exit import ExitStatus, complain
 from harness.cli.output import show
 from harness.deadline import Cancellation
-from harness.machine import capacity
-from harness.machine.capacity import Turns
 from harness.machine.places import Places
 from harness.matrix import Matrix
 from harness.matrix.baseline import Baseline, BaselineCheck, Outcome
@@ -94,9 +92,8 @@ def _measured(
     store = begin(settled.folder, settled.begun)
     try:
         with store, following(names, verbose=asked.verbose) as face:
-            turns = Turns(capacity.cores())
-            fleet = Fleet(settled, store, places, face, Cancellation(), turns)
-            jobs = jobs_for(asked.jobs, settled, places)
+            fleet = Fleet(settled, store, places, face, Cancellation())
+            jobs = jobs_for(asked.jobs, settled, settled.machines[0])
             fleet.measure(jobs, interruption, until)
     finally:
         matrix = write_reports(settled.folder, expected)

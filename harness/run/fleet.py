@@ -9,12 +9,10 @@ from msgspec import Struct
 
 from harness.agent import Builder
 from harness.deadline import Cancellation
-from harness.machine import capacity
-from harness.machine.capacity import Turns
 from harness.machine.places import Places
-from harness.providers import virtualises
 from harness.run.engine import GuestJob, measure
 from harness.run.interruption import Interruption
+from harness.run.machines import Machine, fitted
 from harness.run.plan import Candidate, Plan
 from harness.run.progress import Face
 from harness.store import Store
@@ -33,7 +31,6 @@ class Fleet(Struct, frozen=True):
     places: Places
     face: Face
     cancellation: Cancellation
-    turns: Turns
 
     def measure(self, jobs: int, interruption: Interruption, until: float | None) -> None:
         """Measure every guest, `jobs` at once; end early on a signal, or at `until` (monotonic).
@@ -72,26 +69,27 @@ class Fleet(Struct, frozen=True):
     def _one(self, candidate: Candidate, builder: Builder) -> None:
         guest, face = candidate.guest, self.face
         record = self.store.guest(guest.name)
-        if candidate.provider is None:
+        if not candidate.starts:
             record.not_run(candidate.why, candidate.hint)
             face.ended(guest.name, "not run")
             return
         if not candidate.cells:
             face.ended(guest.name, "no cell is missing")
             return
+        start = candidate.starts[0]
         if not self.cancellation.said:
             depth = self.plan.begun.catalogue
             measure(
                 GuestJob(
-                    guest=guest,
+                    guest=fitted(guest, start.machine),
                     depth=depth,
-                    provider=candidate.provider,
+                    provider=start.offer.provider,
                     builder=builder,
                     record=record,
                     progress=face,
                     cancellation=self.cancellation,
-                    turns=self.turns,
-                    cpus=guest.section(candidate.by).cpus,
+                    turns=start.machine.turns,
+                    cpus=guest.section(start.offer.name).cpus,
                     servers=self.plan.servers,
                 ),
                 candidate.cells,
@@ -99,11 +97,13 @@ class Fleet(Struct, frozen=True):
         face.ended(guest.name, "interrupted" if self.cancellation.said else "done")
 
 
-def jobs_for(asked: int | None, plan: Plan, places: Places) -> int:
-    """Return how many guests run at once: the user's number, or as many as fit on this machine."""
+def jobs_for(asked: int | None, plan: Plan, machine: Machine) -> int:
+    """Return how many guests run on a machine at once: the user's number, or as many as fit."""
     if asked is not None:
         return asked
-    found = [one.guest.section(one.by) for one in plan.candidates if one.provider is not None]
-    needs = [capacity.memory_of(one, servers=bool(plan.servers)) for one in found]
-    accelerated = any(section.made for section in found) and virtualises(places)
-    return capacity.jobs(needs, capacity.memory(), capacity.cores(), accelerated=accelerated)
+    able = [
+        one.guest
+        for one in plan.candidates
+        if any(start.machine is machine for start in one.starts)
+    ]
+    return machine.slots(able, servers=bool(plan.servers))

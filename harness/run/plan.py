@@ -16,9 +16,8 @@ from harness.machine.places import Places
 from harness.machine.version import version
 from harness.model import Cell, Depth, Guest, State
 from harness.model.server import Server
-from harness.protocols import Provider
-from harness.providers import Choices
 from harness.providers.workshop import Workshop
+from harness.run.machines import Machine, Machines, Start, own_machine
 from harness.run.names import (
     ServerChoice,
     chosen_servers,
@@ -58,12 +57,11 @@ class Request(Struct, frozen=True):
 
 
 class Candidate(Struct, frozen=True):
-    """A requested guest and the provider that starts it (`by` is its name), or why none can."""
+    """A requested guest and the machines that can start it, or why none can."""
 
     guest: Guest
-    provider: Provider | None
     cells: tuple[Cell, ...]
-    by: str = ""
+    starts: tuple[Start, ...] = ()
     why: str = ""
     hint: str | None = None
 
@@ -72,7 +70,8 @@ class Plan(Struct, frozen=True):
     """The run's folder, its first journal line, and the cells that each guest is asked.
 
     `named` maps each name that was given to its guests; of each such group at least one guest must
-    be measured. `servers` are those that the cells are about, by name.
+    be measured. `machines` are those that may start guests: this one, or those of a cluster.
+    `servers` are those that the cells are about, by name.
     """
 
     folder: Path
@@ -80,11 +79,15 @@ class Plan(Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     named: Mapping[str, tuple[str, ...]]
     resumed: bool
+    machines: tuple[Machine, ...]
     servers: Mapping[str, Server] = field(default_factory=dict)
 
 
-def plan(request: Request, places: Places) -> Plan:
-    """Plan a run; raise `UsageError` if a name or a folder does not exist."""
+def plan(request: Request, places: Places, machines_of: Machines = own_machine) -> Plan:
+    """Plan a run; raise `UsageError` if a name or a folder does not exist.
+
+    `machines_of` returns the machines that may start guests.
+    """
     folder = request.out or (_latest(Path()) if request.resume else fresh(Path(), time.localtime()))
     before = _before(folder) if request.resume else None
     # A resumed run keeps its depth, because the parameters of a cell depend on it.
@@ -96,13 +99,13 @@ def plan(request: Request, places: Places) -> Plan:
     packages = tuple({name: None for one in servers.values() for name in one.packages})
     workshop = Workshop(places, consoles, request.keep, request.cold, folder, packages)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
-    choices = Choices(workshop, request.provider)
-    chosen = select(guests, names, choices.startable)
+    machines = tuple(machines_of(workshop, request.provider))
+    chosen = select(guests, names, lambda guest: any(one.startable(guest) for one in machines))
     done = _settled(folder) if request.resume else {}
     return Plan(
         folder,
         _begun(depth, chosen, cells),
-        tuple(_candidate(guest, choices, _left(cells, guest, done)) for guest in chosen),
+        tuple(_candidate(guest, machines, _left(cells, guest, done)) for guest in chosen),
         # `available` is not among these names, so no provider is asked what it can start.
         {
             name: tuple(guest.name for guest in select(guests, [name], lambda _: True))
@@ -110,6 +113,7 @@ def plan(request: Request, places: Places) -> Plan:
             if name not in COLLECTIVE
         },
         request.resume,
+        machines,
         servers,
     )
 
@@ -166,12 +170,17 @@ def _cells(
     return (*scenarios.cells(depth, named), *restart.cells_of(servers.values(), depth))
 
 
-def _candidate(guest: Guest, choices: Choices, cells: tuple[Cell, ...]) -> Candidate:
-    try:
-        offer = choices.best(guest)
-    except NotRunError as exc:
-        return Candidate(guest, None, cells, why=str(exc), hint=exc.hint)
-    return Candidate(guest, offer.provider, cells, offer.name)
+def _candidate(guest: Guest, machines: Sequence[Machine], cells: tuple[Cell, ...]) -> Candidate:
+    starts, refusals = list[Start](), dict[str, NotRunError]()
+    for machine in machines:
+        try:
+            starts.append(Start(machine, machine.best(guest)))
+        except NotRunError as exc:
+            refusals.setdefault(str(exc), exc)
+    if starts:
+        return Candidate(guest, cells, tuple(starts))
+    hint = next((exc.hint for exc in refusals.values()), None)
+    return Candidate(guest, cells, why="; ".join(refusals), hint=hint)
 
 
 def _settled(folder: Path) -> dict[str, set[str]]:
