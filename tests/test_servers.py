@@ -170,6 +170,16 @@ def test_another_system_may_differ(tmp_path: Path) -> None:
     assert "of theirs {other}" in written
 
 
+def test_a_system_may_be_one_where_it_cannot_run(tmp_path: Path) -> None:
+    text = (
+        GOOD + "on: {FreeBSD: {unsupported: it needs epoll}, NetBSD: {unsupported: it needs epoll}}"
+    )
+    server = loaded(tmp_path, text)["mine"]
+    assert b"\nunsupported mine: it needs epoll\n" in plan(server, "FreeBSD")
+    assert b"unsupported" not in plan(server, "Linux")
+    assert server.not_on == {"it needs epoll": "FreeBSD, NetBSD"}
+
+
 def test_a_request_may_have_any_byte() -> None:
     assert octets(r"a\x00\xff\r\n\\") == b"a\x00\xff\r\n\\\\"
 
@@ -184,6 +194,26 @@ def test_each_server_that_comes_along_has_a_plan_without_a_placeholder_of_ours(n
     assert not any(f"{{{key}}}" in written for key in server.values)
     assert not server.title.endswith(".")
     assert name.startswith("reference-") or (server.packages and server.programs)
+
+
+@pytest.mark.parametrize("system", ["FreeBSD", "NetBSD", "DragonFly", "Darwin"])
+@pytest.mark.parametrize("name", SERVERS)
+def test_each_server_says_how_it_runs_on_the_other_systems(name: str, system: str) -> None:
+    """Which nobody has tried, but for the agent's own server, or why it cannot run there."""
+    server = SERVERS[name]
+    on = server.on[system]
+    lines = plan(server, system).decode("latin-1").splitlines()
+    programs = [line.split()[1] for line in lines if line.startswith("program ")]
+    (start,) = [line for line in lines if line.startswith("start ")]
+    if on.unsupported:
+        assert f"unsupported {name}: {on.unsupported}" in lines
+    elif server.programs:
+        assert on.unchecked
+        assert programs
+        assert all(one in start for one in programs)
+        assert "/usr/lib/" not in "\n".join(lines)
+    else:
+        assert "{agent}" in start
 
 
 @pytest.mark.parametrize("name", SERVERS)

@@ -26,6 +26,8 @@ def test_servers_lists_each_with_its_ways(command: Command) -> None:
     assert [one["name"] for one in listed] == list(load([servers_folder()]))
     assert all(one["name"] in text and one["title"] in text for one in listed)
     assert all(way in text for one in listed for way in one["ways"])
+    assert "not on NetBSD, Darwin: Node has no reusePort there" in " ".join(text.split())
+    assert "not if uvicorn is older than 0.30" in text
 
 
 def test_a_run_asks_the_named_servers_and_nothing_else(command: Command) -> None:

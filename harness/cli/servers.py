@@ -37,12 +37,18 @@ def servers(server_folders: Sequence[str], as_json: bool) -> None:
 
 def _row(server: Server) -> Sequence[str]:
     needs = [*server.packages, *(["root"] if server.root else [])]
-    others = [f"{name} (unchecked)" if one.unchecked else name for name, one in server.on.items()]
+    others = [
+        f"{name} (unchecked)" if one.unchecked else name
+        for name, one in server.on.items()
+        if not one.unsupported
+    ]
     lines = [
         server.title,
         f"restarts: {', '.join(server.ways)}",
         f"needs: {' '.join(needs or server.programs) or 'nothing'}",
         f"systems: {', '.join([FIRST_SYSTEM, *others])}",
+        *(f"not on {names}: {why}" for why, names in server.not_on.items()),
+        *(f"not if {why}" for why in server.needs),
     ]
     return server.name, "\n".join(lines)
 

@@ -18,13 +18,15 @@ Protocol = Literal["http", "tcp", "dns-udp", "dns-tcp"]
 class On(Struct, frozen=True, forbid_unknown_fields=True):
     """What differs on another system; `values` are merged over those of the server.
 
-    `unchecked`: nobody has run the server with these on that system yet.
+    `unchecked`: nobody has run the server with these on that system yet. `unsupported`: why it
+    cannot run there.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     programs: tuple[str, ...] | None = None
     start: str | None = None
     unchecked: bool = False
+    unsupported: str = ""
 
 
 class Server(Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +65,15 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     answer: str = ""
     on: Mapping[str, On] = field(default_factory=dict)
     source: str = ""
+
+    @property
+    def not_on(self) -> Mapping[str, str]:
+        """Why it cannot run on some systems, and which these are."""
+        found: dict[str, list[str]] = {}
+        for name, on in self.on.items():
+            if on.unsupported:
+                found.setdefault(on.unsupported, []).append(name)
+        return {why: ", ".join(names) for why, names in found.items()}
 
     def known_on(self, system: str) -> bool:
         """Return whether its file says how it runs on this system."""

@@ -26,6 +26,8 @@ def plan(
     values = {**server.values, **differing.values}
     if not server.known_on(system):
         missing = f"its file says nothing about {system}"
+    elif differing.unsupported:
+        missing = differing.unsupported
     lines = [
         f"plan {VERSION}",
         *([f"unsupported {server.name}: {_line(missing)}"] if missing else ()),
