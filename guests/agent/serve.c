@@ -23,7 +23,7 @@
 enum { MOST_WORKERS = 64, BACKLOG = 1024 };
 
 struct serving {
-    int port, count, generation;
+    int port, count, generation, slow;
     enum serve_how how;
     int listener;               /* the one that all workers inherit, or -1 */
     pid_t workers[MOST_WORKERS];
@@ -79,7 +79,8 @@ static int receive(int channel)
 static void become_worker(const struct serving *serving, int from, int heir, int ready)
 {
     struct serve_worker worker = { .how = serving->how, .generation = serving->generation,
-                                   .heir = heir, .listener = serving->listener };
+                                   .heir = heir, .listener = serving->listener,
+                                   .slow = serving->slow };
     char byte = 0;
     sigset_t none;
     signal(SIGHUP, SIG_IGN);
@@ -188,7 +189,8 @@ static int take_word(struct serving *serving, const char *word)
     static const char *const hows[] = { "inherit", "reuseport", "pass" };
     if (sscanf(word, "port=%5d", &serving->port) == 1
         || sscanf(word, "workers=%2d", &serving->count) == 1
-        || sscanf(word, "generation=%4d", &serving->generation) == 1)
+        || sscanf(word, "generation=%4d", &serving->generation) == 1
+        || sscanf(word, "slow=%4d", &serving->slow) == 1)
         return 0;
     for (int i = 0; strncmp(word, "how=", 4) == 0 && i < 3; i++)
         if (strcmp(word + 4, hows[i]) == 0) {

@@ -57,6 +57,8 @@ static int answer(struct work *work, int i)
     size = snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%s\r\n%s", size,
                     closes ? "Connection: close\r\n" : "", body);
     connection->heard = 0;
+    if (work->worker->slow > 0)
+        pause_ms(work->worker->slow);
     return send(work->polls[1 + i].fd, reply, (size_t)size, 0) == size && !closes;
 }
 

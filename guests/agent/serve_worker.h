@@ -11,6 +11,7 @@ enum serve_how { SERVE_INHERIT, SERVE_REUSEPORT, SERVE_PASS };
 struct serve_worker {
     enum serve_how how;
     int generation, listener;
+    int slow; /* ms that it works on an answer, and does nothing else */
     int heir; /* the channel to its successor, with SERVE_PASS */
 };
 

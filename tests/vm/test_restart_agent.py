@@ -207,7 +207,7 @@ def test_dns_servers_are_asked_for_an_address(agent: Path, transport: str) -> No
 
 
 def own(how: str) -> Plan:
-    start = f"exec {{agent}} serve port={{port}} workers={{workers}} how={how}"
+    start = f"exec {{agent}} serve port={{port}} workers={{workers}} how={how} slow=0"
     return Plan(start, files={"generation": "{generation}"})
 
 
@@ -221,6 +221,16 @@ def test_the_agents_own_server_can_be_restarted(agent: Path, how: str) -> None:
     if how != "reuseport":
         assert fates["ECONNRESET"] == 0
         assert {*said.fates("kept")} == {4}
+
+
+def test_the_agents_own_server_can_be_slow(agent: Path) -> None:
+    """Two workers that take 5 ms for each answer serve 400 connections a second at most."""
+    plan = replace(own("inherit"), head=["once"], start=own("inherit").start[:-1] + "5")
+    said = answered(agent, plan, "flows=400", "traffic=heavy")
+    assert 100 < said.facts["capacity"] <= 400
+    (flows,) = [line for line in said.events("flows") if line["phase"] == "restarts"]
+    assert sorted(flows["took"])[len(flows["took"]) // 2] >= 5
+    assert said.fates("restarts").keys() <= {0, 1, 2, 3, 4}
 
 
 def test_a_worker_of_the_agents_own_server_is_replaced(agent: Path) -> None:
