@@ -18,7 +18,7 @@
  * and so many ms more.  CALMING: ms after the rehearsal.  The others are flows per second.  Whoever
  * can serve AMPLE gets the fastest stream: 10000 are 80 % of it, 2500 are 20 %. */
 enum { CLOSED_LOOP = 16, WARMING = 200, QUICK = 500, THOROUGH = 1000, MANY = 10000,
-       MOST_REHEARSED = 40000, TIMES = 3, ROOM = 500, CALMING = 200, SLOWEST = 20, FASTEST = 10000,
+       MOST_REHEARSED = 40000, TIMES = 3, ROOM = 400, CALMING = 200, SLOWEST = 20, FASTEST = 10000,
        FASTEST_LIGHT = FASTEST / 4, AMPLE = FASTEST / 4 * 5 };
 
 static int least(int a, int b)
