@@ -1,5 +1,7 @@
 """The table of servers: what each way to restart loses, on which kernel, with which setting."""
 
+from collections.abc import Mapping
+
 from test_report import matrix, word
 
 from harness.matrix import Matrix
@@ -14,7 +16,7 @@ def asked(server: str, way: str, traffic: str = "heavy", **more: str) -> Cell:
     return Cell.at("restart", server=server, restart=way, traffic=traffic, **more)
 
 
-def table() -> Matrix:
+def table(more: Mapping[tuple[str, Cell], Judgement] | None = None) -> Matrix:
     return matrix(
         {
             ("g", asked("a", "reload")): word("lossless"),
@@ -24,6 +26,7 @@ def table() -> Matrix:
             ("g", asked("b", "kill")): word("down:1006"),
             ("g", asked("c", "reload")): Judgement(State.INCONCLUSIVE, why="it | died"),
             ("g", asked("d", "reload")): Judgement(State.NOT_APPLICABLE, why="no d here"),
+            **(more or {}),
         },
         g={"system": "Linux", "release": "6.1"},
     )
@@ -43,9 +46,20 @@ def test_each_way_has_a_row_and_each_setting_a_column() -> None:
 
 
 def test_in_brief_what_loses_nothing_is_only_named() -> None:
-    found = [*server_table.page(table(), brief=True)]
-    assert [line.split(" | ")[0] for line in found[2:-2]] == ["| b", "| b"]
-    assert found[-1] == "Nothing was lost or late by: a (reload)."
+    few = Judgement(State.MEASURED, "reset:2/20000", statistics={"lost_share": 0.0001})
+    more = {
+        ("g", asked("e", "reload")): few,
+        ("g", asked("e", "kill")): word("delayed:7/20000"),
+        ("g", asked("e", "kill", "light")): word("reset:24/20000"),
+    }
+    found = [*server_table.page(table(more), brief=True)]
+    assert found[2:] == [
+        "| b | reload<br>kill | ✗ reset 24 of 20000<br>✗ down 1006 ms | ✓ lossless<br>· |",
+        "",
+        "Fewer than 1 of 2000 were lost: e (reload).",
+        "Nothing was lost: a (reload).",
+        "Some were late, none was lost: e (kill).",
+    ]
 
 
 def test_a_run_without_servers_has_no_table() -> None:

@@ -1,6 +1,6 @@
 """What the restart of servers loses, as Markdown: a row for each way, a column for each kernel."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -10,13 +10,16 @@ from harness.report.grades import glyph, grade
 from harness.report.grid import NOT_ASKED
 from harness.report.provenance import system
 from harness.scenarios import restart
-from harness.scenarios.sense import LOSSLESS
+from harness.scenarios.sense import LOSSLESS, NOTICED
 from harness.text import markdown
 
 HEAVY = "heavy"
 """The load of which the table tells; where a light one loses something as well, it says so."""
 
 AS_FOUND = "as found"
+
+CLEAR = 1 / 2000
+"""Losing less than this is nothing to tell in brief: the next run may see none of it."""
 
 
 class ServerRow(Struct, frozen=True):
@@ -27,11 +30,27 @@ class ServerRow(Struct, frozen=True):
     cells: Mapping[tuple[str, str], Mapping[str, Entry]]
 
     @property
-    def lossless(self) -> bool:
-        """Whether it was measured somewhere, and nothing was lost or delayed wherever it was."""
-        some = [one for at in self.cells.values() for one in at.values()]
-        told = [grade(one) for one in some if one.state is State.MEASURED]
-        return bool(told) and all(one is LOSSLESS for one in told)
+    def measured(self) -> tuple[Entry, ...]:
+        """Its cells that have a verdict."""
+        every = (one for at in self.cells.values() for one in at.values())
+        return tuple(one for one in every if one.state is State.MEASURED)
+
+    @property
+    def telling(self) -> bool:
+        """Whether it clearly loses something anywhere."""
+        return any(
+            (grade(one) is NOTICED and one.statistics.get("lost_share", 1.0) >= CLEAR)
+            or (one.verdict or "").startswith("down")
+            for one in self.measured
+        )
+
+    @property
+    def sum(self) -> str:
+        """What can be said of all its cells together if it is not `telling`."""
+        grades = {grade(one) for one in self.measured}
+        if NOTICED in grades:
+            return "Fewer than 1 of 2000 were lost"
+        return "Nothing was lost" if grades == {LOSSLESS} else "Some were late, none was lost"
 
 
 def rows(matrix: Matrix) -> tuple[ServerRow, ...]:
@@ -49,31 +68,51 @@ def rows(matrix: Matrix) -> tuple[ServerRow, ...]:
 def page(matrix: Matrix, *, brief: bool = False) -> Iterator[str]:
     """Yield the lines of the table; nothing if no server was asked about.
 
-    With `brief`, ways that lose nothing anywhere are named in a sentence, without a row.
+    With `brief`, there is a row for each server, only the heavy load counts, and ways that clearly
+    lose nothing anywhere are named in sentences.
     """
-    found = rows(matrix)
+    found = tuple(map(_heavy, rows(matrix))) if brief else rows(matrix)
     if not found:
         return
     columns = tuple(dict.fromkeys(at for row in found for at in row.cells))
     heads = [f"{markdown(system(matrix, guest))}<br>{_setting(said)}" for guest, said in columns]
     yield f"| server | restarts by | {' | '.join(heads)} |"
     yield f"|---|---|{'---|' * len(columns)}"
-    shown = [row for row in found if not (brief and (row.lossless or _unmeasured(row)))]
-    for row in shown:
-        words = [_word(row.cells.get(column, {})) for column in columns]
-        yield f"| {markdown(row.server)} | {markdown(row.way)} | {' | '.join(words)} |"
-    if brief and (safe := [row for row in found if row.lossless]):
+    lines: dict[str, list[Sequence[str]]] = {}
+    for row in found:
+        if row.telling or not brief:
+            words = [_word(row.cells.get(column, {})) for column in columns]
+            line = lines.setdefault(row.server if brief else f"{row.server} {row.way}", [])
+            line.append((markdown(row.way), *words))
+    for name, ways in lines.items():
+        told = map("<br>".join, zip(*ways, strict=True))
+        yield f"| {markdown(name.partition(' ')[0])} | {' | '.join(told)} |"
+    if brief:
+        yield from _sums(row for row in found if row.measured and not row.telling)
+
+
+def _sums(found: Iterable[ServerRow]) -> Iterator[str]:
+    """Yield a paragraph with a sentence for each kind of ways without a row."""
+    by_sum: dict[str, list[ServerRow]] = {}
+    for row in found:
+        by_sum.setdefault(row.sum, []).append(row)
+    if by_sum:
         yield ""
-        yield f"Nothing was lost or late by: {_named(safe)}."
+    for said in sorted(by_sum):
+        yield f"{said}: {_named(by_sum[said])}."
+
+
+def _heavy(row: ServerRow) -> ServerRow:
+    """Return the row without its cells at other loads."""
+    cells = {
+        column: {traffic: one for traffic, one in at.items() if traffic == HEAVY}
+        for column, at in row.cells.items()
+    }
+    return ServerRow(row.server, row.way, cells)
 
 
 def _setting(said: str) -> str:
     return markdown(said.rpartition(".")[2]) if said else AS_FOUND
-
-
-def _unmeasured(row: ServerRow) -> bool:
-    every = [one for at in row.cells.values() for one in at.values()]
-    return all(one.state is not State.MEASURED for one in every)
 
 
 def _named(found: Iterable[ServerRow]) -> str:
