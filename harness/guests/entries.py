@@ -72,7 +72,7 @@ STRUCTS: Mapping[tuple[str, ...], type[Struct]] = {
 }
 """The struct with the allowed keys of each place; `*` stands for any name, or item of a list."""
 
-OURS = ("name", "source")
+OURS = ("name", "source", "copy")
 """Fields of a guest that are not keys of its file."""
 
 NAMED = frozenset({("vagrant", "boxes"), ("qemu", "console")})

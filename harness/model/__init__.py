@@ -2,6 +2,7 @@
 
 from harness.model.guest import (
     GUEST_NAME,
+    ROW_NAME,
     AgentSource,
     Box,
     Checked,
@@ -30,6 +31,7 @@ __all__ = [
     "AXES",
     "COUNTED",
     "GUEST_NAME",
+    "ROW_NAME",
     "TUNABLES",
     "AgentSource",
     "Box",

@@ -17,6 +17,9 @@ Root = Literal["none", "sudo", "doas", "su"]
 GUEST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The results have a folder with the guest's name, so the name must be a valid file name."""
 
+ROW_NAME = re.compile(rf"{GUEST_NAME.pattern}(?:@[A-Za-z0-9._-]{{1,64}})?")
+"""The name of a row of the matrix: a guest, or a guest on one machine of a cluster."""
+
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings for one provider in a guest file, and what such a guest needs of this machine.
@@ -259,7 +262,10 @@ class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Guest(Struct, frozen=True):
-    """A guest file's content: one release of one system, and the providers that can start it."""
+    """A guest file's content: one release of one system, and the providers that can start it.
+
+    A run may start several copies of a guest, each with a number from 1 on (`copy`).
+    """
 
     name: str
     system: str
@@ -275,6 +281,12 @@ class Guest(Struct, frozen=True):
     tunables: tuple[str, ...] = ()
     notes: str = ""
     source: str = ""
+    copy: int = 1
+
+    @property
+    def label(self) -> str:
+        """Its name, with the number of the copy after the first one."""
+        return self.name if self.copy == 1 else f"{self.name}+{self.copy}"
 
     @property
     def sections(self) -> Mapping[str, Section]:

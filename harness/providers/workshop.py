@@ -15,10 +15,11 @@ from harness.model import Guest
 class Workshop(Struct, frozen=True):
     """One run's settings, the same for all its guests.
 
-    `consoles` returns the path of a guest's console log. With `keep`, a guest stays up after its
-    context, and its lease records how to log in again. With `cold`, guests are booted even if a
-    saved state exists. `run` is the run's folder, if it has one. `packages` are Debian packages
-    with servers, which guests get without having them installed, where the provider can do that.
+    `consoles` returns the path of a guest's console log, by its label. With `keep`, a guest stays
+    up after its context, and its lease records how to log in again. With `cold`, guests are booted
+    even if a saved state exists. `run` is the run's folder, if it has one. `packages` are Debian
+    packages with servers, which guests get without having them installed, where the provider can do
+    that.
     """
 
     places: Places

@@ -15,7 +15,7 @@ import msgspec
 from harness.errors import FileError, UsageError
 from harness.machine import guarded
 from harness.machine.files import as_json, write_whole
-from harness.model import GUEST_NAME
+from harness.model import ROW_NAME
 from harness.store.journal import Asked, GuestMet, GuestMissed, Line, RunBegun, encode, read
 
 JOURNAL = "journal.jsonl"
@@ -210,7 +210,7 @@ class Store:
 
     def guest(self, name: str) -> GuestRecord:
         """Return the record of a guest; raise `UsageError` if no folder can have its name."""
-        if not GUEST_NAME.fullmatch(name):
+        if not ROW_NAME.fullmatch(name):
             raise UsageError(f"a guest cannot be called {name!r}: use letters, digits and . _ -")
         if name not in self._records:
             folder = self.folder / "guests" / name
@@ -241,8 +241,12 @@ class Store:
 
 
 def console_of(folder: Path, guest: str) -> Path:
-    """Return the path of the console log of a run's guest; the file need not exist."""
-    return folder / "guests" / guest / CONSOLE
+    """Return the path of the console log of a run's guest; the file need not exist.
+
+    `guest` is its label (`Guest.label`): further copies have logs of their own.
+    """
+    name, _, copy = guest.partition("+")
+    return folder / "guests" / name / (f"console-{copy}.log" if copy else CONSOLE)
 
 
 def lines_of(folder: Path) -> tuple[Line, ...]:
@@ -255,7 +259,7 @@ def reply_of(folder: Path, asked: Asked) -> bytes:
 
     Only these bytes are read, because all replies of a hostile guest might not fit into memory.
     """
-    if not GUEST_NAME.fullmatch(asked.guest):
+    if not ROW_NAME.fullmatch(asked.guest):
         message = f"a guest cannot be called {asked.guest!r}"
         raise FileError(folder / JOURNAL, None, message)
     offset, length = asked.raw

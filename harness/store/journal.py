@@ -28,6 +28,7 @@ class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     """The start of a run, or of a resumed one, with all its cells; always the first line.
 
     `tunables` are those of each guest. A guest is not asked cells that set other tunables.
+    `shards`: into how many copies each guest's cells are split.
     """
 
     id: str
@@ -38,15 +39,17 @@ class RunBegun(Struct, frozen=True, tag="run", tag_field="line"):
     cells: tuple[Cell, ...]
     tunables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     journal: int = JOURNAL
+    shards: int = 1
 
 
 class GuestMet(Struct, frozen=True, tag="guest", tag_field="line"):
-    """A guest came up; one line for each boot."""
+    """A guest came up; one line for each boot. `machine` is where, empty without a cluster."""
 
     guest: str
     at: str
     provenance: Mapping[str, str]
     facts: Mapping[str, int | str]
+    machine: str = ""
 
 
 class GuestMissed(Struct, frozen=True, tag="not-run", tag_field="line"):
@@ -81,7 +84,7 @@ class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
 
     `raw` is offset and length in the guest's file. `status` is the exit status of the agent's
     process that answered; None if unknown. `started` is UTC in ISO 8601. `factor` is the slow-host
-    factor.
+    factor. `machine` is where the guest ran, empty without a cluster.
     """
 
     guest: str
@@ -95,6 +98,7 @@ class Asked(Struct, frozen=True, tag="asked", tag_field="line"):
     status: int | None = None
     failure: Failure | None = None
     factor: float = 1.0
+    machine: str = ""
 
     @property
     def id(self) -> str:
@@ -112,9 +116,17 @@ Line = RunBegun | GuestMet | GuestMissed | Asked
 _decoder = msgspec.json.Decoder(Line)
 
 
+ABSENT = (b',"machine":""}', b',"shards":1}')
+"""The ends of lines of a run without a cluster and without shards, which leave these keys out."""
+
+
 def encode(line: Line) -> bytes:
     """Return the bytes of the line, with its newline."""
-    return as_json(line) + b"\n"
+    text = as_json(line)
+    for end in ABSENT:
+        if text.endswith(end):
+            text = text.removesuffix(end) + b"}"
+    return text + b"\n"
 
 
 class Fault(Struct, frozen=True):
@@ -175,7 +187,7 @@ def _check_version(path: Path, number: int, text: bytes) -> None:
         raise FileError(path, number, message, hint="install a newer reuseport-matrix")
 
 
-_GUEST = re.compile(rb'"guest":"([^"\\]{1,64})"')
+_GUEST = re.compile(rb'"guest":"([^"\\]{1,129})"')
 
 
 def _lines(path: Path, content: bytes) -> Iterator[Line | Fault]:

@@ -14,6 +14,7 @@ from harness.model import Cell, Judgement, State, Trial
 from harness.scenarios import CATALOGUE, SCRIPTS
 from harness.store.folder import JOURNAL, reply_of
 from harness.store.journal import Asked, Fault, GuestMet, GuestMissed, Line, read
+from harness.store.rows import HERE, Place, rows_of
 from harness.wire.replies import parse
 
 logger = logging.getLogger(__name__)
@@ -35,21 +36,24 @@ def judge_folder(folder: Path) -> Matrix:
     lines, begun = journal.lines, journal.begun
     systems = {guest: system for run in begun for guest, system in run.guests.items()}
     _tell(folder / JOURNAL, journal.faults, lines, systems)
-    own = [line for line in lines if isinstance(line, Asked) and line.guest in systems]
-    trials = {(trial.guest, trial.cell): trial for trial in _trials(folder, own)}
+    rows = {at: row for at, row in rows_of(lines).items() if at[0] in systems}
+    own = [line for line in lines if isinstance(line, Asked) and (line.guest, line.machine) in rows]
+    trials = {(trial.guest, trial.cell): trial for trial in _trials(folder, own, rows)}
     missed = {line.guest: line.why for line in lines if isinstance(line, GuestMissed)}
     reasons = {guest: missed.get(guest, _lost(guest, journal.faults)) for guest in systems}
     cells = tuple(dict.fromkeys(cell for run in begun for cell in run.cells))
     tunables = {guest: names for run in begun for guest, names in run.tunables.items()}
-    every = [
-        trials.get((guest, cell)) or _not_run(guest, cell, reasons[guest])
-        for guest in systems
+    facts = _guests(systems, rows, lines)
+    found = [
+        # The row of a further machine has only what was answered there.
+        trials.get((row, cell)) or (_not_run(row, cell, reasons[row]) if row in systems else None)
+        for row in facts
         for cell in cells
-        if cell.fits(tunables.get(guest, ()))
+        if row not in systems or cell.fits(tunables.get(row, ()))
     ]
     first = begun[0]
     run = Run(first.id, first.started, first.catalogue)
-    return Matrix.of(run, _guests(systems, lines), every)
+    return Matrix.of(run, facts, [trial for trial in found if trial is not None])
 
 
 def judged(asked: Asked, raw: bytes) -> Judgement:
@@ -90,16 +94,17 @@ def _lost(guest: str, faults: Sequence[Fault]) -> str:
     return NEVER_ASKED if number is None else LOST.format(number)
 
 
-def _trials(folder: Path, lines: Sequence[Asked]) -> list[Trial]:
-    """Judge all questions and group them by guest and cell, in order.
+def _trials(folder: Path, lines: Sequence[Asked], rows: Mapping[Place, str]) -> list[Trial]:
+    """Judge all questions and group them by row and cell, in order.
 
     Only one reply is in memory at a time.
     """
-    by_guest: dict[str, dict[Cell, list[Asked]]] = {}
+    by_row: dict[str, dict[Cell, list[Asked]]] = {}
     for line in lines:
-        by_guest.setdefault(line.guest, {}).setdefault(line.cell, []).append(line)
+        row = rows[line.guest, line.machine]
+        by_row.setdefault(row, {}).setdefault(line.cell, []).append(line)
     trials = []
-    for guest, cells in by_guest.items():
+    for guest, cells in by_row.items():
         damage: list[FileError] = []
         for cell, askings in cells.items():
             repeats = tuple(_kept(folder, one, damage) for one in askings)
@@ -125,10 +130,26 @@ def _not_run(guest: str, cell: Cell, why: str) -> Trial:
     return Trial(guest, cell, (Judgement(State.NOT_RUN, why=why),), "", 0.0)
 
 
-def _guests(systems: Mapping[str, str], lines: Sequence[Line]) -> dict[str, Facts]:
-    """Return the facts of each guest; if it was booted several times, those of the last boot."""
-    met = {line.guest: line for line in lines if isinstance(line, GuestMet)}
-    return {guest: _facts(system, met.get(guest)) for guest, system in systems.items()}
+def _guests(
+    systems: Mapping[str, str], rows: Mapping[Place, str], lines: Sequence[Line]
+) -> dict[str, Facts]:
+    """Return the facts of each row; if it was booted several times, those of the last boot."""
+    met: dict[str, GuestMet] = {}
+    machines: dict[str, set[str]] = {}
+    for line in lines:
+        row = rows.get((line.guest, line.machine)) if isinstance(line, GuestMet) else None
+        if isinstance(line, GuestMet) and row is not None:
+            met[row] = line
+            machines.setdefault(row, set()).add(line.machine)
+    for row, names in machines.items():
+        if len(names) > 1:  # the copies of a guest that is split into shards
+            where = {"machine": ", ".join(sorted(name or HERE for name in names))}
+            met[row] = replace(met[row], provenance={**met[row].provenance, **where})
+    found = dict[str, Facts]()
+    for guest, system in systems.items():
+        own = dict.fromkeys((guest, *(row for (name, _), row in rows.items() if name == guest)))
+        found |= {row: _facts(system, met.get(row)) for row in own}
+    return found
 
 
 def _facts(system: str, met: GuestMet | None) -> Facts:

@@ -76,7 +76,8 @@ def _parts(source: Path) -> Iterator[Path]:
     """Yield the files to copy; links are left out."""
     yield Path(JOURNAL)
     for guest in sorted((source / "guests").glob("*")):
-        for name in FILES:
+        further = (path.name for path in sorted(guest.glob("console-*[0-9].log")))
+        for name in (*FILES, *further):
             file = guest / name
             if file.is_file() and not file.is_symlink() and not guest.is_symlink():
                 yield file.relative_to(source)

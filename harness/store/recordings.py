@@ -1,7 +1,7 @@
 """Reads the recordings of a run, for a page that shows the evidence behind each cell."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -10,20 +10,21 @@ from harness.errors import FileError
 from harness.machine import guarded
 from harness.matrix import Run, key_of
 from harness.matrix.recordings import CONSOLE_BYTES, RecordedReply, Recordings, limit
-from harness.model import GUEST_NAME
+from harness.model import ROW_NAME
 from harness.store.folder import JOURNAL, console_of, lines_of, reply_of
 from harness.store.journal import Asked, RunBegun
 from harness.store.keeping import RUNS, place
+from harness.store.rows import rows_of
 
 logger = logging.getLogger(__name__)
 
 
 class _Kept(Struct, frozen=True):
-    """A run's folder, its questions, and each guest's name there and in the matrix."""
+    """A run's folder, its questions by row, and each row's name there and in the matrix."""
 
     folder: Path
     names: Mapping[str, str]
-    asked: tuple[Asked, ...]
+    asked: Mapping[str, Sequence[Asked]]
 
 
 def recordings_of(folder: Path, run: Run | None = None) -> Recordings:
@@ -33,7 +34,7 @@ def recordings_of(folder: Path, run: Run | None = None) -> Recordings:
     along. Each reply is cut to what a page has room for as soon as it is read.
     """
     kept = [_kept(folder, None)] if (folder / JOURNAL).exists() else _merged(folder, run)
-    most = limit([line.raw[1] for one in kept for line in one.asked])
+    most = limit([line.raw[1] for one in kept for some in one.asked.values() for line in some])
     consoles = {new: _console(one.folder, old) for one in kept for old, new in one.names.items()}
     return Recordings(
         tuple(reply for one in kept for reply in _replies(one, most)),
@@ -49,19 +50,24 @@ def _merged(folder: Path, run: Run | None) -> list[_Kept]:
 
 def _kept(folder: Path, guests: Mapping[str, str] | None) -> _Kept:
     lines = lines_of(folder)
-    names = {name: name for line in lines if isinstance(line, RunBegun) for name in line.guests}
+    begun = {name: name for line in lines if isinstance(line, RunBegun) for name in line.guests}
+    rows = rows_of(lines)
+    names = begun | {row: row for (guest, _), row in rows.items() if guest in begun}
     if guests is not None:
         names = {name: guests[name] for name in names if name in guests}
-    names = {name: new for name, new in names.items() if GUEST_NAME.fullmatch(name)}
-    asked = (line for line in lines if isinstance(line, Asked) and line.guest in names)
-    return _Kept(folder, names, tuple(asked))
+    names = {name: new for name, new in names.items() if ROW_NAME.fullmatch(name)}
+    asked: dict[str, list[Asked]] = {name: [] for name in names}
+    for line in lines:
+        row = rows.get((line.guest, line.machine)) if isinstance(line, Asked) else None
+        if isinstance(line, Asked) and row in asked and line.guest in begun:
+            asked[row].append(line)
+    return _Kept(folder, names, asked)
 
 
 def _replies(kept: _Kept, most: int) -> Iterator[RecordedReply]:
     for name, new in kept.names.items():
-        for line in kept.asked:
-            if line.guest == name:
-                yield _reply(kept.folder, line, new, most)
+        for line in kept.asked[name]:
+            yield _reply(kept.folder, line, new, most)
 
 
 def _reply(folder: Path, asked: Asked, guest: str, most: int) -> RecordedReply:

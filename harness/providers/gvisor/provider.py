@@ -55,7 +55,7 @@ class GvisorProvider:
         if deadline.passed:
             raise BootError("no time is left to start a sandbox")
         runsc = program.choose(guest.gvisor, self._workshop.places, deadline)
-        log = self._workshop.consoles(guest.name)
+        log = self._workshop.consoles(guest.label)
         log.parent.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             tenancy = stack.enter_context(self._workshop.lease(guest))

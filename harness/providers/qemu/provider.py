@@ -78,7 +78,7 @@ class QemuProvider:
         with ExitStack() as stack:
             tenancy = stack.enter_context(self._workshop.lease(guest))
             boot = self._prepare(guest, guest.qemu, tenancy, deadline)
-            live = stack.enter_context(up(boot, self._workshop.consoles(guest.name), deadline))
+            live = stack.enter_context(up(boot, self._workshop.consoles(guest.label), deadline))
             stack.enter_context(closing(live.transport))
             yield live.transport
             if boot.keep:

@@ -151,7 +151,7 @@ class VagrantBoot(Struct, frozen=True):
             "REUSEPORT_MATRIX_PREFIX": _prefix(tenancy),
             "REUSEPORT_MATRIX_ACCELERATOR": self.making.accelerator,
         }
-        console = self.workshop.consoles(guest.name)
+        console = self.workshop.consoles(guest.label)
         console.parent.mkdir(parents=True, exist_ok=True)
         return CommandPlace(guest.name, self.making.box, environment, console, tenancy.runs)
 
