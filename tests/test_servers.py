@@ -53,6 +53,8 @@ def test_a_server_of_ones_own_takes_fifteen_lines(tmp_path: Path) -> None:
         ("title:", "titel:", 2, "`titel` is not a key of a server"),
         ("name: mine", "name: Mine!", 1, "cannot be a server's name"),
         ("protocol: http", "protocol: gopher", 3, "`protocol`"),
+        ("title: my own server", "title: mine\ntraffic: [huge]", 3, "`traffic"),
+        ("title: my own server", "title: mine\ntraffic: []", 3, "`traffic`: "),
         ("protocol: http", "protocol: tcp", 3, "`request` and `answer` go with `protocol: tcp`"),
         ("packages: [python3]", "packages: python3", 4, "expected a list"),
         ("  app.conf:", "  ../app.conf:", 6, "expected a relative path"),
@@ -230,3 +232,8 @@ def test_a_full_run_restarts_each_way_at_both_loads_and_with_migration() -> None
     quick = restart.cells_of([nginx], Depth.QUICK)
     assert set(quick) < set(full)
     assert {cell.axes["traffic"] for cell in quick} == {"heavy"}
+
+
+def test_a_server_may_be_asked_at_one_load_only() -> None:
+    asked = restart.cells_of([SERVERS["reference-reuseport-slow"]], Depth.FULL)
+    assert [cell.axes["traffic"] for cell in asked] == ["heavy", "heavy"]

@@ -15,21 +15,26 @@
 
 /* CLOSED_LOOP: connections that measure what the server can do.  MANY: a question with more flows
  * than this takes its time.  TIMES, ROOM: a restart may take so many times as long as the rehearsal,
- * and so many ms more.  CALMING: ms after the rehearsal.  The others are flows per second.  Whoever
- * can serve AMPLE gets the fastest stream: 10000 are 80 % of it, 2500 are 20 %. */
+ * and so many ms more.  CALMING: ms after the rehearsal.  The others are flows per second. */
 enum { CLOSED_LOOP = 16, WARMING = 200, QUICK = 500, THOROUGH = 1000, MANY = 10000,
        MOST_REHEARSED = 40000, TIMES = 3, ROOM = 400, CALMING = 200, SLOWEST = 20, FASTEST = 10000,
-       FASTEST_LIGHT = FASTEST / 4, AMPLE = FASTEST / 4 * 5 };
+       FASTEST_LIGHT = FASTEST / 2 };
 
 static int least(int a, int b)
 {
     return a < b ? a : b;
 }
 
-/* Flows per second, in so many ms; in less, if it is more than the fastest stream has. */
+/* What it must be able to serve to get the fastest stream. */
+static int ample(const struct trial *trial)
+{
+    return trial->question->traffic == HEAVY ? FASTEST / 4 * 5 : FASTEST_LIGHT * 5;
+}
+
+/* Flows per second, in so many ms; in less, if these are ample. */
 static int measure(struct trial *trial, const struct dialogue *dialogue, int ms)
 {
-    int most = AMPLE * ms / 1000;
+    int most = ample(trial) * ms / 1000;
     struct flow *flows = flows_new(trial, most);
     struct stream stream = { .dialogue = dialogue, .flows = flows, .count = most,
                              .window = CLOSED_LOOP, .until = clock_ms() + ms };

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 SERVER_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 """Names of servers and of their ways; the agent takes the same (docs/wire.md)."""
@@ -13,6 +13,9 @@ FIRST_SYSTEM = "Linux"
 """The system that a server file is about, unless `on` says more."""
 
 Protocol = Literal["http", "tcp", "dns-udp", "dns-tcp"]
+
+Traffic = Literal["light", "heavy"]
+"""A stream of 20 % or of 80 % of what the server can serve."""
 
 
 class On(Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,6 +46,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     the first answer may take, in seconds on a fast host. `pid` is the pid file of a server that
     leaves the foreground. `needs` are lines for `sh` that have to end with 0, each with the reason
     why the server cannot be asked if it does not. With `once`, a connection serves one request.
+    `traffic` are the loads that a full run asks it at; a quick one asks at the heavy load.
     """
 
     name: str
@@ -61,6 +65,7 @@ class Server(Struct, frozen=True, forbid_unknown_fields=True):
     pid: str = ""
     needs: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
+    traffic: Annotated[tuple[Traffic, ...], Meta(min_length=1)] = ("light", "heavy")
     request: str = ""
     answer: str = ""
     on: Mapping[str, On] = field(default_factory=dict)

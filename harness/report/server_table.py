@@ -13,9 +13,6 @@ from harness.scenarios import restart
 from harness.scenarios.sense import LOSSLESS, NOTICED
 from harness.text import markdown
 
-HEAVY = "heavy"
-"""The load of which the table tells; where a light one loses something as well, it says so."""
-
 AS_FOUND = "as found"
 
 CLEAR = 1 / 2000
@@ -105,7 +102,7 @@ def _sums(found: Iterable[ServerRow]) -> Iterator[str]:
 def _heavy(row: ServerRow) -> ServerRow:
     """Return the row without its cells at other loads."""
     cells = {
-        column: {traffic: one for traffic, one in at.items() if traffic == HEAVY}
+        column: {traffic: one for traffic, one in at.items() if traffic == restart.HEAVY}
         for column, at in row.cells.items()
     }
     return ServerRow(row.server, row.way, cells)
@@ -126,8 +123,8 @@ def _named(found: Iterable[ServerRow]) -> str:
 
 
 def _word(cells: Mapping[str, Entry]) -> str:
-    """Return a column's word at the heavy load; and that at the light one, if that loses, too."""
-    heavy, light = cells.get(HEAVY), cells.get("light")
+    """Return a column's word at the heavy load; and that at a light one, if it loses, too."""
+    heavy, light = cells.get(restart.HEAVY), cells.get("light")
     words = [_said(heavy)] if heavy is not None else []
     if light is not None and light.state is State.MEASURED and grade(light) is not LOSSLESS:
         words.append(f"light: {_said(light)}")

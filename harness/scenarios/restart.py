@@ -21,8 +21,8 @@ ID = "restart"
 START = "start"
 """The attempt to start the server; its error ends the answer."""
 
-TRAFFIC = ("light", "heavy")
-"""A stream of 20 % and of 80 % of what the server can serve there."""
+HEAVY = "heavy"
+"""A stream of 80 % of what the server can serve there; a light one is of 20 %."""
 
 FLOWS = {Depth.QUICK: 6000, Depth.FULL: 20_000}
 """New connections of the stream, at most. None lost of 20 000 is less than 0.015 % (95 %)."""
@@ -71,11 +71,12 @@ def cells_of(servers: Iterable[Server], depth: Depth) -> tuple[Cell, ...]:
     found = []
     for server in servers:
         for way in server.ways:
-            for traffic in TRAFFIC if depth is Depth.FULL else TRAFFIC[1:]:
-                axes = {"server": server.name, "restart": way, "traffic": traffic}
-                found.append(Cell.at(ID, **axes))
+            axes = {"server": server.name, "restart": way}
+            loads = server.traffic if depth is Depth.FULL else (HEAVY,)
+            found += [Cell.at(ID, **axes, traffic=traffic) for traffic in loads]
             if depth is Depth.FULL and server.protocol != "dns-udp":
-                found.append(Cell.at(ID, **axes, **{TUNABLES: f"{MIGRATION}=1"}))
+                more = {TUNABLES: f"{MIGRATION}=1"}
+                found.append(Cell.at(ID, **axes, traffic=HEAVY, **more))
     return tuple(found)
 
 
