@@ -1,5 +1,6 @@
 """The errors of the harness. The class decides the state of a cell, or the exit status."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -92,8 +93,21 @@ class GuestLostError(InfrastructureError):
     """The guest was up and is gone (SSH reset, QEMU ended, panic). It must be booted again."""
 
 
-class MachineLostError(InfrastructureError):
-    """The machine of a cluster that ran the guest is gone. That is no fault of the guest."""
+class ElsewhereError(InfrastructureError):
+    """The guest must be measured on another machine. That is no fault of the guest.
+
+    `answered` are the cells that it has answered; the engine sets it.
+    """
+
+    answered: Collection[object] = ()
+
+
+class MachineLostError(ElsewhereError):
+    """The machine of a cluster that ran the guest is gone."""
+
+
+class CopyDiffersError(ElsewhereError):
+    """A copy of a guest is not what the other copies are."""
 
 
 class CommandTimeoutError(InfrastructureError):

@@ -25,7 +25,8 @@ from harness.matrix import Matrix
 from harness.model import AgentSource, Cell, Depth, Guest, Judgement, State, Trial
 from harness.protocols import Completed, Sink, Transport
 from harness.run import ledger
-from harness.run.engine import GuestJob, measure
+from harness.run.engine import measure
+from harness.run.guest_job import GuestJob
 from harness.scenarios import CATALOGUE, cells
 from harness.store import Asked, RunBegun, Store, judge_folder, judged
 from harness.store.journal import read

@@ -13,7 +13,7 @@ from harness import clocks
 from harness.agent import binary
 from harness.agent.binary import Platform, Program
 from harness.agent.user import User, of_guest
-from harness.errors import AgentError, GuestLostError, InfrastructureError, Phase
+from harness.errors import AgentError, GuestLostError, InfrastructureError, MachineLostError, Phase
 from harness.model import Root
 from harness.protocols import Completed, Sink, Transport
 from harness.wire.question import Question
@@ -213,7 +213,7 @@ def _check(program: Program, guest: Platform) -> None:
 def _remove(transport: Transport, folder: str) -> None:
     try:
         transport.run(["rm", "-rf", folder], timeout=clocks.SETUP)
-    except GuestLostError:
+    except (GuestLostError, MachineLostError):
         logger.debug("the guest is gone, and %s with it", folder)
     except InfrastructureError as exc:
         logger.warning("%s was left in the guest: %s", folder, exc)

@@ -1,6 +1,7 @@
 """Measures for `run` and `nightly`: from a request to the reports and the messages about them."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -15,7 +16,8 @@ from harness.matrix import Matrix
 from harness.matrix.baseline import Baseline, BaselineCheck, Outcome
 from harness.matrix.missing import inconclusive
 from harness.run.baseline_file import load_baseline
-from harness.run.fleet import Fleet, jobs_for
+from harness.run.errands import errands_of
+from harness.run.fleet import Fleet
 from harness.run.interruption import Interruption, listening
 from harness.run.outcome import unmeasured
 from harness.run.plan import Plan, Request, plan
@@ -49,7 +51,7 @@ def measure(asked: RunOptions) -> ExitStatus:
     with listening() as interruption:
         leases.gc(places)
         settled = plan(asked.request, places)
-        matrix = _measured(asked, settled, places, interruption, until, expected)
+        matrix, given_up = _measured(asked, settled, places, interruption, until, expected)
         if asked.shown:
             show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)
     if interruption.signal is not None:
@@ -57,7 +59,10 @@ def measure(asked: RunOptions) -> ExitStatus:
         return ExitStatus.INTERRUPTED
     verdict = held(matrix, expected)
     changed = _said(verdict) if verdict is not None else ()
-    missing = (*unmeasured(settled, matrix), *(inconclusive(matrix) if asked.strict else ()))
+    missing = (
+        *unmeasured(settled, matrix, given_up),
+        *(inconclusive(matrix) if asked.strict else ()),
+    )
     for line in (*changed, *missing):
         complain(line)
     if changed:
@@ -85,16 +90,20 @@ def _measured(
     interruption: Interruption,
     until: float | None,
     expected: Baseline | None,
-) -> Matrix:
-    """Measure, and write the reports even after an error, so that no measured cell is lost."""
+) -> tuple[Matrix, Mapping[str, str]]:
+    """Measure, and write the reports even after an error, so that no measured cell is lost.
+
+    Return the guests that were given up, too, with the reason.
+    """
     begin = Store.resume if settled.resumed else Store.create
-    names = [candidate.guest.name for candidate in settled.candidates]
+    errands = errands_of(settled)
+    names = dict.fromkeys(one.guest.name for one in settled.candidates)
+    names |= dict.fromkeys(one.label for one in errands)
     store = begin(settled.folder, settled.begun)
     try:
-        with store, following(names, verbose=asked.verbose) as face:
-            fleet = Fleet(settled, store, places, face, Cancellation())
-            jobs = jobs_for(asked.jobs, settled, settled.machines[0])
-            fleet.measure(jobs, interruption, until)
+        with store, following(list(names), verbose=asked.verbose) as face:
+            fleet = Fleet(settled, errands, store, places, face, Cancellation())
+            given_up = fleet.measure(asked.jobs, interruption, until)
     finally:
         matrix = write_reports(settled.folder, expected)
-    return matrix
+    return matrix, given_up

@@ -24,10 +24,12 @@ ROW_NAME = re.compile(rf"{GUEST_NAME.pattern}(?:@[A-Za-z0-9._-]{{1,64}})?")
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings for one provider in a guest file, and what such a guest needs of this machine.
 
-    `made`: the provider creates a VM. `elsewhere`: the guest is another machine.
+    `made`: the provider creates a VM. `virtual`: its CPU is emulated without hardware that
+    virtualises. `elsewhere`: the guest is another machine.
     """
 
     made: ClassVar[bool] = False
+    virtual: ClassVar[bool] = False
     elsewhere: ClassVar[bool] = False
 
     @property
@@ -115,6 +117,7 @@ class Qemu(Section, frozen=True):
     """
 
     made = True
+    virtual = True
 
     kernel: str | None = None
     kernel_sha256: str | None = None
@@ -214,6 +217,7 @@ class Vagrant(Section, frozen=True):
     """
 
     made = True
+    virtual = True
 
     boxes: Mapping[str, Box]
     guest: str | None = None

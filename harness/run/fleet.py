@@ -2,18 +2,22 @@
 
 import logging
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from msgspec import Struct
 
 from harness.agent import Builder
 from harness.deadline import Cancellation
+from harness.errors import ElsewhereError
 from harness.machine.places import Places
-from harness.run.engine import GuestJob, measure
+from harness.run.docket import Docket, Sent, Stranded
+from harness.run.engine import measure
+from harness.run.errands import Errand, expected
+from harness.run.guest_job import GuestJob
 from harness.run.interruption import Interruption
 from harness.run.machines import Machine, fitted
-from harness.run.plan import Candidate, Plan
+from harness.run.plan import Plan
 from harness.run.progress import Face
 from harness.store import Store
 
@@ -22,85 +26,131 @@ logger = logging.getLogger(__name__)
 GLANCE = 0.1
 """Seconds between two checks for a signal; the handlers only note that it came."""
 
+RESUME = "--resume measures the missing cells"
+
 
 class Fleet(Struct, frozen=True):
     """The guests of a run, and what they share."""
 
     plan: Plan
+    errands: tuple[Errand, ...]
     store: Store
     places: Places
     face: Face
     cancellation: Cancellation
 
-    def measure(self, jobs: int, interruption: Interruption, until: float | None) -> None:
-        """Measure every guest, `jobs` at once; end early on a signal, or at `until` (monotonic).
+    def measure(
+        self, jobs: int | None, interruption: Interruption, until: float | None
+    ) -> Mapping[str, str]:
+        """Measure every guest; end early on a signal, or at `until` (monotonic).
 
-        An error of the run itself, such as a full disk, is raised after every guest has ended.
+        On each machine `jobs` guests run at once, by default as many as fit. Return the guests that
+        no machine is left for, with the reason. An error of the run itself, such as a full disk, is
+        raised after every guest has ended.
         """
+        self._say_what_is_not_asked()
+        slots = {one.name: jobs or _slots(self.plan, one) for one in self.plan.machines}
+        docket = Docket(self.errands, slots, expected(self.plan))
         builder = Builder(self.places, cancellation=self.cancellation)
-        with ThreadPoolExecutor(jobs, thread_name_prefix="guest") as pool:
-            pending = {
-                pool.submit(self._one, candidate, builder) for candidate in self.plan.candidates
-            }
-            # One guest's exception is a bug or a full disk: cancel the others, but let each thread
+        given_up: dict[str, str] = {}
+        under_way: dict[Future[None], Sent] = {}
+        ended = list[Future[None]]()
+        with ThreadPoolExecutor(sum(slots.values()), thread_name_prefix="guest") as pool:
+            while True:
+                if not self.cancellation.said:
+                    given_up |= self._give_up(docket.stranded())
+                    due = docket.due(time.monotonic())
+                    under_way |= {pool.submit(self._one, sent, builder): sent for sent in due}
+                if not under_way:
+                    break
+                done, _ = wait(under_way, GLANCE, FIRST_COMPLETED)
+                for future in done:
+                    given_up |= self._ended(future, under_way.pop(future), docket)
+                ended += done
+                self._watch(interruption, until)
+        for errand in docket.waiting:
+            self.face.ended(errand.label, "interrupted")
+        _raise_first(ended)
+        return given_up
+
+    def _ended(self, future: Future[None], sent: Sent, docket: Docket) -> Mapping[str, str]:
+        """Send a guest elsewhere whose machine was lost; after any other error end the run."""
+        failure = future.exception()
+        if not isinstance(failure, ElsewhereError):
+            # A guest's exception is a bug or a full disk: cancel the others, but let each thread
             # end its guest before `result` raises.
-            for done in self._finished(pending, interruption, until):
-                if done.exception() is not None:
-                    self.cancellation.say()
-            for future in pending:
-                future.result()
-
-    def _finished(
-        self, futures: set[Future[None]], interruption: Interruption, until: float | None
-    ) -> Iterator[Future[None]]:
-        left = set(futures)
-        while left:
-            done, left = wait(left, GLANCE)
-            yield from done
-            if self.cancellation.said:
-                continue
-            if interruption.signal is not None:
-                logger.warning("%s: ending the guests", interruption.signal.name)
+            docket.done(sent)
+            if failure is not None:
                 self.cancellation.say()
-            elif until is not None and time.monotonic() > until:
-                logger.warning("the time given with --timeout is over: ending the guests")
-                self.cancellation.say()
+            return {}
+        stranded = docket.back(sent, failure)
+        if stranded is not None:
+            return self._give_up([stranded])
+        label, machine = sent.errand.label, sent.start.machine.name
+        logger.warning("%s: %s: %s; another machine measures it", label, machine, failure)
+        return {}
 
-    def _one(self, candidate: Candidate, builder: Builder) -> None:
-        guest, face = candidate.guest, self.face
-        record = self.store.guest(guest.name)
-        if not candidate.starts:
-            record.not_run(candidate.why, candidate.hint)
-            face.ended(guest.name, "not run")
+    def _watch(self, interruption: Interruption, until: float | None) -> None:
+        """Cancel the run after a signal, or when its time is over."""
+        if self.cancellation.said:
             return
-        if not candidate.cells:
-            face.ended(guest.name, "no cell is missing")
-            return
-        start = candidate.starts[0]
+        if interruption.signal is not None:
+            logger.warning("%s: ending the guests", interruption.signal.name)
+            self.cancellation.say()
+        elif until is not None and time.monotonic() > until:
+            logger.warning("the time given with --timeout is over: ending the guests")
+            self.cancellation.say()
+
+    def _say_what_is_not_asked(self) -> None:
+        """Record the guests that no machine can start, and show those that have no open cell."""
+        for candidate in self.plan.candidates:
+            name = candidate.guest.name
+            if not candidate.starts:
+                self.store.guest(name).not_run(candidate.why, candidate.hint)
+                self.face.ended(name, "not run")
+            elif not candidate.cells:
+                self.face.ended(name, "no cell is missing")
+
+    def _give_up(self, stranded: list[Stranded]) -> Mapping[str, str]:
+        """Record the guests that no machine is left for, and return why."""
+        for one in stranded:
+            name = one.errand.guest.name
+            self.store.guest(name).not_run(one.why, RESUME)
+            logger.warning("%s: %s", one.errand.label, one.why)
+            self.face.ended(one.errand.label, "not run")
+        return {one.errand.guest.name: one.why for one in stranded}
+
+    def _one(self, sent: Sent, builder: Builder) -> None:
+        """Measure a guest on its machine; raise `ElsewhereError` if that must go on elsewhere."""
+        errand, machine = sent.errand, sent.start.machine
+        job = GuestJob(
+            guest=fitted(errand.guest, machine),
+            depth=self.plan.begun.catalogue,
+            provider=sent.start.offer.provider,
+            builder=builder,
+            record=self.store.guest(errand.guest.name),
+            progress=self.face,
+            cancellation=self.cancellation,
+            turns=machine.turns,
+            cpus=errand.guest.section(sent.start.offer.name).cpus,
+            servers=self.plan.servers,
+            machine=machine.name,
+            kin=errand.kin,
+        )
         if not self.cancellation.said:
-            depth = self.plan.begun.catalogue
-            measure(
-                GuestJob(
-                    guest=fitted(guest, start.machine),
-                    depth=depth,
-                    provider=start.offer.provider,
-                    builder=builder,
-                    record=record,
-                    progress=face,
-                    cancellation=self.cancellation,
-                    turns=start.machine.turns,
-                    cpus=guest.section(start.offer.name).cpus,
-                    servers=self.plan.servers,
-                ),
-                candidate.cells,
-            )
-        face.ended(guest.name, "interrupted" if self.cancellation.said else "done")
+            measure(job, errand.cells_on(machine.name))
+        self.face.ended(errand.label, "interrupted" if self.cancellation.said else "done")
 
 
-def jobs_for(asked: int | None, plan: Plan, machine: Machine) -> int:
-    """Return how many guests run on a machine at once: the user's number, or as many as fit."""
-    if asked is not None:
-        return asked
+def _raise_first(ended: list[Future[None]]) -> None:
+    """Raise the first error that is one of the run itself."""
+    for future in ended:
+        if not isinstance(future.exception(), ElsewhereError):
+            future.result()
+
+
+def _slots(plan: Plan, machine: Machine) -> int:
+    """Return how many guests of the plan fit onto a machine at once."""
     able = [
         one.guest
         for one in plan.candidates

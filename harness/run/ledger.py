@@ -4,13 +4,12 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from harness.deadline import Cancellation
-from harness.errors import AgentError, InfrastructureError, Phase
+from harness.errors import AgentError, ElsewhereError, InfrastructureError, Phase
 from harness.judge import death, starved
 from harness.model import Judgement, State, Trial
-from harness.protocols import Progress
 from harness.run.batches import Pending
-from harness.store import Asked, Failure, GuestRecord, judged
+from harness.run.guest_job import GuestJob
+from harness.store import Asked, Failure, judged
 from harness.wire.replies import Reply
 
 ATTEMPTS = 2
@@ -29,16 +28,12 @@ class Ledger:
 
     def __init__(
         self,
-        record: GuestRecord,
-        progress: Progress,
-        cancellation: Cancellation,
+        subject: GuestJob,
         done: int,
         total: int,
         found: dict[Pending, Judgement],
     ) -> None:
-        self._record = record
-        self._progress = progress
-        self._cancellation = cancellation
+        self._subject = subject
         self._done = done
         self._total = total
         self.answers = 0
@@ -54,19 +49,21 @@ class Ledger:
 
         If the guest is lost, one cell without a whole answer gets the blame. It is the first of the
         cells with a load: these run one after the other, so it was running. Cells that only wait
-        run at the same time, and they seldom kill a guest; they are simply asked again.
+        run at the same time, and they seldom kill a guest; they are simply asked again. If its
+        machine is lost, no cell gets the blame.
         """
         replies = {reply.id: reply for reply in said}
         # A failure is blamed on one cell only. A question that the agent left out, without any
         # failure, is blamed on itself.
         blame: InfrastructureError | None = failure or LEFT_OUT
+        elsewhere = isinstance(failure, ElsewhereError)
         again: list[Pending] = []
         for asking, line in sorted(asked, key=lambda one: one[0].scenario.load == 0):
             reply = replies.get(line.id)
             raw = b"".join(one.raw for one in said if one.id == line.id)  # two count as none
             if reply is not None and (reply.status is not None or failure is None):
                 again += self._put_down(asking, _took(line, reply), raw)
-            elif self._cancellation.said or blame is None:
+            elif self._subject.cancellation.said or elsewhere or blame is None:
                 again.append(asking)
             else:
                 again += self._put_down(asking, _failed(line, blame), raw)
@@ -82,7 +79,7 @@ class Ledger:
 
         Return the question again if it needs another attempt, else an empty list.
         """
-        line = self._record.answered(line, raw)
+        line = self._subject.record.answered(line, raw)
         self.answers += bool(raw)
         judgement = judged(line, raw)
         in_vain = judgement.state is State.INFRASTRUCTURE or starved(judgement)
@@ -90,8 +87,10 @@ class Ledger:
             return [Pending(asking.cell, asking.attempt + 1)]
         self._found[asking] = judgement
         self._done += 1
-        trial = Trial(line.guest, asking.cell, (judgement,), line.started, line.seconds)
-        self._progress.trial(trial, self._done, self._total)
+        trial = Trial(
+            self._subject.guest.label, asking.cell, (judgement,), line.started, line.seconds
+        )
+        self._subject.progress.trial(trial, self._done, self._total)
         return []
 
 

@@ -19,7 +19,8 @@ class Machine(Protocol):
     """A machine that can start guests.
 
     `name` is empty for this machine. `target` is the Zig target of its own kernel (`native`: there
-    is none), or empty for this machine. `turns` gives out its CPUs.
+    is none), or empty for this machine. `turns` gives out its CPUs. `accelerated`: its hardware
+    virtualises.
     """
 
     @property
@@ -30,6 +31,9 @@ class Machine(Protocol):
 
     @property
     def turns(self) -> Turns: ...
+
+    @property
+    def accelerated(self) -> bool: ...
 
     def best(self, guest: Guest) -> Offer:
         """Return how it would start a guest; raise `NotRunError` if it cannot.
@@ -62,6 +66,11 @@ class OwnMachine:
         self._choices = choices
         self.turns = Turns(capacity.cores())
 
+    @property
+    def accelerated(self) -> bool:
+        """Whether QEMU can use the hardware here."""
+        return virtualises(self._places)
+
     def best(self, guest: Guest) -> Offer:
         """Return the best offer of the providers here, or raise `NotRunError`."""
         return self._choices.best(guest)
@@ -74,7 +83,7 @@ class OwnMachine:
         """Return how many of these guests fit into the memory and onto the CPUs."""
         found = [guest.section(self.best(guest).name) for guest in guests]
         needs = [capacity.memory_of(one, servers=servers) for one in found]
-        accelerated = any(section.made for section in found) and virtualises(self._places)
+        accelerated = any(section.made for section in found) and self.accelerated
         return capacity.jobs(needs, capacity.memory(), capacity.cores(), accelerated=accelerated)
 
 

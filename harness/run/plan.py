@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,11 @@ from harness.errors import NotRunError, UsageError
 from harness.guests import select
 from harness.machine.places import Places
 from harness.machine.version import version
-from harness.model import Cell, Depth, Guest, State
+from harness.model import Cell, Depth, Guest
 from harness.model.server import Server
 from harness.providers.workshop import Workshop
+from harness.run.earlier import Answered, Earlier, earlier, latest
+from harness.run.hosts import allowed, expanded, with_rows
 from harness.run.machines import Machine, Machines, Start, own_machine
 from harness.run.names import (
     ServerChoice,
@@ -26,16 +28,13 @@ from harness.run.names import (
     known_servers,
 )
 from harness.scenarios import restart
-from harness.store import RunBegun, console_of, judge_folder, lines_of
-from harness.store.runs import PREFIX, fresh, runs
+from harness.store import GuestMet, RunBegun, console_of
+from harness.store.runs import fresh
 
 DEFAULT = ("available",)
 
 COLLECTIVE = ("all", "available")
 """Names that do not require each guest to start: one that cannot is left out, without an error."""
-
-SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
-"""States that `--resume` does not ask again, because the guest answered."""
 
 
 class Request(Struct, frozen=True):
@@ -54,16 +53,30 @@ class Request(Struct, frozen=True):
     keep: bool = False
     cold: bool = False
     resume: bool = False
+    shards: int | None = None
 
 
 class Candidate(Struct, frozen=True):
-    """A requested guest and the machines that can start it, or why none can."""
+    """A requested guest, its cells, and the machines that can start it, or why none can.
+
+    `answered` is what it answered before this run was resumed. That counts only on the same
+    machine, so `cells` has all its cells unless one machine answered them all. A guest that is
+    split into shards has only its open cells, and `met` says what it was.
+    """
 
     guest: Guest
     cells: tuple[Cell, ...]
     starts: tuple[Start, ...] = ()
+    answered: Answered = field(default_factory=dict)
+    met: GuestMet | None = None
     why: str = ""
     hint: str | None = None
+
+    @property
+    def home(self) -> str | None:
+        """The machine that has most answers of the guest; None if none has any."""
+        counts = {name: len(done) for name, done in self.answered.items() if done}
+        return max(counts, key=lambda name: counts[name], default=None)
 
 
 class Plan(Struct, frozen=True):
@@ -88,27 +101,36 @@ def plan(request: Request, places: Places, machines_of: Machines = own_machine) 
 
     `machines_of` returns the machines that may start guests.
     """
-    folder = request.out or (_latest(Path()) if request.resume else fresh(Path(), time.localtime()))
-    before = _before(folder) if request.resume else None
+    folder = request.out or (latest(Path()) if request.resume else fresh(Path(), time.localtime()))
+    done = earlier(folder) if request.resume else None
+    before = None if done is None else done.begun
     # A resumed run keeps its depth, because the parameters of a cell depend on it.
     depth = _depth(request, before)
     servers = _servers(request, before)
     cells = _cells(request, before, depth, servers)
-    guests = known_guests(request.folders)
+    shards = _shards(request, before)
     consoles = partial(console_of, folder)
     packages = tuple({name: None for one in servers.values() for name in one.packages})
     workshop = Workshop(places, consoles, request.keep, request.cold, folder, packages)
     names = request.names or (tuple(before.guests) if before else DEFAULT)
     machines = tuple(machines_of(workshop, request.provider))
-    chosen = select(guests, names, lambda guest: any(one.startable(guest) for one in machines))
-    done = _settled(folder) if request.resume else {}
+    files = known_guests(request.folders)
+    guests = with_rows(files, machines, names)
+
+    def meant(names: Sequence[str], available: Callable[[Guest], bool]) -> tuple[Guest, ...]:
+        return select(guests, expanded(names, files, machines), available)
+
+    def startable(guest: Guest) -> bool:
+        return any(one.startable(guest) for one in allowed(guest, machines))
+
+    chosen = meant(names, startable)
     return Plan(
         folder,
-        _begun(depth, chosen, cells),
-        tuple(_candidate(guest, machines, _left(cells, guest, done)) for guest in chosen),
+        _begun(depth, chosen, cells, shards),
+        tuple(_candidate(guest, machines, cells, done, sharded=shards > 1) for guest in chosen),
         # `available` is not among these names, so no provider is asked what it can start.
         {
-            name: tuple(guest.name for guest in select(guests, [name], lambda _: True))
+            name: tuple(guest.name for guest in meant([name], lambda _: True))
             for name in names
             if name not in COLLECTIVE
         },
@@ -133,20 +155,6 @@ def _servers(request: Request, before: RunBegun | None) -> Mapping[str, Server]:
     return {name: server for name, server in known.items() if name in asked}
 
 
-def _latest(parent: Path) -> Path:
-    folders = runs(parent, "journal.jsonl")
-    if not folders:
-        message = "this folder holds no run to resume"
-        hint = f"name the run's folder with --out; without it, {PREFIX}* is searched here"
-        raise UsageError(message, hint=hint)
-    return folders[-1]
-
-
-def _before(folder: Path) -> RunBegun:
-    """Return the first valid line of a run in the journal of the run to resume."""
-    return next(line for line in lines_of(folder) if isinstance(line, RunBegun))
-
-
 def _depth(request: Request, before: RunBegun | None) -> Depth:
     if before is None:
         return request.depth or Depth.QUICK
@@ -154,6 +162,18 @@ def _depth(request: Request, before: RunBegun | None) -> Depth:
         message = f"the run used --{before.catalogue}, so it cannot resume with --{request.depth}"
         raise UsageError(message)
     return before.catalogue
+
+
+def _shards(request: Request, before: RunBegun | None) -> int:
+    """Return into how many copies guests are split; a resumed run keeps its number."""
+    if request.keep and (request.shards or 1) > 1:
+        raise UsageError("--keep keeps a guest, and --shards makes several of each; leave one out")
+    if before is None:
+        return request.shards or 1
+    if request.shards not in (None, before.shards):
+        message = f"the run used --shards {before.shards}, so it cannot resume with another number"
+        raise UsageError(message)
+    return before.shards
 
 
 def _cells(
@@ -170,35 +190,44 @@ def _cells(
     return (*scenarios.cells(depth, named), *restart.cells_of(servers.values(), depth))
 
 
-def _candidate(guest: Guest, machines: Sequence[Machine], cells: tuple[Cell, ...]) -> Candidate:
+def _candidate(
+    guest: Guest,
+    machines: Sequence[Machine],
+    cells: Sequence[Cell],
+    before: Earlier | None,
+    *,
+    sharded: bool,
+) -> Candidate:
+    """Return a guest with the cells that are left, and the machines that may be asked."""
+    asked = tuple(cell for cell in cells if cell.fits(guest.tunables))
+    answered = {} if before is None else before.answered.get(guest.name, {})
+    if sharded:  # all copies of a guest are the same, wherever they ran
+        done = frozenset[str]().union(*answered.values())
+        asked, answered = tuple(cell for cell in asked if cell.key not in done), {}
+    if any(all(cell.key in done for cell in asked) for done in answered.values()):
+        asked = ()
+    starts, refusals = _starts(guest, allowed(guest, machines))
+    if not starts:
+        why = "; ".join(map(str, refusals)) or f"no machine of this run is called so: {guest.name}"
+        return Candidate(guest, asked, why=why, hint=next((one.hint for one in refusals), None))
+    met = before.met.get(guest.name) if before is not None and sharded else None
+    return Candidate(guest, asked, starts, answered, met)
+
+
+def _starts(
+    guest: Guest, machines: Sequence[Machine]
+) -> tuple[tuple[Start, ...], Sequence[NotRunError]]:
+    """Return where a guest can be started, and the different reasons of the other machines."""
     starts, refusals = list[Start](), dict[str, NotRunError]()
     for machine in machines:
         try:
             starts.append(Start(machine, machine.best(guest)))
         except NotRunError as exc:
             refusals.setdefault(str(exc), exc)
-    if starts:
-        return Candidate(guest, cells, tuple(starts))
-    hint = next((exc.hint for exc in refusals.values()), None)
-    return Candidate(guest, cells, why="; ".join(refusals), hint=hint)
+    return tuple(starts), tuple(refusals.values())
 
 
-def _settled(folder: Path) -> dict[str, set[str]]:
-    """Return the keys of the cells that each guest has answered."""
-    found: dict[str, set[str]] = {}
-    for cell in judge_folder(folder).cells:
-        if cell.state in SETTLED:
-            found.setdefault(cell.guest, set()).add(cell.cell.key)
-    return found
-
-
-def _left(cells: Sequence[Cell], guest: Guest, done: Mapping[str, set[str]]) -> tuple[Cell, ...]:
-    """Return the cells that a guest can be asked and has not answered yet."""
-    answered = done.get(guest.name, set())
-    return tuple(one for one in cells if one.fits(guest.tunables) and one.key not in answered)
-
-
-def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...]) -> RunBegun:
+def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...], shards: int) -> RunBegun:
     now = datetime.now(UTC)
     return RunBegun(
         id=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
@@ -208,4 +237,5 @@ def _begun(depth: Depth, guests: Sequence[Guest], cells: tuple[Cell, ...]) -> Ru
         guests={guest.name: guest.system for guest in guests},
         cells=cells,
         tunables={guest.name: guest.tunables for guest in guests},
+        shards=shards,
     )

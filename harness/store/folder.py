@@ -105,6 +105,7 @@ class GuestRecord:
         self._journal = journal
         self._reader = reader
         self._replies: AppendedFile | None = None
+        self._lock = threading.Lock()
 
     @property
     def console(self) -> Path:
@@ -149,8 +150,9 @@ class GuestRecord:
 
         In this order, so that a line never refers to bytes that are missing.
         """
-        if self._replies is None:
-            self._replies = AppendedFile.at(self.folder / REPLIES, self._run)
+        with self._lock:  # the copies of a guest answer at the same time
+            if self._replies is None:
+                self._replies = AppendedFile.at(self.folder / REPLIES, self._run)
         # A torn reply may lack its newline. Add one, so that the file can be read line by line.
         offset = self._replies.append(raw if raw.endswith(b"\n") or not raw else raw + b"\n")
         line = msgspec.structs.replace(asked, raw=(offset, len(raw)))
