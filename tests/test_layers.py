@@ -19,7 +19,7 @@ LAYERS = (
     {"agent"},
     {"report"},
     {"providers"},
-    {"run"},
+    {"run", "cluster"},
     {"cli", "pytest_plugin", "__main__"},
 )
 """From the bottom; a package counts as one module. Within a layer any direction, but no cycle."""

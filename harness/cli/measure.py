@@ -8,6 +8,7 @@ import click
 from msgspec import Struct
 
 from harness import leases
+from harness.cli.cluster import machines_for
 from harness.cli.exit import ExitStatus, complain
 from harness.cli.output import show
 from harness.deadline import Cancellation
@@ -31,6 +32,7 @@ class RunOptions(Struct, frozen=True):
     """The options of a run that are not part of its plan.
 
     `shown`: print the matrix. `strict`: an inconclusive cell counts as one that was not measured.
+    `cluster` is the address of a Dask scheduler; `without_tls` allows one beyond this machine.
     """
 
     request: Request
@@ -41,6 +43,8 @@ class RunOptions(Struct, frozen=True):
     as_json: bool = False
     verbose: bool = False
     strict: bool = False
+    cluster: str | None = None
+    without_tls: bool = False
 
 
 def measure(asked: RunOptions) -> ExitStatus:
@@ -48,9 +52,12 @@ def measure(asked: RunOptions) -> ExitStatus:
     until = time.monotonic() + asked.timeout if asked.timeout is not None else None
     expected = load_baseline(asked.baseline) if asked.baseline is not None else None
     places = Places.of_user()
-    with listening() as interruption:
+    with (
+        listening() as interruption,
+        machines_for(asked.request, asked.cluster, without_tls=asked.without_tls) as machines,
+    ):
         leases.gc(places)
-        settled = plan(asked.request, places)
+        settled = plan(asked.request, places, machines)
         matrix, given_up = _measured(asked, settled, places, interruption, until, expected)
         if asked.shown:
             show(matrix, settled.folder, as_json=asked.as_json, verbose=asked.verbose)

@@ -10,6 +10,7 @@ from harness.cli.exit import ExitStatus, complain, complain_of
 from harness.cli.history import nights
 from harness.cli.measure import RunOptions, measure
 from harness.cli.options import (
+    cluster_options,
     complete_guests,
     guest_folders,
     only_servers,
@@ -82,6 +83,7 @@ changed since the last complete run.
 @server_folders()
 @click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
 @guest_folders()
+@cluster_options()
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="See `run`.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="See `run`.")
 @click.option("--keep-runs", type=click.IntRange(1), metavar="N", help="Keep only the last N runs.")
@@ -97,6 +99,7 @@ def nightly(
     folders: Sequence[Path],
     servers: Sequence[str],
     server_folders: Sequence[str],
+    cluster: str | None,
     baseline: Path | None,
     timeout: float | None,
     keep_runs: int | None,
@@ -122,7 +125,14 @@ def nightly(
     )
     strict = flags["strict"]
     asked = RunOptions(
-        request, jobs=jobs, timeout=timeout, baseline=baseline, shown=False, strict=strict
+        request,
+        jobs=jobs,
+        timeout=timeout,
+        baseline=baseline,
+        shown=False,
+        strict=strict,
+        cluster=cluster,
+        without_tls=flags["cluster_without_tls"],
     )
     status, sentences = _joined(measured, out, strict=strict) if measured else _measured(asked)
     if not (out / MATRIX).exists():

@@ -119,6 +119,21 @@ def only_servers() -> Decorator:
     )
 
 
+def cluster_options() -> Decorator:
+    """Return the options that name a cluster: `cluster` and `cluster_without_tls`."""
+    address = click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Start the guests on the machines of this Dask cluster (tls://HOST:PORT).",
+    )
+    consent = click.option(
+        "--cluster-without-tls",
+        is_flag=True,
+        help="Use tcp:// on a network that is yours alone: who reaches it can run programs.",
+    )
+    return lambda command: address(consent(command))
+
+
 def strict() -> Decorator:
     """Return the option that makes an inconclusive cell a failure: `strict`."""
     return click.option(

@@ -7,6 +7,7 @@ import click
 
 from harness.cli.options import (
     COLD,
+    cluster_options,
     complete_guests,
     guest_folders,
     only_scenarios,
@@ -27,6 +28,7 @@ Examples:
   reuseport-matrix run --guests DIR my-kernel   a guest file of your own
   reuseport-matrix run host linux-6.1 --server nginx --server haproxy
   reuseport-matrix run host --servers           every server: what does its restart lose?
+  reuseport-matrix run all --cluster tls://lab:8786   on the machines of a Dask cluster
   reuseport-matrix run --baseline results/matrix.json
   reuseport-matrix run --baseline expected.yaml   with known differences: reason, expiry date
 \b
@@ -66,6 +68,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
 @guest_folders()
 @click.option("--provider", metavar="P", help="Use only this provider to start the guests.")
+@cluster_options()
 @click.option("--keep", is_flag=True, help="Leave the guests up; `stop` ends them.")
 @click.option("--cold", is_flag=True, help=COLD)
 @click.option("--resume", is_flag=True, help="Measure the missing cells of --out or the last run.")
@@ -96,6 +99,7 @@ def run(
     out: Path | None,
     folders: tuple[Path, ...],
     provider: str | None,
+    cluster: str | None,
     timeout: float | None,
     baseline: Path | None,
     **flags: bool,
@@ -131,5 +135,7 @@ def run(
             as_json=flags["as_json"],
             verbose=flags["verbose"],
             strict=flags["strict"],
+            cluster=cluster,
+            without_tls=flags["cluster_without_tls"],
         )
     )

@@ -1,0 +1,280 @@
+"""Runs over a real Dask cluster on loopback: a scheduler, and workers that come and go."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from dask_cluster import Lab, lab, path_of
+from dask_tls import tls_settings
+from live_command import PATIENCE, Ended, Here, Live, need_guest
+
+from harness.matrix import Entry
+from harness.model import State
+from harness.store.journal import Asked
+
+pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("cluster")]
+
+LINUX = "linux-6.1"
+
+NOTICED = 30.0
+"""Seconds within which a lost machine must be noticed."""
+
+SHORT = ("--scenario", "sharing", "--quick", "--out", "run")
+LONG = ("--scenario", "distribution", "--scenario", "failure-arrivals", "--quick", "--out", "run")
+"""The second one asks for some ten seconds, in several batches."""
+
+
+SETTLED = (State.MEASURED, State.INCONCLUSIVE, State.NOT_APPLICABLE)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Here:
+    return Here(tmp_path)
+
+
+@pytest.fixture
+def cluster(here: Here, tmp_path: Path) -> Iterator[Lab]:
+    """A scheduler; the workers have the same state as the command, so that all leases are there."""
+    with lab(tmp_path, here.environment) as made:
+        made.scheduler()
+        yield made
+
+
+def run(here: Here, cluster: Lab, *words: str) -> Ended:
+    return here("run", *words, "--cluster", cluster.address)
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, what
+        time.sleep(0.05)
+
+
+def cells(here: Here, guest: str) -> dict[str, Entry]:
+    return {cell.cell.key: cell for cell in here.matrix().cells if cell.guest == guest}
+
+
+def states(here: Here) -> set[State]:
+    return {cell.state for cell in here.matrix().cells}
+
+
+def machine_of(here: Here, guest: str) -> object:
+    made = here.matrix().guests[guest]["provenance"]
+    assert isinstance(made, dict)
+    return made["machine"]
+
+
+def answers(here: Here) -> int:
+    """Return how many answers were put down."""
+    return sum(isinstance(line, Asked) and line.failure is None for line in here.journal())
+
+
+def quiet(ended: Ended) -> None:
+    """Check that nothing of Dask's own reaches the terminal."""
+    for word in (" - distributed", "tornado", "Traceback", "Exception ignored"):
+        assert word not in ended.err, ended.err
+
+
+def test_each_guest_goes_where_it_can_start(here: Here, cluster: Lab, tmp_path: Path) -> None:
+    need_guest(LINUX)
+    few = path_of(tmp_path / "few", ["sh", "unshare", "id", "uname", "rm", "mkdir", "cat", "chmod"])
+    empty = {"XDG_CACHE_HOME": str(tmp_path / "empty"), "PATH": few}
+    cluster.worker("a-without-qemu", environment={"PATH": few})
+    cluster.worker("b-with-qemu")
+    cluster.worker("c-only-host", environment=empty)
+    ended = run(here, cluster, LINUX, *SHORT)
+    assert ended.status == 0, ended.err
+    quiet(ended)
+    assert machine_of(here, LINUX) == "b-with-qemu"
+    assert (here.folder / "run" / "guests" / LINUX / "console.log").stat().st_size > 1000
+    assert here.left() == []
+
+
+def test_the_recordings_are_those_of_a_run_on_one_machine(here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    cluster.worker("one")
+    assert run(here, cluster, LINUX, *SHORT).status == 0
+    far = cells(here, LINUX)
+    alone = here("run", LINUX, "--scenario", "sharing", "--quick", "--out", "alone")
+    assert alone.status == 0, alone.err
+    near = {cell.cell.key: cell for cell in here.matrix("alone").cells}
+    assert far.keys() == near.keys()
+    for key, cell in far.items():
+        assert (cell.state, cell.verdict) == (near[key].state, near[key].verdict)
+        assert len(cell.counts) == len(near[key].counts)
+
+
+def test_two_workers_share_the_guests(here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    cluster.worker("one")
+    cluster.worker("two")
+    ended = run(here, cluster, LINUX, "linux-5.10", *SHORT)
+    assert ended.status == 0, ended.err
+    assert {machine_of(here, LINUX), machine_of(here, "linux-5.10")} == {"one", "two"}
+    assert here.left() == []
+
+
+def _booting(here: Here, _: Live) -> None:
+    here.until_machine()
+
+
+def _asking(here: Here, live: Live) -> None:
+    live.until_said("scenario")
+    until(lambda: answers(here) > 0, "no answer came")
+
+
+def _ending(_: Here, live: Live) -> None:
+    live.until_said(": destroy")
+
+
+@pytest.mark.parametrize(
+    ("moment", "guest"), [(_booting, LINUX), (_asking, "host"), (_ending, "host")]
+)
+def test_a_killed_worker_is_noticed(
+    moment: Callable[[Here, Live], None], guest: str, here: Here, cluster: Lab
+) -> None:
+    need_guest(LINUX)
+    worker = cluster.worker("one")
+    with here.start("run", guest, *LONG, "--cluster", cluster.address) as live:
+        moment(here, live)
+        worker.send(signal.SIGKILL)
+        since = time.monotonic()
+        ended = live.ended()
+    assert time.monotonic() - since < NOTICED
+    quiet(ended)
+    if moment is not _ending:
+        assert ended.status == 3, ended.err
+        assert "the machine one is lost" in ended.err
+        kept = [cell for cell in here.matrix().cells if cell.state in SETTLED]
+        assert len(kept) == answers(here)
+    cluster.worker("again")  # its preload ends what the dead worker left
+    until(lambda: here.left() == [], "a guest is left")
+    again = run(here, cluster, "--resume", "--out", "run")
+    assert again.status == 0, again.err
+
+
+def test_a_stopped_worker_ends_its_guest_when_it_goes_on(here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    worker = cluster.worker("one")
+    with here.start("run", LINUX, *LONG, "--cluster", cluster.address) as live:
+        _asking(here, live)
+        worker.send(signal.SIGSTOP)
+        since = time.monotonic()
+        live.until_said("the machine one is lost")
+        assert time.monotonic() - since < NOTICED
+        ended = live.ended()
+    assert ended.status == 3, ended.err
+    assert here.machines()
+    worker.send(signal.SIGCONT)
+    until(lambda: here.left() == [], "the guest is left", 20)
+
+
+@pytest.mark.parametrize("with_cluster", [False, True])
+def test_a_run_goes_on_after_its_scheduler_died(
+    here: Here, cluster: Lab, with_cluster: bool
+) -> None:
+    cluster.worker("one")
+    boss = cluster.boss
+    with here.start("run", "host", *LONG, "--cluster", cluster.address) as live:
+        _asking(here, live)
+        boss.send(signal.SIGKILL)
+        since = time.monotonic()
+        ended = live.ended()
+    assert time.monotonic() - since < NOTICED
+    assert ended.status == 3, ended.err
+    assert "--resume" in ended.err
+    quiet(ended)
+    before = answers(here)
+    assert before > 0
+    until(lambda: here.left() == [], "something is left")
+    more: tuple[str, ...] = ()
+    if with_cluster:
+        cluster.scheduler()
+        cluster.worker("one")
+        more = ("--cluster", cluster.address)
+    again = here("run", "--resume", "--out", "run", *more)
+    assert again.status == 0, again.err
+    assert answers(here) > before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_guests(number: signal.Signals, here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    cluster.worker("one")
+    cluster.worker("two")
+    words = ("run", LINUX, "linux-5.10", "--jobs", "2", *LONG, "--cluster", cluster.address)
+    with here.start(*words) as live:
+        until(lambda: len(here.machines()) == 2, "the guests do not boot")
+        live.process.send_signal(number)
+        since = time.monotonic()
+        ended = live.ended()
+    assert ended.status == 130, ended.err
+    assert time.monotonic() - since < NOTICED
+    assert here.left() == []
+    quiet(ended)
+
+
+def test_another_version_is_refused_with_both(here: Here, cluster: Lab, tmp_path: Path) -> None:
+    other = tmp_path / "other_version.py"
+    other.write_text(
+        "from harness.cluster import identity, preload\n"
+        "identity.version = lambda: '9.9.9'\n"
+        "dask_setup = preload.dask_setup\n"
+    )
+    cluster.worker("other", preload=str(other))
+    cluster.worker("bare", preload=None)
+    ended = run(here, cluster, "host", *SHORT)
+    assert ended.status == 2, ended.err
+    assert "9.9.9" in ended.err
+    assert "this is 0." in ended.err
+    assert "bare" in ended.err
+    cluster.worker("ours")
+    ended = run(here, cluster, "host", *SHORT)
+    assert ended.status == 0, ended.err
+    assert "left out of the cluster: other has version 9.9.9" in ended.err
+
+
+HIT = ("object", "raised", "result", "event")
+BROKEN = ("rubbish", "repeated", "early", "slow", "flood", "chatter", "huge")
+
+
+@pytest.mark.parametrize("way", [*HIT, *BROKEN])
+def test_a_hostile_worker_does_no_harm(way: str, here: Here, tmp_path: Path) -> None:
+    hits = tmp_path / "hits"
+    hits.mkdir()
+    tests = Path(__file__).parents[1]
+    path = f"{tests.parent}{os.pathsep}{tests}"
+    environment = {"PYTHONPATH": path, "HOSTILE": way, "CANARY": str(hits)}
+    with lab(tmp_path, {**here.environment, **environment}) as made:
+        made.scheduler()
+        made.worker("evil", preload="hostile_worker")
+        with here.start("run", "host", *SHORT, "--cluster", made.address) as live:
+            ended = live.ended()
+    assert ended.status == 3, ended.err
+    assert "the machine evil is lost" in ended.err
+    assert not (hits / str(live.process.pid)).exists()
+    quiet(ended)
+    assert "GOTCHA" not in ended.out
+    assert len(ended.err) < 2 << 20
+    assert ended.peak < 400 << 10
+
+
+def test_tls_works_with_the_settings_of_dask(here: Here, tmp_path: Path) -> None:
+    settings = tls_settings(tmp_path / "tls")
+    with lab(tmp_path, {**here.environment, **settings}) as made:
+        made.scheduler("--protocol", "tls", "--host", "127.0.0.1")
+        assert made.address.startswith("tls://")
+        made.worker("one")
+        here.environment.update(settings)
+        ended = run(here, made, "host", *SHORT)
+        assert ended.status == 0, ended.err
+        quiet(ended)
+        other = Here(tmp_path, tls_settings(tmp_path / "stranger"))
+        ended = run(other, made, "host", "--quick", "--out", "refused")
+        assert ended.status == 3, ended.err
+        assert "no scheduler of Dask answers" in ended.err
+        quiet(ended)
