@@ -24,13 +24,19 @@
 #include <unistd.h>
 
 /* APART: ms from the end of a restart to the next.  AFTERWARDS: ms that the stream goes on after the
- * last one. */
+ * last one.  RESERVE: such a part of the flows begins besides if a restart takes longer than any
+ * before it. */
 enum { LEAST_CONTROL = 100, MOST_CONTROL = 2000, CONTROL_SPAN = 5, APART = 50, AFTERWARDS = 300,
-       LAST_WORDS = 1000, MOST_GENERATIONS = 60 };
+       LAST_WORDS = 1000, MOST_GENERATIONS = 60, RESERVE = 2 };
 
 static int least(int a, int b)
 {
     return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
 }
 
 static int lost(const struct flow *flows, int count)
@@ -80,9 +86,10 @@ static int64_t needed(const struct restarting *restarting)
     return restart_longest(restarting) * restarting->rate / 1000;
 }
 
-static int covers(const struct restarting *restarting, const struct stream *stream)
+static int covers(const struct trial *trial, const struct restarting *restarting,
+                  const struct stream *stream)
 {
-    return stream->count - stream->started >= needed(restarting);
+    return trial->question->flows - stream->started >= needed(restarting);
 }
 
 /* The restarts begin at even distances, the last one so early that the flows last for it; but none
@@ -99,7 +106,7 @@ static int due(const struct trial *trial, const struct restarting *restarting,
 static void begin_restart(struct trial *trial, struct restarting *restarting,
                           const struct stream *stream)
 {
-    int late = stream->started >= restarting->flows || !covers(restarting, stream);
+    int late = stream->started >= restarting->flows || !covers(trial, restarting, stream);
     if (restarting->busy || restarting->over || !may_restart(trial, restarting)
         || !due(trial, restarting, stream) || (late && restarting->made >= AT_LEAST))
         return;
@@ -117,7 +124,7 @@ static void restart_when_due(struct trial *trial, struct stream *stream)
         begin_restart(trial, restarting, stream);
     int enough = restarting->made >= AT_LEAST || !may_restart(trial, restarting);
     if (enough && !restarting->busy && stream->started >= restarting->flows && stream->until == 0)
-        stream->until = clock_ms() + AFTERWARDS;
+        stream->until = most(clock_ms(), restarting->rested + AFTERWARDS);
     restarting->kept.finishing = !restarting->busy && stream->started == stream->count
         && stream->under_way == 0;
     stream->extra[0] = (struct pollfd){ .fd = restarting->channel, .events = POLLIN };
@@ -146,12 +153,12 @@ static void hear_restart(struct trial *trial, struct stream *stream)
 
 static int restarts(struct trial *trial, struct restarting *restarting)
 {
-    struct stream stream = { .count = trial->question->flows, .watcher = restarting,
+    int flows = restarting->over ? 0 : trial->question->flows;
+    struct stream stream = { .count = flows + flows / RESERVE, .watcher = restarting,
                              .before = restart_when_due, .after = hear_restart };
     kept_open(trial, &restarting->kept, &restarting->dialogue);
     stream.extras = 1 + restarting->kept.count;
-    stream.count = restarting->over ? 0 : stream.count;
-    restarting->flows = least(stream.count, restarting->rate * trial->question->span);
+    restarting->flows = least(flows, restarting->rate * trial->question->span);
     int losses = run(trial, restarting, &stream, "restarts");
     return losses + kept_close(trial, &restarting->kept);
 }
