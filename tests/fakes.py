@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import recorded_matrix
 
@@ -32,10 +33,11 @@ DEFAULTS = {
 Lines = list[dict[str, object]]
 
 
-def recordings(scenario: str) -> Iterator[Lines]:
-    """Yield the recorded replies to a scenario's questions."""
-    for path in sorted((recorded_matrix.DATA / scenario).glob("*.jsonl")):
-        yield [json.loads(line) for line in path.read_text().splitlines()]
+@cache
+def recordings(scenario: str) -> Sequence[Lines]:
+    """Return the recorded replies to a scenario's questions."""
+    paths = sorted((recorded_matrix.DATA / scenario).glob("*.jsonl"))
+    return [[json.loads(line) for line in path.read_text().splitlines()] for path in paths]
 
 
 def point(parameters: object) -> dict[str, str]:

@@ -10,6 +10,7 @@ from harness.cli.exit import ExitStatus, complain, complain_of
 from harness.cli.history import nights
 from harness.cli.measure import RunOptions, measure
 from harness.cli.options import (
+    at_once,
     cluster_options,
     complete_guests,
     guest_folders,
@@ -81,7 +82,7 @@ changed since the last complete run.
 @click.option("--full", "depth", flag_value="full", help="The whole catalogue (default).")
 @only_servers()
 @server_folders()
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
+@at_once()
 @guest_folders()
 @cluster_options()
 @click.option("--baseline", type=click.Path(path_type=Path), metavar="FILE", help="See `run`.")
@@ -96,6 +97,7 @@ def nightly(
     measured: Sequence[Path],
     depth: str | None,
     jobs: int | None,
+    shards: int | None,
     folders: Sequence[Path],
     servers: Sequence[str],
     server_folders: Sequence[str],
@@ -121,6 +123,7 @@ def nightly(
         depth=Depth(depth or "full"),
         folders=tuple(folders),
         out=out,
+        shards=shards,
         cold=True,  # a kernel draws its hash seeds at boot, so each night uses others
     )
     strict = flags["strict"]

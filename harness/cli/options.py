@@ -143,6 +143,20 @@ def strict() -> Decorator:
     )
 
 
+def at_once() -> Decorator:
+    """Return the options about guests at the same time: `jobs` and `shards`."""
+    jobs = click.option(
+        "--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time."
+    )
+    shards = click.option(
+        "--shards",
+        type=click.IntRange(1, 64),
+        metavar="N",
+        help="Split each guest's cells among N copies of it.",
+    )
+    return lambda command: jobs(shards(command))
+
+
 def guest_folders() -> Decorator:
     """Return the option that adds folders of guest files."""
     return click.option(

@@ -7,6 +7,7 @@ import click
 
 from harness.cli.options import (
     COLD,
+    at_once,
     cluster_options,
     complete_guests,
     guest_folders,
@@ -24,6 +25,7 @@ Examples:
   reuseport-matrix run host --quick
   reuseport-matrix run linux-6.1 --scenario distribution --scenario failure-queued
   reuseport-matrix run all --full --jobs 2 --out results
+  reuseport-matrix run linux-6.1 --full --shards 2   two copies share its cells
   reuseport-matrix run --resume --out results   asks only for the missing cells
   reuseport-matrix run --guests DIR my-kernel   a guest file of your own
   reuseport-matrix run host linux-6.1 --server nginx --server haproxy
@@ -64,7 +66,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: float | None) -> floa
 @server_folders()
 @click.option("--quick", "depth", flag_value="quick", help=QUICK)
 @click.option("--full", "depth", flag_value="full", help=FULL)
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Guests at the same time.")
+@at_once()
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
 @guest_folders()
 @click.option("--provider", metavar="P", help="Use only this provider to start the guests.")
@@ -96,6 +98,7 @@ def run(
     server_folders: tuple[str, ...],
     depth: str | None,
     jobs: int | None,
+    shards: int | None,
     out: Path | None,
     folders: tuple[Path, ...],
     provider: str | None,
@@ -125,6 +128,7 @@ def run(
         keep=flags["keep"],
         cold=flags["cold"],
         resume=flags["resume"],
+        shards=shards,
     )
     return measure(
         RunOptions(

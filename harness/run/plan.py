@@ -208,7 +208,9 @@ def _candidate(
         asked = ()
     starts, refusals = _starts(guest, allowed(guest, machines))
     if not starts:
-        why = "; ".join(map(str, refusals)) or f"no machine of this run is called so: {guest.name}"
+        why = (
+            "; ".join(map(str, refusals)) or f"no machine is called {guest.name.partition('@')[2]}"
+        )
         return Candidate(guest, asked, why=why, hint=next((one.hint for one in refusals), None))
     met = before.met.get(guest.name) if before is not None and sharded else None
     return Candidate(guest, asked, starts, answered, met)
