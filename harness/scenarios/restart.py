@@ -10,7 +10,7 @@ from harness.scenarios.scenario import Scenario
 from harness.scenarios.sense import DEPENDS, LOSSLESS, NOTICED, Sense
 from harness.scenarios.statistics import highest_share
 from harness.scenarios.tally import kind, measured, tally, unclear
-from harness.scenarios.timeline import timeline, turnover
+from harness.scenarios.timeline import met, timeline, turnover
 from harness.scenarios.tunables import MIGRATION
 from harness.text import visible
 from harness.wire.observation import Fate, Flows, Observation
@@ -133,7 +133,7 @@ def _counts(seen: Observation, silence: int) -> Mapping[str, int]:
     stream, kept = seen.phase("restarts"), seen.phase("kept")
     found, old = _named(stream.fates), _named(kept.fates)
     served = zip(stream.fates, stream.took, strict=True)
-    slow = SLOW_MS + seen.gap
+    slow, restarts = SLOW_MS + seen.gap, tuple(met(seen, stream))
     return {
         "flows": len(stream.fates),
         "restarts": int(seen.facts["restarts"]),
@@ -143,7 +143,7 @@ def _counts(seen: Observation, silence: int) -> Mapping[str, int]:
         "delayed": sum(kind(fate) == "served" and took > slow for fate, took in served),
         "slowest_ms": max(stream.took, default=0),
         "silent_ms": silence,
-        **turnover(seen, stream),
+        **turnover(seen, restarts),
         "kept": len(kept.fates),
         **{f"kept_{name}": count for name, count in sorted(old.items()) if name != "served"},
         **{
@@ -151,7 +151,7 @@ def _counts(seen: Observation, silence: int) -> Mapping[str, int]:
             for name in NUMBERS
             if isinstance(value := seen.facts.get(name), int)
         },
-        **timeline(seen, stream),
+        **timeline(restarts),
     }
 
 

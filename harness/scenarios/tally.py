@@ -47,6 +47,8 @@ def server(fate: Fate) -> int | None:
 
 def kind(fate: Fate) -> str:
     """Return what a fate counts as: `served`, `copied`, `reset`, or as in `KINDS`."""
+    if isinstance(fate, int):  # nearly all are
+        return "served"
     if not isinstance(fate, str):
         return "served" if server(fate) is not None else "copied"
     if fate in RESETS:

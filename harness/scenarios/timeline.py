@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ BEGUN = "restart"
 """What a change is called in which a restart began."""
 
 
-class Met(Struct, frozen=True):
+class Met(Struct, frozen=True, gc=False):
     """A connection that began `since` ms after a restart did; `old` is the generation before it."""
 
     since: int
@@ -49,24 +49,20 @@ def _began(flow: tuple[int, int, Fate]) -> int:
     return flow[0]
 
 
-def timeline(seen: Observation, stream: Flows) -> Mapping[str, int]:
+def timeline(restarts: Iterable[Sequence[Met]]) -> Mapping[str, int]:
     """Return what befell the connections of each part, such as `at_20_old`, and its slowest."""
-    counts = Counter[str]()
-    slowest = dict[str, int]()
-    for restart in met(seen, stream):
+    found = Counter[tuple[int, str]]()
+    for restart in restarts:
         for flow in restart:
             step = STEPS[bisect_right(STEPS, flow.since) - 1]
-            counts[f"at_{step}_{flow.name}"] += 1
-            name = f"at_{step}_slowest"
-            if kind(flow.fate) == "served":
-                slowest[name] = max(slowest.get(name, 0), flow.took)
-    found = counts | Counter(slowest)
-    order = ("old", "new", "lost", "slowest")
-    names = [f"at_{step}_{name}" for step in STEPS for name in order]
-    return {name: found[name] for name in names if found[name]}
+            found[step, flow.name] += 1
+            if kind(flow.fate) == "served" and flow.took > found[step, "slowest"]:
+                found[step, "slowest"] = flow.took
+    places = [(step, name) for step in STEPS for name in ("old", "new", "lost", "slowest")]
+    return {f"at_{step}_{name}": found[step, name] for step, name in places if found[step, name]}
 
 
-def turnover(seen: Observation, stream: Flows) -> Mapping[str, int]:
+def turnover(seen: Observation, restarts: Iterable[Sequence[Met]]) -> Mapping[str, int]:
     """Return when the new configuration first answered, and when the old one last did.
 
     Both are in ms after the restart began, the longest of all restarts. Nothing is returned if the
@@ -75,11 +71,10 @@ def turnover(seen: Observation, stream: Flows) -> Mapping[str, int]:
     if not seen.facts.get("generations"):
         return {}
     first, last = list[int](), list[int]()
-    for restart in met(seen, stream):
-        answers = {
-            name: [one.since + one.took for one in restart if one.name == name]
-            for name in ("old", "new")
-        }
+    for restart in restarts:
+        answers: dict[str, list[int]] = {"old": [], "new": [], "lost": []}
+        for one in restart:
+            answers[one.name].append(one.since + one.took)
         first += [min(answers["new"])] if answers["new"] else []
         last += [max(answers["old"])] if answers["old"] else []
     named = {"new_first_ms": first, "old_last_ms": last}
