@@ -11,7 +11,7 @@ from typing import NamedTuple
 import click
 from msgspec import to_builtins
 
-from harness.cli.options import guest_folders
+from harness.cli.options import cluster_options, guest_folders
 from harness.cli.table import write_json, write_table
 from harness.errors import NotRunError
 from harness.guests.addresses import Address, addresses
@@ -27,6 +27,7 @@ EPILOG = """\b
 Examples:
   reuseport-matrix guests
   reuseport-matrix guests --guests DIR --json
+  reuseport-matrix guests --cluster tls://lab:8786     which machine would start each guest
 """
 
 
@@ -61,13 +62,22 @@ class Listed(NamedTuple):
 
 @click.command(epilog=EPILOG)
 @guest_folders()
+@cluster_options()
 @click.option("--json", "as_json", is_flag=True, help="A list of name, system, provider, why, ….")
-def guests(folders: Sequence[Path], as_json: bool) -> None:
+def guests(
+    folders: Sequence[Path], cluster: str | None, *, cluster_without_tls: bool, as_json: bool
+) -> None:
     """List the guests, and which provider would start each here, or why none can.
 
     Starts and downloads nothing. `run` starts a guest marked `downloads` only if you name it or
-    say `all`; `available` leaves it out.
+    say `all`; `available` leaves it out. With --cluster, each machine of a cluster is asked.
     """
+    if cluster is not None:
+        from harness.cli.cluster_guests import list_over
+
+        known = tuple(known_guests(folders).values())
+        list_over(cluster, known, without_tls=cluster_without_tls, as_json=as_json)
+        return
     with speaking():
         entries = listed(known_guests(folders).values(), Places.of_user())
     if as_json:
