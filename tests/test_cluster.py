@@ -343,6 +343,18 @@ def test_a_desk_leaves_when_the_scheduler_is_gone() -> None:
     assert desk.alone
 
 
+def test_a_desk_leaves_when_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: bytes, timeout: float | None = None) -> None:
+        raise ChannelError(f"full for {timeout:g} s")
+
+    pipe = Pipe()
+    monkeypatch.setattr(pipe, "put", full)
+    with desk_over(pipe).open() as desk:
+        desk.say(Output(b"x"))
+        assert list(desk.jobs()) == []
+    assert desk.alone
+
+
 def test_a_desk_leaves_when_home_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.cluster.desk.SILENCE", 0.0)
     monkeypatch.setattr("harness.cluster.desk.BEAT", 0.01)

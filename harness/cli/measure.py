@@ -27,6 +27,8 @@ from harness.run.results import held, write_reports
 from harness.store import Store
 from harness.text import short
 
+LOST = "measured cells are kept; --resume measures the rest, with or without --cluster"
+
 
 class RunOptions(Struct, frozen=True):
     """The options of a run that are not part of its plan.
@@ -72,6 +74,8 @@ def measure(asked: RunOptions) -> ExitStatus:
     )
     for line in (*changed, *missing):
         complain(line)
+    if given_up:
+        click.echo(f"hint: {LOST}", err=True)
     if changed:
         return ExitStatus.DIFFERS
     return ExitStatus.UNMEASURED if missing else ExitStatus.OK

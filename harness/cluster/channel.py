@@ -72,8 +72,10 @@ class Channel:
             try:
                 queue.close()
             except Exception as exc:
-                raise ChannelError(f"the scheduler is gone: {_words(exc)}") from exc
+                raise ChannelError(f"the scheduler is not told: {_words(exc)}") from exc
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "the connection to it is closed"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -158,7 +158,9 @@ def equals(workers: Sequence[Worker], address: str) -> tuple[Worker, ...]:
     found, others = list[Worker](), list[str]()
     for one in workers:
         if one.identity is None:
-            others.append(f"{one.name} ({one.address}) was started without our preload")
+            others.append(
+                f"{one.name} ({one.address}) was started without our preload, or that failed"
+            )
         elif (one.identity.version, one.identity.digest) != (here, ours):
             own = f"{here} ({ours[:12]})"
             others.append(f"{one.name} has version {one.identity.program}, and this is {own}")

@@ -62,9 +62,11 @@ class Desk:
         self._heard = time.monotonic()
 
     def say(self, message: Message) -> None:
-        """Send a message; if that fails, home cannot be reached, and the guest is to end."""
+        """Send a message; if home does not read for `SILENCE`, or never again, the guest ends."""
+        if self.alone:
+            return
         try:
-            self._channel.put(encode(message))
+            self._channel.put(encode(message), SILENCE)
         except ChannelError as exc:
             self._leave(str(exc))
 

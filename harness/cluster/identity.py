@@ -11,7 +11,7 @@ from harness.agent import host_target
 from harness.machine import capacity
 from harness.machine.architecture import machine
 from harness.machine.places import Places
-from harness.machine.resources import PACKAGE, guests_folder
+from harness.machine.resources import PACKAGE, PACKAGED, guests_folder
 from harness.machine.version import version
 from harness.providers import TOOLS, virtualises
 
@@ -65,10 +65,12 @@ def identity(places: Places) -> Identity:
 
 def digest() -> str:
     """Return the sha256 of this program's own sources and of the agent's."""
-    found = hashlib.sha256()
     agent = guests_folder() / "agent"
-    for root, pattern in ((PACKAGE, "*.py"), (agent, "*.[ch]")):
-        for path in sorted(root.rglob(pattern)):
+    # In a wheel, the guest files are inside the package.
+    ours = (path for path in PACKAGE.rglob("*.py") if PACKAGED not in path.parents)
+    found = hashlib.sha256()
+    for root, paths in ((PACKAGE, ours), (agent, agent.glob("*.[ch]"))):
+        for path in sorted(paths):
             found.update(f"{path.relative_to(root)} {path.stat().st_size}\n".encode())
             found.update(path.read_bytes())
     return found.hexdigest()

@@ -19,7 +19,7 @@ from harness.model import Guest
 from harness.providers import Offer
 from harness.providers.workshop import Workshop
 
-SURVEY_SECONDS = 90.0
+SURVEY_SECONDS = 60.0
 """How long a worker may take to say what it can start; it may test accelerators first."""
 
 

@@ -78,9 +78,8 @@ class RemoteProvider:
 
     def _end(self, line: Line, guest: Guest) -> None:
         if not line.close(ENDING):
-            text = (
-                "%s: whether it has ended is unknown: %s does not say so; it ends there by itself"
-            )
+            text = "%s: %s does not say that the guest has ended; it ends there all the same, "
+            text += "at the latest when a worker starts there again"
             logger.warning(text, guest.name, self._machine)
 
 

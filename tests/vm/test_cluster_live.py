@@ -11,13 +11,14 @@ from dask_cluster import Lab, lab, path_of
 from dask_tls import tls_settings
 from live_command import PATIENCE, Ended, Here, Live, need_guest
 
-from harness.matrix import Entry
 from harness.model import State
 from harness.store.journal import Asked
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("cluster")]
 
 LINUX = "linux-6.1"
+
+FOUR = ("linux-5.10", LINUX, "linux-6.12", "linux-newest")
 
 NOTICED = 30.0
 """Seconds within which a lost machine must be noticed."""
@@ -54,14 +55,6 @@ def until(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> Non
         time.sleep(0.05)
 
 
-def cells(here: Here, guest: str) -> dict[str, Entry]:
-    return {cell.cell.key: cell for cell in here.matrix().cells if cell.guest == guest}
-
-
-def states(here: Here) -> set[State]:
-    return {cell.state for cell in here.matrix().cells}
-
-
 def machine_of(here: Here, guest: str) -> object:
     made = here.matrix().guests[guest]["provenance"]
     assert isinstance(made, dict)
@@ -94,27 +87,25 @@ def test_each_guest_goes_where_it_can_start(here: Here, cluster: Lab, tmp_path: 
     assert here.left() == []
 
 
-def test_the_recordings_are_those_of_a_run_on_one_machine(here: Here, cluster: Lab) -> None:
-    need_guest(LINUX)
-    cluster.worker("one")
-    assert run(here, cluster, LINUX, *SHORT).status == 0
-    far = cells(here, LINUX)
-    alone = here("run", LINUX, "--scenario", "sharing", "--quick", "--out", "alone")
-    assert alone.status == 0, alone.err
-    near = {cell.cell.key: cell for cell in here.matrix("alone").cells}
-    assert far.keys() == near.keys()
-    for key, cell in far.items():
-        assert (cell.state, cell.verdict) == (near[key].state, near[key].verdict)
-        assert len(cell.counts) == len(near[key].counts)
-
-
-def test_two_workers_share_the_guests(here: Here, cluster: Lab) -> None:
-    need_guest(LINUX)
+def test_four_guests_over_two_workers_say_what_they_say_on_one_machine(
+    here: Here, cluster: Lab
+) -> None:
+    for name in FOUR:
+        need_guest(name)
     cluster.worker("one")
     cluster.worker("two")
-    ended = run(here, cluster, LINUX, "linux-5.10", *SHORT)
+    ended = run(here, cluster, *FOUR, *SHORT)
     assert ended.status == 0, ended.err
-    assert {machine_of(here, LINUX), machine_of(here, "linux-5.10")} == {"one", "two"}
+    alone = here("run", *FOUR, *SHORT[:-1], "alone", "--jobs", "2")
+    assert alone.status == 0, alone.err
+    far, near = (
+        {(cell.guest, cell.cell.key): (cell.state, cell.verdict) for cell in one.cells}
+        for one in (here.matrix(), here.matrix("alone"))
+    )
+    assert far == near
+    assert {machine_of(here, name) for name in FOUR} == {"one", "two"}
+    files = sorted(path.name for path in (here.folder / "alone").rglob("*") if path.is_file())
+    assert files == sorted(path.name for path in (here.folder / "run").rglob("*") if path.is_file())
     assert here.left() == []
 
 
@@ -151,7 +142,7 @@ def test_a_killed_worker_is_noticed(
         assert "the machine one is lost" in ended.err
         kept = [cell for cell in here.matrix().cells if cell.state in SETTLED]
         assert len(kept) == answers(here)
-    cluster.worker("again")  # its preload ends what the dead worker left
+    cluster.worker("one")  # its preload ends what the dead worker left
     until(lambda: here.left() == [], "a guest is left")
     again = run(here, cluster, "--resume", "--out", "run")
     assert again.status == 0, again.err
@@ -177,9 +168,10 @@ def test_a_stopped_worker_ends_its_guest_when_it_goes_on(here: Here, cluster: La
 def test_a_run_goes_on_after_its_scheduler_died(
     here: Here, cluster: Lab, with_cluster: bool
 ) -> None:
+    need_guest(LINUX)  # another machine's `host` could not go on
     cluster.worker("one")
     boss = cluster.boss
-    with here.start("run", "host", *LONG, "--cluster", cluster.address) as live:
+    with here.start("run", LINUX, *LONG, "--cluster", cluster.address) as live:
         _asking(here, live)
         boss.send(signal.SIGKILL)
         since = time.monotonic()
@@ -201,6 +193,34 @@ def test_a_run_goes_on_after_its_scheduler_died(
     assert answers(here) > before
 
 
+def test_a_worker_that_ends_in_order_ends_its_guests(here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    worker = cluster.worker("one")
+    with here.start("run", LINUX, *LONG, "--cluster", cluster.address) as live:
+        here.until_machine()
+        worker.send(signal.SIGTERM)
+        ended = live.ended()
+    assert ended.status == 3, ended.err
+    worker.process.wait(PATIENCE)
+    assert here.left() == []
+
+
+def test_a_killed_home_leaves_no_guest(here: Here, cluster: Lab, tmp_path: Path) -> None:
+    need_guest(LINUX)
+    impatient = tmp_path / "impatient.py"
+    impatient.write_text(
+        "from harness.cluster import desk\n"
+        "from harness.cluster.preload import dask_setup, dask_teardown\n"
+        "desk.SILENCE = 10.0\n"
+    )
+    cluster.worker("one", preload=str(impatient))
+    with here.start("run", LINUX, *LONG, "--cluster", cluster.address) as live:
+        here.until_machine()
+        live.process.kill()
+        live.ended()
+    until(lambda: here.left() == [], "the guest is left", 40)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_all_guests(number: signal.Signals, here: Here, cluster: Lab) -> None:
     need_guest(LINUX)
@@ -208,7 +228,9 @@ def test_an_interrupt_ends_all_guests(number: signal.Signals, here: Here, cluste
     cluster.worker("two")
     words = ("run", LINUX, "linux-5.10", "--jobs", "2", *LONG, "--cluster", cluster.address)
     with here.start(*words) as live:
-        until(lambda: len(here.machines()) == 2, "the guests do not boot")
+        live.until_said(f"{LINUX}: boot")
+        live.until_said("linux-5.10: boot")
+        here.until_machine()
         live.process.send_signal(number)
         since = time.monotonic()
         ended = live.ended()
