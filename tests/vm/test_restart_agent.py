@@ -206,6 +206,21 @@ def test_dns_servers_are_asked_for_an_address(agent: Path, transport: str) -> No
     assert said.facts["generations"] == 1
 
 
+def test_a_datagram_that_a_full_buffer_drops_holds_no_restart_up(agent: Path) -> None:
+    """The keeper asks again before long; `new` would last for 2 s otherwise."""
+    drops = DNS.replace("{port}))\n", "{port})); began = time.monotonic()\n", 1).replace(
+        "; udp.sendto(reply(q), who)",
+        "\n        if time.monotonic() > began + 0.4: udp.sendto(reply(q), who)",
+    )
+    server = drops.replace("import socket,", "import time, socket,")
+    start = f"exec {sys.executable} server.py udp"
+    way = ("write", "signal KILL main", "gone main", "start", "main second", "new")
+    plan = Plan(start, way, files={"server.py": server}, protocol="dns-udp")
+    said = answered(agent, plan, "rounds=2", "flows=400")
+    assert 400 <= said.facts["rehearsal"] < 1500
+    assert said.fates("restarts")["timeout"] > 0
+
+
 def own(how: str) -> Plan:
     start = f"exec {{agent}} serve port={{port}} workers={{workers}} how={how} slow=0"
     return Plan(start, files={"generation": "{generation}"})
