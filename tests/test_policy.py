@@ -99,6 +99,12 @@ def test_a_slow_machine_takes_nothing_that_a_fast_one_would_end_sooner() -> None
     ]
 
 
+def test_of_machines_on_which_a_guest_ends_at_the_same_time_the_least_busy_takes_it() -> None:
+    tasks = [Task(name, {"a": 5.0, "b": 5.0}) for name in ("x", "y", "z")]
+    planned = {one.task: one.station for one in starts(tasks, [Station("a", 4), Station("b", 2)])}
+    assert planned == {"x": "a", "y": "b", "z": "a"}
+
+
 def test_a_guest_that_takes_longer_than_expected_still_has_its_slot() -> None:
     assert not starts([Task("a", {"kvm": 1.0})], [Station("kvm", 1, (0.0,))])
 

@@ -81,10 +81,11 @@ class Member:
         return capacity.jobs(needs, self._memory, self._worker.threads, accelerated=False)
 
     def _dialled(self, guest: Guest, said: Offered) -> Dial:
-        call = Call(task.hold, guest.name, guest.section(said.provider).cpus)
+        cpus = guest.section(said.provider).cpus
 
         def dial(order: Order) -> AbstractContextManager[Line]:
-            log = added_to(self._workshop.consoles(guest.name))
-            return self._crew.dial(self._worker, call, order, log)
+            (asked,) = order.guests  # it may be a copy, with a console of its own
+            log = added_to(self._workshop.consoles(asked.label))
+            return self._crew.dial(self._worker, Call(task.hold, asked.label, cpus), order, log)
 
         return dial

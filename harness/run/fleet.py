@@ -49,7 +49,7 @@ class Fleet(Struct, frozen=True):
         raised after every guest has ended.
         """
         self._say_what_is_not_asked()
-        slots = {one.name: jobs or _slots(self.plan, one) for one in self.plan.machines}
+        slots = {one.name: _slots(self.plan, one, jobs) for one in self.plan.machines}
         docket = Docket(self.errands, slots, expected(self.plan))
         builder = Builder(self.places, cancellation=self.cancellation)
         given_up: dict[str, str] = {}
@@ -149,11 +149,17 @@ def _raise_first(ended: list[Future[None]]) -> None:
             future.result()
 
 
-def _slots(plan: Plan, machine: Machine) -> int:
-    """Return how many guests of the plan fit onto a machine at once."""
+def _slots(plan: Plan, machine: Machine, jobs: int | None) -> int:
+    """Return how many guests of the plan a machine has at once.
+
+    This machine alone obeys its user. A cluster's has no more than fit: others are idle meanwhile.
+    """
+    if jobs is not None and len(plan.machines) == 1:
+        return jobs
     able = [
         one.guest
         for one in plan.candidates
         if any(start.machine is machine for start in one.starts)
     ]
-    return machine.slots(able, servers=bool(plan.servers))
+    fit = machine.slots(able, servers=bool(plan.servers))
+    return fit if jobs is None else min(jobs, fit)

@@ -89,10 +89,14 @@ Lists = dict[Station, list[Task]]
 
 
 def _append(lists: Lists, task: Task) -> None:
-    """Give a task to the machine on which it ends earliest."""
+    """Give a task to the machine on which it ends earliest; of equal ones, to the least busy."""
+
+    def order(station: Station) -> tuple[float, float]:
+        own = lists[station]
+        return _end_of(task, station, own), (len(station.busy) + len(own)) / station.slots
+
     able = [station for station in lists if station.name in task.seconds]
-    best = min(able, key=lambda station: _end_of(task, station, lists[station]))
-    lists[best].append(task)
+    lists[min(able, key=order)].append(task)
 
 
 def _end_of(task: Task, station: Station, own: Sequence[Task]) -> float:

@@ -1,10 +1,14 @@
-"""Two copies of one guest share its cells, in one row; an interrupted split run goes on."""
+"""Two copies of one guest share its cells, in one row; an interrupted split run goes on.
+
+Over a cluster, the copies run on several machines, and only open cells move if one is lost.
+"""
 
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from dask_cluster import lab
 from live_command import Here, need_guest
 
 from harness.model import State
@@ -64,3 +68,24 @@ def test_an_interrupted_split_run_asks_only_what_is_missing(tmp_path: Path) -> N
     again = [line for line in lines[len(before) :] if line.attempt == 1 and line.cell in done]
     assert len(again) <= 2  # what was doubtful, or had no whole answer
     assert {cell.state for cell in here.matrix().cells} <= {*ENDED}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["whole", "a worker is lost"])
+def test_the_copies_of_a_guest_run_on_two_machines(tmp_path: Path, lost: bool) -> None:
+    here = Here(tmp_path)
+    with lab(tmp_path, here.environment) as cluster:
+        cluster.scheduler()
+        workers = {name: cluster.worker(name) for name in ("one", "two")}
+        with here.start(*RUN, "--cluster", cluster.address) as live:
+            live.until_said(f"{GUEST}+2: scenario")
+            if lost:
+                workers["two"].send(signal.SIGKILL)
+            ended = live.ended()
+        assert ended.status == 0, ended.err
+    matrix = here.matrix()
+    assert list(matrix.guests) == [GUEST]
+    assert {cell.state for cell in matrix.cells} <= {*ENDED}
+    lines = [line for line in lines_of(tmp_path / "run") if isinstance(line, Asked)]
+    assert {line.machine for line in lines} == {"one", "two"} or lost
+    assert not any(line.failure for line in lines)
+    assert (tmp_path / "run" / "guests" / GUEST / "console-2.log").stat().st_size
