@@ -12,7 +12,7 @@ from dask_tls import tls_settings
 from live_command import PATIENCE, Ended, Here, Live, need_guest
 
 from harness.model import State
-from harness.store.journal import Asked
+from harness.store.journal import Asked, GuestMet
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("cluster")]
 
@@ -146,6 +146,27 @@ def test_a_killed_worker_is_noticed(
     until(lambda: here.left() == [], "a guest is left")
     again = run(here, cluster, "--resume", "--out", "run")
     assert again.status == 0, again.err
+
+
+def test_a_lost_guest_goes_to_another_machine_with_all_its_cells(here: Here, cluster: Lab) -> None:
+    need_guest(LINUX)
+    workers = {name: cluster.worker(name) for name in ("one", "two")}
+    with here.start("run", LINUX, *LONG, "--cluster", cluster.address) as live:
+        _asking(here, live)
+        (first,) = {line.machine for line in here.journal() if isinstance(line, GuestMet)}
+        workers.pop(first).send(signal.SIGKILL)
+        ended = live.ended()
+    assert ended.status == 0, ended.err
+    (second,) = workers
+    asked = [line for line in here.journal() if isinstance(line, Asked)]
+    by_machine = {
+        name: {one.cell.key for one in asked if one.machine == name} for name in (first, second)
+    }
+    cells = {cell.cell.key for cell in here.matrix().cells if cell.guest == LINUX}
+    assert by_machine[second] == cells
+    assert by_machine[first] < cells
+    assert machine_of(here, LINUX) == second
+    assert f"{LINUX}@{first}" in here.matrix().guests
 
 
 def test_a_stopped_worker_ends_its_guest_when_it_goes_on(here: Here, cluster: Lab) -> None:
