@@ -126,6 +126,7 @@ class Crew:
         finally:
             with self._lock:
                 del self._lines[line]
+            line.hang_up()  # else a thread of the worker would wait for ever
             line.leave()
             if future is not None and self._client.status == "running":
                 future.release()

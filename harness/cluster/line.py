@@ -72,6 +72,8 @@ class Line:
         self._answers: queue.Queue[FromWorker] = queue.Queue(WAITING)
         self._lost: str | None = None
         self._logged = 0
+        self._hanging_up = threading.Lock()
+        self._hung_up = False
         self._heard = self._beaten = time.monotonic()
         threading.Thread(target=self._listen, name="line", daemon=True).start()
 
@@ -129,7 +131,11 @@ class Line:
                 self.lose(str(exc))
 
     def hang_up(self) -> None:
-        """Tell the task to end its guest; from any thread, and without an answer."""
+        """Tell the task, once, to end its guest; from any thread, and without an answer."""
+        with self._hanging_up:
+            done, self._hung_up = self._hung_up, True
+        if done:
+            return
         try:
             self._channel.put(encode(Close()), BEAT)
         except ChannelError as exc:
