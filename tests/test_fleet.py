@@ -17,7 +17,8 @@ from harness.matrix import Matrix
 from harness.model import Guest, State, Trial
 from harness.protocols import Sink
 from harness.providers import Offer
-from harness.run.errands import errands_of
+from harness.run.docket import Docket
+from harness.run.errands import errands_of, labels
 from harness.run.fleet import Fleet
 from harness.run.interruption import Interruption
 from harness.run.machines import Machine, fitted
@@ -304,6 +305,39 @@ def test_a_bug_ends_the_run_and_is_raised(lab: Lab) -> None:
     assert lab.cancellation.said
 
 
+def test_an_error_of_the_run_does_not_wait_until_all_is_measured(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    class Endless(FakeTransport):
+        def batch(self, lines: Sequence[str], into: Sink) -> None:
+            if not lines[0].startswith("facts "):
+                asked.set()
+                assert self._closed.wait(20)
+            super().batch(lines, into)
+
+    def full(docket: Docket, sent: object, failure: object) -> None:
+        assert asked.wait(20)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(Docket, "back", full)
+    machines = Hosted("a", lost, able=["one"]), Hosted("b", Endless, able=["two"])
+    with pytest.raises(OSError, match="the disk is full"):
+        lab.run(*machines, names=("one", "two"))
+
+
+def test_a_machine_that_is_lost_while_it_is_asked_what_it_can_start_is_left_out(lab: Lab) -> None:
+    class Gone(Hosted):
+        def best(self, guest: Guest) -> Offer:
+            raise MachineLostError(Phase.BOOT, LOST)
+
+    matrix = lab.run(Gone("a"), Hosted("b"))
+    assert machine_of(matrix, "one") == "b"
+    alone = lab.planned(Gone("a")).candidates[0]
+    assert (alone.starts, alone.why) == ((), LOST)
+
+
 def test_jobs_is_for_each_machine(lab: Lab) -> None:
     together = threading.Barrier(2, timeout=20)
 
@@ -369,6 +403,8 @@ def test_the_copies_of_a_guest_share_its_cells(lab: Lab) -> None:
     machine = Hosted("")
     matrix = lab.run(machine, shards=2)
     assert sorted(machine.booted) == ["one", "one+2"]
+    settled = lab.planned(machine, names=("two", "mine"), shards=2)
+    assert labels(settled, errands_of(settled)) == ["two", "two+2", "mine"]
     assert list(matrix.guests) == ["one"]
     assert len({line.cell for line in lab.asked}) == count(matrix, "one")
     assert not lab.said

@@ -17,7 +17,7 @@ from harness.matrix import Matrix
 from harness.matrix.baseline import Baseline, BaselineCheck, Outcome
 from harness.matrix.missing import inconclusive
 from harness.run.baseline_file import load_baseline
-from harness.run.errands import errands_of
+from harness.run.errands import errands_of, labels
 from harness.run.fleet import Fleet
 from harness.run.interruption import Interruption, listening
 from harness.run.outcome import unmeasured
@@ -108,11 +108,9 @@ def _measured(
     """
     begin = Store.resume if settled.resumed else Store.create
     errands = errands_of(settled)
-    names = dict.fromkeys(one.guest.name for one in settled.candidates)
-    names |= dict.fromkeys(one.label for one in errands)
     store = begin(settled.folder, settled.begun)
     try:
-        with store, following(list(names), verbose=asked.verbose) as face:
+        with store, following(labels(settled, errands), verbose=asked.verbose) as face:
             fleet = Fleet(settled, errands, store, places, face, Cancellation())
             given_up = fleet.measure(asked.jobs, interruption, until)
     finally:

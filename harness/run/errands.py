@@ -1,7 +1,7 @@
 """What is to be done in a run: for each guest, or each copy of it, the cells that it is asked."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from msgspec import Struct
@@ -64,6 +64,15 @@ def errands_of(plan: Plan) -> tuple[Errand, ...]:
             for number, cells in enumerate(parts, start=1)
         ]
     return tuple(found)
+
+
+def labels(plan: Plan, errands: Sequence[Errand]) -> list[str]:
+    """Return the labels of all guests of a run, each with its copies."""
+    found = list[str]()
+    for candidate in plan.candidates:
+        own = [one.label for one in errands if one.candidate is candidate]
+        found += own or [candidate.guest.name]
+    return found
 
 
 def _splits(candidate: Candidate) -> bool:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -55,7 +56,11 @@ class Fleet(Struct, frozen=True):
         given_up: dict[str, str] = {}
         under_way: dict[Future[None], Sent] = {}
         ended = list[Future[None]]()
-        with ThreadPoolExecutor(sum(slots.values()), thread_name_prefix="guest") as pool:
+        with (
+            ThreadPoolExecutor(sum(slots.values()), thread_name_prefix="guest") as pool,
+            ExitStack() as failed,
+        ):
+            failed.callback(self.cancellation.say)  # else the pool waits until all is measured
             while True:
                 if not self.cancellation.said:
                     given_up |= self._give_up(docket.stranded())
@@ -68,6 +73,7 @@ class Fleet(Struct, frozen=True):
                     given_up |= self._ended(future, under_way.pop(future), docket)
                 ended += done
                 self._watch(interruption, until)
+            failed.pop_all()
         for errand in docket.waiting:
             self.face.ended(errand.label, "interrupted")
         _raise_first(ended)

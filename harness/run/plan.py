@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from harness import scenarios
-from harness.errors import NotRunError, UsageError
+from harness.errors import HarnessError, MachineLostError, NotRunError, UsageError
 from harness.guests import select
 from harness.machine.places import Places
 from harness.machine.version import version
@@ -218,13 +218,13 @@ def _candidate(
 
 def _starts(
     guest: Guest, machines: Sequence[Machine]
-) -> tuple[tuple[Start, ...], Sequence[NotRunError]]:
+) -> tuple[tuple[Start, ...], Sequence[HarnessError]]:
     """Return where a guest can be started, and the different reasons of the other machines."""
-    starts, refusals = list[Start](), dict[str, NotRunError]()
+    starts, refusals = list[Start](), dict[str, HarnessError]()
     for machine in machines:
         try:
             starts.append(Start(machine, machine.best(guest)))
-        except NotRunError as exc:
+        except (NotRunError, MachineLostError) as exc:
             refusals.setdefault(str(exc), exc)
     return tuple(starts), tuple(refusals.values())
 
