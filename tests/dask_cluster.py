@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from live_command import Ended
+
 ROOT = Path(__file__).parent.parent
 
 PATIENCE = 60.0
@@ -132,3 +134,9 @@ def path_of(folder: Path, programs: Sequence[str]) -> str:
                 (folder / program).symlink_to(Path(place) / program)
                 break
     return str(folder)
+
+
+def quiet(ended: Ended) -> None:
+    """Check that nothing of Dask's own reaches the terminal."""
+    for word in (" - distributed", "tornado", "Traceback", "Exception ignored"):
+        assert word not in ended.err, ended.err
