@@ -32,7 +32,7 @@ def test_a_good_server_loses_nothing(agent: Path) -> None:
     assert said.facts["rehearsal"] < 2000
     assert said.fates("control") == {1: 100}  # the rehearsal made it
     fates = said.fates("restarts")
-    assert 200 <= fates.total() <= 600
+    assert 200 <= fates.total() <= 900  # with the reserve of a restart that takes long
     assert {2, 3, 4} <= fates.keys() <= {1, 2, 3, 4}
     assert [change["what"] for change in said.events("change")] == ["restart", "restarted"] * 3
     assert [change["member"] for change in said.events("change")] == [1, 1, 2, 2, 3, 3]
@@ -228,7 +228,7 @@ def own(how: str) -> Plan:
 
 @pytest.mark.parametrize("how", ["inherit", "reuseport", "pass"])
 def test_the_agents_own_server_can_be_restarted(agent: Path, how: str) -> None:
-    said = answered(agent, own(how), "flows=3000")
+    said = answered(agent, own(how), "flows=6000")
     assert said.facts["restarts"] == 3
     assert said.facts.keys().isdisjoint(TROUBLE)
     fates = said.fates("restarts")
