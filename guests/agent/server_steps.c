@@ -18,7 +18,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATIENCE = 30000, SLICE = 20, LEAVING = 2000, IN_A_ROW = 20 };
+/* A step may take PATIENCE ms, and on a slow guest TIMES as long as the first answer. */
+enum { PATIENCE = 30000, TIMES = 3, SLICE = 20, LEAVING = 2000, IN_A_ROW = 20 };
+
+static int64_t latest(const struct keeper *keeper)
+{
+    int longest = TIMES * keeper->plan->ready;
+    return clock_ms() + (longest > PATIENCE ? longest : PATIENCE);
+}
 
 static int ended_badly(const struct instance *instance)
 {
@@ -29,7 +36,7 @@ static int ended_badly(const struct instance *instance)
 /* A line that hangs is killed, with all that it has started in its group. */
 static int run(struct keeper *keeper, const char *line)
 {
-    int64_t until = clock_ms() + PATIENCE;
+    int64_t until = latest(keeper);
     int place = server_shell(keeper, line);
     if (place < 0)
         return errno;
@@ -66,7 +73,7 @@ static int send_signal(struct keeper *keeper, const struct plan_step *step)
 /* The process that was meant the last time, or is meant now.  One that is not there is gone. */
 static int gone(struct keeper *keeper, const struct plan_step *step)
 {
-    int64_t until = clock_ms() + PATIENCE;
+    int64_t until = latest(keeper);
     pid_t pid = keeper->remembered[step->who];
     if (pid == 0)
         pid = server_who(keeper, step);
@@ -85,7 +92,7 @@ static int gone(struct keeper *keeper, const struct plan_step *step)
 
 static int old_gone(struct keeper *keeper)
 {
-    int64_t until = clock_ms() + PATIENCE;
+    int64_t until = latest(keeper);
     while (server_old_lives(keeper)) {
         if (clock_ms() >= until)
             return ETIMEDOUT;
@@ -107,7 +114,7 @@ static int nap(struct keeper *keeper, int ms)
 static int answered_anew(struct keeper *keeper, int wanted)
 {
     struct flow flow;
-    int64_t until = clock_ms() + PATIENCE;
+    int64_t until = latest(keeper);
     for (int got = 0; clock_ms() < until; ) {
         server_probe(keeper, &flow, (int)(until - clock_ms()));
         int new = flow.fate == SERVED
