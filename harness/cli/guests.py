@@ -17,7 +17,7 @@ from harness.errors import NotRunError
 from harness.guests.addresses import Address, addresses
 from harness.machine.places import Places
 from harness.model import Guest
-from harness.model.guest import CATALOGUE_ENDS
+from harness.model.box import CATALOGUE_ENDS
 from harness.providers import best, offers
 from harness.providers.workshop import Workshop
 from harness.run.names import known_guests

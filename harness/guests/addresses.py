@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from harness.model import Box, Checked, Guest, Image
-from harness.model.guest import CATALOGUE_ENDS
+from harness.model.box import CATALOGUE_ENDS
 
 
 class Address(NamedTuple):

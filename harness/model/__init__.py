@@ -1,11 +1,10 @@
 """The data model: frozen values without I/O, which all other modules use."""
 
+from harness.model.box import Box, Checked
 from harness.model.guest import (
     GUEST_NAME,
     ROW_NAME,
     AgentSource,
-    Box,
-    Checked,
     DebianKernel,
     Guest,
     Image,

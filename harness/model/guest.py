@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, get_args
 from msgspec import Struct, field
 from msgspec.structs import fields
 
+from harness.model.box import Box, Checked
 from harness.model.console_step import ConsoleStep
 
 Root = Literal["none", "sudo", "doas", "su"]
@@ -24,8 +25,8 @@ ROW_NAME = re.compile(rf"{GUEST_NAME.pattern}(?:@[A-Za-z0-9._-]{{1,64}})?")
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
     """The settings for one provider in a guest file, and what such a guest needs of this machine.
 
-    `made`: the provider creates a VM. `virtual`: its CPU is emulated without hardware that
-    virtualises. `elsewhere`: the guest is another machine.
+    `made`: the provider creates a VM, which is emulated where no hardware virtualises (`virtual`).
+    `elsewhere`: the guest is another machine.
     """
 
     made: ClassVar[bool] = False
@@ -75,13 +76,6 @@ class Remote(Section, frozen=True):
     key: str | None = None
     port: int | None = None
     host_key: str | None = None
-
-
-class Checked(Struct, frozen=True, forbid_unknown_fields=True):
-    """When (ISO 8601) and how a person checked that an address leads to the expected file."""
-
-    on: str
-    how: str
 
 
 class DebianKernel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -182,30 +176,6 @@ class Gvisor(Section, frozen=True):
         return 256
 
 
-CATALOGUE_ENDS = "2026-12-31"
-"""The day on which HashiCorp's catalogue of boxes ends (hashicorp/vagrant, issue 13836)."""
-
-
-class Box(Struct, frozen=True, forbid_unknown_fields=True):
-    """A Vagrant box: from Vagrant's catalogue by name, from a URL, or made on this machine.
-
-    `made_by` is the command that makes the box and adds it to Vagrant.
-    """
-
-    box: str
-    version: str | None = None
-    url: str | None = None
-    sha256: str | None = None
-    made_by: str | None = None
-    checked: Checked | None = None
-    unchecked: bool = False
-
-    @property
-    def in_catalogue(self) -> bool:
-        """Whether Vagrant asks HashiCorp's catalogue for it (`USER/NAME`, without an address)."""
-        return self.url is None and self.made_by is None and self.box.count("/") == 1
-
-
 class Vagrant(Section, frozen=True):
     """A guest that Vagrant starts: one box for each of Vagrant's own providers, best first.
 
@@ -268,7 +238,7 @@ class AgentSource(Struct, frozen=True, forbid_unknown_fields=True):
 class Guest(Struct, frozen=True):
     """A guest file's content: one release of one system, and the providers that can start it.
 
-    A run may start several copies of a guest, each with a number from 1 on (`copy`).
+    `copy` is the number of a copy, if a run starts several.
     """
 
     name: str

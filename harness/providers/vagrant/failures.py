@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from harness.errors import BootError, HarnessError, ImageError
 from harness.model import Box
-from harness.model.guest import CATALOGUE_ENDS
+from harness.model.box import CATALOGUE_ENDS
 from harness.providers.fetch.history import last_check
 from harness.text import plain
 

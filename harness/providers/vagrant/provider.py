@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from harness.deadline import Deadline
 from harness.errors import NotRunError
 from harness.model import Guest
-from harness.model.guest import CATALOGUE_ENDS
+from harness.model.box import CATALOGUE_ENDS
 from harness.providers import accelerators
 from harness.providers.vagrant import boxes, plugins
 from harness.providers.vagrant.boot import VagrantBoot
