@@ -5,7 +5,7 @@ errors of a task, the type of a result, warnings. A pickle can only do harm thro
 function that it names, and Python reports each lookup of one (the audit event `pickle.find_class`).
 """
 
-import pickle  # nosec B403: only the name of its error is used
+import pickle  # nosec B403  # to name the error that its users expect
 import sys
 import threading
 from collections.abc import Iterator
