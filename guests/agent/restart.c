@@ -52,7 +52,7 @@ static int run(struct trial *trial, struct restarting *restarting, struct stream
 {
     stream->dialogue = &restarting->dialogue;
     stream->rate = restarting->rate;
-    stream->flows = flows_new(trial, stream->count);
+    stream->flows = flows_new(trial, stream->count + stream->reserve);
     stream_run(trial, stream);
     emit_flows(trial, name, stream->flows, stream->count, 0);
     int losses = lost(stream->flows, stream->count);
@@ -123,6 +123,10 @@ static void restart_when_due(struct trial *trial, struct stream *stream)
     if (stream->started < stream->count)
         begin_restart(trial, restarting, stream);
     int enough = restarting->made >= AT_LEAST || !may_restart(trial, restarting);
+    if (stream->started == stream->count && (restarting->busy || !enough)) {
+        stream->count += stream->reserve;
+        stream->reserve = 0;
+    }
     if (enough && !restarting->busy && stream->started >= restarting->flows && stream->until == 0)
         stream->until = most(clock_ms(), restarting->rested + AFTERWARDS);
     restarting->kept.finishing = !restarting->busy && stream->started == stream->count
@@ -154,7 +158,7 @@ static void hear_restart(struct trial *trial, struct stream *stream)
 static int restarts(struct trial *trial, struct restarting *restarting)
 {
     int flows = restarting->over ? 0 : trial->question->flows;
-    struct stream stream = { .count = flows + flows / RESERVE, .watcher = restarting,
+    struct stream stream = { .count = flows, .reserve = flows / RESERVE, .watcher = restarting,
                              .before = restart_when_due, .after = hear_restart };
     kept_open(trial, &restarting->kept, &restarting->dialogue);
     stream.extras = 1 + restarting->kept.count;

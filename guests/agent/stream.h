@@ -22,6 +22,7 @@ struct stream {
     const struct dialogue *dialogue;
     struct flow *flows;
     int count, started, settled;   /* all flows before `settled` have their fate */
+    int reserve;                   /* there is room for so many more, if count grows meanwhile */
     int rate;                      /* flows that begin in a second, whatever became of others; */
     int window;                    /* or as many at a time, and 0 for the rate */
     int64_t until;                 /* the last one begins before this time; 0: all begin */
