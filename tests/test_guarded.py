@@ -166,6 +166,8 @@ DIRECT = {
     "run/live_guest.py": "a file that a test's author names",
     "transport/keys.py": "a new key, or the user's",
     "run/visit.py": "the key that a lease names",
+    "cluster/identity.py": "the sources of this program",
+    "cluster/task.py": "a console's log in a new folder of its own",
     "cli/crash.py": "a new file, which mkstemp made",
     "cli/streams.py": "/dev/null, and the standard streams",
 }

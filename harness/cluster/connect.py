@@ -28,6 +28,7 @@ CONNECT_SECONDS = 15.0
 """How long a scheduler may take to accept a connection."""
 
 CLOSE_SECONDS = 5.0
+"""How long the end of a run waits for a scheduler to say goodbye."""
 
 PORT = 8786
 """Dask's own; an address without a port means this one."""

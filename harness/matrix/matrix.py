@@ -4,6 +4,7 @@ The keys listed in docs/results.md do not change. A reader ignores unknown keys,
 added without a new schema version.
 """
 
+import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
@@ -246,5 +247,14 @@ def published() -> bytes:
 
 def schema_of(kind: type[Struct], title: str) -> bytes:
     """Return the JSON Schema of a document, as published in docs/."""
-    schema = {"$schema": SCHEMA_URI, "title": title, **msgspec.json.schema(kind)}
+    schema = _unindented({"$schema": SCHEMA_URI, "title": title, **msgspec.json.schema(kind)})
     return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
+
+
+def _unindented(part: object) -> object:
+    """Return a part of a schema; docstrings lose the indentation that msgspec before 0.23 keeps."""
+    if isinstance(part, dict):
+        return {name: _unindented(value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_unindented(value) for value in part]
+    return inspect.cleandoc(part) if isinstance(part, str) else part
