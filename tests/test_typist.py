@@ -244,3 +244,12 @@ def test_what_a_screen_showed_is_written_down() -> None:
     carry_out(console, LOGIN, SHELL, DONE, log=log)
     assert log.remarks[0] == "the serial line showed:\nlogin: "
     assert any("Last login: Mon" in remark for remark in log.remarks)
+
+
+def test_a_prompt_that_comes_again_is_seen_before_a_kernels_message() -> None:
+    """On a busy machine: `clocksource: timekeeping watchdog …` behind `login: `."""
+    noise = "[   31.120] clocksource: timekeeping watchdog: marking it unstable\r\n"
+    console = FakeConsole("\r\nlogin: ", answers(*["\r\nlogin: " + noise] * 3))
+    assert "the guest asks who logs in again, 3 times answered" in str(
+        failure(console, LOGIN, SHELL)
+    )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from harness.model.console_step import ConsoleStep
 
@@ -69,9 +70,9 @@ def find(pattern: re.Pattern[str], text: str) -> Found | None:
     if found is not None:
         return Found(found.end(), found[0], why)
     # A kernel's message behind a prompt, or inside it, would keep a pattern from matching.
-    if pattern.search(PRINTK.sub("", text)) is not None:
-        return Found(len(text), pattern.pattern)
-    return None
+    quiet = PRINTK.sub("", text)
+    found_in_quiet = None if quiet == text else find(pattern, quiet)
+    return None if found_in_quiet is None else replace(found_in_quiet, end=len(text))
 
 
 def _all(
