@@ -19,6 +19,7 @@ from pathlib import Path
 import click
 
 from benchmarks.speed import FOUR, by_harness, say
+from harness.run.interruption import raising
 
 GOAL = 1.05
 
@@ -66,7 +67,7 @@ def main(repeat: int) -> None:
     """Compare a run over two workers with one that measures two guests at once."""
     by_harness(FOUR, "--quick", "--jobs", "2")
     ratios = []
-    with two_workers() as address:
+    with raising(), two_workers() as address:  # TERM, too, ends the workers
         for _ in range(repeat):
             here = by_harness(FOUR, "--quick", "--jobs", "2")
             there = by_harness(FOUR, "--quick", "--cluster", address)
