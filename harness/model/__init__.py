@@ -14,7 +14,6 @@ from harness.model.guest import (
 )
 from harness.model.trial import (
     AXES,
-    COUNTED,
     TUNABLES,
     Cell,
     Depth,
@@ -28,7 +27,6 @@ from harness.model.trial import (
 
 __all__ = [
     "AXES",
-    "COUNTED",
     "GUEST_NAME",
     "ROW_NAME",
     "TUNABLES",

@@ -107,26 +107,27 @@ class Trial(Struct, frozen=True):
         return settle(self.repeats)
 
 
-COUNTED = re.compile(r"(?<=\Adown):\d+$|:(\d+)(?:/(\d+)|(\.\d+))$")
-"""A count, a share, or for how many ms a server was `down`. A plain number is part of the word."""
+_COUNT = re.compile(r"(\d+)(?:/(\d+)|(\.\d+))")
 
 
 def word(verdict: str) -> str:
     """Return a verdict without its count or share, which differs from one repeat to the next.
 
-    An errno is not a count: `refused:EADDRINUSE` stays whole.
+    Left out is also for how many ms a server was `down`. An errno or another plain number is not a
+    count: `refused:EADDRINUSE` stays whole.
     """
-    return COUNTED.sub("", verdict)
+    first, _, last = verdict.rpartition(":")
+    counted = _COUNT.fullmatch(last) or (first == "down" and last.isdecimal())
+    return first if first and counted else verdict
 
 
 def share(verdict: str) -> float | None:
     """Return the share in a verdict such as `reset:1/4` or `refused:0.25`; None if it has none."""
-    counted = COUNTED.search(verdict)
-    if counted is None:
+    first, _, last = verdict.rpartition(":")
+    counted = _COUNT.fullmatch(last)
+    if not first or counted is None:
         return None
     count, total, fraction = counted.groups()
-    if count is None:
-        return None
     if total is None:
         return float(f"{count}{fraction}")
     return int(count) / int(total) if int(total) else None
