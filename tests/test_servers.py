@@ -158,6 +158,12 @@ def test_the_plan_has_what_the_agent_needs_and_leaves_it_its_placeholders(tmp_pa
     ]
 
 
+def test_a_slow_guest_has_longer_to_be_ready_and_sleeps_longer(tmp_path: Path) -> None:
+    text = GOOD.replace("- signal HUP main\n", "- signal HUP main\n    - sleep 300\n")
+    lines = plan(loaded(tmp_path, text)["mine"], "Linux", factor=4).decode().splitlines()
+    assert {"ready 40000", "step sleep 1200", "step signal HUP main"} <= set(lines)
+
+
 def test_a_guest_that_lacks_a_server_is_told_why(tmp_path: Path) -> None:
     server = loaded(tmp_path, GOOD)["mine"]
     assert b"\nunsupported mine: its file says nothing about NetBSD\n" in plan(server, "NetBSD")

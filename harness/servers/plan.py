@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from harness.model.server import On, Server
+from harness.servers.steps import longer
 
 VERSION = 1
 
@@ -41,7 +42,7 @@ def plan(
         f"start {_line(server.start if differing.start is None else differing.start)}",
         *([f"pid {server.pid}"] if server.pid else ()),
         f"ready {round(server.ready * 1000 * factor)}",
-        *_steps(server),
+        *_steps(server, factor),
         "end\n",
     ]
     return b"\n".join(one if isinstance(one, bytes) else _filled(one, values) for one in lines)
@@ -75,12 +76,12 @@ def _files(server: Server, values: Mapping[str, str]) -> Iterator[Line]:
         yield content
 
 
-def _steps(server: Server) -> Iterator[Line]:
+def _steps(server: Server, factor: float) -> Iterator[Line]:
     for name, steps in server.ways.items():
         yield f"way {name}"
-        yield from (f"step {step}" for step in steps)
+        yield from (f"step {longer(step, factor)}" for step in steps)
     yield "stop"
-    yield from (f"step {step}" for step in server.stop)
+    yield from (f"step {longer(step, factor)}" for step in server.stop)
 
 
 def octets(text: str) -> bytes:

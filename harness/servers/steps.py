@@ -50,6 +50,12 @@ def mistake(step: str) -> str | None:
     return f"`{verb}` takes nothing after it" if words else None
 
 
+def longer(step: str, factor: float) -> str:
+    """Return the step for a guest that is so much slower than a fast host: it sleeps longer."""
+    verb, _, rest = step.partition(" ")
+    return f"{verb} {round(int(rest) * factor)}" if verb == "sleep" else step
+
+
 def _set(words: Sequence[str]) -> str | None:
     right = len(words) == 2 and words[0] == "workers" and _number(words[1], 1, 64)
     return None if right else "expected `set workers N`, with N from 1 to 64"
