@@ -17,7 +17,7 @@
  * than this takes its time.  TIMES, ROOM: a restart may take so many times as long as the rehearsal,
  * and so many ms more.  CALMING: ms after the rehearsal.  The others are flows per second. */
 enum { CLOSED_LOOP = 16, WARMING = 200, QUICK = 500, THOROUGH = 1000, MANY = 10000,
-       MOST_REHEARSED = 40000, TIMES = 3, ROOM = 400, CALMING = 200, SLOWEST = 20, FASTEST = 10000,
+       MOST_REHEARSED = 40000, TIMES = 3, ROOM = 400, CALMING = 200, SLOWEST = 5, FASTEST = 10000,
        FASTEST_LIGHT = FASTEST / 2 };
 
 static int least(int a, int b)
