@@ -24,10 +24,9 @@
 #include <unistd.h>
 
 /* APART: ms from the end of a restart to the next.  AFTERWARDS: ms that the stream goes on after the
- * last one.  RESERVE: such a part of the flows begins besides if a restart takes longer than any
- * before it. */
+ * last one. */
 enum { LEAST_CONTROL = 100, MOST_CONTROL = 2000, CONTROL_SPAN = 5, APART = 50, AFTERWARDS = 300,
-       LAST_WORDS = 1000, MOST_GENERATIONS = 60, RESERVE = 2 };
+       LAST_WORDS = 1000, MOST_GENERATIONS = 60 };
 
 static int least(int a, int b)
 {
@@ -116,7 +115,8 @@ static void begin_restart(struct trial *trial, struct restarting *restarting,
     emit_change(trial, "restart", restarting->made, 0);
 }
 
-/* A slow server gets fewer flows than were asked for, but not before it was restarted twice. */
+/* A slow server gets fewer flows than were asked for, but not before it was restarted twice.  Up to
+ * as many more begin while a restart takes longer than any before it. */
 static void restart_when_due(struct trial *trial, struct stream *stream)
 {
     struct restarting *restarting = stream->watcher;
@@ -158,7 +158,7 @@ static void hear_restart(struct trial *trial, struct stream *stream)
 static int restarts(struct trial *trial, struct restarting *restarting)
 {
     int flows = restarting->over ? 0 : trial->question->flows;
-    struct stream stream = { .count = flows, .reserve = flows / RESERVE, .watcher = restarting,
+    struct stream stream = { .count = flows, .reserve = flows, .watcher = restarting,
                              .before = restart_when_due, .after = hear_restart };
     kept_open(trial, &restarting->kept, &restarting->dialogue);
     stream.extras = 1 + restarting->kept.count;
